@@ -1,0 +1,170 @@
+//! Names of Kubernetes objects: group, kind, namespace, name; no version (M2).
+
+use std::fmt;
+use std::str::FromStr;
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::ParseIdError;
+
+/// Group and kind of an object, whatever its version.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+pub struct GroupKind {
+    /// API group; empty for the core group.
+    #[n(0)]
+    pub group: String,
+    /// Kind.
+    #[n(1)]
+    pub kind: String,
+}
+
+impl GroupKind {
+    /// Makes one.
+    pub fn new(group: impl Into<String>, kind: impl Into<String>) -> Self {
+        Self { group: group.into(), kind: kind.into() }
+    }
+
+    /// Tells whether this is the core `Namespace`.
+    pub fn is_namespace(&self) -> bool {
+        self.group.is_empty() && self.kind == "Namespace"
+    }
+
+    /// Tells whether this is a `CustomResourceDefinition`.
+    pub fn is_crd(&self) -> bool {
+        self.group == "apiextensions.k8s.io" && self.kind == "CustomResourceDefinition"
+    }
+
+    /// Tells whether this is a `PersistentVolumeClaim`.
+    pub fn is_claim(&self) -> bool {
+        self.group.is_empty() && self.kind == "PersistentVolumeClaim"
+    }
+
+    /// Tells whether this is a `Secret`, whose values never leave the agent.
+    pub fn is_secret(&self) -> bool {
+        self.group.is_empty() && self.kind == "Secret"
+    }
+}
+
+impl fmt::Display for GroupKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.group.is_empty() { f.write_str(&self.kind) } else { write!(f, "{}/{}", self.group, self.kind) }
+    }
+}
+
+impl fmt::Debug for GroupKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Group and version of an `apiVersion`.
+pub fn split_api_version(api_version: &str) -> (&str, &str) {
+    api_version.split_once('/').unwrap_or(("", api_version))
+}
+
+/// One Kubernetes object: (group, kind, namespace, name), no version (M2). The namespace is empty for an object of the
+/// cluster's scope and, in a release, for one whose manifest names none (the agent resolves it).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+pub struct ResourceKey {
+    /// API group; empty for the core group.
+    #[n(0)]
+    pub group: String,
+    /// Kind.
+    #[n(1)]
+    pub kind: String,
+    /// Namespace, or empty.
+    #[n(2)]
+    pub namespace: String,
+    /// Name.
+    #[n(3)]
+    pub name: String,
+}
+
+impl ResourceKey {
+    /// Makes one.
+    pub fn new(
+        group: impl Into<String>,
+        kind: impl Into<String>,
+        namespace: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Self {
+        Self { group: group.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() }
+    }
+
+    /// Gives group and kind.
+    pub fn group_kind(&self) -> GroupKind {
+        GroupKind::new(self.group.clone(), self.kind.clone())
+    }
+
+    /// Gives the same key in another namespace.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &str) -> Self {
+        Self { namespace: namespace.to_owned(), ..self.clone() }
+    }
+
+    /// Tells whether this is the core `Namespace`.
+    pub fn is_namespace(&self) -> bool {
+        self.group.is_empty() && self.kind == "Namespace"
+    }
+
+    /// Tells whether this is a `CustomResourceDefinition`.
+    pub fn is_crd(&self) -> bool {
+        self.group == "apiextensions.k8s.io" && self.kind == "CustomResourceDefinition"
+    }
+
+    /// Tells whether losing this object loses data that Git does not have: a `Namespace` or a claim.
+    pub fn is_precious(&self) -> bool {
+        self.group.is_empty() && (self.kind == "Namespace" || self.kind == "PersistentVolumeClaim")
+    }
+}
+
+impl fmt::Display for ResourceKey {
+    /// Prints `group/kind/namespace/name`, with the empty parts left empty (Argo CD: resource keys).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.group, self.kind, self.namespace, self.name)
+    }
+}
+
+impl fmt::Debug for ResourceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for ResourceKey {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let parts: Vec<&str> = text.split('/').collect();
+        match parts.as_slice() {
+            [group, kind, namespace, name] if !kind.is_empty() && !name.is_empty() => {
+                Ok(Self::new(*group, *kind, *namespace, *name))
+            }
+            _ => Err(ParseIdError {
+                what: "resource",
+                text: text.to_owned(),
+                why: "expected GROUP/KIND/NAMESPACE/NAME",
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_reads_back_what_it_prints() {
+        for text in ["apps/Deployment/shop/web", "/ConfigMap/shop/web", "/Namespace//shop"] {
+            assert_eq!(text.parse::<ResourceKey>().unwrap().to_string(), text);
+        }
+        assert!("ConfigMap/web".parse::<ResourceKey>().is_err());
+    }
+
+    #[test]
+    fn groups_and_versions_are_told_apart() {
+        assert_eq!(split_api_version("v1"), ("", "v1"));
+        assert_eq!(split_api_version("apps/v1"), ("apps", "v1"));
+    }
+}

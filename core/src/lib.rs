@@ -1,0 +1,15 @@
+//! Decides everything that Argosy decides, without doing any of it.
+//!
+//! The control loops of both daemons (the link's two ends, planning, retries, healing, the governor, recovery) are
+//! state machines of their inputs: frames, answers of the API server, watch events, store contents and time go in;
+//! frames, API requests, store transactions and timers come out. There is no I/O here, no clock, no randomness of its
+//! own and no `async`, so a simulator can drive all of it from one seed.
+
+pub mod ids;
+pub mod key;
+pub mod time;
+pub mod desired;
+pub mod policy;
+pub mod release;
+pub mod store;
+pub mod session;

@@ -1,0 +1,126 @@
+//! What travels with an application so that its agent can act alone: how it syncs and what its project permits.
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+/// How an application is synced (Argo CD: `spec.syncPolicy`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
+pub struct SyncPolicy {
+    /// Automated sync; absent for an application that is synced by hand.
+    #[n(0)]
+    pub automated: Option<Automated>,
+    /// Creates the destination namespace when it is absent (`CreateNamespace=true`).
+    #[n(1)]
+    pub create_namespace: bool,
+    /// How a failed sync is tried again; absent: 5 times for an automated sync, never for a manual one.
+    #[n(2)]
+    pub retry: Option<Retry>,
+    /// How deletes propagate to dependents.
+    #[n(3)]
+    pub propagation: Propagation,
+}
+
+/// Automated sync (Argo CD: `spec.syncPolicy.automated`); everything is off unless stated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
+pub struct Automated {
+    /// Deletes what left the desired state.
+    #[n(0)]
+    pub prune: bool,
+    /// Puts back what others change.
+    #[n(1)]
+    pub self_heal: bool,
+    /// Lets a release that became empty delete everything (the governor's other rules still hold).
+    #[n(2)]
+    pub allow_empty: bool,
+}
+
+/// Retries of a failed sync (Argo CD: `spec.syncPolicy.retry`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct Retry {
+    /// How many times; below zero: without end.
+    #[n(0)]
+    pub limit: i64,
+    /// First delay in milliseconds.
+    #[n(1)]
+    pub delay_ms: u64,
+    /// What each further delay is multiplied by.
+    #[n(2)]
+    pub factor: u32,
+    /// Longest delay in milliseconds.
+    #[n(3)]
+    pub max_delay_ms: u64,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { limit: 5, delay_ms: 5_000, factor: 2, max_delay_ms: 180_000 }
+    }
+}
+
+/// How a delete reaches dependents (Argo CD: `PrunePropagationPolicy`, foreground unless stated).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "lowercase")]
+pub enum Propagation {
+    /// Dependents go first.
+    #[default]
+    #[n(0)]
+    Foreground,
+    /// Dependents are collected afterwards.
+    #[n(1)]
+    Background,
+    /// Dependents stay.
+    #[n(2)]
+    Orphan,
+}
+
+/// What a project permits an application to touch; the agent checks it again before each write.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
+pub struct ProjectLimits {
+    /// The project's name, for messages.
+    #[n(0)]
+    pub project: String,
+    /// Permitted and denied destinations, in the document's order.
+    #[n(1)]
+    pub destinations: Vec<DestinationRule>,
+    /// Permitted kinds of the cluster's scope; empty permits none.
+    #[n(2)]
+    pub cluster_allowed: Vec<KindRule>,
+    /// Denied kinds of the cluster's scope.
+    #[n(3)]
+    pub cluster_denied: Vec<KindRule>,
+    /// Permitted kinds in namespaces; absent permits all, empty permits none.
+    #[n(4)]
+    pub namespaced_allowed: Option<Vec<KindRule>>,
+    /// Denied kinds in namespaces.
+    #[n(5)]
+    pub namespaced_denied: Vec<KindRule>,
+}
+
+/// One destination rule; each field is a glob, `!` before it denies.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
+pub struct DestinationRule {
+    /// Glob of the cluster's server URL; empty when not given.
+    #[n(0)]
+    pub server: String,
+    /// Glob of the cluster's name; empty when not given.
+    #[n(1)]
+    pub name: String,
+    /// Glob of the namespace.
+    #[n(2)]
+    pub namespace: String,
+}
+
+/// One rule about kinds.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
+pub struct KindRule {
+    /// Pattern of the group.
+    #[n(0)]
+    pub group: String,
+    /// Pattern of the kind.
+    #[n(1)]
+    pub kind: String,
+    /// Pattern of the object's name; empty for any.
+    #[n(2)]
+    pub name: String,
+}
