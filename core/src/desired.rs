@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
-use crate::ids::{AppId, ClusterId, Digest, Epoch, Generation, InstallationId};
+use crate::ids::{AppId, ClusterId, DeletionId, Digest, Epoch, Generation, InstallationId};
 use crate::key::ResourceKey;
 use crate::policy::{ProjectLimits, SyncPolicy};
 use crate::release::Root;
@@ -73,6 +73,9 @@ pub struct Assignment {
     /// A deletion that an operator ordered, which confirms all but Namespaces and claims (M22).
     #[n(7)]
     pub cascade_confirmed: bool,
+    /// Names one deletion: the report that nothing remains counts for this one alone (M6).
+    #[n(8)]
+    pub deletion: Option<DeletionId>,
 }
 
 impl Assignment {
@@ -339,6 +342,7 @@ mod tests {
             phase: Phase::Active,
             held: Vec::new(),
             cascade_confirmed: false,
+            deletion: None,
         }
     }
 

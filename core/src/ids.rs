@@ -106,6 +106,10 @@ bytes_id!(
     CommandId, 16, "command"
 );
 bytes_id!(
+    /// Random name of one deletion of an app from a cluster (M6).
+    DeletionId, 16, "deletion"
+);
+bytes_id!(
     /// Random name of a machine's boot: elapsed times of two boots do not compare.
     BootId, 16, "boot"
 );
@@ -214,7 +218,9 @@ uuid_id!(
 );
 
 /// Number of a cluster's head; only grows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode, Serialize, Deserialize,
+)]
 #[cbor(transparent)]
 #[serde(transparent)]
 pub struct Generation(#[n(0)] pub u64);
@@ -293,7 +299,11 @@ impl FromStr for AppId {
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
         let (namespace, name) = text.split_once('/').unwrap_or(("", text));
         if name.is_empty() || name.contains('/') {
-            return Err(ParseIdError { what: "app", text: text.to_owned(), why: "expected NAME or NAMESPACE/NAME" });
+            return Err(ParseIdError {
+                what: "app",
+                text: text.to_owned(),
+                why: "expected NAME or NAMESPACE/NAME",
+            });
         }
         Ok(Self::new(namespace, name))
     }

@@ -5,6 +5,7 @@
 //! frames, API requests, store transactions and timers come out. There is no I/O here, no clock, no randomness of its
 //! own and no `async`, so a simulator can drive all of it from one seed.
 
+pub mod backoff;
 pub mod ids;
 pub mod key;
 pub mod time;
@@ -13,3 +14,21 @@ pub mod policy;
 pub mod release;
 pub mod store;
 pub mod session;
+pub mod json;
+pub mod yaml;
+pub mod cluster;
+pub mod health;
+pub mod status;
+pub mod order;
+pub mod ownership;
+pub mod tracking;
+pub mod manifest;
+pub mod glob;
+pub mod tree;
+pub mod render;
+pub mod application;
+pub mod project;
+pub mod governor;
+pub mod reconcile;
+pub mod fleet;
+pub mod agent;

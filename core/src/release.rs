@@ -168,8 +168,11 @@ mod tests {
 
     #[test]
     fn a_release_is_read_back_from_its_bytes() {
-        let (release, repeated) =
-            Release::build([(key("b"), Digest::of(b"1")), (key("a"), Digest::of(b"2")), (key("b"), Digest::of(b"3"))]);
+        let (release, repeated) = Release::build([
+            (key("b"), Digest::of(b"1")),
+            (key("a"), Digest::of(b"2")),
+            (key("b"), Digest::of(b"3")),
+        ]);
         assert_eq!(repeated, [key("b")]);
         assert_eq!(release.entries().len(), 2);
         assert_eq!(release.entries()[1].digest, Digest::of(b"3"), "the last one wins");

@@ -78,8 +78,8 @@ pub struct Hello {
     pub read_only: Option<String>,
 }
 
-/// Number of a bulk transfer; chosen by the agent for pulls (odd), by the hub for what comes unasked (even), unique on
-/// one session.
+/// Number of a bulk transfer, unique on one session: pulls have odd numbers, chosen by the agent; what comes unasked has
+/// the even numbers from 2 on, in the order in which the heads of the session list it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransferId(pub u32);
 
@@ -144,6 +144,8 @@ pub struct StatusBatch {
     /// Everything up to here was observed by then, so unchanged statuses hold as of this time; absent while the agent
     /// cannot see its cluster.
     pub observed: Option<MonoTime>,
+    /// With this batch the hub has the newest status of every app: what it has of other incarnations is void.
+    pub complete: bool,
 }
 
 /// State of an operator's command at the agent.
@@ -355,35 +357,16 @@ pub enum RefusalReason {
     Stopping,
 }
 
-/// What the data of a transfer are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChunkContent {
-    /// Items of a release's entries.
-    Entries,
-    /// Items of manifests.
-    Manifests,
-}
-
-/// A piece of bulk data. A transfer is a sequence of length-framed items; see [`crate::session::bulk`].
+/// A piece of bulk data. A transfer is a sequence of length-framed items that say themselves what they are; see
+/// [`crate::session::bulk`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// Which transfer.
     pub transfer: TransferId,
-    /// For the first chunk of what comes unasked: which release and what of it; absent otherwise.
-    pub unasked: Option<Unasked>,
     /// The bytes.
     pub data: Vec<u8>,
     /// Closes the transfer.
     pub last: bool,
-}
-
-/// Names what comes unasked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unasked {
-    /// Index of the app in the list of the newest head: its release is meant.
-    pub app_index: u32,
-    /// What of it.
-    pub content: ChunkContent,
 }
 
 /// A frame from hub to agent.
@@ -411,6 +394,9 @@ pub enum HubFrame {
         generation: Generation,
         /// The signature.
         signature: Signature,
+        /// Apps, by index in the list of this head, whose releases follow unasked, as the difference to the release of
+        /// the same app in the list before.
+        unasked: Vec<u32>,
     },
     /// Bulk data.
     Chunk(Chunk),

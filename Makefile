@@ -1,0 +1,36 @@
+# What people and CI run. `make test` needs Go once, to build the test control plane (see `make control-plane`).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o errexit -o nounset -o pipefail -c
+.DELETE_ON_ERROR:
+
+CARGO ?= cargo
+LOG := target/test.log
+
+.PHONY: help build test lint format control-plane
+
+help: ## Says what there is to make.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
+
+build: ## Builds the release binaries into target/release.
+	$(CARGO) build --release --workspace
+
+test: control-plane ## Runs all tests, the scenarios on a real control plane among them, and sums them up.
+	$(CARGO) build --workspace --bins
+	@mkdir -p $(dir $(LOG))
+	@status=0; $(CARGO) test --workspace --no-fail-fast 2>&1 | tee $(LOG) || status=$$?; \
+	awk '/^test result: / { passed += $$4; failed += $$6; ignored += $$8 } \
+	     /^test .* FAILED$$/ { names = names "\n  " $$2 } \
+	     END { printf "\nall tests: %d passed, %d failed, %d ignored%s\n", passed, failed, ignored, names }' $(LOG); \
+	exit $$status
+
+lint: ## Checks the format, the lints and the documentation; warnings are errors.
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --workspace
+
+format: ## Formats the code.
+	$(CARGO) fmt --all
+
+control-plane: ## Prints the folder of the test control plane's binaries; builds them once.
+	@$(CARGO) run --quiet --package argosy-tests --bin control-plane -- path

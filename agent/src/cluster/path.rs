@@ -1,0 +1,75 @@
+//! Paths of requests.
+
+use std::fmt::Write as _;
+
+use argosy_core::cluster::ApiError;
+use argosy_core::key::ResourceKey;
+
+use super::discovery::Endpoint;
+
+/// Gives the path of a group and version.
+pub(super) fn group_version(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }
+}
+
+/// Gives the path of all objects of a kind, in all namespaces.
+pub(super) fn collection(endpoint: &Endpoint) -> String {
+    format!("{}/{}", group_version(&endpoint.group, &endpoint.version), endpoint.plural)
+}
+
+/// Gives the path of one object. A namespace where there can be none, or none where there must be one, is refused.
+pub(super) fn object(endpoint: &Endpoint, key: &ResourceKey) -> Result<String, ApiError> {
+    let base = group_version(&endpoint.group, &endpoint.version);
+    let (plural, name) = (&endpoint.plural, segment(&key.name));
+    match (endpoint.namespaced, key.namespace.is_empty()) {
+        (true, false) => Ok(format!("{base}/namespaces/{}/{plural}/{name}", segment(&key.namespace))),
+        (false, true) => Ok(format!("{base}/{plural}/{name}")),
+        (true, true) => Err(ApiError::Refused(format!("{key}: objects of this kind live in a namespace"))),
+        (false, false) => Err(ApiError::Refused(format!("{key}: objects of this kind live in no namespace"))),
+    }
+}
+
+/// Writes one segment of a path, or one value of a query.
+pub(super) fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':') {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(group: &str, plural: &str, namespaced: bool) -> Endpoint {
+        Endpoint { group: group.into(), version: "v1".into(), plural: plural.into(), namespaced, watchable: true }
+    }
+
+    #[test]
+    fn a_path_names_group_namespace_and_object() {
+        let key = ResourceKey::new("apps", "Deployment", "shop", "web");
+        let path = object(&endpoint("apps", "deployments", true), &key).unwrap();
+        assert_eq!(path, "/apis/apps/v1/namespaces/shop/deployments/web");
+        let key = ResourceKey::new("", "Namespace", "", "shop");
+        assert_eq!(object(&endpoint("", "namespaces", false), &key).unwrap(), "/api/v1/namespaces/shop");
+    }
+
+    #[test]
+    fn a_name_never_leaves_its_segment() {
+        assert_eq!(segment("system:a b?c#d/e%"), "system:a%20b%3Fc%23d%2Fe%25");
+    }
+
+    #[test]
+    fn a_namespace_where_none_belongs_is_refused() {
+        let key = ResourceKey::new("", "Namespace", "x", "shop");
+        assert!(matches!(object(&endpoint("", "namespaces", false), &key), Err(ApiError::Refused(_))));
+        let key = ResourceKey::new("", "ConfigMap", "", "a");
+        assert!(matches!(object(&endpoint("", "configmaps", true), &key), Err(ApiError::Refused(_))));
+    }
+}

@@ -1,0 +1,164 @@
+use serde_json::json;
+
+use super::*;
+use crate::policy::{Automated, Retry};
+
+fn document() -> Value {
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+        "metadata": {"name": "web", "finalizers": ["resources-finalizer.argocd.argoproj.io"]},
+        "spec": {
+            "project": "shop",
+            "source": {"repoURL": "https://git.example.com/shop.git", "path": "apps/web", "targetRevision": "main",
+                "directory": {"recurse": true, "include": "*.yaml", "jsonnet": {}}},
+            "destination": {"name": "edge-1", "namespace": "shop"},
+            "syncPolicy": {
+                "automated": {"prune": true, "selfHeal": true},
+                "syncOptions": ["CreateNamespace=true", "ServerSideApply=true", "PrunePropagationPolicy=background"],
+                "retry": {"limit": 3, "backoff": {"duration": "2s", "factor": 3, "maxDuration": "1m"}}
+            },
+            "info": [{"name": "owner", "value": "shop"}], "revisionHistoryLimit": 3, "ignoreDifferences": []
+        },
+        "status": {"sync": {"status": "Synced"}}
+    })
+}
+
+fn with(path: &[&str], value: Value) -> Result<Application, SpecError> {
+    let mut document = document();
+    let slot = path.iter().fold(&mut document, |node, key| &mut node[*key]);
+    *slot = value;
+    Application::try_from(&document)
+}
+
+#[test]
+fn a_document_is_read_as_it_states() {
+    let app = Application::try_from(&document()).unwrap();
+    assert_eq!(app.id.to_string(), "argocd/web");
+    assert_eq!(app.cascade, Some(Propagation::Foreground));
+    assert_eq!(app.project, "shop");
+    assert_eq!(app.source.path.as_str(), "apps/web");
+    assert!(app.source.directory.recurse);
+    assert_eq!(app.destination.cluster, ClusterRef::Name("edge-1".into()));
+    assert_eq!(app.policy.automated, Some(Automated { prune: true, self_heal: true, allow_empty: false }));
+    assert!(app.policy.create_namespace);
+    assert_eq!(app.policy.propagation, Propagation::Background);
+    assert_eq!(app.policy.retry, Some(Retry { limit: 3, delay_ms: 2_000, factor: 3, max_delay_ms: 60_000 }));
+    assert_eq!(app.spec["info"][0]["name"], "owner");
+}
+
+#[test]
+fn what_is_not_stated_has_argo_cds_defaults() {
+    let app = Application::try_from(&json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "web", "namespace": "team"},
+        "spec": {"project": "", "source": {"repoURL": "file:///x", "path": "."},
+            "destination": {"server": "https://kubernetes.default.svc/"}}
+    }))
+    .unwrap();
+    assert_eq!(app.id.instance(), "team_web");
+    assert_eq!((app.project.as_str(), app.source.revision.as_str()), ("default", "HEAD"));
+    assert!(app.source.path.is_root());
+    assert_eq!(app.destination.cluster.name(), Some("in-cluster"));
+    assert_eq!(app.policy, SyncPolicy::default());
+    assert_eq!(app.cascade, None);
+    let off = with(&["spec", "syncPolicy", "automated"], json!({"enabled": false, "prune": true})).unwrap();
+    assert_eq!(off.policy.automated, None);
+    assert!(with(&["spec", "syncPolicy", "automated"], json!({})).unwrap().policy.automated.is_some());
+    assert_eq!(with(&["spec", "syncPolicy", "retry"], json!({})).unwrap().policy.retry.unwrap().limit, 0);
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_its_path() {
+    for (path, value, field) in [
+        (&["spec", "sources"][..], json!([{"repoURL": "x"}]), "spec.sources"),
+        (&["spec", "source", "helm"], json!({"releaseName": "x"}), "spec.source.helm"),
+        (&["spec", "source", "kustomize"], json!({"namePrefix": "x"}), "spec.source.kustomize"),
+        (&["spec", "source", "chart"], json!("x"), "spec.source.chart"),
+        (
+            &["spec", "source", "directory", "jsonnet"],
+            json!({"tlas": [{}, {"name": "x"}]}),
+            "spec.source.directory.jsonnet",
+        ),
+        (&["spec", "source", "directory", "exclude"], json!("{"), "spec.source.directory.exclude"),
+        (&["spec", "source", "path"], json!("../x"), "spec.source.path"),
+        (&["spec", "source", "path"], json!("/x"), "spec.source.path"),
+        (&["spec", "source", "path"], json!(""), "spec.source.path"),
+        (&["spec", "source", "targetRevision"], json!(1), "spec.source.targetRevision"),
+        (&["spec", "source", "repoURL"], json!("oci://x"), "spec.source.repoURL"),
+        (&["spec", "ignoreDifferences"], json!([{"kind": "X"}]), "spec.ignoreDifferences"),
+        (&["spec", "destination", "server"], json!("https://x"), "spec.destination"),
+        (&["spec", "destination", "cluster"], json!("x"), "spec.destination.cluster"),
+        (&["spec", "destination"], json!({"namespace": "x"}), "spec.destination"),
+        (
+            &["spec", "syncPolicy", "managedNamespaceMetadata"],
+            json!({"labels": {"a": "b"}}),
+            "spec.syncPolicy.managedNamespaceMetadata",
+        ),
+        (
+            &["spec", "syncPolicy", "syncOptions"],
+            json!(["Validate=true", "Replace=true"]),
+            "spec.syncPolicy.syncOptions[1]",
+        ),
+        (
+            &["spec", "syncPolicy", "syncOptions"],
+            json!(["CreateNamespace = true"]),
+            "spec.syncPolicy.syncOptions[0]",
+        ),
+        (&["spec", "syncPolicy", "automated"], json!({"prune": "yes"}), "spec.syncPolicy.automated.prune"),
+        (&["spec", "syncPolicy", "retry", "refresh"], json!(true), "spec.syncPolicy.retry.refresh"),
+        (
+            &["spec", "syncPolicy", "retry", "backoff", "duration"],
+            json!("soon"),
+            "spec.syncPolicy.retry.backoff.duration",
+        ),
+        (
+            &["spec", "syncPolicy", "retry", "backoff", "factor"],
+            json!(0),
+            "spec.syncPolicy.retry.backoff.factor",
+        ),
+        (&["spec", "frobnicate"], json!(null), "spec.frobnicate"),
+        (&["spec"], json!(null), "spec"),
+        (&["operation"], json!({"sync": {}}), "operation"),
+        (&["extra"], json!(1), "extra"),
+        (&["metadata", "name"], json!("Web_1"), "metadata.name"),
+        (&["metadata", "name"], json!(null), "metadata.name"),
+        (&["metadata", "labels"], json!({"a": 1}), "metadata.labels[a]"),
+        (
+            &["metadata", "finalizers"],
+            json!(["post-delete-finalizer.argocd.argoproj.io"]),
+            "metadata.finalizers[0]",
+        ),
+        (
+            &["metadata", "annotations"],
+            json!({"argocd.argoproj.io/skip-reconcile": "true"}),
+            "metadata.annotations[argocd.argoproj.io/skip-reconcile]",
+        ),
+        (
+            &["metadata", "annotations"],
+            json!({"argocd.argoproj.io/sync-wave": "2"}),
+            "metadata.annotations[argocd.argoproj.io/sync-wave]",
+        ),
+        (&["apiVersion"], json!("argoproj.io/v2"), "apiVersion"),
+        (&["kind"], json!("ApplicationSet"), "kind"),
+    ] {
+        let error = with(path, value.clone()).expect_err(field);
+        assert_eq!(error.field, field, "{value}: {error}");
+    }
+}
+
+#[test]
+fn annotations_without_a_meaning_here_are_let_through() {
+    let annotations = json!({"argocd.argoproj.io/manifest-generate-paths": ".", "argocd.argoproj.io/sync-wave": "0",
+        "link.argocd.argoproj.io/docs": "https://x", "notifications.argoproj.io/subscribe": "x", "team": "shop"});
+    assert_eq!(with(&["metadata", "annotations"], annotations).unwrap().annotations.len(), 5);
+}
+
+#[test]
+fn a_document_that_is_refused_still_says_which_application_it_is() {
+    let mut bad = document();
+    bad["spec"] = json!("nonsense");
+    assert!(Application::try_from(&bad).is_err());
+    assert!(Application::is_kind_of(&bad));
+    assert_eq!(Application::identity(&bad), Some(AppId::new("", "web")));
+    assert!(!Application::is_kind_of(&json!({"apiVersion": "app.k8s.io/v1", "kind": "Application"})));
+    assert_eq!(Application::identity(&json!({})), None);
+}

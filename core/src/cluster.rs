@@ -1,0 +1,206 @@
+//! What the reconciler knows of a live cluster and asks of it: metadata, requests, answers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use minicbor::{Decode, Encode};
+
+use crate::health::Verdict;
+use crate::ids::{AppId, Digest, InstallationId};
+use crate::key::{GroupKind, ResourceKey};
+use crate::policy::Propagation;
+
+/// What discovery says of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KindInfo {
+    /// Whether its objects live in namespaces.
+    pub namespaced: bool,
+}
+
+/// The kinds that the API server serves. They shrink only on an observed removal, never on a failed discovery.
+pub type Kinds = BTreeMap<GroupKind, KindInfo>;
+
+/// What an object's tracking metadata says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tracking {
+    /// Nobody tracks it.
+    None,
+    /// An app of an Argosy installation.
+    Ours {
+        /// Which installation; absent when the annotation is missing.
+        installation: Option<InstallationId>,
+        /// Which app.
+        app: AppId,
+        /// The object that the tracking names: copies of an object name their original.
+        names: ResourceKey,
+    },
+    /// Another tool, named for people, e.g. `Helm release shop/web`.
+    Other(String),
+}
+
+/// A live object, as far as the reconciler needs it: metadata and a verdict, never its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveMeta {
+    /// Which object.
+    pub key: ResourceKey,
+    /// This incarnation of it.
+    pub uid: String,
+    /// Its version, as a number: they compare within one resource.
+    pub resource_version: u64,
+    /// What tracks it.
+    pub tracking: Tracking,
+    /// Whether the label that watches select on is there.
+    pub labelled: bool,
+    /// Whether it has owner references: controllers copy labels and annotations onto what they make.
+    pub owned: bool,
+    /// Whether it is on its way out.
+    pub deleting: bool,
+    /// Fingerprint of our own `Apply` entry in `metadata.managedFields`; absent when we own nothing.
+    pub fingerprint: Option<Digest>,
+    /// The other manager that wrote last, for reports.
+    pub last_writer: Option<String>,
+    /// Health, for kinds with a rule.
+    pub health: Option<Verdict>,
+}
+
+/// Names a request until its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// A request to the API server. Each has a deadline ([`REQUEST_DEADLINE`]); after it the answer is
+/// [`ApiError::Unreachable`] and the request may still be under way (M18).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Reads an object's metadata from the API server itself, not from a cache.
+    Get {
+        /// Which object.
+        key: ResourceKey,
+    },
+    /// Server-side apply with force, strict validation and our field manager (M16).
+    Apply {
+        /// Which object.
+        key: ResourceKey,
+        /// The incarnation that must be there; absent to create or adopt.
+        uid: Option<String>,
+        /// Digest of the manifest to apply; the body is [`crate::tracking::body`] of it.
+        manifest: Digest,
+        /// The app that the body's tracking names.
+        app: AppId,
+    },
+    /// Deletes exactly this incarnation.
+    Delete {
+        /// Which object.
+        key: ResourceKey,
+        /// Which incarnation.
+        uid: String,
+        /// How it reaches dependents.
+        propagation: Propagation,
+    },
+    /// Creates a namespace unless it is there (`CreateNamespace=true`).
+    EnsureNamespace {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// How long a request may take.
+pub const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A good answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The object's metadata (`Get`).
+    Found(LiveMeta),
+    /// The object is not there (`Get`), or the kind is not served.
+    Absent,
+    /// Applied.
+    Applied(Applied),
+    /// The delete was accepted; the object may still be there for its finalizers.
+    Deleted,
+    /// The namespace is there; whether this made it.
+    Namespace {
+        /// Made just now.
+        created: bool,
+    },
+}
+
+/// Answer to an apply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// The object afterwards.
+    pub live: LiveMeta,
+    /// Whether the request made the object: nobody else manages any of its fields and it is as new as the answer.
+    pub created: bool,
+    /// Paths whose values are not what was sent: admission changed them.
+    pub changed: Vec<String>,
+}
+
+/// Why a request failed, as far as what to do next differs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApiError {
+    /// No answer: the request may have had its effect.
+    #[error("the API server did not answer: {0}")]
+    Unreachable(String),
+    /// 429, 500, 503, 504 of the API server itself.
+    #[error("the API server is not able to answer: {message}")]
+    Unavailable {
+        /// Its words.
+        message: String,
+        /// When it asked to be tried again.
+        retry_after: Option<Duration>,
+    },
+    /// The incarnation that was asked for is not there: absent, or another one (M16).
+    #[error("the object was replaced: {0}")]
+    Replaced(String),
+    /// Something changed under the request (409 for other reasons).
+    #[error("conflict: {0}")]
+    Conflict(String),
+    /// The namespace of the object is not there.
+    #[error("{0}")]
+    NamespaceMissing(String),
+    /// The API server does not serve the kind.
+    #[error("{0}")]
+    NotServed(String),
+    /// The request is refused for what it says: 400, 403, 413, 422, a webhook's or a policy's no.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl ApiError {
+    /// Tells whether the failure says nothing about the request itself, so that it uses up no attempt (M20).
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Unavailable { .. })
+    }
+}
+
+/// What becomes known of a kind's objects by watching it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WatchEvent {
+    /// A complete, consistent list.
+    Listed {
+        /// Version of the list.
+        resource_version: u64,
+        /// All objects that carry our label.
+        objects: Vec<LiveMeta>,
+    },
+    /// An object was made or changed.
+    Seen(LiveMeta),
+    /// An object is gone, or lost our label: nothing is concluded before a metadata GET (M19).
+    Gone(ResourceKey),
+    /// The watch broke; until the next list the kind's objects are as last known.
+    Broken(String),
+}
+
+/// Facts of a manifest that the reconciler needs without its body.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct ManifestFacts {
+    /// For a `CustomResourceDefinition`: the kind that it defines and whether that is namespaced.
+    #[n(0)]
+    pub defines: Option<(GroupKind, bool)>,
+    /// `Delete=false`, or a CRD: compared, never deleted (M19).
+    #[n(1)]
+    pub kept: bool,
+    /// `Prune=false`.
+    #[n(2)]
+    pub prune_refused: bool,
+}

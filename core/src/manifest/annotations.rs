@@ -1,0 +1,102 @@
+//! What an object's annotations ask for, and which of that is refused.
+
+use minicbor::{Decode, Encode};
+use serde_json::Value;
+
+use super::ManifestError;
+use crate::json;
+
+/// Annotation with the sync options of one object.
+const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+/// Helm's annotation for objects that stay.
+const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
+
+/// What one object's annotations say about deleting it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+pub struct ObjectOptions {
+    /// Stays when it leaves the desired state (`Prune=false`).
+    #[n(0)]
+    pub keep_on_prune: bool,
+    /// Stays when its application is deleted (`Delete=false`).
+    #[n(1)]
+    pub keep_on_delete: bool,
+}
+
+// === impl ObjectOptions ===
+
+impl ObjectOptions {
+    /// Reads the options of an object as it is, live or as a manifest; what else its annotations say is not looked at.
+    pub fn of(object: &Value) -> Self {
+        let annotation =
+            |name: &str| json::text_at(object, &["metadata", "annotations", name]).unwrap_or_default();
+        let mut options = Self::default();
+        for option in list(annotation(SYNC_OPTIONS)) {
+            options.keep_on_prune |= option == "Prune=false";
+            options.keep_on_delete |= option == "Delete=false";
+        }
+        if list(annotation(RESOURCE_POLICY)).any(|policy| policy == "keep") {
+            options = Self { keep_on_prune: true, keep_on_delete: true };
+        }
+        options
+    }
+}
+
+/// Checks a manifest's annotations and reads its options.
+pub(super) fn check(annotations: Option<&Value>) -> Result<ObjectOptions, ManifestError> {
+    let annotations = match annotations {
+        None | Some(Value::Null) => return Ok(ObjectOptions::default()),
+        Some(Value::Object(annotations)) => annotations,
+        Some(other) => {
+            let why = format!("must be an object, not {}", json::type_name(other));
+            return Err(ManifestError::new("metadata.annotations", why));
+        }
+    };
+    for (name, value) in annotations {
+        let refuse = |why: String| Err(ManifestError::new(format!("metadata.annotations[{name}]"), why));
+        if !has_meaning(name) {
+            continue;
+        }
+        let text = match value {
+            Value::String(text) => text.as_str(),
+            Value::Null => "",
+            Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                return refuse(format!("must be a string, not {}", json::type_name(value)));
+            }
+        };
+        match name.as_str() {
+            "argocd.argoproj.io/hook" | "helm.sh/hook" => {
+                return refuse(format!("hooks are not supported (value {text:?})"));
+            }
+            "argocd.argoproj.io/sync-wave" | "helm.sh/hook-weight" if text.trim().parse() != Ok(0) => {
+                return refuse(format!("sync waves other than 0 are not supported (value {text:?})"));
+            }
+            SYNC_OPTIONS => {
+                if let Some(option) = list(text).find(|option| !is_supported(option)) {
+                    return refuse(format!("sync option {option:?} is not supported"));
+                }
+            }
+            RESOURCE_POLICY if text != "keep" => return refuse(format!("policy {text:?} is not supported")),
+            "argocd.argoproj.io/compare-options" | "argocd.argoproj.io/ignore-healthcheck" => {
+                return refuse("is not supported".to_owned());
+            }
+            _ => {}
+        }
+    }
+    let object = serde_json::json!({ "metadata": { "annotations": annotations } });
+    Ok(ObjectOptions::of(&object))
+}
+
+/// Tells whether an annotation is one that is looked at; the types of all others are the API server's to judge.
+fn has_meaning(name: &str) -> bool {
+    name.starts_with("argocd.argoproj.io/") || name.starts_with("helm.sh/")
+}
+
+fn is_supported(option: &str) -> bool {
+    // Every apply is a server-side one with validation, so `ServerSideApply` and `Validate` say what is done anyway.
+    ["Prune=false", "Delete=false", "Prune=true", "Delete=true", "ServerSideApply=true", "Validate=true"]
+        .contains(&option)
+}
+
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}

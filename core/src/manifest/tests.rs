@@ -1,0 +1,133 @@
+use serde_json::json;
+
+use super::*;
+
+fn canonical(value: Value) -> Value {
+    serde_json::from_slice(&Manifest::try_from(value).unwrap().canonical).unwrap()
+}
+
+fn refusal(value: Value) -> String {
+    Manifest::try_from(value).unwrap_err().to_string()
+}
+
+fn annotated(name: &str, value: impl Into<Value>) -> Value {
+    let value = value.into();
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x", "annotations": {name: value}}})
+}
+
+#[test]
+fn a_manifest_is_named_by_group_kind_namespace_and_name() {
+    let manifest = Manifest::try_from(json!({
+        "kind": "Deployment", "apiVersion": "apps/v1", "metadata": {"name": "web", "namespace": "shop"}
+    }))
+    .unwrap();
+    assert_eq!(manifest.key.to_string(), "apps/Deployment/shop/web");
+    assert_eq!(manifest.api_version, "apps/v1");
+    assert_eq!(manifest.digest, Digest::of(&manifest.canonical));
+    assert!(manifest.canonical.starts_with(br#"{"apiVersion":"apps/v1","kind""#));
+    let unscoped = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}});
+    assert_eq!(Manifest::try_from(unscoped).unwrap().key.to_string(), "/ConfigMap//x");
+}
+
+#[test]
+fn what_the_api_server_writes_is_dropped() {
+    let live = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}, "status": {"x": 1},
+        "metadata": {"name": "x", "creationTimestamp": null, "generation": 3, "managedFields": [], "selfLink": "/x",
+            "resourceVersion": "1", "uid": "u", "ownerReferences": [], "labels": {"a": "b"}},
+    });
+    assert_eq!(
+        canonical(live),
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"},
+            "metadata": {"name": "x", "ownerReferences": [], "labels": {"a": "b"}}})
+    );
+}
+
+#[test]
+fn a_secrets_texts_become_its_data() {
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"},
+        "data": {"a": "eA==", "b": null}, "stringData": {"a": "new", "c": null}});
+    let folded = canonical(secret);
+    assert_eq!(folded["data"], json!({"a": "bmV3", "b": "", "c": ""}));
+    assert_eq!(folded.get("stringData"), None);
+    let none = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}});
+    assert_eq!(canonical(none.clone()), none);
+    let mut wrong = none;
+    wrong["stringData"] = json!({"port": 80});
+    assert_eq!(refusal(wrong), "stringData.port: must be a string, not a number");
+}
+
+#[test]
+fn lists_are_expanded_and_lists_of_nothing_dropped() {
+    let item = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [item("a"),
+        {"apiVersion": "v1", "kind": "ConfigMapList", "items": [item("b")]}]});
+    let names: Vec<String> = Manifest::expand(list).unwrap().into_iter().map(|m| m.key.name).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(Manifest::expand(json!({"apiVersion": "v1", "kind": "List", "items": null})).unwrap(), []);
+    let bad = json!({"apiVersion": "v1", "kind": "List", "items": [item("a"), {"kind": "X"}]});
+    assert_eq!(Manifest::expand(bad).unwrap_err().to_string(), "items[1].apiVersion: is missing");
+    let not_a_list =
+        json!({"apiVersion": "x.io/v1", "kind": "AllowList", "metadata": {"name": "x"}, "spec": {}});
+    assert_eq!(Manifest::expand(not_a_list).unwrap().len(), 1);
+}
+
+#[test]
+fn missing_and_odd_fields_are_named() {
+    assert_eq!(refusal(json!([1])), ".: must be an object, not a list");
+    assert_eq!(refusal(json!({"kind": "X"})), "apiVersion: is missing");
+    assert_eq!(refusal(json!({"apiVersion": "v1"})), "kind: is missing");
+    assert_eq!(refusal(json!({"apiVersion": "v1", "kind": "X"})), "metadata.name: is missing");
+    assert_eq!(refusal(json!({"apiVersion": 1, "kind": "X"})), "apiVersion: must be a string, not a number");
+    assert!(refusal(json!({"apiVersion": "a/b/c", "kind": "X"})).starts_with("apiVersion:"));
+    assert!(refusal(json!({"apiVersion": "/v1", "kind": "X"})).starts_with("apiVersion:"));
+    assert!(refusal(json!({"apiVersion": "v1", "kind": "X/../Y"})).starts_with("kind:"));
+    let named = |metadata: Value| refusal(json!({"apiVersion": "v1", "kind": "X", "metadata": metadata}));
+    assert!(named(json!({"generateName": "x-"})).starts_with("metadata.generateName: is not supported"));
+    assert!(named(json!({"name": ".."})).starts_with("metadata.name:"));
+    assert!(named(json!({"name": "a/b"})).starts_with("metadata.name:"));
+    assert!(named(json!({"name": "a", "namespace": "%2e"})).starts_with("metadata.namespace:"));
+    assert!(named(json!({"name": "a", "ownerReferences": [{}]})).starts_with("metadata.ownerReferences:"));
+    assert!(named(json!(7)).starts_with("metadata: must be an object"));
+}
+
+#[test]
+fn what_an_annotation_asks_for_in_vain_is_refused_by_its_name() {
+    for (name, value) in [
+        ("argocd.argoproj.io/hook", json!("PreSync")),
+        ("helm.sh/hook", json!("pre-install")),
+        ("argocd.argoproj.io/sync-wave", json!("-1")),
+        ("argocd.argoproj.io/sync-wave", json!("soon")),
+        ("argocd.argoproj.io/sync-wave", json!(0)),
+        ("helm.sh/hook-weight", json!("5")),
+        ("argocd.argoproj.io/sync-options", json!("Prune=false,Replace=true")),
+        ("argocd.argoproj.io/sync-options", json!("Prune=confirm")),
+        ("argocd.argoproj.io/compare-options", json!("IgnoreExtraneous")),
+        ("helm.sh/resource-policy", json!("discard")),
+    ] {
+        let refused = refusal(annotated(name, value));
+        assert!(refused.starts_with(&format!("metadata.annotations[{name}]: ")), "{refused}");
+    }
+}
+
+#[test]
+fn options_of_an_object_are_read() {
+    let options = |name: &str, text: &str| Manifest::try_from(annotated(name, json!(text))).unwrap().options;
+    let name = "argocd.argoproj.io/sync-options";
+    assert_eq!(options(name, "Prune=false"), ObjectOptions { keep_on_prune: true, keep_on_delete: false });
+    assert!(options(name, " Delete=false, ServerSideApply=true").keep_on_delete);
+    let kept = ObjectOptions { keep_on_prune: true, keep_on_delete: true };
+    assert_eq!(options("helm.sh/resource-policy", "keep"), kept);
+    assert_eq!(options("argocd.argoproj.io/sync-wave", "0"), ObjectOptions::default());
+    assert_eq!(Manifest::try_from(annotated("team", json!(7))).unwrap().options, ObjectOptions::default());
+    let live = annotated(name, json!("Replace=true,Delete=false"));
+    assert!(ObjectOptions::of(&live).keep_on_delete, "a live object's other options are not ours to judge");
+}
+
+#[test]
+fn a_manifest_does_not_print_its_bytes() {
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "stringData": {"a": "hush"}});
+    let printed = format!("{:?}", Manifest::try_from(secret).unwrap());
+    assert_eq!(printed, "Manifest(/Secret//x)");
+}

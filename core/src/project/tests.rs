@@ -1,0 +1,149 @@
+use serde_json::json;
+
+use super::*;
+use crate::key::ResourceKey;
+
+fn project(spec: impl Into<Value>) -> Project {
+    read(spec).unwrap()
+}
+
+fn read(spec: impl Into<Value>) -> Result<Project, SpecError> {
+    let spec = spec.into();
+    Project::try_from(&json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "shop"}, "spec": spec
+    }))
+}
+
+fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ResourceKey {
+    ResourceKey::new(group, kind, namespace, name)
+}
+
+#[test]
+fn sources_are_permitted_by_any_that_allows_and_none_that_denies() {
+    let shop = project(
+        json!({"sourceRepos": ["https://git.example.com/shop/*", "!https://git.example.com/shop/secret"]}),
+    );
+    assert!(shop.permits_source("https://Git.example.com/Shop/web.git").is_ok());
+    assert!(shop.permits_source("https://git.example.com/shop/web/deep").is_err(), "a star stops at slashes");
+    assert_eq!(
+        shop.permits_source("https://git.example.com/shop/secret.git").unwrap_err().to_string(),
+        "application repo https://git.example.com/shop/secret.git is not permitted in project 'shop'"
+    );
+    let denial_alone = project(json!({"sourceRepos": ["!https://x/y"]}));
+    assert!(denial_alone.permits_source("https://x/z").is_err(), "a denial allows nothing");
+    assert!(project(json!({})).permits_source("https://x/z").is_err());
+    assert!(project(json!({"sourceRepos": ["*"]})).permits_source("file:///srv/x").is_ok());
+    assert!(
+        project(json!({"sourceRepos": ["git@h:team/*"]})).permits_source("ssh://git@h/team/x.git").is_ok()
+    );
+}
+
+#[test]
+fn destinations_follow_the_documented_rules() {
+    let rules = project(json!({"destinations": [
+        {"server": "*", "namespace": "shop-*"},
+        {"name": "edge-*", "namespace": "*"},
+        {"server": "*", "namespace": "!kube-system"},
+        {"name": "!edge-9", "namespace": "x"},
+    ]}))
+    .limits;
+    let ok = |server: &str, name: &str, namespace: &str| {
+        rules.permits_destination(server, name, namespace).is_ok()
+    };
+    assert!(ok("https://a", "a", "shop-1"));
+    assert!(ok("", "edge-1", "any"));
+    assert!(!ok("https://a", "a", "other"));
+    assert!(!ok("https://a", "edge-1", "kube-system"));
+    assert!(!ok("", "edge-1", "kube-system"), "also on a cluster without a URL");
+    assert!(!ok("https://a", "edge-9", "shop-1"), "a denied name denies in every namespace");
+    assert_eq!(
+        rules.permits_destination("https://a", "a", "other").unwrap_err().to_string(),
+        "application destination server 'https://a' and namespace 'other' do not match any of the allowed destinations in project 'shop'"
+    );
+}
+
+#[test]
+fn a_denial_alone_permits_nothing() {
+    let rules = project(json!({"destinations": [{"server": "*", "namespace": "!kube-system"}]})).limits;
+    assert!(rules.permits_destination("https://a", "a", "shop").is_err());
+}
+
+#[test]
+fn kinds_of_the_cluster_need_a_rule_and_namespaced_ones_only_where_there_are_some() {
+    let limits = project(json!({
+        "destinations": [{"name": "*", "namespace": "shop"}],
+        "clusterResourceWhitelist": [{"group": "", "kind": "Namespace", "name": "shop*"}, {"group": "*.io", "kind": "*"}],
+        "clusterResourceBlacklist": [{"group": "*", "kind": "ClusterSecretStore"}],
+        "namespaceResourceBlacklist": [{"group": "", "kind": "ResourceQuota"}],
+    }))
+    .limits;
+    let ok = |key: ResourceKey, namespaced: bool| limits.permits(&key, namespaced, "", "edge-1").is_ok();
+    assert!(ok(key("", "Namespace", "", "shop-1"), false));
+    assert!(!ok(key("", "Namespace", "", "kube-system"), false));
+    assert!(ok(key("networking.istio.io", "X", "", "x"), false));
+    assert!(!ok(key("external-secrets.io", "ClusterSecretStore", "", "x"), false));
+    assert!(!ok(key("apps", "X", "", "x"), false));
+    assert!(ok(key("apps", "Deployment", "shop", "x"), true));
+    assert!(!ok(key("", "ResourceQuota", "shop", "x"), true));
+    let error =
+        |key: ResourceKey, namespaced| limits.permits(&key, namespaced, "", "e").unwrap_err().to_string();
+    assert_eq!(error(key("apps", "X", "", "x"), false), "resource apps:X is not permitted in project shop");
+    assert_eq!(
+        error(key("apps", "Deployment", "other", "x"), true),
+        "namespace other is not permitted in project 'shop'"
+    );
+}
+
+#[test]
+fn an_absent_list_of_kinds_is_all_and_an_empty_one_none() {
+    let deployment = key("apps", "Deployment", "shop", "x");
+    assert!(project(json!({})).limits.permits_kind(&deployment, true).is_ok());
+    assert!(
+        project(json!({"namespaceResourceWhitelist": []})).limits.permits_kind(&deployment, true).is_err()
+    );
+    assert!(
+        project(json!({"clusterResourceWhitelist": []})).limits.permits_kind(&deployment, false).is_err()
+    );
+}
+
+#[test]
+fn the_default_project_permits_everything_unless_defined() {
+    let default = Project::permissive();
+    assert!(default.permits_source("https://x/y").is_ok());
+    assert!(default.limits.permits(&key("", "Namespace", "", "x"), false, "", "edge").is_ok());
+    assert!(
+        default.limits.permits(&key("", "Secret", "kube-system", "x"), true, "https://s", "edge").is_ok()
+    );
+    assert_eq!(default.name(), "default");
+}
+
+#[test]
+fn a_rule_that_is_not_supported_is_refused_by_its_name() {
+    for (spec, field) in [
+        (json!({"roles": [{"name": "x"}]}), "spec.roles"),
+        (json!({"syncWindows": [{"kind": "deny"}]}), "spec.syncWindows"),
+        (json!({"signatureKeys": [{"keyID": "x"}]}), "spec.signatureKeys"),
+        (json!({"destinationServiceAccounts": [{"server": "*"}]}), "spec.destinationServiceAccounts"),
+        (json!({"sourceNamespaces": ["*"]}), "spec.sourceNamespaces"),
+        (json!({"orphanedResources": {"warn": true}}), "spec.orphanedResources"),
+        (json!({"permitOnlyProjectScopedClusters": true}), "spec.permitOnlyProjectScopedClusters"),
+        (json!({"sourceRepos": ["{"]}), "spec.sourceRepos[0]"),
+        (json!({"destinations": [{"namespace": "!["}]}), "spec.destinations[0].namespace"),
+        (json!({"destinations": [{"cluster": "x"}]}), "spec.destinations[0].cluster"),
+        (
+            json!({"namespaceResourceBlacklist": [{"kind": "x", "name": "y"}]}),
+            "spec.namespaceResourceBlacklist[0].name",
+        ),
+        (json!({"sourceRepo": ["*"]}), "spec.sourceRepo"),
+    ] {
+        assert_eq!(read(spec.clone()).unwrap_err().field, field, "{spec}");
+    }
+    assert!(read(json!({"roles": [], "orphanedResources": null})).is_ok());
+}
+
+#[test]
+fn limits_travel() {
+    let limits = Project::permissive().limits;
+    let bytes = minicbor::to_vec(&limits).unwrap();
+    assert_eq!(minicbor::decode::<ProjectLimits>(&bytes).unwrap(), limits);
+}

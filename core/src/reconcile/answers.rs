@@ -1,0 +1,478 @@
+//! Answers of the API server, and what follows from each.
+
+use super::claim::{Claim, claim};
+use super::state::{Live, NamespaceStep};
+use super::{AppliedBody, Flight, Intent, InventoryEntry, Purpose, Reconciler};
+use crate::cluster::{Answer, ApiError, Applied, LiveMeta, ManifestFacts, RequestId};
+use crate::desired::Phase;
+use crate::ids::AppId;
+use crate::key::ResourceKey;
+use crate::status::{HeldDelete, ResultCode, ResultRow};
+use crate::time::{Entropy, Now};
+
+/// How long a refused heal or delete rests before it is tried again.
+const REFUSED_MS: u64 = 60_000;
+/// How long a waited-for object rests between looks.
+const LOOK_AGAIN_MS: u64 = 1_000;
+
+impl Reconciler {
+    /// Takes the answer to a request. Every request gets one; one that nobody remembers is of an earlier life.
+    pub fn answered(
+        &mut self,
+        id: RequestId,
+        answer: Result<Answer, ApiError>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let Some(Flight { key, purpose }) = self.flights.remove(&id) else { return };
+        self.busy.remove(&key);
+        if answer.is_ok() {
+            self.backoffs.remove(&key);
+        }
+        match purpose {
+            Purpose::Verify => self.verified(&key, answer, now, entropy),
+            Purpose::Settle => self.settled(&key, answer, now),
+            Purpose::Claim { app, body, heal } => self.claimed(&app, &key, body, heal, answer, now, entropy),
+            Purpose::Apply { app, body, heal, uid } => {
+                self.applied(&app, &key, body, heal, uid.is_none(), answer, now, entropy);
+            }
+            Purpose::DeleteCheck { app, delete, counted } => {
+                self.checked(&app, delete, counted, answer, now, entropy);
+            }
+            Purpose::Delete { app, delete, counted } => self.deleted(&app, &delete, counted, answer, now, entropy),
+            Purpose::Namespace { app } => self.namespace_ensured(&app, &key, answer, now, entropy),
+        }
+        self.touch(&key, now);
+    }
+
+    fn verified(&mut self, key: &ResourceKey, answer: Result<Answer, ApiError>, now: Now, entropy: &mut dyn Entropy) {
+        match answer {
+            Ok(Answer::Found(live)) => {
+                let going = self.inventory.get(key).is_some_and(|entry| entry.going);
+                if going {
+                    // Its finalizers hold it; the watch tells when it goes, this look is for a watch that does not.
+                    self.verify_queue.insert(key.clone(), now.ms().saturating_add(10_000));
+                }
+                let later = self.verify_queue.get(key).copied();
+                self.observe(live, now);
+                if let Some(at) = later {
+                    self.verify_queue.insert(key.clone(), at);
+                }
+            }
+            Ok(Answer::Absent) => self.gone(key),
+            Ok(Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. }) => {}
+            Err(error) => {
+                let delay = self.back_off(key, retry_after(&error), entropy);
+                self.verify_queue.insert(key.clone(), now.ms().saturating_add(delay.max(LOOK_AGAIN_MS)));
+            }
+        }
+    }
+
+    /// An open intent that is no longer wanted, judged from what is there now (M18).
+    fn settled(&mut self, key: &ResourceKey, answer: Result<Answer, ApiError>, now: Now) {
+        let Some(entry) = self.inventory.get(key).cloned() else { return };
+        match answer {
+            Ok(Answer::Found(live)) => {
+                self.settle_queue.remove(key);
+                let ours = matches!(&live.tracking, crate::cluster::Tracking::Ours { installation, names, .. }
+                    if *installation == Some(self.installation) && names == key);
+                let applied = match &entry.intent {
+                    Some(Intent::Apply { body, .. }) if ours => Some(body.clone()),
+                    Some(Intent::Apply { .. } | Intent::Delete { .. }) | None => entry.applied.clone(),
+                };
+                let uid = entry.uid.clone().or_else(|| ours.then(|| live.uid.clone()));
+                if uid.is_none() {
+                    // The create never happened, and what is there is somebody else's.
+                    self.put_inventory(key, None);
+                } else {
+                    self.put_inventory(key, Some(InventoryEntry { intent: None, uid, applied, ..entry }));
+                }
+                self.observe(live, now);
+            }
+            Ok(Answer::Absent) => {
+                self.settle_queue.remove(key);
+                self.put_inventory(key, Some(InventoryEntry { intent: None, ..entry }));
+                self.gone(key);
+                if self.inventory.get(key).is_some_and(|entry| entry.uid.is_none()) {
+                    self.put_inventory(key, None);
+                }
+            }
+            // The settle queue asks again.
+            Ok(Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. }) | Err(_) => {}
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an answer with everything that its request knew")]
+    fn claimed(
+        &mut self,
+        app: &AppId,
+        key: &ResourceKey,
+        body: AppliedBody,
+        heal: bool,
+        answer: Result<Answer, ApiError>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let found = match answer {
+            Ok(Answer::Found(live)) => Some(live),
+            Ok(Answer::Absent) => None,
+            Ok(Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. }) => return,
+            Err(error) => {
+                self.again(app, key, heal, &error, now, entropy);
+                return;
+            }
+        };
+        if !self.still_wanted(app, key, &body, heal) || self.read_only.is_some() {
+            return;
+        }
+        let decision = claim(found.as_ref(), app, key, self.installation, |other| self.has(other, key));
+        match &found {
+            Some(live) => self.live.insert(key.clone(), Live::Present(Box::new(live.clone()))),
+            None => self.live.insert(key.clone(), Live::Absent),
+        };
+        match decision {
+            Claim::Create => self.apply(app, key, body, None, heal, now),
+            Claim::Take { uid, note } => {
+                if let Some(note) = note {
+                    self.event(app, Some(key), "Adopted", note);
+                }
+                let entry = self.inventory.get(key).cloned().unwrap_or_else(|| InventoryEntry::new(app.clone()));
+                self.put_inventory(key, Some(InventoryEntry { uid: Some(uid.clone()), ..entry }));
+                self.apply(app, key, body, Some(uid), heal, now);
+            }
+            Claim::Shared(owner) => {
+                self.drop_unclaimed(key);
+                self.item_shared(app, key, &owner);
+            }
+            Claim::Refused(reason) => {
+                self.drop_unclaimed(key);
+                self.fail(app, key, heal, format!("not applied: the object is {reason}"), now);
+            }
+            Claim::Wait => self.later(app, key, heal, now.ms().saturating_add(LOOK_AGAIN_MS), "deletion", false),
+        }
+    }
+
+    /// An entry of an object that turned out to be somebody else's says nothing any more.
+    fn drop_unclaimed(&mut self, key: &ResourceKey) {
+        if self.inventory.contains_key(key) {
+            self.put_inventory(key, None);
+        }
+    }
+
+    /// Tells whether an app is listed and its release has the object.
+    fn has(&self, app: &AppId, key: &ResourceKey) -> bool {
+        matches!(self.phase_of(app), Phase::Active | Phase::Frozen)
+            && self.apps.get(app).is_some_and(|state| state.wanted.keys.contains_key(key))
+    }
+
+    fn still_wanted(&self, app: &AppId, key: &ResourceKey, body: &AppliedBody, heal: bool) -> bool {
+        let Some(state) = self.apps.get(app) else { return false };
+        let queued = state
+            .work
+            .as_ref()
+            .is_some_and(|work| work.wanted.keys.get(key).is_some_and(|wanted| wanted.manifest == body.manifest));
+        if heal { self.has(app, key) } else { queued && self.is_queued(app, key) }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an answer with everything that its request knew")]
+    fn applied(
+        &mut self,
+        app: &AppId,
+        key: &ResourceKey,
+        body: AppliedBody,
+        heal: bool,
+        without_uid: bool,
+        answer: Result<Answer, ApiError>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        match answer {
+            Ok(Answer::Applied(applied)) => self.apply_succeeded(app, key, body, without_uid, applied, now),
+            Ok(Answer::Found(_) | Answer::Absent | Answer::Deleted | Answer::Namespace { .. }) => {}
+            Err(error) => {
+                // Only an answer that never came leaves the intent open: the request may still be under way.
+                if !matches!(error, ApiError::Unreachable(_)) {
+                    self.close_intent(key, matches!(error, ApiError::Replaced(_)));
+                }
+                self.again(app, key, heal, &error, now, entropy);
+            }
+        }
+    }
+
+    fn close_intent(&mut self, key: &ResourceKey, replaced: bool) {
+        let Some(entry) = self.inventory.get(key).cloned() else { return };
+        self.settle_queue.remove(key);
+        if replaced {
+            self.live.remove(key);
+        }
+        if entry.uid.is_none() {
+            self.put_inventory(key, None);
+        } else {
+            // A replaced object is looked at again as one that is unknown (M16).
+            let uid = if replaced { None } else { entry.uid.clone() };
+            if uid.is_none() && entry.applied.is_none() {
+                self.put_inventory(key, None);
+            } else {
+                self.put_inventory(key, Some(InventoryEntry { intent: None, uid, ..entry }));
+            }
+        }
+    }
+
+    fn apply_succeeded(
+        &mut self,
+        app: &AppId,
+        key: &ResourceKey,
+        body: AppliedBody,
+        without_uid: bool,
+        applied: Applied,
+        now: Now,
+    ) {
+        let Applied { live, created, changed } = applied;
+        let facts: ManifestFacts = self.facts.get(&body.manifest).cloned().unwrap_or_default();
+        let entry = self.inventory.get(key).cloned().unwrap_or_else(|| InventoryEntry::new(app.clone()));
+        let adopted = without_uid && !created;
+        let done = entry.done && entry.applied.as_ref() == Some(&body) && entry.uid.as_deref() == Some(live.uid.as_str());
+        self.settle_queue.remove(key);
+        if !changed.is_empty() && entry.changed != changed {
+            let message = format!("admission or the API server changed what was applied: {}", changed.join(", "));
+            self.event(app, Some(key), "ChangedByAdmission", message);
+        }
+        let manifest = body.manifest;
+        self.put_inventory(
+            key,
+            Some(InventoryEntry {
+                uid: Some(live.uid.clone()),
+                kept: facts.kept,
+                prune_refused: facts.prune_refused,
+                recovered: false,
+                applied: Some(body),
+                fingerprint: live.fingerprint,
+                resource_version: live.resource_version,
+                intent: None,
+                done,
+                going: false,
+                changed: changed.clone(),
+                ..entry
+            }),
+        );
+        if adopted {
+            self.event(app, Some(key), "Adopted", "it was made by somebody else while it was being created");
+        }
+        let live_meta: LiveMeta = live;
+        self.live.insert(key.clone(), Live::Present(Box::new(live_meta)));
+        self.verify_queue.remove(key);
+        if let Some(state) = self.apps.get_mut(app) {
+            state.problems.remove(key);
+        }
+        let wanted_now = self
+            .apps
+            .get(app)
+            .and_then(|state| state.work.as_ref())
+            .and_then(|work| work.wanted.keys.get(key))
+            .is_some_and(|wanted| wanted.manifest == manifest);
+        if !wanted_now {
+            return;
+        }
+        if key.is_crd() && !self.is_established(key) {
+            self.item_establishing(app, key, now);
+            return;
+        }
+        if key.is_crd() {
+            self.rediscover(now.ms());
+        }
+        let message = if created { "created" } else { "configured" };
+        let row = ResultRow { key: key.clone(), code: ResultCode::Synced, message: message.to_owned() };
+        self.item_done(app, key, row);
+    }
+
+    /// What follows from a failed look or apply.
+    fn again(
+        &mut self,
+        app: &AppId,
+        key: &ResourceKey,
+        heal: bool,
+        error: &ApiError,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let soon = now.ms().saturating_add(LOOK_AGAIN_MS);
+        match error {
+            ApiError::Unreachable(_) | ApiError::Unavailable { .. } => {
+                let due = now.ms().saturating_add(self.back_off(key, retry_after(error), entropy));
+                self.later(app, key, heal, due, "the API server", true);
+            }
+            ApiError::Replaced(reason) | ApiError::Conflict(reason) if heal => {
+                let _delay = reason;
+                self.later(app, key, true, soon, "a new look", true);
+            }
+            ApiError::Replaced(reason) | ApiError::Conflict(reason) => self.item_conflict(app, key, now, reason),
+            ApiError::NamespaceMissing(reason) => {
+                let creates = self
+                    .apps
+                    .get(app)
+                    .and_then(|state| state.listed.as_ref())
+                    .is_some_and(|listed| {
+                        listed.policy.create_namespace && listed.destination.namespace == key.namespace
+                    });
+                if creates && !heal {
+                    if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) {
+                        work.namespace = Some(NamespaceStep::Due(now.ms()));
+                    }
+                    self.later(app, key, heal, soon, "its namespace", true);
+                } else if creates {
+                    let name = key.namespace.clone();
+                    let pseudo = ResourceKey::new("argosy.dev", "DestinationNamespace", app.to_string(), name.clone());
+                    if !self.busy.contains(&pseudo) {
+                        let purpose = Purpose::Namespace { app: app.clone() };
+                        self.send(pseudo, purpose, crate::cluster::Request::EnsureNamespace { name });
+                    }
+                    self.later(app, key, heal, soon, "its namespace", true);
+                } else {
+                    self.fail(app, key, heal, reason.clone(), now);
+                }
+            }
+            ApiError::NotServed(reason) => {
+                self.rediscover(now.ms());
+                self.fail(app, key, heal, reason.clone(), now);
+            }
+            ApiError::Refused(reason) => self.fail(app, key, heal, reason.clone(), now),
+        }
+    }
+
+    /// Looks at an object again later, for the operation or for the heal that wants it.
+    fn later(&mut self, app: &AppId, key: &ResourceKey, heal: bool, due: u64, waits_for: &str, attempt: bool) {
+        if heal {
+            self.heal_queue.insert(key.clone(), due);
+        } else {
+            self.item_again(app, key, due, waits_for, attempt);
+        }
+    }
+
+    fn fail(&mut self, app: &AppId, key: &ResourceKey, heal: bool, reason: String, now: Now) {
+        if heal {
+            if let Some(state) = self.apps.get_mut(app) {
+                state.problems.insert(key.clone(), reason.clone());
+            }
+            self.event(app, Some(key), "HealFailed", reason);
+            self.heal_queue.insert(key.clone(), now.ms().saturating_add(REFUSED_MS));
+            self.dirty.insert(app.clone());
+        } else {
+            self.item_failed(app, key, reason);
+        }
+    }
+
+    fn checked(
+        &mut self,
+        app: &AppId,
+        delete: HeldDelete,
+        counted: bool,
+        answer: Result<Answer, ApiError>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        match answer {
+            Ok(Answer::Found(live)) => self.delete_checked(app, delete, counted, Some(&live), now),
+            Ok(Answer::Absent) => self.delete_checked(app, delete, counted, None, now),
+            Ok(Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. }) => {}
+            Err(error) => self.delete_failed(app, delete, counted, &error, now, entropy),
+        }
+    }
+
+    fn deleted(
+        &mut self,
+        app: &AppId,
+        delete: &HeldDelete,
+        counted: bool,
+        answer: Result<Answer, ApiError>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let error = match answer {
+            Ok(_) => {
+                self.delete_accepted(app, delete, counted, now);
+                return;
+            }
+            Err(error) => error,
+        };
+        if let ApiError::Unreachable(_) = error {
+            // It may be under way: the settle queue judges it later (M18).
+            return;
+        }
+        if let Some(entry) = self.inventory.get(&delete.key).cloned() {
+            self.settle_queue.remove(&delete.key);
+            self.put_inventory(&delete.key, Some(InventoryEntry { intent: None, ..entry }));
+        }
+        if let ApiError::Replaced(_) = error {
+            self.verify_queue.insert(delete.key.clone(), now.ms());
+        }
+        self.delete_failed(app, delete.clone(), counted, &error, now, entropy);
+    }
+
+    fn delete_failed(
+        &mut self,
+        app: &AppId,
+        delete: HeldDelete,
+        counted: bool,
+        error: &ApiError,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let delay = if error.is_outage() {
+            self.back_off(&delete.key, retry_after(error), entropy)
+        } else {
+            if let Some(state) = self.apps.get_mut(app) {
+                state.problems.insert(delete.key.clone(), format!("not deleted: {error}"));
+            }
+            self.event(app, Some(&delete.key), "PruneFailed", error.to_string());
+            REFUSED_MS
+        };
+        let due = now.ms().saturating_add(delay);
+        self.delete_queue.insert(delete.key.clone(), (delete, app.clone(), counted, due));
+        self.judge.insert(app.clone());
+    }
+
+    fn namespace_ensured(
+        &mut self,
+        app: &AppId,
+        key: &ResourceKey,
+        answer: Result<Answer, ApiError>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
+        let name = key.name.clone();
+        let outage = match &answer {
+            Err(error) if error.is_outage() => Some(self.back_off(key, retry_after(error), entropy)),
+            Ok(_) | Err(_) => None,
+        };
+        if let Ok(Answer::Namespace { created: true }) = &answer {
+            self.event(app, None, "NamespaceCreated", format!("created namespace {name}"));
+        }
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        if work.namespace != Some(NamespaceStep::Sent) {
+            return;
+        }
+        work.namespace = outage.map(|delay| NamespaceStep::Due(now.ms().saturating_add(delay)));
+        if let (Err(error), None) = (&answer, outage) {
+            let row = ResultRow {
+                key: ResourceKey::new("", "Namespace", "", name),
+                code: ResultCode::SyncFailed,
+                message: error.to_string(),
+            };
+            work.failed = true;
+            work.results.push(row);
+        }
+        self.dirty.insert(app.clone());
+    }
+}
+
+fn retry_after(error: &ApiError) -> Option<std::time::Duration> {
+    match error {
+        ApiError::Unavailable { retry_after, .. } => *retry_after,
+        ApiError::Unreachable(_)
+        | ApiError::Replaced(_)
+        | ApiError::Conflict(_)
+        | ApiError::NamespaceMissing(_)
+        | ApiError::NotServed(_)
+        | ApiError::Refused(_) => None,
+    }
+}

@@ -1,0 +1,112 @@
+//! What to do with an object that is there before its first apply (M17).
+
+use crate::cluster::{LiveMeta, Tracking};
+use crate::ids::{AppId, InstallationId};
+use crate::key::ResourceKey;
+
+/// The decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// Nothing is there.
+    Create,
+    /// Take this incarnation; the note is worth an event.
+    Take { uid: String, note: Option<String> },
+    /// Another app of ours is listed and has it: that one owns it.
+    Shared(AppId),
+    /// Somebody else's.
+    Refused(String),
+    /// It is on its way out: wait.
+    Wait,
+}
+
+/// Decides. `has` tells whether an app is listed and its release has the object.
+pub(super) fn claim(
+    found: Option<&LiveMeta>,
+    app: &AppId,
+    key: &ResourceKey,
+    installation: InstallationId,
+    has: impl Fn(&AppId) -> bool,
+) -> Claim {
+    let Some(live) = found else { return Claim::Create };
+    if live.deleting {
+        return Claim::Wait;
+    }
+    let take = |note: Option<String>| Claim::Take { uid: live.uid.clone(), note };
+    match &live.tracking {
+        Tracking::Ours { installation: theirs, .. } if *theirs != Some(installation) => {
+            let id = theirs.map(|id| id.to_string()).unwrap_or_default();
+            Claim::Refused(format!("tracked by another Argosy installation {id}"))
+        }
+        // Controllers copy labels and annotations onto what they make: such tracking names another object.
+        Tracking::Ours { names, .. } if names != key || live.owned => {
+            take(Some("adopted: its tracking was copied from another object".to_owned()))
+        }
+        Tracking::Ours { app: theirs, .. } if theirs == app => take(None),
+        Tracking::Ours { app: theirs, .. } if has(theirs) => Claim::Shared(theirs.clone()),
+        Tracking::Ours { app: theirs, .. } => take(Some(format!("taken over from app {theirs}"))),
+        // A definition carries our label alone.
+        Tracking::None if key.is_crd() && live.labelled => take(None),
+        Tracking::None => take(Some("adopted: it was there and nobody tracked it".to_owned())),
+        Tracking::Other(tool) => Claim::Refused(format!("tracked by {tool}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn installation() -> InstallationId {
+        InstallationId::from_random([1; 16])
+    }
+
+    fn key() -> ResourceKey {
+        ResourceKey::new("", "ConfigMap", "n", "a")
+    }
+
+    fn live(tracking: Tracking) -> LiveMeta {
+        LiveMeta {
+            key: key(),
+            uid: "u".to_owned(),
+            resource_version: 1,
+            tracking,
+            labelled: true,
+            owned: false,
+            deleting: false,
+            fingerprint: None,
+            last_writer: None,
+            health: None,
+        }
+    }
+
+    fn ours(app: &str, names: ResourceKey) -> Tracking {
+        Tracking::Ours { installation: Some(installation()), app: AppId::new("", app), names }
+    }
+
+    fn decide(live: &LiveMeta) -> Claim {
+        claim(Some(live), &AppId::new("", "web"), &key(), installation(), |app| app.name == "listed")
+    }
+
+    #[test]
+    fn what_is_ours_is_taken_and_what_is_anothers_is_not() {
+        assert_eq!(claim(None, &AppId::new("", "web"), &key(), installation(), |_| false), Claim::Create);
+        assert_eq!(decide(&live(ours("web", key()))), Claim::Take { uid: "u".to_owned(), note: None });
+        assert_eq!(decide(&live(ours("listed", key()))), Claim::Shared(AppId::new("", "listed")));
+        assert!(matches!(decide(&live(ours("gone", key()))), Claim::Take { note: Some(_), .. }));
+        assert!(matches!(decide(&live(Tracking::None)), Claim::Take { note: Some(_), .. }));
+        assert!(matches!(decide(&live(Tracking::Other("Helm release a/b".to_owned()))), Claim::Refused(_)));
+        let other = Tracking::Ours {
+            installation: Some(InstallationId::from_random([2; 16])),
+            app: AppId::new("", "web"),
+            names: key(),
+        };
+        assert!(matches!(decide(&live(other)), Claim::Refused(_)));
+    }
+
+    #[test]
+    fn copied_tracking_is_no_tracking_and_a_dying_object_is_waited_for() {
+        let copy = live(ours("listed", ResourceKey::new("", "ConfigMap", "n", "original")));
+        assert!(matches!(decide(&copy), Claim::Take { note: Some(_), .. }));
+        let dying = LiveMeta { deleting: true, ..live(Tracking::None) };
+        assert_eq!(decide(&dying), Claim::Wait);
+    }
+}

@@ -1,0 +1,290 @@
+//! From lists and releases to the objects that each app desires, and who owns which.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::state::{App, Wanted, WantedSet, tables};
+use super::{InventoryEntry, Reconciler};
+use crate::cluster::ManifestFacts;
+use crate::desired::{Assignment, DesiredList, Phase};
+use crate::ids::AppId;
+use crate::key::{GroupKind, ResourceKey};
+use crate::release::{Release, Root};
+use crate::session::tables as link_tables;
+use crate::store::{StoreError, StoreOp, StoreRead, decode, encode};
+use crate::time::Now;
+
+impl Reconciler {
+    pub(super) fn adopt_desired(
+        &mut self,
+        list: Option<&DesiredList>,
+        assigned: &BTreeMap<AppId, Assignment>,
+        all_verified: bool,
+        store: &dyn StoreRead,
+        now: Now,
+    ) -> Result<(), StoreError> {
+        let Some(list) = list else {
+            self.all_verified = false;
+            return Ok(());
+        };
+        self.all_verified = all_verified;
+        self.hold_deletes = list.settings().hold_deletes;
+        let mut names: BTreeSet<AppId> = self.apps.keys().cloned().collect();
+        names.extend(list.elements().keys().cloned());
+        names.extend(self.by_app.keys().cloned());
+        for name in &names {
+            let state = self.apps.entry(name.clone()).or_default();
+            state.listed = list.get(name).cloned();
+            state.assigned = state.listed.as_ref().and_then(|_| assigned.get(name).cloned());
+        }
+        for name in &names {
+            match self.phase_of(name) {
+                Phase::Released => self.release_app(name),
+                Phase::Deleting => self.end_operation(name, "the app is being deleted"),
+                Phase::Frozen => self.end_operation(name, "the app's document is refused"),
+                Phase::Active => {}
+            }
+        }
+        self.resolve_all(store, now)?;
+        self.drop_left_apps();
+        Ok(())
+    }
+
+    /// An app that is neither listed nor in the inventory is forgotten.
+    fn drop_left_apps(&mut self) {
+        let left: Vec<AppId> = self
+            .apps
+            .iter()
+            .filter(|(name, state)| state.listed.is_none() && !self.manages_attached(name))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in left {
+            self.apps.remove(&name);
+            self.out.ops.push(StoreOp::delete(tables::ATTEMPTS, encode(&name)));
+            self.out.ops.push(StoreOp::delete(tables::OPERATIONS, encode(&name)));
+            self.out.ops.push(StoreOp::delete(tables::CONFIRMED, encode(&name)));
+            self.reported.remove(&name);
+            self.report_due.remove(&name);
+            self.dirty.remove(&name);
+            self.judge.remove(&name);
+            self.out.statuses.push((name, None));
+        }
+    }
+
+    fn manages_attached(&self, app: &AppId) -> bool {
+        self.by_app
+            .get(app)
+            .into_iter()
+            .flatten()
+            .any(|key| self.inventory.get(key).is_some_and(|entry| entry.belongs_to(app)))
+    }
+
+    /// Lets go of an app's objects: they stay, and whoever desires them takes them over (M6).
+    fn release_app(&mut self, app: &AppId) {
+        self.end_operation(app, "the app was released");
+        let keys: Vec<ResourceKey> = self.by_app.get(app).into_iter().flatten().cloned().collect();
+        for key in keys {
+            if let Some(entry) = self.inventory.get(&key)
+                && !entry.detached
+            {
+                let entry = InventoryEntry { detached: true, ..entry.clone() };
+                self.delete_queue.remove(&key);
+                self.put_inventory(&key, Some(entry));
+            }
+        }
+    }
+
+    /// Works out again which objects every app desires: lists, releases or kinds changed.
+    pub(super) fn resolve_all(&mut self, store: &dyn StoreRead, now: Now) -> Result<(), StoreError> {
+        let assignments: Vec<(AppId, Option<Assignment>)> =
+            self.apps.iter().map(|(name, state)| (name.clone(), state.assigned.clone())).collect();
+        let mut releases: BTreeMap<AppId, Release> = BTreeMap::new();
+        let mut defined: BTreeMap<GroupKind, bool> = BTreeMap::new();
+        for (name, assigned) in &assignments {
+            let Some(assigned) = assigned else { continue };
+            let release = self.release(assigned.root, store)?;
+            self.ingest(&release, store)?;
+            for entry in release.entries() {
+                if let Some((kind, namespaced)) =
+                    self.facts.get(&entry.digest).and_then(|facts| facts.defines.clone())
+                {
+                    defined.insert(kind, namespaced);
+                }
+            }
+            releases.insert(name.clone(), release);
+        }
+        self.defined = defined;
+        self.desirers.clear();
+        for (name, assigned) in &assignments {
+            let wanted = match (assigned, releases.get(name)) {
+                (Some(assigned), Some(release)) => self.wanted(assigned, release),
+                _ => WantedSet::default(),
+            };
+            if matches!(self.phase_of(name), Phase::Active | Phase::Frozen) {
+                for key in wanted.keys.keys() {
+                    self.desirers.entry(key.clone()).or_default().insert(name.clone());
+                }
+            }
+            if let Some(state) = self.apps.get_mut(name) {
+                state.wanted = wanted;
+            }
+            self.dirty.insert(name.clone());
+            self.judge.insert(name.clone());
+        }
+        let forgotten: Vec<(AppId, ResourceKey)> = self
+            .apps
+            .keys()
+            .flat_map(|app| self.governor.confirmed(app).into_iter().map(move |delete| (app.clone(), delete.key)))
+            .filter(|(_, key)| self.desirers.contains_key(key))
+            .collect();
+        for (app, key) in forgotten {
+            self.forget_confirmation(&app, &key);
+        }
+        let watched: Vec<ResourceKey> = self.inventory.keys().cloned().collect();
+        for key in watched {
+            self.heal_queue.entry(key).or_insert(now.ms());
+        }
+        Ok(())
+    }
+
+    pub(super) fn forget_confirmation(&mut self, app: &AppId, key: &ResourceKey) {
+        if self.governor.forget(app, key) {
+            let confirmed = self.governor.confirmed(app);
+            self.out.ops.push(if confirmed.is_empty() {
+                StoreOp::delete(tables::CONFIRMED, encode(app))
+            } else {
+                StoreOp::put(tables::CONFIRMED, encode(app), &confirmed)
+            });
+        }
+    }
+
+    pub(super) fn release(&self, root: Root, store: &dyn StoreRead) -> Result<Release, StoreError> {
+        let table = link_tables::RELEASES;
+        let bytes = store.get(table, root.0.as_bytes())?.ok_or_else(|| StoreError::Undecodable {
+            table,
+            why: format!("release {} is assigned and not there", root.0.short()),
+        })?;
+        let elements: Vec<minicbor::bytes::ByteVec> = decode(table, &bytes)?;
+        Release::from_elements(elements.into_iter().map(Into::into).collect())
+            .map_err(|error| StoreError::Undecodable { table, why: error.to_string() })
+    }
+
+    /// Reads the facts of a release's manifests, once.
+    fn ingest(&mut self, release: &Release, store: &dyn StoreRead) -> Result<(), StoreError> {
+        if !self.ingested.insert(release.root()) {
+            return Ok(());
+        }
+        for entry in release.entries() {
+            if self.facts.contains_key(&entry.digest) {
+                continue;
+            }
+            let table = link_tables::MANIFESTS;
+            let bytes = store.get(table, entry.digest.as_bytes())?.ok_or_else(|| StoreError::Undecodable {
+                table,
+                why: format!("manifest {} of a complete release is not there", entry.digest.short()),
+            })?;
+            let manifest: Value = serde_json::from_slice(&bytes)
+                .map_err(|error| StoreError::Undecodable { table, why: error.to_string() })?;
+            let facts = facts_of(&entry.id.key, &manifest);
+            if facts != ManifestFacts::default() {
+                self.out.ops.push(StoreOp::put(tables::FACTS, entry.digest.as_bytes().as_slice(), &facts));
+                self.facts.insert(entry.digest, facts);
+            }
+        }
+        self.out.ops.push(StoreOp::put_bytes(tables::INGESTED, release.root().0.as_bytes().as_slice(), []));
+        Ok(())
+    }
+
+    /// Tells whether a kind is namespaced: by discovery, else by a definition that is desired.
+    pub(super) fn is_namespaced(&self, kind: &GroupKind) -> Option<bool> {
+        self.kinds.get(kind).map(|info| info.namespaced).or_else(|| self.defined.get(kind).copied())
+    }
+
+    /// Resolves the objects of a release at a destination: a namespaced object that names no namespace gets the
+    /// destination's, one of the cluster's scope loses any. Of two that meet the last wins (M2).
+    pub(super) fn wanted(&self, assignment: &Assignment, release: &Release) -> WantedSet {
+        let mut set = WantedSet::default();
+        for entry in release.entries() {
+            let rendered = entry.id.key.clone();
+            let namespace = match self.is_namespaced(&rendered.group_kind()) {
+                Some(false) => "",
+                // An unknown kind counts as namespaced until it is served (Argo CD: unknown scope).
+                Some(true) | None if rendered.namespace.is_empty() => &assignment.destination.namespace,
+                Some(true) | None => &rendered.namespace,
+            };
+            let key = rendered.in_namespace(namespace);
+            let wanted = Wanted { manifest: entry.digest, rendered };
+            if set.keys.insert(key.clone(), wanted).is_some() {
+                set.repeated.insert(key);
+            }
+        }
+        set
+    }
+
+    /// Gives the app that owns an object: the one whose inventory has it, else the first by name that desires it (M2).
+    pub(super) fn owner(&self, key: &ResourceKey) -> Option<AppId> {
+        let desirers = self.desirers.get(key);
+        match self.inventory.get(key) {
+            Some(entry) if !entry.detached => Some(entry.app.clone()),
+            _ => desirers.and_then(|apps| apps.first().cloned()),
+        }
+    }
+
+    /// Hands an object that its app no longer desires to one that does, in one transaction (M21): only to an app that has
+    /// switched to its newest release and has no operation on an older one, and only once its own app has switched.
+    pub(super) fn hand_over(&mut self) {
+        if !self.all_verified {
+            return;
+        }
+        let moves: Vec<(ResourceKey, AppId)> = self
+            .desirers
+            .iter()
+            .filter_map(|(key, apps)| {
+                let entry = self.inventory.get(key)?;
+                let free = entry.detached || !apps.contains(&entry.app);
+                let quiet = entry.intent.is_none() && !entry.going && !self.busy.contains(key);
+                if !free || !quiet {
+                    return None;
+                }
+                let heir = apps.iter().find(|app| self.has_switched(app))?;
+                Some((key.clone(), heir.clone()))
+            })
+            .collect();
+        for (key, heir) in moves {
+            if let Some(entry) = self.inventory.get(&key).cloned() {
+                let from = entry.app.clone();
+                let entry = InventoryEntry { app: heir.clone(), detached: false, recovered: false, ..entry };
+                self.delete_queue.remove(&key);
+                self.put_inventory(&key, Some(entry));
+                self.event(&heir, Some(&key), "TakenOver", format!("taken over from app {from}"));
+            }
+        }
+    }
+
+    fn has_switched(&self, app: &AppId) -> bool {
+        self.apps.get(app).is_some_and(|state: &App| {
+            let root = state.listed.as_ref().map(|listed| listed.root);
+            let switched = root.is_some() && state.assigned.as_ref().map(|assigned| assigned.root) == root;
+            switched && state.operation.as_ref().is_none_or(|operation| Some(operation.assignment.root) == root)
+        })
+    }
+}
+
+/// Reads what the reconciler needs to know of a manifest.
+fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
+    let options = manifest
+        .pointer("/metadata/annotations/argocd.argoproj.io~1sync-options")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let has = |option: &str| options.split(',').any(|given| given.trim() == option);
+    let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let defines = key
+        .is_crd()
+        .then(|| (GroupKind::new(text("/spec/group"), text("/spec/names/kind")), text("/spec/scope") != "Cluster"));
+    ManifestFacts {
+        defines,
+        kept: key.is_crd() || has("Delete=false"),
+        prune_refused: has("Prune=false"),
+    }
+}

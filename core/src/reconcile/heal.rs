@@ -1,0 +1,179 @@
+//! Healing: what others change is put back, as it was applied (M8), until it is a fight.
+
+use super::state::{Heals, Live};
+use super::{AppliedBody, Intent, Reconciler};
+use crate::desired::Phase;
+use crate::key::ResourceKey;
+use crate::time::Now;
+
+/// Heals of one object within this time are counted together.
+const FIGHT_WINDOW_MS: u64 = 600_000;
+/// So many heals within the window are a fight.
+const FIGHT: usize = 3;
+/// First pause of a fight; each further round doubles it.
+const PAUSE_MS: u64 = 60_000;
+/// Longest pause.
+const LONGEST_PAUSE_MS: u64 = 1_800_000;
+
+/// What is wrong with a live object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drift {
+    /// Nothing.
+    None,
+    /// It is not there.
+    Missing,
+    /// We lost fields, or it is another incarnation.
+    Changed,
+    /// It cannot be told yet.
+    Unknown,
+}
+
+impl Reconciler {
+    /// Compares a managed object with what was applied, by metadata alone.
+    pub(super) fn drift(&self, key: &ResourceKey) -> Drift {
+        let Some(entry) = self.inventory.get(key) else { return Drift::Unknown };
+        match self.live.get(key) {
+            None => Drift::Unknown,
+            Some(Live::Absent) if entry.done => Drift::None,
+            Some(Live::Absent) => Drift::Missing,
+            Some(Live::Present(live)) => {
+                if entry.uid.as_deref() != Some(live.uid.as_str()) {
+                    Drift::Changed
+                } else if live.resource_version <= entry.resource_version || live.fingerprint == entry.fingerprint {
+                    Drift::None
+                } else {
+                    Drift::Changed
+                }
+            }
+        }
+    }
+
+    pub(super) fn run_heals(&mut self, now: Now) {
+        let due: Vec<ResourceKey> = self
+            .heal_queue
+            .iter()
+            .filter(|(key, at)| **at <= now.ms() && !self.busy.contains(*key))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            if !self.has_room() {
+                return;
+            }
+            self.heal_queue.remove(&key);
+            if let Some(body) = self.to_heal(&key) {
+                self.heal(&key, body, now);
+            }
+        }
+    }
+
+    /// Gives what to apply again: only under automated sync with selfHeal, only what the assigned release still holds,
+    /// never in an app that is being deleted (M8).
+    fn to_heal(&self, key: &ResourceKey) -> Option<AppliedBody> {
+        let entry = self.inventory.get(key)?;
+        let state = self.apps.get(&entry.app)?;
+        let listed = state.listed.as_ref()?;
+        let enforced = matches!(listed.phase, Phase::Active | Phase::Frozen)
+            && listed.policy.automated.is_some_and(|automated| automated.self_heal);
+        let desired = state.wanted.keys.contains_key(key);
+        if entry.detached || !desired || self.is_queued(&entry.app, key) || entry.going {
+            return None;
+        }
+        if matches!(self.live.get(key), Some(Live::Present(live)) if live.deleting) {
+            return None;
+        }
+        match &entry.intent {
+            // Its answer was lost, or we were: it is done again at once (M18).
+            Some(Intent::Apply { body, .. }) => return Some(body.clone()),
+            Some(Intent::Delete { .. }) => return None,
+            None => {}
+        }
+        let drifted = matches!(self.drift(key), Drift::Missing | Drift::Changed);
+        entry.applied.clone().filter(|_| drifted && enforced)
+    }
+
+    fn heal(&mut self, key: &ResourceKey, body: AppliedBody, now: Now) {
+        let Some(entry) = self.inventory.get(key) else { return };
+        let app = entry.app.clone();
+        if let Err(reason) = self.permits(&app, key) {
+            if let Some(state) = self.apps.get_mut(&app) {
+                state.problems.insert(key.clone(), reason);
+            }
+            return;
+        }
+        let opponent = match self.live.get(key) {
+            Some(Live::Present(live)) => live.last_writer.clone(),
+            Some(Live::Absent) | None => None,
+        };
+        let heals = self.heals.entry(key.clone()).or_default();
+        if heals.not_before > now.ms() {
+            self.heal_queue.insert(key.clone(), heals.not_before);
+            return;
+        }
+        let was_fight = heals.rounds > 0;
+        let fight = heals.count(now.ms(), opponent);
+        if fight && !was_fight {
+            let who = heals.opponent.clone().unwrap_or_else(|| "another writer".to_owned());
+            let message = format!("{who} keeps changing it: healed {FIGHT} times within ten minutes, now backing off");
+            self.event(&app, Some(key), "Fight", message);
+        }
+        self.event(&app, Some(key), "Healed", "put back what was applied");
+        self.begin(&app, key, body, true, now);
+    }
+
+    /// Forgets fights that have rested.
+    pub(super) fn fight_message(&self, key: &ResourceKey, now_ms: u64) -> Option<String> {
+        let heals = self.heals.get(key)?;
+        let recent = heals.times.iter().any(|at| now_ms.saturating_sub(*at) < FIGHT_WINDOW_MS);
+        (heals.rounds > 0 && (recent || heals.not_before > now_ms)).then(|| {
+            let who = heals.opponent.as_deref().unwrap_or("another writer");
+            format!("{who} keeps changing this object: healing backs off")
+        })
+    }
+}
+
+impl Heals {
+    /// Counts a heal; tells whether it is a fight, in which case the next one waits.
+    fn count(&mut self, now_ms: u64, opponent: Option<String>) -> bool {
+        self.times.retain(|at| now_ms.saturating_sub(*at) < FIGHT_WINDOW_MS);
+        let rested = self.times.is_empty() && now_ms > self.not_before.saturating_add(FIGHT_WINDOW_MS);
+        if rested {
+            self.rounds = 0;
+        }
+        self.times.push(now_ms);
+        self.opponent = opponent.or_else(|| self.opponent.take());
+        if self.times.len() >= FIGHT || self.rounds > 0 {
+            let pause = PAUSE_MS.saturating_mul(1 << self.rounds.min(10)).min(LONGEST_PAUSE_MS);
+            self.not_before = now_ms.saturating_add(pause);
+            self.rounds = self.rounds.saturating_add(1);
+            return true;
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_third_heal_within_ten_minutes_begins_a_backoff_that_grows_and_rests() {
+        let mut heals = Heals::default();
+        assert!(!heals.count(1_000_000, None));
+        assert!(!heals.count(1_001_000, None));
+        assert!(heals.count(1_002_000, Some("hpa".to_owned())));
+        assert_eq!(heals.not_before, 1_002_000 + PAUSE_MS);
+        assert!(heals.count(heals.not_before, None));
+        assert_eq!(heals.not_before, 1_002_000 + PAUSE_MS + 2 * PAUSE_MS);
+        assert_eq!(heals.opponent.as_deref(), Some("hpa"));
+        let much_later = heals.not_before + FIGHT_WINDOW_MS + 1;
+        assert!(!heals.count(much_later, None), "it rested");
+    }
+
+    #[test]
+    fn heals_far_apart_are_no_fight() {
+        let mut heals = Heals::default();
+        for round in 1..10 {
+            assert!(!heals.count(round * FIGHT_WINDOW_MS, None));
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Status: what is said of each app, and when.
+
+use std::collections::BTreeMap;
+
+use super::Reconciler;
+use super::heal::Drift;
+use super::state::{App, Live};
+use crate::desired::Phase;
+use crate::health::Health;
+use crate::ids::{AppId, Digest};
+use crate::key::ResourceKey;
+use crate::status::{AppStatus, Condition, Counts, OperationPhase, OperationStatus, ResourceRow, SyncStatus};
+use crate::time::Now;
+
+/// A running operation reports at most this often.
+const REPORT_MS: u64 = 250;
+/// Rows that a status carries at most; the counts tell of the rest.
+const ROWS: usize = 500;
+
+impl Reconciler {
+    /// Tells whether an object is what a manifest says, as far as metadata tell.
+    pub(super) fn is_in_sync(&self, app: &AppId, key: &ResourceKey, manifest: Digest) -> bool {
+        self.compare(app, key, manifest) == SyncStatus::Synced
+    }
+
+    fn compare(&self, app: &AppId, key: &ResourceKey, manifest: Digest) -> SyncStatus {
+        let Some(entry) = self.inventory.get(key) else { return SyncStatus::OutOfSync };
+        let applied = entry.applied.as_ref().is_some_and(|body| body.manifest == manifest && body.app == *app);
+        if !entry.belongs_to(app) || !applied || entry.intent.is_some() || entry.going {
+            return SyncStatus::OutOfSync;
+        }
+        match self.drift(key) {
+            Drift::None => SyncStatus::Synced,
+            Drift::Missing | Drift::Changed => SyncStatus::OutOfSync,
+            Drift::Unknown => SyncStatus::Unknown,
+        }
+    }
+
+    pub(super) fn report(&mut self, now: Now) {
+        for app in std::mem::take(&mut self.dirty) {
+            self.report_due.entry(app).or_insert(now.ms());
+        }
+        let due: Vec<AppId> =
+            self.report_due.iter().filter(|(_, at)| **at <= now.ms()).map(|(app, _)| app.clone()).collect();
+        for app in due {
+            self.report_due.remove(&app);
+            let Some(state) = self.apps.get(&app) else { continue };
+            if state.listed.is_none() && !self.by_app.contains_key(&app) {
+                continue;
+            }
+            let status = self.status_of(&app, state, now);
+            let busy = state.operation.is_some();
+            let before = self.reported.get(&app);
+            let changed = before.is_none_or(|before| {
+                AppStatus { observed: status.observed, ..before.clone() } != status
+            });
+            if changed {
+                self.out.statuses.push((app.clone(), Some(status.clone())));
+                self.reported.insert(app.clone(), status);
+                if busy {
+                    self.report_due.insert(app, now.ms().saturating_add(REPORT_MS));
+                }
+            }
+        }
+    }
+
+    /// Gives every row of an app, for an operator who asks.
+    pub fn rows(&self, app: &AppId, now: Now) -> Vec<ResourceRow> {
+        self.apps.get(app).map(|state| self.all_rows(app, state, now)).unwrap_or_default()
+    }
+
+    fn all_rows(&self, app: &AppId, state: &App, now: Now) -> Vec<ResourceRow> {
+        let mut rows: BTreeMap<ResourceKey, ResourceRow> = BTreeMap::new();
+        for (key, wanted) in &state.wanted.keys {
+            let status = self.compare(app, key, wanted.manifest);
+            rows.insert(key.clone(), self.row(state, key, status, false, now));
+        }
+        for key in self.by_app.get(app).into_iter().flatten() {
+            let attached = self.inventory.get(key).is_some_and(|entry| entry.belongs_to(app));
+            let gone = matches!(self.live.get(key), Some(Live::Absent));
+            if attached && !gone && !state.wanted.keys.contains_key(key) {
+                rows.insert(key.clone(), self.row(state, key, SyncStatus::OutOfSync, true, now));
+            }
+        }
+        rows.into_values().collect()
+    }
+
+    fn row(
+        &self,
+        state: &App,
+        key: &ResourceKey,
+        status: SyncStatus,
+        requires_pruning: bool,
+        now: Now,
+    ) -> ResourceRow {
+        let verdict = match self.live.get(key) {
+            Some(Live::Present(live)) if live.deleting => {
+                Some(crate::health::Verdict::new(Health::Progressing, "Pending deletion"))
+            }
+            Some(Live::Present(live)) => live.health.clone(),
+            Some(Live::Absent) if self.inventory.get(key).is_some_and(|entry| entry.done) => None,
+            Some(Live::Absent) => Some(crate::health::Verdict::new(Health::Missing, "")),
+            None if !self.inventory.contains_key(key) => Some(crate::health::Verdict::new(Health::Missing, "")),
+            None => None,
+        };
+        let mut notes = Vec::new();
+        notes.extend(state.problems.get(key).cloned());
+        notes.extend(self.fight_message(key, now.ms()));
+        if let Some(entry) = self.inventory.get(key) {
+            if !entry.changed.is_empty() {
+                notes.push(format!("admission or the API server changed {}", entry.changed.join(", ")));
+            }
+            if entry.recovered {
+                notes.push("found by its tracking, not deleted unasked".to_owned());
+            }
+            if requires_pruning && entry.kept {
+                notes.push("kept: never deleted".to_owned());
+            }
+        }
+        ResourceRow {
+            key: key.clone(),
+            status,
+            health: verdict.as_ref().map(|verdict| verdict.health),
+            health_message: verdict.map(|verdict| verdict.message).unwrap_or_default(),
+            requires_pruning,
+            message: notes.join("; "),
+        }
+    }
+
+    fn status_of(&self, name: &AppId, state: &App, now: Now) -> AppStatus {
+        let rows = self.all_rows(name, state, now);
+        let counts = Counts {
+            total: rows.len() as u64,
+            synced: rows.iter().filter(|row| row.status == SyncStatus::Synced).count() as u64,
+            out_of_sync: rows.iter().filter(|row| row.status == SyncStatus::OutOfSync).count() as u64,
+            unknown: rows.iter().filter(|row| row.status == SyncStatus::Unknown).count() as u64,
+        };
+        let sync = if state.assigned.is_none() || counts.unknown > 0 {
+            SyncStatus::Unknown
+        } else if counts.out_of_sync > 0 {
+            SyncStatus::OutOfSync
+        } else {
+            SyncStatus::Synced
+        };
+        let (health, health_message) = roll_up(&rows, state.assigned.is_some());
+        let phase = self.phase_of(name);
+        let calm = sync == SyncStatus::Synced && health == Health::Healthy;
+        let telling = |row: &ResourceRow| {
+            !calm && (row.status != SyncStatus::Synced
+                || row.health.is_some_and(|health| health != Health::Healthy)
+                || !row.message.is_empty())
+                || !row.message.is_empty()
+        };
+        let resources = rows.iter().filter(|row| telling(row)).take(ROWS).cloned().collect();
+        AppStatus {
+            sync,
+            health,
+            health_message,
+            listed: state.listed.as_ref().map(|listed| listed.root),
+            assigned: state.assigned.as_ref().map(|assigned| assigned.root),
+            synced: state.last.as_ref().and_then(|last| last.synced),
+            phase,
+            operation: operation_status(state),
+            counts,
+            resources,
+            conditions: self.conditions(name, state, &rows),
+            held: state.held.clone(),
+            observed: now.mono,
+            emptied: state
+                .listed
+                .as_ref()
+                .filter(|_| phase == Phase::Deleting && self.is_emptied(name))
+                .and_then(|listed| listed.deletion),
+        }
+    }
+
+    /// Only kept objects remain, no write is open and none under way (M6).
+    fn is_emptied(&self, app: &AppId) -> bool {
+        let writes = self.flights.values().any(|flight| match &flight.purpose {
+            super::Purpose::Apply { app: of, .. }
+            | super::Purpose::Claim { app: of, .. }
+            | super::Purpose::Delete { app: of, .. }
+            | super::Purpose::DeleteCheck { app: of, .. }
+            | super::Purpose::Namespace { app: of } => of == app,
+            super::Purpose::Verify | super::Purpose::Settle => false,
+        });
+        let remains = self.by_app.get(app).into_iter().flatten().any(|key| {
+            self.inventory
+                .get(key)
+                .is_some_and(|entry| entry.belongs_to(app) && (!entry.kept || entry.intent.is_some()))
+        });
+        !writes && !remains && self.read_only.is_none()
+    }
+
+    fn conditions(&self, name: &AppId, state: &App, rows: &[ResourceRow]) -> Vec<Condition> {
+        let mut conditions = Vec::new();
+        let mut add = |kind: &str, message: String| {
+            conditions.push(Condition { kind: kind.to_owned(), message });
+        };
+        let shared: Vec<String> = state
+            .wanted
+            .keys
+            .keys()
+            .filter_map(|key| {
+                let owner = self.owner(key).filter(|owner| owner != name)?;
+                Some(format!("{key} is owned by app {owner}"))
+            })
+            .take(10)
+            .collect();
+        if !shared.is_empty() {
+            add("SharedResourceWarning", shared.join("; "));
+        }
+        if !state.wanted.repeated.is_empty() {
+            let keys: Vec<String> = state.wanted.repeated.iter().take(10).map(ToString::to_string).collect();
+            add("RepeatedResourceWarning", format!("given more than once, the last wins: {}", keys.join(", ")));
+        }
+        if let Some(last) = state.last.as_ref().filter(|last| last.phase != OperationPhase::Succeeded)
+            && state.operation.is_none()
+        {
+            add("SyncError", format!("Failed last sync attempt to {}: {}", last.root.0.short(), last.message));
+        }
+        if let Some(held) = &state.held {
+            add("DeletesHeld", format!("{} deletes are held: {}", held.deletes.len(), held.reason));
+        }
+        if let Some(reason) = &self.read_only {
+            add("ReadOnly", reason.clone());
+        }
+        if state.listed.as_ref().map(|listed| listed.root) != state.assigned.as_ref().map(|assigned| assigned.root) {
+            add("ReleasePending", "a newer release is on its way to the cluster".to_owned());
+        }
+        let fights: Vec<String> = rows
+            .iter()
+            .filter(|row| row.message.contains("healing backs off"))
+            .map(|row| row.key.to_string())
+            .take(10)
+            .collect();
+        if !fights.is_empty() {
+            add("FightWarning", format!("another writer keeps changing {}", fights.join(", ")));
+        }
+        conditions.sort();
+        conditions
+    }
+}
+
+/// Rolls health up (Argo CD: worst of all; missing objects do not count unless all are missing).
+fn roll_up(rows: &[ResourceRow], assigned: bool) -> (Health, String) {
+    if !assigned {
+        return (Health::Unknown, "nothing is assigned yet".to_owned());
+    }
+    let present = rows.iter().filter(|row| row.health != Some(Health::Missing));
+    if !rows.is_empty() && present.clone().count() == 0 {
+        return (Health::Missing, String::new());
+    }
+    let worst = present.clone().filter_map(|row| row.health).max().unwrap_or(Health::Healthy);
+    if worst == Health::Healthy {
+        return (worst, String::new());
+    }
+    let causes: Vec<String> = present
+        .filter(|row| row.health == Some(worst))
+        .map(|row| format!("{}/{}:{}/{}", row.key.group, row.key.kind, row.key.namespace, row.key.name))
+        .collect();
+    let shown = causes.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+    let more = causes.len().saturating_sub(3);
+    let suffix = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (worst, format!("Caused by {shown}{suffix}"))
+}
+
+fn operation_status(state: &App) -> Option<OperationStatus> {
+    if let Some(operation) = &state.operation {
+        let message = match &state.work {
+            Some(work) if work.retry_at.is_some() => {
+                format!("one or more objects failed to apply. Retrying attempt #{}.", operation.retries.saturating_add(1))
+            }
+            Some(work) => work.waiting.clone(),
+            None => String::new(),
+        };
+        let failures = state.work.as_ref().map(|work| work.results.clone()).unwrap_or_default();
+        return Some(OperationStatus {
+            phase: OperationPhase::Running,
+            message,
+            root: operation.assignment.root,
+            started: operation.started,
+            finished: None,
+            retries: operation.retries,
+            automated: operation.command.is_none(),
+            results: failures.into_iter().filter(|row| row.code == crate::status::ResultCode::SyncFailed).collect(),
+        });
+    }
+    state.last.as_ref().map(|last| OperationStatus {
+        phase: last.phase,
+        message: last.message.clone(),
+        root: last.root,
+        started: last.started,
+        finished: Some(last.finished),
+        retries: last.retries,
+        automated: last.automated,
+        results: last.results.clone(),
+    })
+}

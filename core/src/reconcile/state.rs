@@ -1,0 +1,298 @@
+//! What the reconciler keeps: durable rows, and what it works out of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minicbor::{Decode, Encode};
+
+use crate::cluster::LiveMeta;
+use crate::desired::Assignment;
+use crate::ids::{AppId, CommandId, Digest};
+use crate::key::ResourceKey;
+use crate::order::Rank;
+use crate::release::Root;
+use crate::status::{Held, OperationPhase, ResultRow};
+use crate::time::MonoTime;
+
+/// Tables of the reconciler.
+pub mod tables {
+    use crate::store::Table;
+
+    /// Resource key → [`super::InventoryEntry`].
+    pub const INVENTORY: Table = "inventory";
+    /// App → [`super::Operation`].
+    pub const OPERATIONS: Table = "operations";
+    /// App → [`super::Attempt`].
+    pub const ATTEMPTS: Table = "attempts";
+    /// The governor's count at key `count`.
+    pub const GOVERNOR: Table = "governor";
+    /// App → confirmed deletes.
+    pub const CONFIRMED: Table = "confirmed";
+    /// Manifest digest → facts, where they are worth telling.
+    pub const FACTS: Table = "facts";
+    /// Release root → nothing: its manifests' facts are all in [`FACTS`].
+    pub const INGESTED: Table = "ingested";
+
+    /// All of them.
+    pub const ALL: [Table; 7] = [INVENTORY, OPERATIONS, ATTEMPTS, GOVERNOR, CONFIRMED, FACTS, INGESTED];
+}
+
+/// What was last applied of an object. The body is made anew from the manifest, which stays pinned.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct AppliedBody {
+    /// The manifest.
+    #[n(0)]
+    pub manifest: Digest,
+    /// The app that the body's tracking names.
+    #[n(1)]
+    pub app: AppId,
+}
+
+/// A write that may be under way (M18): durable before its request.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum Intent {
+    /// An apply.
+    #[n(0)]
+    Apply {
+        /// What.
+        #[n(0)]
+        body: AppliedBody,
+        /// When it was sent.
+        #[n(1)]
+        at: MonoTime,
+    },
+    /// A delete.
+    #[n(1)]
+    Delete {
+        /// Which incarnation.
+        #[n(0)]
+        uid: String,
+        /// When it was sent.
+        #[n(1)]
+        at: MonoTime,
+    },
+}
+
+impl Intent {
+    pub(super) fn at(&self) -> MonoTime {
+        match self {
+            Self::Apply { at, .. } | Self::Delete { at, .. } => *at,
+        }
+    }
+}
+
+/// One object that the agent manages.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct InventoryEntry {
+    /// The app that manages it, or did last.
+    #[n(0)]
+    pub app: AppId,
+    /// Detached objects stay and belong to nobody until an app that desires them takes them over (M6).
+    #[n(1)]
+    pub detached: bool,
+    /// The incarnation that we know; absent while a create is under way.
+    #[n(2)]
+    pub uid: Option<String>,
+    /// Compared, never deleted (M19).
+    #[n(3)]
+    pub kept: bool,
+    /// `Prune=false`: deleted only with the whole app.
+    #[n(4)]
+    pub prune_refused: bool,
+    /// Found by its tracking after the store was lost; deleted only when asked (M22).
+    #[n(5)]
+    pub recovered: bool,
+    /// What was last applied.
+    #[n(6)]
+    pub applied: Option<AppliedBody>,
+    /// Fingerprint of our ownership after that.
+    #[n(7)]
+    pub fingerprint: Option<Digest>,
+    /// Version of the object after that: what is older is no drift.
+    #[n(8)]
+    pub resource_version: u64,
+    /// A write that may be under way.
+    #[n(9)]
+    pub intent: Option<Intent>,
+    /// It completed for this body: its absence is no drift.
+    #[n(10)]
+    pub done: bool,
+    /// The delete was accepted; it goes when its finalizers let it.
+    #[n(11)]
+    pub going: bool,
+    /// Paths whose values admission changes.
+    #[n(12)]
+    pub changed: Vec<String>,
+}
+
+impl InventoryEntry {
+    pub(super) fn new(app: AppId) -> Self {
+        Self {
+            app,
+            detached: false,
+            uid: None,
+            kept: false,
+            prune_refused: false,
+            recovered: false,
+            applied: None,
+            fingerprint: None,
+            resource_version: 0,
+            intent: None,
+            done: false,
+            going: false,
+            changed: Vec::new(),
+        }
+    }
+
+    pub(super) fn belongs_to(&self, app: &AppId) -> bool {
+        !self.detached && self.app == *app
+    }
+}
+
+/// A sync that began; it freezes what it syncs (M8).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Operation {
+    /// The assignment as it was when the sync began.
+    #[n(0)]
+    pub assignment: Assignment,
+    /// Tells attempts apart.
+    #[n(1)]
+    pub attempt: Digest,
+    /// The command that asked for it; absent for an automated sync.
+    #[n(2)]
+    pub command: Option<CommandId>,
+    /// Deletes what left the desired state.
+    #[n(3)]
+    pub prune: bool,
+    /// When it began.
+    #[n(4)]
+    pub started: MonoTime,
+    /// How often it was tried again.
+    #[n(5)]
+    pub retries: u64,
+}
+
+/// How the last sync of an app ended.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Attempt {
+    /// What was tried.
+    #[n(0)]
+    pub attempt: Digest,
+    /// How it ended.
+    #[n(1)]
+    pub phase: OperationPhase,
+    /// For people.
+    #[n(2)]
+    pub message: String,
+    /// Which release.
+    #[n(3)]
+    pub root: Root,
+    /// Release of the last sync that succeeded.
+    #[n(4)]
+    pub synced: Option<Root>,
+    /// When it began.
+    #[n(5)]
+    pub started: MonoTime,
+    /// When it ended.
+    #[n(6)]
+    pub finished: MonoTime,
+    /// How often it was tried again.
+    #[n(7)]
+    pub retries: u64,
+    /// Whether nobody asked for it.
+    #[n(8)]
+    pub automated: bool,
+    /// What it did.
+    #[n(9)]
+    pub results: Vec<ResultRow>,
+}
+
+/// What is known of a live object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Live {
+    Present(Box<LiveMeta>),
+    /// A GET said so.
+    Absent,
+}
+
+/// A desired object, its namespace resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) manifest: Digest,
+    /// The key as rendered, which lists of held keys name.
+    pub(super) rendered: ResourceKey,
+}
+
+/// The objects of one release at one destination.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct WantedSet {
+    pub(super) keys: BTreeMap<ResourceKey, Wanted>,
+    /// Keys given more than once after resolving namespaces.
+    pub(super) repeated: BTreeSet<ResourceKey>,
+}
+
+/// A running operation's work; made anew from durable state after a restart.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Work {
+    pub(super) wanted: WantedSet,
+    pub(super) queue: BTreeMap<(Rank, ResourceKey), Item>,
+    /// Namespaces still to be ensured before anything else.
+    pub(super) namespace: Option<NamespaceStep>,
+    pub(super) results: Vec<ResultRow>,
+    pub(super) failed: bool,
+    /// When a failed operation is tried again.
+    pub(super) retry_at: Option<u64>,
+    /// What it waits for, for people.
+    pub(super) waiting: String,
+}
+
+/// Creating the destination namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NamespaceStep {
+    Due(u64),
+    Sent,
+}
+
+/// One object of an operation that is not done yet.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Item {
+    /// Not before this time.
+    pub(super) due: u64,
+    pub(super) attempts: u32,
+    /// Gives up waiting for its kind to be served at this time.
+    pub(super) give_up: Option<u64>,
+    /// Applied; waits until its definition is established, at most until this time.
+    pub(super) establishing: Option<u64>,
+}
+
+/// A sync command that waits for its release.
+#[derive(Debug, Clone)]
+pub(super) struct PendingSync {
+    pub(super) command: CommandId,
+    pub(super) expect: Option<Root>,
+    pub(super) prune: bool,
+}
+
+/// One application.
+#[derive(Debug, Default)]
+pub(super) struct App {
+    pub(super) listed: Option<Assignment>,
+    pub(super) assigned: Option<Assignment>,
+    pub(super) wanted: WantedSet,
+    pub(super) operation: Option<Operation>,
+    pub(super) work: Option<Work>,
+    pub(super) last: Option<Attempt>,
+    pub(super) pending: Option<PendingSync>,
+    pub(super) held: Option<Held>,
+    /// Failures of heals and deletes, by object.
+    pub(super) problems: BTreeMap<ResourceKey, String>,
+}
+
+/// Drift that was put back, to notice a fight.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heals {
+    pub(super) times: Vec<u64>,
+    /// No further heal before this time.
+    pub(super) not_before: u64,
+    pub(super) rounds: u32,
+    pub(super) opponent: Option<String>,
+}

@@ -1,0 +1,266 @@
+//! What a hub knows of a cluster's link, durably.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use minicbor::bytes::ByteVec;
+use minicbor::{Decode, Encode};
+
+use crate::desired::{DesiredList, SignedHead};
+use crate::ids::{AppId, ClusterId, Epoch, Generation, Incarnation};
+use crate::release::Root;
+use crate::session::frame::ClusterFacts;
+use crate::session::tables::{
+    ELEMENT, HUB_ACKED, HUB_INFLIGHT, HUB_LINK, HUB_RECENT, SETTINGS, app_rows, cluster_key, element_key,
+};
+use crate::store::{StoreError, StoreOp, StoreRead, Table, decode, encode, get_as};
+use crate::time::{MonoTime, Now, WallTime};
+
+/// How many roots before the newest are remembered for each app.
+const RECENT: usize = 4;
+
+/// The row of [`HUB_LINK`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub(super) struct Record {
+    /// The chain; absent before the first head.
+    #[n(0)]
+    pub(super) epoch: Option<Epoch>,
+    /// Highest number that was sent.
+    #[n(1)]
+    pub(super) last: Generation,
+    /// The head that the agent is known to hold.
+    #[n(2)]
+    pub(super) acked: Option<SignedHead>,
+    /// The head that was sent and not acknowledged.
+    #[n(3)]
+    pub(super) inflight: Option<SignedHead>,
+    /// Up to where statuses are here.
+    #[n(4)]
+    pub(super) status: Option<Watermark>,
+    #[n(5)]
+    pub(super) facts: Option<ClusterFacts>,
+    #[n(6)]
+    pub(super) unknown: Option<UnknownChain>,
+    /// UID of another cluster that uses this identity, while nobody has decided.
+    #[n(7)]
+    pub(super) clone: Option<String>,
+    /// UIDs of `kube-system` that an operator decided against.
+    #[n(8)]
+    pub(super) refused_uids: Vec<String>,
+    #[n(9)]
+    pub(super) observed: Option<Seen>,
+    #[n(10)]
+    pub(super) last_seen: WallTime,
+}
+
+/// Up to which number of which incarnation statuses are at the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub(super) struct Watermark {
+    #[n(0)]
+    pub(super) incarnation: Incarnation,
+    #[n(1)]
+    pub(super) sequence: u64,
+}
+
+/// An agent whose head was of no chain that this hub knew (M14): its deletes are held until an operator reconciles.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct UnknownChain {
+    /// When it was found.
+    #[n(0)]
+    pub since: WallTime,
+    /// What did not fit.
+    #[n(1)]
+    pub why: String,
+    /// Whether the agent has taken the head that repeats its own list.
+    #[n(2)]
+    pub repeated: bool,
+}
+
+/// When the hub learnt something, and how old it was then by the agent's own clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Seen {
+    /// The hub's elapsed time at receipt.
+    #[n(0)]
+    pub received: MonoTime,
+    /// The hub's wall time at receipt: used for ages only over a reboot of the hub.
+    #[n(1)]
+    pub received_wall: WallTime,
+    /// Age at receipt in milliseconds.
+    #[n(2)]
+    pub age_ms: u64,
+}
+
+impl Seen {
+    /// Gives how old it is now.
+    pub fn age(&self, now: Now) -> Duration {
+        let since = now.mono.since(&self.received).unwrap_or_else(|| {
+            let elapsed = now.wall.0.saturating_sub(self.received_wall.0);
+            Duration::from_millis(u64::try_from(elapsed).unwrap_or(0))
+        });
+        since.saturating_add(Duration::from_millis(self.age_ms))
+    }
+}
+
+/// What is read back after a restart.
+pub(super) struct Loaded {
+    pub(super) record: Record,
+    pub(super) acked: Option<DesiredList>,
+    pub(super) inflight: Option<DesiredList>,
+    pub(super) recent: BTreeMap<AppId, Vec<Root>>,
+}
+
+pub(super) fn load(store: &dyn StoreRead, cluster: ClusterId) -> Result<Loaded, StoreError> {
+    let record: Record = get_as(store, HUB_LINK, cluster.as_bytes())?.unwrap_or_default();
+    let bad = |table: Table| move |error: crate::desired::ListError| StoreError::Undecodable {
+        table,
+        why: error.to_string(),
+    };
+    let acked = match store.get(HUB_ACKED, &cluster_key(cluster, SETTINGS))? {
+        None => None,
+        Some(settings) => {
+            let elements = store.scan(HUB_ACKED, &cluster_key(cluster, &[ELEMENT]))?;
+            let elements = elements.into_iter().map(|(_, value)| value);
+            Some(DesiredList::from_parts(settings, elements).map_err(bad(HUB_ACKED))?)
+        }
+    };
+    if record.acked.map(|head| head.head.list_root) != acked.as_ref().map(DesiredList::root) {
+        let why = "the acknowledged list does not hash to the root in its head".to_owned();
+        return Err(StoreError::Undecodable { table: HUB_ACKED, why });
+    }
+    let inflight = match record.inflight {
+        None => None,
+        Some(_) => Some(load_inflight(store, cluster, acked.as_ref())?),
+    };
+    if record.inflight.map(|head| head.head.list_root) != inflight.as_ref().map(DesiredList::root) {
+        let why = "the list in flight does not hash to the root in its head".to_owned();
+        return Err(StoreError::Undecodable { table: HUB_INFLIGHT, why });
+    }
+    let mut recent = BTreeMap::new();
+    for (app, value) in app_rows(store, HUB_RECENT, cluster.as_bytes())? {
+        recent.insert(app, decode(HUB_RECENT, &value)?);
+    }
+    Ok(Loaded { record, acked, inflight, recent })
+}
+
+fn load_inflight(
+    store: &dyn StoreRead,
+    cluster: ClusterId,
+    acked: Option<&DesiredList>,
+) -> Result<DesiredList, StoreError> {
+    let bad = |why: String| StoreError::Undecodable { table: HUB_INFLIGHT, why };
+    let settings = get_as::<Option<ByteVec>>(store, HUB_INFLIGHT, &cluster_key(cluster, SETTINGS))?.flatten();
+    let mut list = match (settings, acked) {
+        (Some(settings), Some(acked)) => {
+            let mut list = acked.clone();
+            list.set_settings_bytes(settings.into()).map_err(|error| bad(error.to_string()))?;
+            list
+        }
+        (None, Some(acked)) => acked.clone(),
+        (Some(settings), None) => {
+            DesiredList::from_parts(settings.into(), []).map_err(|error| bad(error.to_string()))?
+        }
+        (None, None) => return Err(bad("a head in flight has no list".into())),
+    };
+    for (app, value) in app_rows(store, HUB_INFLIGHT, &cluster_key(cluster, &[ELEMENT]))? {
+        match decode::<Option<ByteVec>>(HUB_INFLIGHT, &value)? {
+            None => {
+                list.remove(&app);
+            }
+            Some(bytes) => {
+                list.set_bytes(bytes.into()).map_err(|error| bad(error.to_string()))?;
+            }
+        }
+    }
+    Ok(list)
+}
+
+/// One row in which two lists differ: its key within the cluster, and the new value, absent for one that left.
+type Difference = (Vec<u8>, Option<Vec<u8>>);
+
+fn differences(from: Option<&DesiredList>, to: &DesiredList) -> Vec<Difference> {
+    let mut rows = Vec::new();
+    if from.is_none_or(|from| from.settings_bytes() != to.settings_bytes()) {
+        rows.push((SETTINGS.to_vec(), Some(to.settings_bytes().to_vec())));
+    }
+    let old = from.map(DesiredList::elements);
+    for (app, element) in to.elements() {
+        if old.and_then(|old| old.get(app)).is_none_or(|before| before.bytes != element.bytes) {
+            rows.push((element_key(app), Some(element.bytes.clone())));
+        }
+    }
+    for app in old.iter().flat_map(|old| old.keys()).filter(|app| !to.elements().contains_key(*app)) {
+        rows.push((element_key(app), None));
+    }
+    rows
+}
+
+/// Gives the rows that make the acknowledged list `to`.
+pub(super) fn acked_ops(cluster: ClusterId, from: Option<&DesiredList>, to: Option<&DesiredList>) -> Vec<StoreOp> {
+    let rows = match to {
+        Some(to) => differences(from, to),
+        None => from
+            .iter()
+            .flat_map(|from| from.elements().keys().map(element_key).chain([SETTINGS.to_vec()]))
+            .map(|key| (key, None))
+            .collect(),
+    };
+    rows.into_iter()
+        .map(|(key, value)| {
+            let key = cluster_key(cluster, &key);
+            match value {
+                Some(value) => StoreOp::put_bytes(HUB_ACKED, key, value),
+                None => StoreOp::delete(HUB_ACKED, key),
+            }
+        })
+        .collect()
+}
+
+/// Gives the rows that replace the list in flight; `None` when none is.
+pub(super) fn inflight_ops(
+    cluster: ClusterId,
+    acked: Option<&DesiredList>,
+    before: Option<&DesiredList>,
+    to: Option<&DesiredList>,
+) -> Vec<StoreOp> {
+    let mut rows: BTreeMap<Vec<u8>, Option<StoreOp>> = BTreeMap::new();
+    for (key, _) in before.iter().flat_map(|before| differences(acked, before)) {
+        rows.insert(cluster_key(cluster, &key), None);
+    }
+    for (key, value) in to.iter().flat_map(|to| differences(acked, to)) {
+        let key = cluster_key(cluster, &key);
+        let op = StoreOp::put(HUB_INFLIGHT, key.clone(), &value.map(ByteVec::from));
+        rows.insert(key, Some(op));
+    }
+    rows.into_iter().map(|(key, op)| op.unwrap_or_else(|| StoreOp::delete(HUB_INFLIGHT, key))).collect()
+}
+
+/// Remembers the roots that `to` replaces.
+pub(super) fn remember(
+    cluster: ClusterId,
+    recent: &mut BTreeMap<AppId, Vec<Root>>,
+    from: [Option<&DesiredList>; 2],
+    to: &DesiredList,
+) -> Vec<StoreOp> {
+    let mut ops = Vec::new();
+    let key = |app: &AppId| cluster_key(cluster, &encode(app));
+    let left: Vec<AppId> = recent.keys().filter(|app| !to.elements().contains_key(app)).cloned().collect();
+    for app in left {
+        ops.push(StoreOp::delete(HUB_RECENT, key(&app)));
+        recent.remove(&app);
+    }
+    for (app, element) in to.elements() {
+        let replaced = from.iter().flatten().filter_map(|list| list.get(app)).map(|assignment| assignment.root);
+        for root in replaced.filter(|root| *root != element.assignment.root) {
+            let roots = recent.entry(app.clone()).or_default();
+            if roots.contains(&root) {
+                continue;
+            }
+            roots.push(root);
+            if roots.len() > RECENT {
+                roots.remove(0);
+            }
+            ops.push(StoreOp::put(HUB_RECENT, key(app), &*roots));
+        }
+    }
+    ops
+}

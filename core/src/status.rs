@@ -1,0 +1,276 @@
+//! What an agent says of an application: statements with a time.
+//!
+//! Statuses travel as CBOR, latest wins; the hub keeps the bytes and reads them for operators. Names and texts are Argo
+//! CD's, so that they can be shown as an `Application`'s status unchanged.
+
+use minicbor::{Decode, Encode};
+use serde::Serialize;
+
+use crate::desired::Phase;
+use crate::health::Health;
+use crate::ids::{DeletionId, Digest};
+use crate::key::ResourceKey;
+use crate::release::Root;
+use crate::time::MonoTime;
+
+/// Whether live objects are what Git says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Default)]
+#[cbor(index_only)]
+pub enum SyncStatus {
+    /// They are.
+    #[n(0)]
+    Synced,
+    /// They are not.
+    #[n(1)]
+    OutOfSync,
+    /// It cannot be told.
+    #[default]
+    #[n(2)]
+    Unknown,
+}
+
+impl SyncStatus {
+    /// Gives Argo CD's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Synced => "Synced",
+            Self::OutOfSync => "OutOfSync",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// How an operation stands (Argo CD: `operationState.phase`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[cbor(index_only)]
+pub enum OperationPhase {
+    /// Under way, or waiting for its next attempt.
+    #[n(0)]
+    Running,
+    /// Done.
+    #[n(1)]
+    Succeeded,
+    /// Some object failed.
+    #[n(2)]
+    Failed,
+    /// It could not be carried out.
+    #[n(3)]
+    Error,
+}
+
+impl OperationPhase {
+    /// Gives Argo CD's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "Running",
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Error => "Error",
+        }
+    }
+}
+
+/// What a sync did to one object (Argo CD: result codes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize)]
+#[cbor(index_only)]
+pub enum ResultCode {
+    /// Applied, or already as it should be.
+    #[n(0)]
+    Synced,
+    /// Failed; the message says why.
+    #[n(1)]
+    SyncFailed,
+    /// Deleted.
+    #[n(2)]
+    Pruned,
+    /// To be deleted, but held or not asked for.
+    #[n(3)]
+    PruneSkipped,
+}
+
+impl ResultCode {
+    /// Gives Argo CD's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Synced => "Synced",
+            Self::SyncFailed => "SyncFailed",
+            Self::Pruned => "Pruned",
+            Self::PruneSkipped => "PruneSkipped",
+        }
+    }
+}
+
+/// One object of a sync's result.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ResultRow {
+    /// Which object.
+    #[n(0)]
+    pub key: ResourceKey,
+    /// What was done.
+    #[n(1)]
+    pub code: ResultCode,
+    /// For people; the API server's reason where it refused.
+    #[n(2)]
+    pub message: String,
+}
+
+/// One sync of one application.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct OperationStatus {
+    /// How it stands.
+    #[n(0)]
+    pub phase: OperationPhase,
+    /// For people.
+    #[n(1)]
+    pub message: String,
+    /// The release that it syncs.
+    #[n(2)]
+    pub root: Root,
+    /// When it began.
+    #[n(3)]
+    pub started: MonoTime,
+    /// When it ended.
+    #[n(4)]
+    pub finished: Option<MonoTime>,
+    /// How often it was tried again.
+    #[n(5)]
+    pub retries: u64,
+    /// Whether nobody asked for it.
+    #[n(6)]
+    pub automated: bool,
+    /// What it did, in order; only what is worth telling: failures, deletes, and the rest while it is small.
+    #[n(7)]
+    pub results: Vec<ResultRow>,
+}
+
+/// One object of an application, compared.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ResourceRow {
+    /// Which object.
+    #[n(0)]
+    pub key: ResourceKey,
+    /// Compared with the assigned release.
+    #[n(1)]
+    pub status: SyncStatus,
+    /// Its health; absent for kinds without a rule.
+    #[n(2)]
+    pub health: Option<Health>,
+    /// What the health rule says.
+    #[n(3)]
+    pub health_message: String,
+    /// Left the desired state and is still there.
+    #[n(4)]
+    pub requires_pruning: bool,
+    /// What a person should know: who owns it, who fights over it, what admission changes.
+    #[n(5)]
+    pub message: String,
+}
+
+/// A condition of an application (Argo CD: `status.conditions`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+pub struct Condition {
+    /// `InvalidSpecError`, `ComparisonError`, `SyncError`, `SharedResourceWarning`, …
+    #[n(0)]
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// For people.
+    #[n(1)]
+    pub message: String,
+}
+
+/// Deletes that the governor holds (M22).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Held {
+    /// Digest of the sorted (key, UID) list: what a confirmation names.
+    #[n(0)]
+    pub plan: Digest,
+    /// Why.
+    #[n(1)]
+    pub reason: String,
+    /// What would be deleted.
+    #[n(2)]
+    pub deletes: Vec<HeldDelete>,
+}
+
+/// One held delete.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub struct HeldDelete {
+    /// Which object.
+    #[n(0)]
+    pub key: ResourceKey,
+    /// Which incarnation.
+    #[n(1)]
+    pub uid: String,
+}
+
+impl Held {
+    /// Digest of a list of deletes, which must be sorted.
+    pub fn plan_of(deletes: &[HeldDelete]) -> Digest {
+        let parts: Vec<Vec<u8>> = deletes.iter().map(crate::store::encode).collect();
+        Digest::of_parts("argosy delete plan v1", parts.iter().map(Vec::as_slice))
+    }
+}
+
+/// How many objects an application has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Counts {
+    /// All.
+    #[n(0)]
+    pub total: u64,
+    /// Those that are what Git says.
+    #[n(1)]
+    pub synced: u64,
+    /// Those that are not.
+    #[n(2)]
+    pub out_of_sync: u64,
+    /// Those of which it cannot be told.
+    #[n(3)]
+    pub unknown: u64,
+}
+
+/// Everything an agent says of one application.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct AppStatus {
+    /// Compared with the assigned release.
+    #[n(0)]
+    pub sync: SyncStatus,
+    /// Rolled up.
+    #[n(1)]
+    pub health: Health,
+    /// What caused it.
+    #[n(2)]
+    pub health_message: String,
+    /// Release of the newest list.
+    #[n(3)]
+    pub listed: Option<Root>,
+    /// Newest release that is complete at the agent.
+    #[n(4)]
+    pub assigned: Option<Root>,
+    /// Release of the last sync that succeeded.
+    #[n(5)]
+    pub synced: Option<Root>,
+    /// Phase of the newest list.
+    #[n(6)]
+    pub phase: Phase,
+    /// The newest operation.
+    #[n(7)]
+    pub operation: Option<OperationStatus>,
+    /// How many objects.
+    #[n(8)]
+    pub counts: Counts,
+    /// Rows, where the app is not Synced and Healthy.
+    #[n(9)]
+    pub resources: Vec<ResourceRow>,
+    /// Conditions, sorted.
+    #[n(10)]
+    pub conditions: Vec<Condition>,
+    /// Held deletes.
+    #[n(11)]
+    pub held: Option<Held>,
+    /// When this was observed.
+    #[n(12)]
+    pub observed: MonoTime,
+    /// The deletion of which only kept objects remain (M6).
+    #[n(13)]
+    pub emptied: Option<DeletionId>,
+}

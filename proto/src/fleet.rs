@@ -1,0 +1,238 @@
+//! What operators see, from core's statuses.
+//!
+//! Releases travel with an empty revision until the hub, which alone knows commits, fills it in: see
+//! [`v1::AppStatus::fill_revisions`].
+
+use std::fmt;
+
+use argosy_core::desired::Phase;
+use argosy_core::health::Health;
+use argosy_core::ids::{AppId, Digest};
+use argosy_core::key::ResourceKey;
+use argosy_core::release::Root;
+use argosy_core::session::frame::CommandKind;
+use argosy_core::status::{
+    AppStatus, Condition, Counts, Held, HeldDelete, OperationPhase, OperationStatus, ResourceRow, ResultCode,
+    ResultRow, SyncStatus,
+};
+use argosy_core::time::{MonoTime, millis};
+
+use crate::error::FrameError;
+use crate::field;
+use crate::v1;
+
+mod words;
+
+impl fmt::Debug for v1::AddClusterResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AddClusterResponse")
+            .field("name", &self.name)
+            .field("uuid", &self.uuid)
+            .finish_non_exhaustive()
+    }
+}
+
+impl From<&ResourceKey> for v1::ResourceKey {
+    fn from(key: &ResourceKey) -> Self {
+        Self {
+            group: key.group.clone(),
+            kind: key.kind.clone(),
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+        }
+    }
+}
+
+impl From<&v1::ResourceKey> for ResourceKey {
+    fn from(key: &v1::ResourceKey) -> Self {
+        Self::new(key.group.clone(), key.kind.clone(), key.namespace.clone(), key.name.clone())
+    }
+}
+
+impl From<Root> for v1::ReleaseRef {
+    fn from(root: Root) -> Self {
+        Self { root: root.0.as_bytes().to_vec(), revision: String::new() }
+    }
+}
+
+impl v1::ReleaseRef {
+    /// Reads the root; absent when it is not one.
+    pub fn root(&self) -> Option<Root> {
+        Digest::from_slice(&self.root).map(Root)
+    }
+}
+
+impl From<&Condition> for v1::Condition {
+    fn from(condition: &Condition) -> Self {
+        Self { r#type: condition.kind.clone(), message: condition.message.clone(), since_unix_ms: None }
+    }
+}
+
+impl From<&ResourceRow> for v1::ResourceRow {
+    fn from(row: &ResourceRow) -> Self {
+        Self {
+            key: Some((&row.key).into()),
+            status: v1::SyncStatus::from(row.status).into(),
+            health: row.health.map_or(v1::Health::Unspecified, Into::into).into(),
+            health_message: row.health_message.clone(),
+            requires_pruning: row.requires_pruning,
+            message: row.message.clone(),
+        }
+    }
+}
+
+impl From<&ResultRow> for v1::ResultRow {
+    fn from(row: &ResultRow) -> Self {
+        Self {
+            key: Some((&row.key).into()),
+            code: v1::ResultCode::from(row.code).into(),
+            message: row.message.clone(),
+        }
+    }
+}
+
+impl From<&Held> for v1::Held {
+    fn from(held: &Held) -> Self {
+        Self {
+            plan: held.plan.as_bytes().to_vec(),
+            reason: held.reason.clone(),
+            deletes: held.deletes.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&HeldDelete> for v1::HeldDelete {
+    fn from(delete: &HeldDelete) -> Self {
+        Self { key: Some((&delete.key).into()), uid: delete.uid.clone() }
+    }
+}
+
+impl From<Counts> for v1::ResourceCounts {
+    fn from(counts: Counts) -> Self {
+        Self {
+            total: counts.total,
+            synced: counts.synced,
+            out_of_sync: counts.out_of_sync,
+            unknown: counts.unknown,
+        }
+    }
+}
+
+impl v1::Operation {
+    /// Tells of an operation as of `observed`, which its times are counted back from.
+    pub fn of(operation: &OperationStatus, observed: MonoTime) -> Self {
+        let before = |time: &MonoTime| observed.since(time).map(millis);
+        Self {
+            phase: v1::OperationPhase::from(operation.phase).into(),
+            message: operation.message.clone(),
+            release: Some(operation.root.into()),
+            started_before_ms: before(&operation.started),
+            finished: operation.finished.is_some(),
+            finished_before_ms: operation.finished.as_ref().and_then(before),
+            retries: operation.retries,
+            automated: operation.automated,
+            results: operation.results.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&AppStatus> for v1::AppStatus {
+    fn from(status: &AppStatus) -> Self {
+        Self {
+            sync: v1::SyncStatus::from(status.sync).into(),
+            health: v1::Health::from(status.health).into(),
+            health_message: status.health_message.clone(),
+            listed: status.listed.map(Into::into),
+            assigned: status.assigned.map(Into::into),
+            synced: status.synced.map(Into::into),
+            phase: v1::AppPhase::from(status.phase).into(),
+            operation: status
+                .operation
+                .as_ref()
+                .map(|operation| v1::Operation::of(operation, status.observed)),
+            counts: Some(status.counts.into()),
+            resources: status.resources.iter().map(Into::into).collect(),
+            conditions: status.conditions.iter().map(Into::into).collect(),
+            held: status.held.as_ref().map(Into::into),
+            emptied: status.emptied.is_some(),
+        }
+    }
+}
+
+impl v1::AppStatus {
+    /// Fills in the commits of its releases, as far as `revision` knows them.
+    pub fn fill_revisions(&mut self, revision: impl Fn(Root) -> Option<String>) {
+        let operation = self.operation.as_mut().and_then(|operation| operation.release.as_mut());
+        for release in [self.listed.as_mut(), self.assigned.as_mut(), self.synced.as_mut(), operation] {
+            if let Some(release) = release
+                && let Some(root) = release.root()
+            {
+                release.revision = revision(root).unwrap_or_default();
+            }
+        }
+    }
+
+    /// Takes out what a list of many apps leaves out: rows, results, and the objects of held deletes.
+    pub fn leave_out_details(&mut self) {
+        self.resources.clear();
+        if let Some(operation) = &mut self.operation {
+            operation.results.clear();
+        }
+        if let Some(held) = &mut self.held {
+            held.deletes.clear();
+        }
+    }
+}
+
+impl v1::RunCommandRequest {
+    /// Reads the app and the command.
+    pub fn command(&self) -> Result<CommandKind, FrameError> {
+        use v1::run_command_request::Kind;
+        let app: AppId = field::app(self.namespace.clone(), self.name.clone())?;
+        Ok(match field::required("run_command.kind", self.kind.as_ref())? {
+            Kind::Sync(v1::SyncCommand { expect, prune }) => CommandKind::Sync {
+                app,
+                expect: field::optional("run_command.sync.expect", expect)?
+                    .map(|root| Root(Digest::new(root))),
+                prune: *prune,
+            },
+            Kind::Confirm(plan) => CommandKind::Confirm {
+                app,
+                plan: field::fixed("run_command.confirm", plan).map(Digest::new)?,
+            },
+            Kind::Refresh(v1::RefreshCommand {}) => CommandKind::Refresh { app },
+            Kind::Resources(v1::ResourcesCommand {}) => CommandKind::Resources { app },
+        })
+    }
+}
+
+macro_rules! same_words {
+    ($core:ident, $wire:ident, [$($variant:ident),+]) => {
+        impl From<$core> for v1::$wire {
+            fn from(value: $core) -> Self {
+                match value {
+                    $($core::$variant => Self::$variant,)+
+                }
+            }
+        }
+
+        impl v1::$wire {
+            /// Gives core's value; absent when the other end said none that this version knows.
+            pub fn known(self) -> Option<$core> {
+                match self {
+                    Self::Unspecified => None,
+                    $(Self::$variant => Some($core::$variant),)+
+                }
+            }
+        }
+    };
+}
+
+same_words!(SyncStatus, SyncStatus, [Synced, OutOfSync, Unknown]);
+same_words!(Health, Health, [Healthy, Suspended, Progressing, Missing, Degraded, Unknown]);
+same_words!(OperationPhase, OperationPhase, [Running, Succeeded, Failed, Error]);
+same_words!(ResultCode, ResultCode, [Synced, SyncFailed, Pruned, PruneSkipped]);
+same_words!(Phase, AppPhase, [Active, Frozen, Released, Deleting]);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,92 @@
+use argosy_core::ids::BootId;
+
+use super::*;
+
+fn at(boot: u8, elapsed_ms: u64) -> MonoTime {
+    MonoTime { boot: BootId::new([boot; 16]), elapsed_ms }
+}
+
+fn status() -> AppStatus {
+    let key = ResourceKey::new("apps", "Deployment", "shop", "web");
+    let deletes = vec![HeldDelete { key: key.clone(), uid: "u1".to_owned() }];
+    AppStatus {
+        sync: SyncStatus::OutOfSync,
+        health: Health::Degraded,
+        health_message: "one pod fails".to_owned(),
+        listed: Some(Root(Digest::of(b"b"))),
+        assigned: Some(Root(Digest::of(b"b"))),
+        synced: Some(Root(Digest::of(b"a"))),
+        phase: Phase::Active,
+        operation: Some(OperationStatus {
+            phase: OperationPhase::Failed,
+            message: "one object failed".to_owned(),
+            root: Root(Digest::of(b"b")),
+            started: at(1, 1_000),
+            finished: Some(at(1, 3_000)),
+            retries: 2,
+            automated: true,
+            results: vec![ResultRow {
+                key: key.clone(),
+                code: ResultCode::SyncFailed,
+                message: "no".to_owned(),
+            }],
+        }),
+        counts: Counts { total: 3, synced: 1, out_of_sync: 2, unknown: 0 },
+        resources: vec![ResourceRow {
+            key,
+            status: SyncStatus::OutOfSync,
+            health: None,
+            health_message: String::new(),
+            requires_pruning: true,
+            message: "held".to_owned(),
+        }],
+        conditions: vec![Condition { kind: "SyncError".to_owned(), message: "no".to_owned() }],
+        held: Some(Held { plan: Held::plan_of(&deletes), reason: "too many".to_owned(), deletes }),
+        observed: at(1, 10_000),
+        emptied: None,
+    }
+}
+
+#[test]
+fn a_status_keeps_all_that_it_says() {
+    let view = v1::AppStatus::from(&status());
+    assert_eq!((view.sync(), view.health()), (v1::SyncStatus::OutOfSync, v1::Health::Degraded));
+    let operation = view.operation.unwrap();
+    assert_eq!((operation.started_before_ms, operation.finished_before_ms), (Some(9_000), Some(7_000)));
+    assert_eq!(operation.results[0].code(), v1::ResultCode::SyncFailed);
+    assert_eq!(view.resources[0].health(), v1::Health::Unspecified);
+    assert!(view.resources[0].requires_pruning);
+    assert_eq!(view.held.unwrap().deletes.len(), 1);
+    assert_eq!(view.conditions[0].r#type, "SyncError");
+}
+
+#[test]
+fn times_before_a_reboot_are_unknown() {
+    let view = v1::AppStatus::from(&AppStatus { observed: at(2, 5), ..status() });
+    let operation = view.operation.unwrap();
+    assert!(operation.finished);
+    assert_eq!((operation.started_before_ms, operation.finished_before_ms), (None, None));
+}
+
+#[test]
+fn revisions_are_filled_in_where_they_are_known() {
+    let mut view = v1::AppStatus::from(&status());
+    view.fill_revisions(|root| (root == Root(Digest::of(b"b"))).then(|| "c0ffee".to_owned()));
+    assert_eq!(view.assigned.unwrap().revision, "c0ffee");
+    assert_eq!(view.synced.unwrap().revision, "");
+    assert_eq!(view.operation.unwrap().release.unwrap().revision, "c0ffee");
+}
+
+#[test]
+fn commands_are_checked() {
+    use v1::run_command_request::Kind;
+    let request = |kind| v1::RunCommandRequest { name: "web".to_owned(), kind, ..Default::default() };
+    let app = AppId::new("argocd", "web");
+    assert_eq!(
+        request(Some(Kind::Sync(v1::SyncCommand { expect: Vec::new(), prune: true }))).command(),
+        Ok(CommandKind::Sync { app, expect: None, prune: true })
+    );
+    let error = request(Some(Kind::Confirm(vec![1]))).command().unwrap_err();
+    assert_eq!(error.to_string(), "run_command.confirm has 1 bytes instead of 32");
+    assert!(request(None).command().unwrap_err().to_string().contains("run_command.kind"));
+}

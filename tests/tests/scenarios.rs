@@ -1,0 +1,6 @@
+//! Scenarios on real control planes. One binary, so that its tests share them.
+
+#[cfg(test)]
+mod scenarios {
+    mod harness;
+}
