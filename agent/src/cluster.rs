@@ -74,8 +74,11 @@ impl std::fmt::Debug for Connection {
 
 impl Connection {
     /// Prepares a connection by a kubeconfig file, or by the pod's service account without one. Nothing is sent yet.
-    pub fn connect(kubeconfig: Option<&Path>) -> Result<Self, ConnectError> {
-        Ok(Self::over(Transport::new(connect::client(kubeconfig)?)))
+    ///
+    /// # Cancel safety
+    /// Safe: there is nothing to undo.
+    pub async fn connect(kubeconfig: Option<&Path>) -> Result<Self, ConnectError> {
+        Ok(Self::over(Transport::new(connect::client(kubeconfig).await?)))
     }
 
     fn over(transport: Transport) -> Self {
@@ -97,8 +100,9 @@ impl Connection {
         let namespace = self.read("/api/v1/namespaces/kube-system").await?;
         let text = |value: &Value, pointer: &str| {
             let text = value.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
-            text.map(str::to_owned)
-                .ok_or_else(|| ApiError::Unreachable(format!("its answer has no {}", pointer.trim_start_matches('/'))))
+            text.map(str::to_owned).ok_or_else(|| {
+                ApiError::Unreachable(format!("its answer has no {}", pointer.trim_start_matches('/')))
+            })
         };
         Ok(Facts {
             kubernetes_version: text(&version, "/gitVersion")?,

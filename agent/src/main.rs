@@ -1,2 +1,91 @@
-//! Entry.
-fn main() {}
+//! `argosy-agent`: the edge daemon.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use argosy_agent::args::{Cli, Command, ConfirmArgs, RunArgs};
+use argosy_agent::control::{self, Question};
+use argosy_agent::identity::Folder;
+use argosy_agent::{app, store};
+use argosy_runtime::supervisor::StopCause;
+use argosy_runtime::{shutdown, telemetry};
+use clap::Parser as _;
+
+/// How long open work may take when the process is asked to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let usage = error.use_stderr();
+            return if error.print().is_err() || usage { ExitCode::from(64) } else { ExitCode::SUCCESS };
+        }
+    };
+    let done = match cli.command {
+        Command::Run(args) => in_runtime(run(args)),
+        Command::Confirm(args) => in_runtime(confirm(args)),
+        Command::VerifyStore { path, owner } => {
+            argosy_runtime::store::verify_and_tell(&path, &store::spec(&owner), &mut std::io::stdout())
+                .context("the verdict cannot be told")
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&format!("argosy-agent: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work)
+}
+
+async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let log = telemetry::init(&args.log)?;
+    let mut signals = shutdown::Signals::system()?;
+    let bound = tokio::select! {
+        started = app::start(&args, log) => started?,
+        _signal = signals.next() => return Ok(()),
+    };
+    drop(signals);
+    let ending = shutdown::run(&bound.supervisor, DRAIN).await?;
+    match ending.cause {
+        StopCause::Asked { .. } => Ok(()),
+        StopCause::TaskFailed { task, error } => anyhow::bail!("{task}: {error}"),
+    }
+}
+
+async fn confirm(args: ConfirmArgs) -> anyhow::Result<()> {
+    let question = Question { app: args.app.to_string(), plan: args.plan };
+    let reply = control::ask(&Folder::at(&args.data_dir).socket(), &question).await?;
+    if let Some(plan) = reply.plan {
+        show(&format!("{} deletes of app {} are held: {}", reply.deletes.len(), args.app, reply.reason));
+        for (key, uid) in &reply.deletes {
+            show(&format!("  {key}  uid {uid}"));
+        }
+        show(&format!("plan {plan}"));
+    }
+    if let Some(error) = reply.error {
+        anyhow::bail!(error);
+    }
+    anyhow::ensure!(
+        reply.confirmed,
+        "nothing was confirmed: look at the list, then pass --plan with the digest above"
+    );
+    show("confirmed");
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the answer of a command")]
+fn show(line: &str) {
+    println!("{line}");
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a process, logging may not be up")]
+fn tell(line: &str) {
+    eprintln!("{line}");
+}

@@ -1,2 +1,7 @@
-//! Entry.
-fn main() {}
+//! `argosy`: the operator's command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    argosy_cli::run()
+}

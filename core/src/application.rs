@@ -245,6 +245,12 @@ fn source(spec: &mut Fields<'_>) -> Result<Source, SpecError> {
     if repo_url.starts_with("oci://") {
         return Err(source.error("repoURL", "OCI sources are not supported"));
     }
+    // Refused here, and not shown: a message that names the repository would carry them.
+    let authority =
+        repo_url.split_once("://").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
+    if authority.contains('@') && repo_url.to_ascii_lowercase().starts_with("http") {
+        return Err(source.error("repoURL", "credentials in a URL are not supported"));
+    }
     let path = TreePath::parse(&path).map_err(|error| match error {
         TreeError::Path { path, why } => source.error("path", format!("{path:?}: {why}")),
         other @ (TreeError::NotFound { .. }

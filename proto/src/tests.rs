@@ -8,11 +8,10 @@ use prost_types::{
 use crate::FILE_DESCRIPTOR_SET;
 
 fn field(field: &FieldDescriptorProto) -> String {
-    let base = match field.r#type() {
-        named if matches!(named, Type::Message | Type::Enum) => {
-            field.type_name().trim_start_matches(".argosy.v1.").to_owned()
-        }
-        primitive => primitive.as_str_name().trim_start_matches("TYPE_").to_lowercase(),
+    let base = if matches!(field.r#type(), Type::Message | Type::Enum) {
+        field.type_name().trim_start_matches(".argosy.v1.").to_owned()
+    } else {
+        field.r#type().as_str_name().trim_start_matches("TYPE_").to_lowercase()
     };
     let label = match field.label() {
         Label::Repeated => "repeated ",

@@ -2,5 +2,6 @@
 
 #[cfg(test)]
 mod scenarios {
+    mod cluster_client;
     mod harness;
 }

@@ -54,9 +54,9 @@ pub enum ConnectError {
 }
 
 /// Makes the client. Proxies of the environment are not used.
-pub(super) fn client(kubeconfig: Option<&Path>) -> Result<Client, ConnectError> {
+pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<Client, ConnectError> {
     let mut config = match kubeconfig {
-        Some(path) => of_file(path)?,
+        Some(path) => of_file(path).await?,
         None => Config::incluster().map_err(|error| ConnectError::InCluster(Box::new(error)))?,
     };
     let agent = concat!("argosy-agent/", env!("CARGO_PKG_VERSION"));
@@ -64,18 +64,18 @@ pub(super) fn client(kubeconfig: Option<&Path>) -> Result<Client, ConnectError> 
     build(&config).map_err(|error| ConnectError::Setup(Box::new(error)))
 }
 
-fn of_file(path: &Path) -> Result<Config, ConnectError> {
+async fn of_file(path: &Path) -> Result<Config, ConnectError> {
     let wrong = |source| ConnectError::Kubeconfig { path: path.to_owned(), source: Box::new(source) };
     let file = Kubeconfig::read_from(path).map_err(wrong)?;
     check(&file).map_err(|(field, why)| ConnectError::Unsupported { path: path.to_owned(), field, why })?;
-    // Ready at once: loading waits for nothing.
-    futures::executor::block_on(Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())).map_err(wrong)
+    Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.map_err(wrong)
 }
 
 /// Refuses what the current context asks for and this program does not do.
 fn check(file: &Kubeconfig) -> Result<(), (&'static str, &'static str)> {
     let current = file.current_context.as_deref().unwrap_or_default();
-    let context = file.contexts.iter().find(|named| named.name == current).and_then(|named| named.context.as_ref());
+    let context =
+        file.contexts.iter().find(|named| named.name == current).and_then(|named| named.context.as_ref());
     let Some(context) = context else { return Ok(()) };
     let cluster = file.clusters.iter().find(|named| named.name == context.cluster);
     if let Some(cluster) = cluster.and_then(|named| named.cluster.as_ref()) {
@@ -147,31 +147,36 @@ mod tests {
         (directory, path)
     }
 
-    fn refused(user: &str, cluster: &str) -> String {
+    async fn refused(user: &str, cluster: &str) -> String {
         let (_directory, path) = write(user, cluster);
-        client(Some(&path)).err().unwrap().to_string()
+        client(Some(&path)).await.err().unwrap().to_string()
     }
 
-    #[test]
-    fn plugins_of_a_kubeconfig_are_refused_by_name() {
-        let exec = "exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/sh, interactiveMode: Never}";
-        assert!(refused(exec, "").contains(": exec is not supported"));
-        assert!(refused("auth-provider: {name: gcp}", "").contains("auth-provider is not supported"));
-        assert!(refused("token: t, as: a, as-user-extra: {a: [b]}", "").contains("as-user-extra"));
-        assert!(refused("token: t", ", insecure-skip-tls-verify: true").contains("insecure-skip-tls-verify"));
-        assert!(refused("token: t", ", proxy-url: \"http://p\"").contains("proxy-url"));
+    #[tokio::test]
+    async fn plugins_of_a_kubeconfig_are_refused_by_name() {
+        let exec =
+            "exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/sh, interactiveMode: Never}";
+        assert!(refused(exec, "").await.contains(": exec is not supported"));
+        assert!(refused("auth-provider: {name: gcp}", "").await.contains("auth-provider is not supported"));
+        assert!(refused("token: t, as: a, as-user-extra: {a: [b]}", "").await.contains("as-user-extra"));
+        assert!(
+            refused("token: t", ", insecure-skip-tls-verify: true")
+                .await
+                .contains("insecure-skip-tls-verify")
+        );
+        assert!(refused("token: t", ", proxy-url: \"http://p\"").await.contains("proxy-url"));
     }
 
     #[tokio::test]
     async fn a_token_is_enough() {
         let (_directory, path) = write("token: t", "");
-        assert!(client(Some(&path)).is_ok());
+        assert!(client(Some(&path)).await.is_ok());
     }
 
-    #[test]
-    fn a_file_that_is_no_kubeconfig_is_named() {
+    #[tokio::test]
+    async fn a_file_that_is_no_kubeconfig_is_named() {
         let directory = tempfile::tempdir().unwrap();
-        let error = client(Some(&directory.path().join("none"))).err().unwrap();
+        let error = client(Some(&directory.path().join("none"))).await.err().unwrap();
         assert!(error.to_string().contains("none"), "{error}");
     }
 }

@@ -48,7 +48,13 @@ mod tests {
     use super::*;
 
     fn endpoint(group: &str, plural: &str, namespaced: bool) -> Endpoint {
-        Endpoint { group: group.into(), version: "v1".into(), plural: plural.into(), namespaced, watchable: true }
+        Endpoint {
+            group: group.into(),
+            version: "v1".into(),
+            plural: plural.into(),
+            namespaced,
+            watchable: true,
+        }
     }
 
     #[test]

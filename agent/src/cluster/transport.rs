@@ -74,7 +74,8 @@ impl Call {
 impl Reply {
     /// Reads the body. An answer that cannot be read says nothing of the request's effect.
     pub(super) fn json(&self) -> Result<Value, Failure> {
-        serde_json::from_slice(&self.body).map_err(|error| Failure::Transport(format!("its answer is no JSON: {error}")))
+        serde_json::from_slice(&self.body)
+            .map_err(|error| Failure::Transport(format!("its answer is no JSON: {error}")))
     }
 }
 
@@ -101,7 +102,8 @@ impl Transport {
     }
 
     async fn send(&self, call: Call) -> Result<(StatusCode, Body), Failure> {
-        let mut request = http::Request::builder().method(call.method).uri(call.path).header(header::ACCEPT, call.accept);
+        let mut request =
+            http::Request::builder().method(call.method).uri(call.path).header(header::ACCEPT, call.accept);
         let body = match call.content {
             Some((media_type, body)) => {
                 request = request.header(header::CONTENT_TYPE, media_type);
@@ -115,9 +117,14 @@ impl Transport {
         if parts.status.is_success() {
             return Ok((parts.status, body));
         }
-        let retry_after = parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after =
+            parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = collect(body, REFUSAL_LIMIT).await?;
-        Err(Failure::Refused(Refusal::read(parts.status.as_u16(), retry_after.map(Duration::from_secs), &body)))
+        Err(Failure::Refused(Refusal::read(
+            parts.status.as_u16(),
+            retry_after.map(Duration::from_secs),
+            &body,
+        )))
     }
 }
 

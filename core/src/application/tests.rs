@@ -83,6 +83,7 @@ fn what_is_not_supported_is_refused_by_its_path() {
         (&["spec", "source", "path"], json!("/x"), "spec.source.path"),
         (&["spec", "source", "path"], json!(""), "spec.source.path"),
         (&["spec", "source", "targetRevision"], json!(1), "spec.source.targetRevision"),
+        (&["spec", "source", "repoURL"], json!("https://user:hush@host/x"), "spec.source.repoURL"),
         (&["spec", "source", "repoURL"], json!("oci://x"), "spec.source.repoURL"),
         (&["spec", "ignoreDifferences"], json!([{"kind": "X"}]), "spec.ignoreDifferences"),
         (&["spec", "destination", "server"], json!("https://x"), "spec.destination"),
@@ -142,6 +143,7 @@ fn what_is_not_supported_is_refused_by_its_path() {
     ] {
         let error = with(path, value.clone()).expect_err(field);
         assert_eq!(error.field, field, "{value}: {error}");
+        assert!(!error.to_string().contains("hush"));
     }
 }
 

@@ -1,3 +1,10 @@
 //! Both ends of the link, driven against each other.
 
+mod bulk;
+mod commands;
 pub(crate) mod fixture;
+mod heads;
+mod properties;
+mod statuses;
+mod streams;
+mod world;

@@ -6,6 +6,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+/// Breaks a mirror.
+type Damage = fn(&Path);
+
 /// A repository that tests push to.
 struct Upstream {
     home: TempDir,
@@ -255,7 +258,6 @@ fn a_damaged_or_half_made_mirror_is_set_aside() {
     let mut up = Upstream::new();
     up.commit("main", &[("a", "1")]);
     let dir = up.fetched().dir().to_owned();
-    type Damage = fn(&Path);
     let breakages: [(&str, Damage); 4] = [
         ("no HEAD", |dir| std::fs::remove_file(dir.join("HEAD")).unwrap()),
         ("half made", |dir| std::fs::write(dir.join("config"), "[core]\n\tbare = true\n").unwrap()),

@@ -269,13 +269,14 @@ fn a_flipped_bit_is_damage_or_harmless_and_never_another_content() {
     let path = folder.path().join("store.redb");
     let rows = filled(&path);
     let sound = std::fs::read(&path).unwrap();
+    let used: Vec<usize> = (0..sound.len()).filter(|at| *at < 320 || sound[*at] != 0).collect();
     let (mut entropy, mut found) = (Repeatable::default(), 0);
     let flips = 150;
     for number in 0..flips {
         let mut bad = sound.clone();
-        // Every byte of the header, and any of the rest.
-        let at = if number < 50 { entropy.below(320) } else { entropy.below(sound.len() as u64) };
-        let at = usize::try_from(at).unwrap();
+        // The header, and then what was ever written; pages of older transactions among it are of no matter.
+        let among = if number < 50 { 320 } else { used.len() as u64 };
+        let at = used[usize::try_from(entropy.below(among)).unwrap()];
         bad[at] ^= 1 << entropy.below(8);
         let path = folder.path().join(format!("flip-{number}.redb"));
         std::fs::write(&path, &bad).unwrap();
@@ -286,7 +287,7 @@ fn a_flipped_bit_is_damage_or_harmless_and_never_another_content() {
         }
         std::fs::remove_file(&path).unwrap();
     }
-    assert!(found > flips / 20, "{found} of {flips} flips found");
+    assert!(found > flips / 5, "{found} of {flips} flips found");
 }
 
 #[test]

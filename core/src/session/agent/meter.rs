@@ -79,7 +79,7 @@ mod tests {
             let mut meter = Meter::new();
             let mut granted = UNASKED;
             let mut now = 0u64;
-            for _ in 0..200 {
+            for _ in 0..2_000 {
                 now += ((CHUNK as u64) * 1000).div_ceil(rate).max(1);
                 assert!(meter.received(at(now), CHUNK, true));
                 granted -= CHUNK as u64;

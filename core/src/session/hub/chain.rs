@@ -166,7 +166,9 @@ impl HubLink {
         let must_repeat = self.record.unknown.as_ref().is_some_and(|unknown| !unknown.repeated);
         if let Some(held) = session.head.filter(|_| !must_repeat)
             && held.head.list_root == target.root()
-            && session.anchor.is_none_or(|anchor| anchor.generation <= held.head.generation)
+            && session.anchor.is_none_or(|anchor| {
+                anchor.generation < held.head.generation || anchor == Anchor::of(&held.head)
+            })
         {
             self.in_sync(held, target, effects);
             return Ok(());

@@ -93,17 +93,14 @@ impl Statuses {
                 continue;
             }
             sequence = sequence.max(entry.sequence);
-            match entry.value {
-                Some(value) => {
-                    let incarnation = batch.incarnation;
-                    let row = StatusRow { incarnation, sequence: entry.sequence, value: value.into(), seen };
-                    taken.ops.push(StoreOp::put(HUB_STATUS, key(&entry.app), &row));
-                    self.rows.insert(entry.app.clone(), row);
-                }
-                None => {
-                    taken.ops.push(StoreOp::delete(HUB_STATUS, key(&entry.app)));
-                    self.rows.remove(&entry.app);
-                }
+            if let Some(value) = entry.value {
+                let incarnation = batch.incarnation;
+                let row = StatusRow { incarnation, sequence: entry.sequence, value: value.into(), seen };
+                taken.ops.push(StoreOp::put(HUB_STATUS, key(&entry.app), &row));
+                self.rows.insert(entry.app.clone(), row);
+            } else {
+                taken.ops.push(StoreOp::delete(HUB_STATUS, key(&entry.app)));
+                self.rows.remove(&entry.app);
             }
             taken.changed.push(entry.app);
         }

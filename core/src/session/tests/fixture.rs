@@ -40,6 +40,7 @@ pub(crate) fn assign(name: &str, root: Root) -> Assignment {
         phase: Phase::Active,
         held: Vec::new(),
         cascade_confirmed: false,
+        deletion: None,
     }
 }
 
@@ -104,19 +105,6 @@ impl Codec for SpliceCodec {
             middle: middle.to_vec(),
         };
         splice.apply(prefix).filter(|data| data.len() <= limit).ok_or_else(|| "does not fit its prefix".into())
-    }
-}
-
-/// Leaves everything as it is.
-pub(crate) struct Identity;
-
-impl Codec for Identity {
-    fn compress(&self, data: &[u8], _prefix: &[u8]) -> Vec<u8> {
-        data.to_vec()
-    }
-
-    fn decompress(&self, data: &[u8], _prefix: &[u8], limit: usize) -> Result<Vec<u8>, String> {
-        if data.len() <= limit { Ok(data.to_vec()) } else { Err("too long".into()) }
     }
 }
 

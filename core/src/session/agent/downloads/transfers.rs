@@ -303,7 +303,7 @@ impl Downloads {
                 Ok(received) => received,
                 Err(error) => return Ok(Err(error)),
             };
-            changed |= self.store_manifest(transfer.root, received, effects);
+            changed |= self.store_manifest(transfer.root, &received, effects);
         }
         if !last {
             return Ok(Ok(changed));
@@ -322,7 +322,7 @@ impl Downloads {
     }
 
     /// Keeps a verified manifest; tells whether that completes a release.
-    fn store_manifest(&mut self, root: Root, received: Received, effects: &mut AgentEffects) -> bool {
+    fn store_manifest(&mut self, root: Root, received: &Received, effects: &mut AgentEffects) -> bool {
         if let Some(fetch) = self.fetches.get_mut(&root) {
             fetch.begun = true;
         }

@@ -1,0 +1,268 @@
+//! The composition root: makes every part of the agent and joins them.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use argosy_core::agent::Input;
+use argosy_core::session::agent::AgentIdentity;
+use argosy_runtime::admin::{Admin, BoundAdmin, Connectivity};
+use argosy_runtime::clock::{Clock, wall};
+use argosy_runtime::files;
+use argosy_runtime::join::JoinString;
+use argosy_runtime::metrics::Metrics;
+use argosy_runtime::supervisor::Supervisor;
+use argosy_runtime::telemetry::LogHandle;
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::args::RunArgs;
+use crate::cluster::{Connection, Holder, Lease, LeaseSettings, LeaseState, Watches};
+use crate::engine::{Engine, Event, Parts, QUEUE, first_facts};
+use crate::identity::{Enrolled, Folder};
+use crate::session::Hub;
+use crate::view::View;
+use crate::{control, enrol, store};
+
+/// Where the admin endpoint listens unless told otherwise: this machine alone, any free port.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+/// How often the kinds that the API server serves are looked at again unasked.
+const DISCOVERY: Duration = Duration::from_mins(5);
+/// How often a discovery that failed is tried again, and how soon one follows another.
+const DISCOVERY_AGAIN: Duration = Duration::from_secs(1);
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Bound {
+    /// Where the admin endpoint listens.
+    pub admin: SocketAddr,
+    /// Its tasks.
+    pub supervisor: Supervisor,
+}
+
+/// Starts the agent: enrols it if it has to, opens its store, and sets everything going.
+///
+/// # Cancel safety
+/// Not safe: tasks that were started go on.
+pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
+    let folder = Folder::open(&args.data_dir)?;
+    let supervisor = Supervisor::new();
+    let readiness = argosy_runtime::admin::Readiness::new();
+    let enrolled_ready = readiness.await_for("enrolment");
+    let loaded_ready = readiness.await_for("store");
+    let metrics = Metrics::of_process("argosy_agent", env!("CARGO_PKG_VERSION"), wall());
+    let admin = Admin::new(readiness, metrics, log);
+    let bound = admin.bind(args.admin.listen_or(ADMIN)).await?;
+    let address = bound.address();
+    serve_admin(&supervisor, bound, &folder)?;
+
+    let connection = Connection::connect(args.kubeconfig.as_deref()).await?;
+    let enrolled = enrolment(args, &folder, &connection).await?;
+    drop(enrolled_ready);
+
+    let clock = Clock::new()?;
+    let opened = store::open(&folder, enrolled.enrolment.cluster)?;
+    let (queue, events) = mpsc::channel::<Event>(QUEUE);
+    let (watches, watches_handle, watched) = Watches::new(connection.clone());
+    let (discover, asked) = mpsc::channel(1);
+    let (lease, lease_state) =
+        Lease::new(connection.clone(), lease_settings(args, &folder, &enrolled), clock.clone());
+    let view = Arc::new(Mutex::new(View::default()));
+    show(&admin, &view);
+    let enrolment = &enrolled.enrolment;
+    let parts = Parts {
+        identity: AgentIdentity {
+            cluster: enrolment.cluster,
+            installation: enrolment.installation,
+            anchor: enrolled.anchor,
+        },
+        store: opened,
+        folder: folder.clone(),
+        verifier: enrolment.verifier(),
+        clock: clock.clone(),
+        events,
+        queue: queue.clone(),
+        supervisor: supervisor.clone(),
+        connection: connection.clone(),
+        hub: Hub {
+            addresses: enrolment.addresses.clone(),
+            server_name: enrolment.server_name.clone(),
+            tls: enrol::tls_of(&enrolled)?,
+        },
+        facts: first_facts(enrolment.kube_system_uid.clone(), enrolled.identity.not_after()),
+        watches: watches_handle,
+        discover,
+        lease: lease_state.clone(),
+        view,
+    };
+    let (mut engine, first) = Engine::load(parts).await.context("the agent's store cannot be loaded")?;
+    store::started(&folder)?;
+    first(&mut engine);
+    drop(loaded_ready);
+    info!(cluster = %enrolment.cluster, name = %enrolment.cluster_name, "the agent runs");
+
+    let stopping = supervisor.stopping();
+    supervisor.spawn("engine", engine.run(stopping.clone()));
+    supervisor.spawn_isolated("lease", lease.run(stopping.clone()));
+    supervisor.spawn_isolated("lease mark", mark_holder(lease_state, folder.clone()));
+    supervisor.spawn("watches", watches.run());
+    supervisor.spawn_isolated("watch events", forward(watched, queue.clone()));
+    supervisor.spawn("facts", look_at_cluster(connection.clone(), enrolled, queue.clone()));
+    supervisor
+        .spawn_isolated("discovery", discover_kinds(connection, asked, queue.clone(), stopping.clone()));
+    supervisor.spawn_isolated("control", control::serve(folder.socket(), queue, stopping));
+    Ok(Bound { admin: address, supervisor })
+}
+
+fn serve_admin(supervisor: &Supervisor, bound: BoundAdmin, folder: &Folder) -> anyhow::Result<()> {
+    let listening = json!({ "admin": bound.address().to_string() });
+    files::write(&folder.listening(), listening.to_string().as_bytes())?;
+    supervisor.spawn("admin", bound.serve(supervisor.stopping()));
+    Ok(())
+}
+
+fn show(admin: &Admin, view: &Arc<Mutex<View>>) {
+    let shown = Arc::clone(view);
+    admin.add_state("agent", move || shown.lock().to_json());
+    let shown = Arc::clone(view);
+    admin.set_connectivity(move || {
+        let view = shown.lock();
+        Connectivity { connected: view.connected, detail: view.to_json() }
+    });
+}
+
+async fn enrolment(args: &RunArgs, folder: &Folder, connection: &Connection) -> anyhow::Result<Enrolled> {
+    let join = match &args.join {
+        Some(text) => Some(text.parse::<JoinString>().context("--join")?),
+        None => None,
+    };
+    if let Some(enrolled) = folder.load()? {
+        if let Some(join) = join {
+            let ours = &enrolled.enrolment;
+            anyhow::ensure!(
+                join.installation == ours.installation,
+                "--join is of installation {}, and this agent belongs to {}; to leave that one, start with another \
+                 --data-dir",
+                join.installation,
+                ours.installation
+            );
+            info!("already enrolled: --join is ignored");
+        }
+        return Ok(enrolled);
+    }
+    let join =
+        join.context("this agent is not enrolled: pass --join with the string of `argosy cluster add NAME`")?;
+    Ok(enrol::enrol(folder, &join, connection).await?)
+}
+
+fn lease_settings(args: &RunArgs, folder: &Folder, enrolled: &Enrolled) -> LeaseSettings {
+    let process = argosy_core::ids::BootId::new(crate::identity::Enrolment::new_instance());
+    let agent = argosy_core::ids::BootId::new(enrolled.enrolment.instance);
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    LeaseSettings {
+        namespace: args.namespace.clone(),
+        installation: enrolled.enrolment.installation,
+        holder: Holder::new(agent.to_string(), process.to_string(), host.trim()),
+        was_holder: folder.holder().exists(),
+    }
+}
+
+/// Remembers beside the store whether this agent held the Lease last: it then may dial while the API server is away.
+async fn mark_holder(
+    mut state: tokio::sync::watch::Receiver<LeaseState>,
+    folder: Folder,
+) -> Result<(), files::FileError> {
+    loop {
+        let now = state.borrow_and_update().clone();
+        match now {
+            LeaseState::Held { .. } if !folder.holder().exists() => {
+                files::write(&folder.holder(), b"held\n")?
+            }
+            LeaseState::Lost { .. } => files::remove(&folder.holder())?,
+            LeaseState::Held { .. } | LeaseState::Unknown { .. } => {}
+        }
+        if state.changed().await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn forward(
+    mut watched: mpsc::Receiver<(argosy_core::key::GroupKind, argosy_core::cluster::WatchEvent)>,
+    queue: mpsc::Sender<Event>,
+) -> Result<(), std::convert::Infallible> {
+    while let Some((kind, event)) = watched.recv().await {
+        if queue.send(Event::Input(Box::new(Input::Watch(kind, event)))).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Looks who the cluster is, until it answers. A data folder of another cluster stops the agent.
+async fn look_at_cluster(
+    connection: Connection,
+    enrolled: Enrolled,
+    queue: mpsc::Sender<Event>,
+) -> Result<(), String> {
+    loop {
+        match connection.facts().await {
+            Ok(facts) => {
+                let ours = &enrolled.enrolment.kube_system_uid;
+                if facts.kube_system_uid != *ours {
+                    error!(expected = %ours, found = %facts.kube_system_uid, "this data folder is of another cluster");
+                    return Err(format!(
+                        "this data folder belongs to the cluster with kube-system {ours}, and the API server is that of \
+                         {}: use the right kubeconfig, or another --data-dir and a new join string",
+                        facts.kube_system_uid
+                    ));
+                }
+                let mut known = first_facts(facts.kube_system_uid, enrolled.identity.not_after());
+                known.kubernetes_version = facts.kubernetes_version;
+                // Nobody listens only when the process stops.
+                return queue
+                    .send(Event::Facts(known))
+                    .await
+                    .map_err(|_closed| "the engine is gone".to_owned());
+            }
+            Err(error) => {
+                warn!(%error, "the cluster cannot be looked at");
+                tokio::time::sleep(DISCOVERY_AGAIN).await;
+            }
+        }
+    }
+}
+
+async fn discover_kinds(
+    connection: Connection,
+    mut asked: mpsc::Receiver<()>,
+    queue: mpsc::Sender<Event>,
+    stopping: tokio_util::sync::CancellationToken,
+) -> Result<(), std::convert::Infallible> {
+    loop {
+        let pause = match connection.discover().await {
+            Ok(discovered) => {
+                if !discovered.stale.is_empty() {
+                    warn!(stale = ?discovered.stale, "some groups of the API server do not answer: their kinds stay");
+                }
+                let input = Input::Kinds(discovered.kinds);
+                if queue.send(Event::Input(Box::new(input))).await.is_err() {
+                    return Ok(());
+                }
+                DISCOVERY
+            }
+            Err(error) => {
+                warn!(%error, "the API server's kinds cannot be discovered: the known ones stay");
+                DISCOVERY_AGAIN
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            Some(()) = asked.recv() => {}
+            () = stopping.cancelled() => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The command line of `argosy-agent`.
+
+use std::path::PathBuf;
+
+use argosy_core::ids::{AppId, Digest};
+use argosy_runtime::args::{AdminArgs, LogArgs};
+use clap::{Args, Parser, Subcommand};
+
+/// The agent of one Kubernetes cluster: stores what the hub desires, applies it, and keeps enforcing it alone.
+#[derive(Debug, Parser)]
+#[command(name = "argosy-agent", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the agent.
+    Run(RunArgs),
+    /// Shows deletes that are held at this agent, or confirms them, with no hub.
+    Confirm(ConfirmArgs),
+    /// Verifies a store: the running agent starts this after an unclean stop.
+    #[command(hide = true)]
+    VerifyStore {
+        /// The store's file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: String,
+    },
+}
+
+/// How to run.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Folder for identity and store; made if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Join string of `argosy cluster add`; ignored once enrolled.
+    #[arg(long, value_name = "STRING", env = "ARGOSY_JOIN", hide_env_values = true)]
+    pub join: Option<String>,
+    /// Kubeconfig of the cluster; without it the pod's service account.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Namespace of the agent's Lease; it must exist.
+    #[arg(long, value_name = "NAME", default_value = "argosy", env = "ARGOSY_NAMESPACE")]
+    pub namespace: String,
+    /// Logging.
+    #[command(flatten)]
+    pub log: LogArgs,
+    /// The admin endpoint.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+}
+
+/// What to confirm.
+#[derive(Debug, Args)]
+pub struct ConfirmArgs {
+    /// The app, as NAME or NAMESPACE/NAME.
+    pub app: AppId,
+    /// The agent's data folder.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Digest of the held plan; without it the plan is shown.
+    #[arg(long, value_name = "DIGEST")]
+    pub plan: Option<Digest>,
+}

@@ -1,0 +1,201 @@
+//! One kind's objects as they change.
+//!
+//! A watch begins with a complete list and goes on from its version. It ends every few minutes and is taken up where it
+//! ended; when the API server no longer has that place, or cannot be reached, everything is listed again.
+
+mod stream;
+
+use std::fmt;
+use std::time::Duration;
+
+use argosy_core::backoff::Backoff;
+use argosy_core::cluster::{ApiError, REQUEST_DEADLINE, WatchEvent};
+use argosy_core::health;
+use argosy_core::key::GroupKind;
+use argosy_core::time::Entropy as _;
+use argosy_core::tracking::MANAGED;
+use argosy_runtime::entropy::SystemEntropy;
+use tokio::sync::watch as signal;
+use tokio::time::Instant;
+
+use self::stream::{EventStream, Item};
+use super::failure::Subject;
+use super::transport::{Call, METADATA, WHOLE};
+use super::{Connection, list, path};
+
+/// A watch is asked to end after this time, and up to a tenth more: so not all end at once.
+const LIFETIME: Duration = Duration::from_secs(280);
+/// Bounds of the pause before a broken watch is tried again.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(15));
+
+/// Watches one kind, for as long as it is asked for the next event.
+pub struct Watch {
+    connection: Connection,
+    kind: GroupKind,
+    discovered: signal::Receiver<Option<Instant>>,
+    backoff: Backoff,
+    /// Whether the break was told and no list followed yet.
+    broken: bool,
+    state: State,
+}
+
+enum State {
+    /// Everything is to be listed.
+    List,
+    /// To be taken up from this version.
+    Resume(u64),
+    Open(Box<EventStream>),
+    /// To be listed again after a pause.
+    Pause {
+        until: Instant,
+        /// Whether a new discovery may change something.
+        unserved: bool,
+    },
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Watches a kind.
+    pub fn watch(&self, kind: GroupKind) -> Watch {
+        Watch {
+            connection: self.clone(),
+            kind,
+            discovered: self.inner.discovered.subscribe(),
+            backoff: BACKOFF,
+            broken: false,
+            state: State::List,
+        }
+    }
+}
+
+// === impl Watch ===
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("kind", &self.kind)
+            .field("broken", &self.broken)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Watch {
+    /// Waits for the next event. There is always one more: a watch that cannot work says so once and goes on trying.
+    ///
+    /// # Cancel safety
+    /// Safe: a list that is not complete is begun again, and no event is lost.
+    pub async fn next(&mut self) -> WatchEvent {
+        loop {
+            let event = match &mut self.state {
+                State::List => self.list().await,
+                State::Resume(from) => {
+                    let from = *from;
+                    self.resume(from).await
+                }
+                State::Open(stream) => {
+                    let item = stream.next().await;
+                    self.take(item)
+                }
+                State::Pause { until, unserved } => {
+                    let (until, unserved) = (*until, *unserved);
+                    self.pause(until, unserved).await;
+                    None
+                }
+            };
+            if let Some(event) = event {
+                return event;
+            }
+        }
+    }
+
+    async fn list(&mut self) -> Option<WatchEvent> {
+        // What is discovered from here on may change the outcome.
+        self.discovered.mark_unchanged();
+        let endpoint = match self.connection.endpoint(&self.kind, None) {
+            Ok(endpoint) if endpoint.watchable => endpoint,
+            Ok(_) => return self.fail(&ApiError::NotServed(format!("{} cannot be watched", self.kind))),
+            Err(error) => return self.fail(&error),
+        };
+        match list::list(&self.connection.inner.transport, &endpoint, &self.kind).await {
+            Ok(list) => {
+                self.broken = false;
+                self.state = State::Resume(list.resource_version);
+                Some(WatchEvent::Listed { resource_version: list.resource_version, objects: list.objects })
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    async fn resume(&mut self, from: u64) -> Option<WatchEvent> {
+        let endpoint = match self.connection.endpoint(&self.kind, None) {
+            Ok(endpoint) => endpoint,
+            Err(error) => return self.fail(&error),
+        };
+        let lifetime = LIFETIME.as_secs().saturating_add(SystemEntropy.below(LIFETIME.as_secs() / 10));
+        let path = format!(
+            "{}?labelSelector={}&watch=true&resourceVersion={from}&allowWatchBookmarks=true&timeoutSeconds={lifetime}",
+            path::collection(&endpoint),
+            path::segment(MANAGED)
+        );
+        let accept = if health::has_rule(&self.kind) { WHOLE } else { METADATA };
+        match self.connection.inner.transport.open(Call::get(path, accept), REQUEST_DEADLINE).await {
+            Ok(body) => {
+                let lifetime = Duration::from_secs(lifetime);
+                self.state = State::Open(Box::new(EventStream::new(body, self.kind.clone(), from, lifetime)));
+                None
+            }
+            Err(failure) if failure.has_code(410) => {
+                self.state = State::List;
+                None
+            }
+            Err(failure) => self.fail(&failure.classify(&Subject::default())),
+        }
+    }
+
+    fn take(&mut self, item: Item) -> Option<WatchEvent> {
+        match item {
+            Item::Event(event) => {
+                self.backoff.reset();
+                Some(event)
+            }
+            Item::Bookmark => {
+                self.backoff.reset();
+                None
+            }
+            Item::Ended { at } => {
+                self.state = State::Resume(at);
+                None
+            }
+            Item::Expired => {
+                self.state = State::List;
+                None
+            }
+            Item::Failed(error) => self.fail(&error),
+        }
+    }
+
+    /// Pauses before the next list; the first failure since a list is told.
+    fn fail(&mut self, error: &ApiError) -> Option<WatchEvent> {
+        let mut pause = self.backoff.next_delay(&mut SystemEntropy);
+        if let ApiError::Unavailable { retry_after: Some(asked), .. } = error {
+            pause = pause.max(*asked);
+        }
+        let unserved = matches!(error, ApiError::NotServed(_) | ApiError::Unavailable { .. });
+        self.state = State::Pause { until: Instant::now() + pause, unserved };
+        tracing::debug!(resource = %self.kind, %error, ?pause, attempt = self.backoff.attempts(), "watch broke");
+        let told = std::mem::replace(&mut self.broken, true);
+        (!told).then(|| WatchEvent::Broken(error.to_string()))
+    }
+
+    async fn pause(&mut self, until: Instant, unserved: bool) {
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => {}
+            Ok(()) = self.discovered.changed(), if unserved => {}
+        }
+        self.state = State::List;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! The events of one watch request.
+
+use std::time::Duration;
+
+use argosy_core::cluster::{ApiError, WatchEvent};
+use argosy_core::json;
+use argosy_core::key::GroupKind;
+use argosy_core::ownership;
+use bytes::{Buf as _, Bytes, BytesMut};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt as _};
+use http_body_util::BodyExt as _;
+use kube::client::Body;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::cluster::failure::{Refusal, Subject};
+use crate::cluster::transport::chain;
+
+/// Longest event: far above what etcd stores.
+const EVENT_LIMIT: usize = 16 << 20;
+/// How much longer than asked a watch may last.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// One thing that a watch says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// An object changed.
+    Event(WatchEvent),
+    /// Nothing changed up to a later version.
+    Bookmark,
+    /// The watch ended and can be taken up again.
+    Ended {
+        /// From this version.
+        at: u64,
+    },
+    /// The API server no longer knows what happened since.
+    Expired,
+    /// The watch broke.
+    Failed(ApiError),
+}
+
+/// The stream of one watch request.
+pub(super) struct EventStream {
+    chunks: BoxStream<'static, Result<Bytes, String>>,
+    buffer: BytesMut,
+    /// How much of the buffer holds no end of a line.
+    searched: usize,
+    kind: GroupKind,
+    at: u64,
+    opened: Instant,
+    lifetime: Duration,
+    /// Whether the watch has said anything.
+    spoke: bool,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    r#type: String,
+    object: Value,
+}
+
+// === impl EventStream ===
+
+impl EventStream {
+    pub(super) fn new(body: Body, kind: GroupKind, from: u64, lifetime: Duration) -> Self {
+        let chunks = body.into_data_stream().map(|chunk| chunk.map_err(|error| chain(&error)));
+        Self::over(chunks, kind, from, lifetime)
+    }
+
+    pub(super) fn over(
+        chunks: impl Stream<Item = Result<Bytes, String>> + Send + 'static,
+        kind: GroupKind,
+        from: u64,
+        lifetime: Duration,
+    ) -> Self {
+        let (buffer, opened) = (BytesMut::new(), Instant::now());
+        Self { chunks: chunks.boxed(), buffer, searched: 0, kind, at: from, opened, lifetime, spoke: false }
+    }
+
+    /// Waits for the next item; after the end, a break or an expiry there is none.
+    ///
+    /// # Cancel safety
+    /// Safe: what was read is kept.
+    pub(super) async fn next(&mut self) -> Item {
+        loop {
+            if let Some(line) = self.line() {
+                if line.iter().all(u8::is_ascii_whitespace) {
+                    continue;
+                }
+                return self.decode(&line);
+            }
+            if self.buffer.len() > EVENT_LIMIT {
+                return failed(format!("an event of {} is beyond {} MiB", self.kind, EVENT_LIMIT >> 20));
+            }
+            match tokio::time::timeout_at(self.opened + self.lifetime + GRACE, self.chunks.next()).await {
+                Ok(Some(Ok(chunk))) => self.buffer.extend_from_slice(&chunk),
+                Ok(Some(Err(error))) => return self.ended(&error),
+                Ok(None) => return self.ended("the API server ended the watch at once"),
+                Err(_elapsed) => return failed("the watch outlasted its time"),
+            }
+        }
+    }
+
+    /// A watch that said something, or lasted, is taken up where it ended; one that did neither does not work.
+    fn ended(&self, why: &str) -> Item {
+        if self.spoke || self.opened.elapsed() >= self.lifetime {
+            Item::Ended { at: self.at }
+        } else {
+            failed(why)
+        }
+    }
+
+    fn line(&mut self) -> Option<Bytes> {
+        let end = self.buffer.iter().skip(self.searched).position(|byte| *byte == b'\n');
+        let Some(end) = end.map(|end| end.saturating_add(self.searched)) else {
+            self.searched = self.buffer.len();
+            return None;
+        };
+        self.searched = 0;
+        let line = self.buffer.split_to(end).freeze();
+        self.buffer.advance(1);
+        Some(line)
+    }
+
+    fn decode(&mut self, line: &[u8]) -> Item {
+        let Event { r#type: kind, object } = match serde_json::from_slice(line) {
+            Ok(event) => event,
+            Err(error) => return failed(format!("an event of {} cannot be read: {error}", self.kind)),
+        };
+        if kind == "ERROR" {
+            let refusal = Refusal::of_event(&object);
+            return if refusal.code == 410 {
+                Item::Expired
+            } else {
+                Item::Failed(refusal.classify(&Subject::default()))
+            };
+        }
+        let version =
+            json::text_at(&object, &["metadata", "resourceVersion"]).and_then(|text| text.parse().ok());
+        let Some(version) = version else {
+            return failed(format!("an event of {} has no usable version", self.kind));
+        };
+        let item = match kind.as_str() {
+            "BOOKMARK" => Item::Bookmark,
+            "ADDED" | "MODIFIED" | "DELETED" => {
+                match ownership::read(&object, &self.kind.group, &self.kind.kind) {
+                    Ok(live) if kind == "DELETED" => Item::Event(WatchEvent::Gone(live.key)),
+                    Ok(live) => Item::Event(WatchEvent::Seen(live)),
+                    Err(error) => return failed(error.to_string()),
+                }
+            }
+            other => return failed(format!("an event of {} is of the unknown type {other:?}", self.kind)),
+        };
+        (self.at, self.spoke) = (version, true);
+        item
+    }
+}
+
+fn failed(why: impl Into<String>) -> Item {
+    Item::Failed(ApiError::Unreachable(why.into()))
+}

@@ -1,0 +1,115 @@
+//! The watches of all kinds that matter, as one set that is changed as a whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::fmt;
+
+use argosy_core::cluster::WatchEvent;
+use argosy_core::key::GroupKind;
+use futures::StreamExt as _;
+use futures::future::{AbortHandle, Abortable, BoxFuture};
+use futures::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch as signal};
+use tracing::Instrument as _;
+
+use super::Connection;
+
+/// Events that wait for the reconciler. Full means wait: the API server then holds back its watches.
+const QUEUE: usize = 256;
+
+/// Watches of a set of kinds; a future to run.
+pub struct Watches {
+    connection: Connection,
+    wanted: signal::Receiver<BTreeSet<GroupKind>>,
+    events: mpsc::Sender<(GroupKind, WatchEvent)>,
+}
+
+/// Sets which kinds are watched. The watches end when it is dropped.
+#[derive(Debug)]
+pub struct WatchesHandle {
+    wanted: signal::Sender<BTreeSet<GroupKind>>,
+}
+
+// === impl WatchesHandle ===
+
+impl WatchesHandle {
+    /// Watches exactly these kinds from now on. Events of others may still be in the queue.
+    pub fn set(&self, kinds: BTreeSet<GroupKind>) {
+        self.wanted.send_if_modified(|wanted| {
+            let changed = *wanted != kinds;
+            *wanted = kinds;
+            changed
+        });
+    }
+}
+
+// === impl Watches ===
+
+impl fmt::Debug for Watches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watches").field("wanted", &*self.wanted.borrow()).finish_non_exhaustive()
+    }
+}
+
+impl Watches {
+    /// Makes an empty set with its handle and the queue of its events.
+    pub fn new(connection: Connection) -> (Self, WatchesHandle, mpsc::Receiver<(GroupKind, WatchEvent)>) {
+        let (events, queue) = mpsc::channel(QUEUE);
+        let wanted = signal::Sender::default();
+        let watches = Self { connection, wanted: wanted.subscribe(), events };
+        (watches, WatchesHandle { wanted }, queue)
+    }
+
+    /// Runs the watches until the handle or the queue is dropped.
+    ///
+    /// # Cancel safety
+    /// Not safe: what the watches know is lost.
+    pub async fn run(mut self) -> Result<(), Infallible> {
+        let mut running = BTreeMap::<GroupKind, AbortHandle>::new();
+        let mut watches = FuturesUnordered::new();
+        loop {
+            let wanted = self.wanted.borrow_and_update().clone();
+            running.retain(|kind, watch| {
+                let keep = wanted.contains(kind);
+                if !keep {
+                    watch.abort();
+                }
+                keep
+            });
+            for kind in wanted {
+                if !running.contains_key(&kind) {
+                    let (watch, handle) = self.start(kind.clone());
+                    watches.push(watch);
+                    running.insert(kind, handle);
+                }
+            }
+            loop {
+                tokio::select! {
+                    changed = self.wanted.changed() => match changed {
+                        Ok(()) => break,
+                        Err(_dropped) => return Ok(()),
+                    },
+                    () = self.events.closed() => return Ok(()),
+                    // A watch ends only when it is stopped or the queue is gone.
+                    Some(_stopped) = watches.next(), if !watches.is_empty() => {}
+                }
+            }
+        }
+    }
+
+    fn start(&self, kind: GroupKind) -> (Abortable<BoxFuture<'static, ()>>, AbortHandle) {
+        let (handle, registration) = AbortHandle::new_pair();
+        let (mut watch, events) = (self.connection.watch(kind.clone()), self.events.clone());
+        let span = tracing::info_span!("watch", resource = %kind);
+        let work = async move {
+            loop {
+                let event = watch.next().await;
+                if events.send((kind.clone(), event)).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let work: BoxFuture<'static, ()> = Box::pin(work.instrument(span));
+        (Abortable::new(work, registration), handle)
+    }
+}

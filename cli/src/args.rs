@@ -1,0 +1,305 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use argosy_core::ids::{AppId, Digest};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Shows and steers the clusters and applications of a hub.
+#[derive(Debug, Parser)]
+#[command(name = "argosy", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 ok, 1 failed or differs, 2 usage, 3 hub unreachable.")]
+pub struct Arguments {
+    /// Where the hub is.
+    #[command(flatten)]
+    pub(crate) hub: HubArguments,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the hub is and who asks.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HubArguments {
+    /// Address of the hub, instead of the configured one.
+    #[arg(long, value_name = "HOST:PORT", global = true, env = "ARGOSY_HUB")]
+    pub(crate) hub: Option<String>,
+    /// Directory with hub.json, ca.crt, operator.crt and operator.key
+    /// [default: `$XDG_CONFIG_HOME/argosy` or `~/.config/argosy`].
+    #[arg(long, value_name = "DIR", global = true, env = "ARGOSY_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows every cluster and its apps.
+    Status {
+        /// Goes on showing changes.
+        #[arg(short, long)]
+        watch: bool,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Shows and changes the registry of clusters.
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Shows and steers applications.
+    #[command(subcommand)]
+    App(AppCommand),
+    /// Shows what happened.
+    Events {
+        /// Goes on with what happens.
+        #[arg(short, long)]
+        follow: bool,
+        /// Only about this cluster.
+        #[arg(long, value_name = "NAME", default_value = "")]
+        cluster: String,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// What to do with clusters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Shows every cluster.
+    List {
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Shows one cluster.
+    Get {
+        /// Its name.
+        name: String,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Registers a cluster and gives the one-time command that joins its agent.
+    Add {
+        /// Its name.
+        name: String,
+        /// A label; may be given more than once.
+        #[arg(short, long = "label", value_name = "KEY=VALUE")]
+        labels: Vec<Label>,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Takes a cluster off the registry and cuts its agent's stream; its objects stay.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
+    /// Shows what hub and agent disagree on after one of them was restored, or ends the hold on deletes.
+    Reconcile {
+        /// Its name.
+        name: String,
+        /// Ends the hold.
+        #[arg(long)]
+        confirm: bool,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// What to do with applications.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppCommand {
+    /// Shows every application.
+    List {
+        /// Only those of this cluster.
+        #[arg(long, value_name = "NAME", default_value = "")]
+        cluster: String,
+        /// Only those of this project.
+        #[arg(short, long, value_name = "NAME", default_value = "")]
+        project: String,
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t = ListFormat::Table)]
+        output: ListFormat,
+    },
+    /// Shows one application with its resources.
+    Get {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Syncs an application to the newest release that its cluster has, and waits for the end.
+    Sync {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Deletes what left the desired state.
+        #[arg(long)]
+        prune: bool,
+        /// Syncs exactly this release, or none.
+        #[arg(long, value_name = "ROOT")]
+        expect: Option<Digest>,
+        /// How long it may take.
+        #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+        timeout: Duration,
+        /// Returns as soon as the agent has the command.
+        #[arg(long = "async")]
+        detach: bool,
+    },
+    /// Waits until an application is synced and healthy.
+    Wait {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Waits until this commit is the one that it is compared with.
+        #[arg(long, value_name = "SHA")]
+        revision: Option<String>,
+        /// Waits until it is synced; with --health or alone.
+        #[arg(long)]
+        sync: bool,
+        /// Waits until it is healthy; with --sync or alone.
+        #[arg(long)]
+        health: bool,
+        /// How long to wait; 0 is without end.
+        #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+        timeout: Duration,
+    },
+    /// Asks the agent for every resource of an application.
+    Resources {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Shows the deletes that are held, and lets them go when their plan is named.
+    Confirm {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Digest of the plan, as shown without this flag.
+        #[arg(long, value_name = "DIGEST")]
+        plan: Option<Digest>,
+    },
+}
+
+/// Names an application.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AppArguments {
+    /// NAME, or NAMESPACE/NAME outside of argocd.
+    #[arg(value_name = "APP")]
+    pub(crate) app: AppId,
+    /// Its cluster, while it is on two of them.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) cluster: String,
+}
+
+/// Form of the output.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Output {
+    /// Form of the output.
+    #[arg(short, long = "output", value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// Forms of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For both.
+    Yaml,
+}
+
+/// Forms of a list of applications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListFormat {
+    /// For people.
+    Table,
+    /// For people with wide screens.
+    Wide,
+    /// One name a line.
+    Name,
+    /// For programs.
+    Json,
+    /// For both.
+    Yaml,
+}
+
+/// A label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Label {
+    /// Its key.
+    pub(crate) key: String,
+    /// Its value.
+    pub(crate) value: String,
+}
+
+// === impl Label ===
+
+impl FromStr for Label {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => {
+                Ok(Self { key: key.to_owned(), value: value.to_owned() })
+            }
+            Some(_) | None => Err("expected KEY=VALUE".to_owned()),
+        }
+    }
+}
+
+/// Reads a time in seconds, or with a unit: `90`, `90s`, `5m`, `1h`.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let units = [("h", 3_600), ("m", 60), ("s", 1)];
+    let (number, unit) = units
+        .into_iter()
+        .find_map(|(suffix, unit)| text.strip_suffix(suffix).map(|number| (number, unit)))
+        .unwrap_or((text, 1));
+    let number: u64 =
+        number.parse().map_err(|_not_a_number| "expected seconds, e.g. 90, 90s, 5m or 1h".to_owned())?;
+    Ok(Duration::from_secs(number.saturating_mul(unit)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(seconds("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(seconds("5m"), Ok(Duration::from_mins(5)));
+        assert!(seconds("5x").is_err());
+    }
+
+    #[test]
+    fn senseless_command_lines_are_usage_errors() {
+        for line in [
+            vec!["argosy"],
+            vec!["argosy", "app", "get"],
+            vec!["argosy", "app", "get", "a/b/c"],
+            vec!["argosy", "app", "confirm", "web", "--plan", "xyz"],
+            vec!["argosy", "status", "-o", "xml"],
+            vec!["argosy", "cluster", "add", "edge", "-l", "novalue"],
+        ] {
+            assert_eq!(Arguments::try_parse_from(line).unwrap_err().exit_code(), 2);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The commands: ask the hub, render, print, and say by the exit code how it went.
+
+mod app;
+mod cluster;
+mod confirm;
+mod events;
+mod sync;
+mod wait;
+
+use std::time::Duration;
+
+use argosy_proto::v1;
+use tokio::time::sleep;
+
+use crate::args::{AppArguments, AppCommand, Arguments, Command, Format};
+use crate::config::HubConfig;
+use crate::connection::Hub;
+use crate::failure::{Failure, OK};
+use crate::output;
+use crate::view;
+
+/// How often a watched picture is made anew.
+const WATCH: Duration = Duration::from_secs(2);
+
+/// Runs a command; gives its exit code.
+pub(crate) async fn run(arguments: Arguments) -> Result<u8, Failure> {
+    let config = HubConfig::load(&arguments.hub)?;
+    let hub = Hub::connect(&config).await?;
+    match arguments.command {
+        Command::Status { watch, output } => status(&hub, output.format, watch).await,
+        Command::Cluster(command) => cluster::run(&hub, command).await,
+        Command::App(command) => app(&hub, command).await,
+        Command::Events { follow, cluster, output } => {
+            events::run(&hub, follow, cluster, output.format).await
+        }
+    }
+}
+
+async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
+    match command {
+        AppCommand::List { cluster, project, output } => app::list(hub, cluster, project, output).await,
+        AppCommand::Get { app, output } => app::get(hub, &app, output.format).await,
+        AppCommand::Resources { app, output } => app::resources(hub, &app, output.format).await,
+        AppCommand::Sync { app, prune, expect, timeout, detach } => {
+            sync::run(hub, &app, &sync::Options { prune, expect, timeout, detach }).await
+        }
+        AppCommand::Wait { app, revision, sync, health, timeout } => {
+            wait::run(hub, &app, &wait::Goal::new(revision, sync, health), timeout).await
+        }
+        AppCommand::Confirm { app, plan } => confirm::run(hub, &app, plan).await,
+    }
+}
+
+async fn status(hub: &Hub, format: Format, watch: bool) -> Result<u8, Failure> {
+    let text = status_text(hub, format).await?;
+    if !watch {
+        output::print(&text)?;
+        return Ok(OK);
+    }
+    output::picture(&text)?;
+    loop {
+        sleep(WATCH).await;
+        match status_text(hub, format).await {
+            Ok(text) => output::picture(&text)?,
+            // The channel dials again by itself; until then the picture stands, and its end is said.
+            Err(failure @ Failure::Unreachable { .. }) => output::note(&failure.to_string())?,
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+async fn status_text(hub: &Hub, format: Format) -> Result<String, Failure> {
+    let clusters = clusters(hub).await?;
+    let request = v1::ListAppsRequest::default();
+    let apps = hub.call(|mut client| async move { client.list_apps(request).await }).await?.apps;
+    match format {
+        Format::Table => Ok(view::cluster::status(&clusters, &apps)),
+        Format::Json | Format::Yaml => output::document(format, &view::cluster::Status::of(&clusters, &apps)),
+    }
+}
+
+async fn clusters(hub: &Hub) -> Result<Vec<v1::ClusterView>, Failure> {
+    let request = v1::ListClustersRequest {};
+    let response = hub.call(|mut client| async move { client.list_clusters(request).await }).await?;
+    Ok(response.clusters)
+}
+
+async fn get_app(hub: &Hub, app: &AppArguments) -> Result<v1::AppView, Failure> {
+    let request = v1::GetAppRequest {
+        namespace: app.app.namespace.clone(),
+        name: app.app.name.clone(),
+        cluster: app.cluster.clone(),
+    };
+    hub.call(|mut client| async move { client.get_app(request).await }).await
+}
+
+/// Runs a command at an app's agent, telling `news` of every message; gives the last one.
+async fn run_command(
+    hub: &Hub,
+    app: &AppArguments,
+    timeout: Duration,
+    kind: v1::run_command_request::Kind,
+    mut news: impl FnMut(&v1::CommandProgress) -> Result<bool, Failure>,
+) -> Result<v1::CommandProgress, Failure> {
+    let request = v1::RunCommandRequest {
+        namespace: app.app.namespace.clone(),
+        name: app.app.name.clone(),
+        cluster: app.cluster.clone(),
+        timeout_ms: argosy_core::time::millis(timeout),
+        kind: Some(kind),
+    };
+    let mut stream = hub.call(|mut client| async move { client.run_command(request).await }).await?;
+    let work = async {
+        let mut last = None;
+        while let Some(progress) = stream.message().await.map_err(|status| hub.failure(&status))? {
+            let enough = news(&progress)?;
+            last = Some(progress);
+            if enough {
+                break;
+            }
+        }
+        last.ok_or_else(|| Failure::Failed("the hub ended the command without a word".to_owned()))
+    };
+    tokio::time::timeout(timeout, work)
+        .await
+        .map_err(|_elapsed| Failure::Failed(format!("no end within {} s; it may go on", timeout.as_secs())))?
+}

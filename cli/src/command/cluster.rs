@@ -1,0 +1,78 @@
+//! `argosy cluster`.
+
+use argosy_proto::v1;
+
+use crate::args::{ClusterCommand, Format, Label};
+use crate::connection::Hub;
+use crate::failure::{FAILED, Failure, OK};
+use crate::output;
+use crate::view::cluster::{self, Added, Cluster};
+use crate::view::reconcile::Reconciliation;
+
+pub(super) async fn run(hub: &Hub, command: ClusterCommand) -> Result<u8, Failure> {
+    match command {
+        ClusterCommand::List { output } => list(hub, output.format).await,
+        ClusterCommand::Get { name, output } => get(hub, name, output.format).await,
+        ClusterCommand::Add { name, labels, output } => add(hub, name, labels, output.format).await,
+        ClusterCommand::Revoke { name } => revoke(hub, name).await,
+        ClusterCommand::Reconcile { name, confirm, output } => {
+            reconcile(hub, name, confirm, output.format).await
+        }
+    }
+}
+
+async fn list(hub: &Hub, format: Format) -> Result<u8, Failure> {
+    let clusters = super::clusters(hub).await?;
+    let text = match format {
+        Format::Table => cluster::table(&clusters),
+        Format::Json | Format::Yaml => {
+            output::document(format, &clusters.iter().map(Cluster::from).collect::<Vec<_>>())?
+        }
+    };
+    output::print(&text)?;
+    Ok(OK)
+}
+
+async fn get(hub: &Hub, name: String, format: Format) -> Result<u8, Failure> {
+    let request = v1::GetClusterRequest { name };
+    let view = hub.call(|mut client| async move { client.get_cluster(request).await }).await?;
+    let text = match format {
+        Format::Table => cluster::detail(&view),
+        Format::Json | Format::Yaml => output::document(format, &Cluster::from(&view))?,
+    };
+    output::print(&text)?;
+    Ok(OK)
+}
+
+async fn add(hub: &Hub, name: String, labels: Vec<Label>, format: Format) -> Result<u8, Failure> {
+    let labels = labels.into_iter().map(|label| (label.key, label.value)).collect();
+    let request = v1::AddClusterRequest { name, labels };
+    let response = hub.call(|mut client| async move { client.add_cluster(request).await }).await?;
+    let text = match format {
+        Format::Table => cluster::added(&response),
+        Format::Json | Format::Yaml => output::document(format, &Added::from(&response))?,
+    };
+    output::print(&text)?;
+    Ok(OK)
+}
+
+async fn revoke(hub: &Hub, name: String) -> Result<u8, Failure> {
+    let request = v1::RevokeClusterRequest { name: name.clone() };
+    let response = hub.call(|mut client| async move { client.revoke_cluster(request).await }).await?;
+    let stream = if response.was_connected { "; its stream was cut" } else { "" };
+    let text = format!("Cluster {name} ({}) is revoked{stream}. Its objects stay.", response.uuid);
+    output::print(&format!("{}\n", crate::text::clean(&text)))?;
+    Ok(OK)
+}
+
+async fn reconcile(hub: &Hub, name: String, confirm: bool, format: Format) -> Result<u8, Failure> {
+    let request = v1::ReconcileClusterRequest { name: name.clone(), confirm };
+    let response = hub.call(|mut client| async move { client.reconcile_cluster(request).await }).await?;
+    let reconciliation = Reconciliation::of(&name, &response);
+    let text = match format {
+        Format::Table => reconciliation.render(),
+        Format::Json | Format::Yaml => output::document(format, &reconciliation)?,
+    };
+    output::print(&text)?;
+    Ok(if response.holding && !response.ended { FAILED } else { OK })
+}

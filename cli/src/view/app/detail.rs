@@ -1,0 +1,123 @@
+//! One application for people.
+
+use argosy_proto::v1;
+
+use crate::output::{Table, field};
+use crate::text;
+use crate::view::app::{Document, plan_of};
+use crate::view::{age_of, command, list, revision_of};
+
+/// Gives one application for people.
+pub(crate) fn detail(view: &v1::AppView) -> String {
+    let document = Document::of(view);
+    let status = view.status.as_ref();
+    let mut text = String::new();
+    field(&mut text, "Name", &format!("{}/{}", view.namespace, view.name));
+    field(&mut text, "Project", &view.project);
+    field(&mut text, "Cluster", &view.cluster);
+    field(&mut text, "Namespace", &document.text("/destination/namespace"));
+    text.push_str("Source:\n");
+    for (key, pointer) in
+        [("- Repo", "/source/repoURL"), ("  Target", "/source/targetRevision"), ("  Path", "/source/path")]
+    {
+        field(&mut text, key, &document.text(pointer));
+    }
+    field(
+        &mut text,
+        "Sync Policy",
+        match list::sync_policy(&document) {
+            "Auto" => "Automated",
+            "Auto-Prune" => "Automated (Prune)",
+            manual => manual,
+        },
+    );
+    if view.phase() != v1::AppPhase::Active {
+        field(&mut text, "Phase", view.phase().word());
+    }
+    if !view.waiting.is_empty() {
+        field(&mut text, "Waiting", &view.waiting);
+    }
+    field(&mut text, "Sync Status", &sync_sentence(status));
+    if let (Some(desired), Some(status)) = (&view.desired, status)
+        && status.assigned.as_ref().is_none_or(|assigned| assigned.root != desired.root)
+    {
+        let desired = text::short(&revision_of(Some(desired)));
+        field(&mut text, "On Its Way", &format!("{desired}, which the cluster does not have yet"));
+    }
+    let health = status.map_or(v1::Health::Unspecified, v1::AppStatus::health).word();
+    let cause = status.map(|status| status.health_message.as_str()).filter(|cause| !cause.is_empty());
+    let health = cause.map_or_else(|| health.to_owned(), |cause| format!("{health} ({cause})"));
+    field(&mut text, "Health Status", &health);
+    field(&mut text, "Observed", &age_of(view.observed.as_ref()));
+    if let Some(operation) = status.and_then(|status| status.operation.as_ref()) {
+        text.push('\n');
+        text.push_str(&command::operation(operation));
+    }
+    text.push_str(&conditions(view));
+    if let Some(held) = status.and_then(|status| status.held.as_ref()) {
+        text.push('\n');
+        text.push_str(&deletes(held));
+    }
+    let rows = status.map(|status| status.resources.as_slice()).unwrap_or_default();
+    if !rows.is_empty() {
+        text.push('\n');
+        text.push_str(&resources(rows));
+    }
+    text
+}
+
+fn sync_sentence(status: Option<&v1::AppStatus>) -> String {
+    let sync = status.map_or(v1::SyncStatus::Unspecified, v1::AppStatus::sync);
+    let revision = text::short(&revision_of(status.and_then(|status| status.assigned.as_ref())));
+    match sync {
+        _ if revision.is_empty() => sync.word().to_owned(),
+        v1::SyncStatus::Synced => format!("Synced to {revision}"),
+        v1::SyncStatus::OutOfSync => format!("OutOfSync from {revision}"),
+        v1::SyncStatus::Unknown | v1::SyncStatus::Unspecified => format!("Unknown for {revision}"),
+    }
+}
+
+fn conditions(view: &v1::AppView) -> String {
+    let agent = view.status.iter().flat_map(|status| &status.conditions);
+    let mut table = Table::new(["CONDITION", "MESSAGE", "LAST TRANSITION"]);
+    for condition in view.conditions.iter().chain(agent) {
+        let since = condition.since_unix_ms.map(text::time).unwrap_or_default();
+        table.row([condition.r#type.clone(), condition.message.clone(), since]);
+    }
+    if table.has_rows() { format!("\n{}", table.render()) } else { String::new() }
+}
+
+/// Gives the table of resources.
+pub(crate) fn resources(rows: &[v1::ResourceRow]) -> String {
+    let mut table =
+        Table::new(["GROUP", "KIND", "NAMESPACE", "NAME", "STATUS", "HEALTH", "PRUNE", "MESSAGE"]);
+    for row in rows {
+        let key = row.key.clone().unwrap_or_default();
+        let message = if row.message.is_empty() { &row.health_message } else { &row.message };
+        table.row([
+            key.group,
+            key.kind,
+            key.namespace,
+            key.name,
+            row.status().word().to_owned(),
+            row.health().known().map_or("", argosy_core::health::Health::as_str).to_owned(),
+            if row.requires_pruning { "yes" } else { "" }.to_owned(),
+            message.clone(),
+        ]);
+    }
+    table.render()
+}
+
+/// Gives the deletes that are held, and what frees them.
+pub(crate) fn deletes(held: &v1::Held) -> String {
+    let mut text = String::new();
+    field(&mut text, "Deletes Held", &held.reason);
+    field(&mut text, "Plan", &plan_of(held));
+    let mut table = Table::new(["GROUP", "KIND", "NAMESPACE", "NAME", "UID"]);
+    for delete in &held.deletes {
+        let key = delete.key.clone().unwrap_or_default();
+        table.row([key.group, key.kind, key.namespace, key.name, delete.uid.clone()]);
+    }
+    text.push_str(&table.render());
+    text
+}

@@ -1,0 +1,67 @@
+//! Events.
+
+use argosy_proto::v1;
+use serde::Serialize;
+
+use crate::text;
+
+/// One event.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Event {
+    sequence: u64,
+    at: String,
+    age_seconds: u64,
+    severity: &'static str,
+    reason: String,
+    message: String,
+    cluster: Option<String>,
+    app: Option<String>,
+}
+
+// === impl Event ===
+
+impl From<&v1::Event> for Event {
+    fn from(event: &v1::Event) -> Self {
+        Self {
+            sequence: event.sequence,
+            at: text::time(event.at_unix_ms),
+            age_seconds: event.age_ms / 1000,
+            severity: event.severity().word(),
+            reason: event.reason.clone(),
+            message: event.message.clone(),
+            cluster: (!event.cluster.is_empty()).then(|| event.cluster.clone()),
+            app: app_of(event),
+        }
+    }
+}
+
+fn app_of(event: &v1::Event) -> Option<String> {
+    (!event.app_name.is_empty()).then(|| format!("{}/{}", event.app_namespace, event.app_name))
+}
+
+/// Gives the head of the lines of events.
+pub(crate) fn head() -> String {
+    line(["TIME", "AGE", "SEVERITY", "CLUSTER", "APP", "REASON", "MESSAGE"].map(str::to_owned))
+}
+
+/// Gives an event on one line.
+pub(crate) fn row(event: &v1::Event) -> String {
+    line([
+        text::time(event.at_unix_ms),
+        text::age(event.age_ms),
+        event.severity().word().to_owned(),
+        event.cluster.clone(),
+        app_of(event).unwrap_or_default(),
+        event.reason.clone(),
+        event.message.clone(),
+    ])
+}
+
+/// Pads cells to widths that most have: the events to come are not known yet.
+fn line(cells: [String; 7]) -> String {
+    let [time, age, severity, cluster, app, reason, message] = cells.map(|cell| text::clean(&cell));
+    let line =
+        format!("{time:<24}  {age:<5}  {severity:<8}  {cluster:<16}  {app:<32}  {reason:<20}  {message}");
+    format!("{}\n", line.trim_end())
+}

@@ -1,0 +1,311 @@
+//! Holds the names of fields and the forms of tables: they are a contract.
+
+use std::collections::BTreeMap;
+
+use argosy_proto::v1;
+
+use crate::args::Format;
+use crate::output::document;
+use crate::view;
+
+fn object(kind: &str, name: &str) -> v1::ResourceKey {
+    let group = if kind == "Deployment" { "apps" } else { "" };
+    v1::ResourceKey {
+        group: group.to_owned(),
+        kind: kind.to_owned(),
+        namespace: "shop".to_owned(),
+        name: name.to_owned(),
+    }
+}
+
+fn release(byte: u8, revision: &str) -> v1::ReleaseRef {
+    v1::ReleaseRef { root: vec![byte; 32], revision: revision.to_owned() }
+}
+
+fn connected() -> v1::ClusterView {
+    v1::ClusterView {
+        name: "edge-1".to_owned(),
+        uuid: "01010101-0101-4101-8101-010101010101".to_owned(),
+        labels: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
+        membership: v1::Membership::Joined.into(),
+        connected: true,
+        last_seen_unix_ms: Some(1_700_000_000_000),
+        last_seen_age_ms: Some(3_400),
+        head: Some(v1::HeadView { epoch: "ab".repeat(16), generation: 42 }),
+        stored_generation: Some(41),
+        apps: Some(v1::AppCounts {
+            total: 3,
+            synced: 2,
+            out_of_sync: 1,
+            healthy: 2,
+            progressing: 0,
+            degraded: 1,
+            unknown: 0,
+            held: 1,
+        }),
+        agent_version: "0.1.0".to_owned(),
+        kubernetes_version: "v1.36.3".to_owned(),
+        certificate_not_after_unix_ms: Some(1_702_592_000_000),
+        chain: v1::ChainState::Known.into(),
+        behind: true,
+        behind_for_ms: Some(1_200),
+        kube_system_uid: "kube-system-uid".to_owned(),
+        ..Default::default()
+    }
+}
+
+fn away() -> v1::ClusterView {
+    v1::ClusterView {
+        name: "edge-2".to_owned(),
+        connected: false,
+        last_seen_age_ms: Some(300_000),
+        chain: v1::ChainState::Held.into(),
+        read_only: "the store is below its anchor".to_owned(),
+        behind: false,
+        behind_for_ms: None,
+        stored_generation: Some(42),
+        ..connected()
+    }
+}
+
+fn pending() -> v1::ClusterView {
+    v1::ClusterView {
+        name: "edge-3".to_owned(),
+        uuid: "03030303-0303-4303-8303-030303030303".to_owned(),
+        membership: v1::Membership::Pending.into(),
+        join_expires_unix_ms: Some(1_700_000_900_000),
+        ..Default::default()
+    }
+}
+
+const DOCUMENT: &str = r#"{
+  "metadata": {"name": "web", "namespace": "argocd", "labels": {"team": "shop"}},
+  "spec": {
+    "project": "default",
+    "source": {"repoURL": "https://git.example/fleet.git", "path": "shop/web", "targetRevision": "main"},
+    "destination": {"name": "edge-1", "namespace": "shop"},
+    "syncPolicy": {"automated": {"prune": true, "selfHeal": true}}
+  }
+}"#;
+
+fn failing() -> v1::AppView {
+    v1::AppView {
+        namespace: "argocd".to_owned(),
+        name: "web".to_owned(),
+        cluster: "edge-1".to_owned(),
+        project: "default".to_owned(),
+        document_json: DOCUMENT.to_owned(),
+        phase: v1::AppPhase::Active.into(),
+        waiting: String::new(),
+        desired: Some(release(3, "c0ffee0000000000000000000000000000000003")),
+        conditions: vec![v1::Condition {
+            r#type: "ComparisonError".to_owned(),
+            message: "shop/web/a.yaml: document 2".to_owned(),
+            since_unix_ms: Some(1_700_000_000_000),
+        }],
+        status: Some(v1::AppStatus {
+            sync: v1::SyncStatus::OutOfSync.into(),
+            health: v1::Health::Degraded.into(),
+            health_message: "Caused by apps/Deployment:shop/web".to_owned(),
+            listed: Some(release(3, "c0ffee0000000000000000000000000000000003")),
+            assigned: Some(release(2, "c0ffee0000000000000000000000000000000002")),
+            synced: Some(release(1, "c0ffee0000000000000000000000000000000001")),
+            phase: v1::AppPhase::Active.into(),
+            operation: Some(v1::Operation {
+                phase: v1::OperationPhase::Failed.into(),
+                message: "one or more objects failed to apply".to_owned(),
+                release: Some(release(2, "c0ffee0000000000000000000000000000000002")),
+                started_before_ms: Some(9_000),
+                finished: true,
+                finished_before_ms: Some(7_000),
+                retries: 2,
+                automated: true,
+                results: vec![
+                    v1::ResultRow {
+                        key: Some(object("ConfigMap", "settings")),
+                        code: v1::ResultCode::Synced.into(),
+                        message: String::new(),
+                    },
+                    v1::ResultRow {
+                        key: Some(object("Deployment", "web")),
+                        code: v1::ResultCode::SyncFailed.into(),
+                        message: "spec.replicas: Invalid value\x1b[31m".to_owned(),
+                    },
+                ],
+            }),
+            counts: Some(v1::ResourceCounts { total: 3, synced: 1, out_of_sync: 2, unknown: 0 }),
+            resources: vec![
+                v1::ResourceRow {
+                    key: Some(object("ConfigMap", "old")),
+                    status: v1::SyncStatus::OutOfSync.into(),
+                    health: v1::Health::Unspecified.into(),
+                    health_message: String::new(),
+                    requires_pruning: true,
+                    message: "held".to_owned(),
+                },
+                v1::ResourceRow {
+                    key: Some(object("Deployment", "web")),
+                    status: v1::SyncStatus::OutOfSync.into(),
+                    health: v1::Health::Degraded.into(),
+                    health_message: "1 of 3 pods is unavailable".to_owned(),
+                    requires_pruning: false,
+                    message: String::new(),
+                },
+            ],
+            conditions: vec![v1::Condition {
+                r#type: "SyncError".to_owned(),
+                message: "Deployment shop/web was refused".to_owned(),
+                since_unix_ms: None,
+            }],
+            held: Some(v1::Held {
+                plan: vec![0xab; 32],
+                reason: "more than half of the app's objects".to_owned(),
+                deletes: vec![v1::HeldDelete {
+                    key: Some(object("ConfigMap", "old")),
+                    uid: "uid-1".to_owned(),
+                }],
+            }),
+            emptied: false,
+        }),
+        observed: Some(v1::Observation {
+            at_unix_ms: 1_700_000_010_000,
+            age_ms: 3_400,
+            last_known: false,
+            stated_unix_ms: 1_700_000_009_000,
+        }),
+    }
+}
+
+fn last_known() -> v1::AppView {
+    let mut view = failing();
+    view.name = "mesh".to_owned();
+    view.cluster = "edge-2".to_owned();
+    view.conditions.clear();
+    view.observed = Some(v1::Observation {
+        at_unix_ms: 1_700_000_010_000,
+        age_ms: 300_000,
+        last_known: true,
+        stated_unix_ms: 1_700_000_009_000,
+    });
+    if let Some(status) = &mut view.status {
+        status.sync = v1::SyncStatus::Synced.into();
+        status.health = v1::Health::Healthy.into();
+        status.conditions.clear();
+        status.held = None;
+    }
+    view
+}
+
+fn waiting() -> v1::AppView {
+    v1::AppView {
+        namespace: "team".to_owned(),
+        name: "portal".to_owned(),
+        cluster: "edge-9".to_owned(),
+        project: "default".to_owned(),
+        phase: v1::AppPhase::Active.into(),
+        waiting: "no cluster is registered as edge-9".to_owned(),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn status_as_json() {
+    let status = view::cluster::Status::of(&[connected(), away(), pending()], &[failing(), last_known()]);
+    insta::assert_snapshot!("status_json", document(Format::Json, &status).unwrap());
+}
+
+#[test]
+fn status_as_tables() {
+    let clusters = [connected(), away(), pending()];
+    let apps = [failing(), last_known(), waiting()];
+    insta::assert_snapshot!("status_table", view::cluster::status(&clusters, &apps));
+}
+
+#[test]
+fn one_cluster() {
+    insta::assert_snapshot!("cluster_detail", view::cluster::detail(&away()));
+}
+
+#[test]
+fn an_added_cluster() {
+    let added = v1::AddClusterResponse {
+        name: "edge-3".to_owned(),
+        uuid: "03030303-0303-4303-8303-030303030303".to_owned(),
+        join: "argosy1.JOIN".to_owned(),
+        command: "argosy-agent run --data-dir /var/lib/argosy --join argosy1.JOIN".to_owned(),
+        expires_at_unix_ms: 1_700_000_900_000,
+    };
+    insta::assert_snapshot!(
+        "added_json",
+        document(Format::Json, &view::cluster::Added::from(&added)).unwrap()
+    );
+    insta::assert_snapshot!("added_table", view::cluster::added(&added));
+}
+
+#[test]
+fn a_reconciliation() {
+    let response = v1::ReconcileClusterResponse {
+        holding: true,
+        ended: false,
+        rows: vec![v1::ReconcileRow {
+            namespace: "argocd".to_owned(),
+            name: "web".to_owned(),
+            difference: v1::Difference::Changed.into(),
+            hub: Some(release(1, "c0ffee0000000000000000000000000000000001")),
+            agent: Some(release(2, "")),
+        }],
+        obstacles: vec!["the source of argocd/web was not read yet".to_owned()],
+    };
+    let reconciliation = view::reconcile::Reconciliation::of("edge-2", &response);
+    insta::assert_snapshot!("reconcile_json", document(Format::Json, &reconciliation).unwrap());
+    insta::assert_snapshot!("reconcile_table", reconciliation.render());
+}
+
+#[test]
+fn applications_as_tables() {
+    let apps = [failing(), last_known(), waiting()];
+    insta::assert_snapshot!("apps_table", view::list::table(&apps));
+    insta::assert_snapshot!("apps_wide", view::list::wide(&apps));
+    insta::assert_snapshot!("apps_name", view::list::names(&apps));
+}
+
+#[test]
+fn one_application() {
+    insta::assert_snapshot!("app_detail", view::app::detail(&failing()));
+    let application = view::app::Application::from(&failing());
+    insta::assert_snapshot!("app_json", document(Format::Json, &application).unwrap());
+    insta::assert_snapshot!("app_yaml", document(Format::Yaml, &application).unwrap());
+}
+
+#[test]
+fn an_application_that_waits_has_the_same_shape() {
+    let application = view::app::Application::from(&waiting());
+    insta::assert_snapshot!("app_waiting_json", document(Format::Json, &application).unwrap());
+}
+
+#[test]
+fn resources_say_their_age() {
+    let view = last_known();
+    let rows = view.status.unwrap().resources;
+    insta::assert_snapshot!("resources", view::command::resources(&rows, view.observed.as_ref(), false));
+    let document_of = view::command::ResourceList::of("argocd", "mesh", &rows, view.observed.as_ref(), false);
+    insta::assert_snapshot!("resources_json", document(Format::Json, &document_of).unwrap());
+}
+
+#[test]
+fn events_on_one_line() {
+    let event = v1::Event {
+        sequence: 7,
+        at_unix_ms: 1_700_000_000_000,
+        age_ms: 3_400,
+        severity: v1::Severity::Warning.into(),
+        reason: "DriftHealed".to_owned(),
+        message: "ConfigMap shop/settings was changed by kubectl-edit\nand put back".to_owned(),
+        cluster: "edge-1".to_owned(),
+        app_namespace: "argocd".to_owned(),
+        app_name: "web".to_owned(),
+    };
+    let lines = view::event::head() + &view::event::row(&event);
+    insta::assert_snapshot!("events", lines);
+    insta::assert_snapshot!("event_json", document(Format::Json, &view::event::Event::from(&event)).unwrap());
+}

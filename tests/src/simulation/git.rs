@@ -1,0 +1,195 @@
+//! A model of Git: a history of snapshots, each with the fleet's documents and the directories that they name.
+//!
+//! Repository 0 holds the fleet and some directories, repository 1 the others. The hub reads each of them when it can
+//! be reached, always as of the newest commit.
+
+mod commits;
+
+use std::collections::BTreeMap;
+
+use argosy_core::application::Application;
+use argosy_core::fleet::{AppDocument, BrokenFile, FleetRead};
+use argosy_core::ids::{AppId, Digest};
+use argosy_core::key::ResourceKey;
+use argosy_core::policy::Propagation;
+use argosy_core::project::Project;
+use argosy_core::release::Release;
+
+use super::objects::{self, Piece};
+
+/// How many repositories there are.
+pub(super) const REPOSITORIES: usize = 2;
+
+/// How an application's document reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Document {
+    Good,
+    /// Its file does not parse.
+    BrokenFile,
+    /// A field is refused.
+    Invalid,
+    /// Its project does not permit it.
+    Refused,
+}
+
+/// One application with the directory that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Source {
+    pub(super) cluster: usize,
+    pub(super) namespace: String,
+    pub(super) repository: usize,
+    pub(super) automated: bool,
+    pub(super) prune: bool,
+    pub(super) self_heal: bool,
+    pub(super) allow_empty: bool,
+    pub(super) create_namespace: bool,
+    pub(super) cascade: bool,
+    pub(super) document: Document,
+    pub(super) renders: bool,
+    /// By key as rendered.
+    pub(super) objects: BTreeMap<ResourceKey, Piece>,
+}
+
+/// One commit.
+pub(super) type Snapshot = BTreeMap<AppId, Source>;
+
+/// Which commit each source was read at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct ReadAt {
+    /// Of the repository that holds the fleet.
+    pub(super) fleet: usize,
+    /// Of each repository; absent when it was not read in this life of the hub.
+    pub(super) repositories: [Option<usize>; REPOSITORIES],
+}
+
+impl ReadAt {
+    pub(super) fn of(&self, repository: usize) -> Option<usize> {
+        self.repositories.get(repository).copied().flatten()
+    }
+}
+
+/// The history.
+#[derive(Debug, Clone)]
+pub(super) struct Git {
+    pub(super) history: Vec<Snapshot>,
+    /// Until when each repository cannot be reached.
+    pub(super) away_until: [u64; REPOSITORIES],
+}
+
+impl Source {
+    /// Gives the objects at the destination; of two that meet the last wins.
+    pub(super) fn resolved(&self) -> BTreeMap<ResourceKey, Digest> {
+        self.objects
+            .iter()
+            .map(|(key, piece)| (objects::resolve(key, &self.namespace), objects::digest(key, *piece)))
+            .collect()
+    }
+
+    /// Tells whether its document is as it should be.
+    pub(super) fn is_good(&self) -> bool {
+        self.document == Document::Good
+    }
+
+    /// Renders the directory.
+    pub(super) fn render(&self) -> (Release, Vec<Vec<u8>>) {
+        let manifests: Vec<(ResourceKey, Vec<u8>)> =
+            self.objects.iter().map(|(key, piece)| (key.clone(), objects::manifest(key, *piece))).collect();
+        let digests = manifests.iter().map(|(key, bytes)| (key.clone(), Digest::of(bytes)));
+        let (release, _) = Release::build(digests);
+        (release, manifests.into_iter().map(|(_, bytes)| bytes).collect())
+    }
+
+    fn document(&self, app: &AppId) -> serde_json::Value {
+        let mut options = Vec::new();
+        if self.create_namespace {
+            options.push("CreateNamespace=true");
+        }
+        let automated = serde_json::json!({
+            "prune": self.prune, "selfHeal": self.self_heal, "allowEmpty": self.allow_empty,
+        });
+        let finalizers: &[&str] = if self.cascade { &["resources-finalizer.argocd.argoproj.io"] } else { &[] };
+        serde_json::json!({
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Application",
+            "metadata": {"name": app.name, "namespace": "argocd", "finalizers": finalizers},
+            "spec": {
+                "project": if self.document == Document::Refused { "closed" } else { "default" },
+                "source": {
+                    "repoURL": format!("https://git.example/{}", self.repository),
+                    "targetRevision": "main",
+                    "path": app.name,
+                },
+                "destination": {"name": cluster_name(self.cluster), "namespace": self.namespace},
+                "syncPolicy": {
+                    "automated": if self.automated { automated } else { serde_json::Value::Null },
+                    "syncOptions": options,
+                    "retry": {"limit": 2, "backoff": {"duration": "2s"}},
+                },
+            },
+        })
+    }
+}
+
+/// Gives the name of a cluster in the registry.
+pub(super) fn cluster_name(number: usize) -> String {
+    format!("edge-{number}")
+}
+
+impl Git {
+    /// Gives the newest commit.
+    pub(super) fn head(&self) -> usize {
+        self.history.len().saturating_sub(1)
+    }
+
+    /// Gives the newest snapshot.
+    pub(super) fn newest(&self) -> Snapshot {
+        self.history.last().cloned().unwrap_or_default()
+    }
+
+    /// Gives an app as of a commit.
+    pub(super) fn app(&self, commit: usize, app: &AppId) -> Option<&Source> {
+        self.history.get(commit)?.get(app)
+    }
+
+    /// Reads the fleet as of a commit.
+    pub(super) fn fleet(&self, commit: usize) -> FleetRead {
+        let mut read = FleetRead { complete: true, ..FleetRead::default() };
+        let limits =
+            argosy_core::policy::ProjectLimits { project: "closed".to_owned(), ..Project::permissive().limits };
+        let closed = Project { description: String::new(), source_repos: Vec::new(), limits };
+        read.projects.insert("closed".to_owned(), Ok(closed));
+        for (app, source) in self.history.get(commit).into_iter().flatten() {
+            let file = format!("apps/{}.yaml", app.name);
+            if source.document == Document::BrokenFile {
+                read.broken.push(BrokenFile { file, message: "line 1: not YAML".to_owned() });
+                continue;
+            }
+            let document = source.document(app);
+            let application = if source.document == Document::Invalid {
+                Err("spec.source.helm: is not supported".to_owned())
+            } else {
+                Application::try_from(&document).map_err(|error| error.to_string())
+            };
+            read.apps.insert(app.clone(), AppDocument { file, application, document: document.to_string() });
+        }
+        read
+    }
+
+    /// Tells what a read makes of an app on a cluster: its objects as far as anything says that they are meant, whether
+    /// it fails or not; and whether it fails.
+    pub(super) fn meant(&self, at: &ReadAt, app: &AppId, source: &Source) -> (BTreeMap<ResourceKey, Digest>, bool) {
+        let directory = at.of(source.repository).and_then(|commit| self.app(commit, app));
+        match directory {
+            Some(directory) => {
+                let there = Source { namespace: source.namespace.clone(), ..directory.clone() };
+                (there.resolved(), !source.is_good() || !directory.renders)
+            }
+            None => (BTreeMap::new(), true),
+        }
+    }
+}
+
+/// The cascade that a document asks for.
+pub(super) fn cascade(source: &Source) -> Option<Propagation> {
+    source.cascade.then_some(Propagation::Foreground)
+}
