@@ -7,7 +7,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 LOG := target/test.log
 
-.PHONY: help build test lint format control-plane
+.PHONY: help build test lint deny format control-plane demo
 
 help: ## Says what there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -29,8 +29,16 @@ lint: ## Checks the format, the lints and the documentation; warnings are errors
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --no-deps --workspace
 
+deny: ## Checks licences, bans and sources of all dependencies (needs cargo-deny).
+	@command -v cargo-deny >/dev/null || { \
+	  echo "cargo-deny was not found: cargo install --locked cargo-deny@0.20.2" >&2; exit 1; }
+	$(CARGO) deny --offline check bans licenses sources
+
 format: ## Formats the code.
 	$(CARGO) fmt --all
 
 control-plane: ## Prints the folder of the test control plane's binaries; builds them once.
 	@$(CARGO) run --quiet --package argosy-tests --bin control-plane -- path
+
+demo: build ## Shows the main job live on two real control planes; DEMO_KEEP=1 leaves it running until Ctrl-C.
+	@target/release/demo

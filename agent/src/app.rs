@@ -1,17 +1,19 @@
 //! The composition root: makes every part of the agent and joins them.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use argosy_core::agent::Input;
+use argosy_core::agent::{Input, TABLES};
 use argosy_core::session::agent::AgentIdentity;
 use argosy_runtime::admin::{Admin, BoundAdmin, Connectivity};
 use argosy_runtime::clock::{Clock, wall};
 use argosy_runtime::files;
 use argosy_runtime::join::JoinString;
 use argosy_runtime::metrics::Metrics;
+use argosy_runtime::store::Store;
 use argosy_runtime::supervisor::Supervisor;
 use argosy_runtime::telemetry::LogHandle;
 use parking_lot::Mutex;
@@ -21,6 +23,7 @@ use tracing::{error, info, warn};
 
 use crate::args::RunArgs;
 use crate::cluster::{Connection, Holder, Lease, LeaseSettings, LeaseState, Watches};
+use crate::counters::LinkCounters;
 use crate::engine::{Engine, Event, Parts, QUEUE, first_facts};
 use crate::identity::{Enrolled, Folder};
 use crate::session::Hub;
@@ -54,7 +57,10 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     let enrolled_ready = readiness.await_for("enrolment");
     let loaded_ready = readiness.await_for("store");
     let metrics = Metrics::of_process("argosy_agent", env!("CARGO_PKG_VERSION"), wall());
+    let counters = metrics.register(LinkCounters::register);
     let admin = Admin::new(readiness, metrics, log);
+    let shown = counters.clone();
+    admin.add_state("link", move || shown.to_json());
     let bound = admin.bind(args.admin.listen_or(ADMIN)).await?;
     let address = bound.address();
     serve_admin(&supervisor, bound, &folder)?;
@@ -65,6 +71,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
 
     let clock = Clock::new()?;
     let opened = store::open(&folder, enrolled.enrolment.cluster)?;
+    show_store(&admin, &opened);
     let (queue, events) = mpsc::channel::<Event>(QUEUE);
     let (watches, watches_handle, watched) = Watches::new(connection.clone());
     let (discover, asked) = mpsc::channel(1);
@@ -91,6 +98,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
             addresses: enrolment.addresses.clone(),
             server_name: enrolment.server_name.clone(),
             tls: enrol::tls_of(&enrolled)?,
+            counters,
         },
         facts: first_facts(enrolment.kube_system_uid.clone(), enrolled.identity.not_after()),
         watches: watches_handle,
@@ -134,28 +142,50 @@ fn show(admin: &Admin, view: &Arc<Mutex<View>>) {
     });
 }
 
+/// Shows how much the store holds.
+fn show_store(admin: &Admin, store: &Store) {
+    let shown = store.clone();
+    admin.add_state("store", move || {
+        let rows: BTreeMap<&str, u64> = TABLES.iter().map(|table| (*table, shown.rows(table))).collect();
+        json!({ "rows": rows, "bytes": shown.file_len().ok() })
+    });
+}
+
 async fn enrolment(args: &RunArgs, folder: &Folder, connection: &Connection) -> anyhow::Result<Enrolled> {
     let join = match &args.join {
         Some(text) => Some(text.parse::<JoinString>().context("--join")?),
         None => None,
     };
-    if let Some(enrolled) = folder.load()? {
-        if let Some(join) = join {
-            let ours = &enrolled.enrolment;
-            anyhow::ensure!(
-                join.installation == ours.installation,
-                "--join is of installation {}, and this agent belongs to {}; to leave that one, start with another \
-                 --data-dir",
-                join.installation,
-                ours.installation
-            );
-            info!("already enrolled: --join is ignored");
-        }
+    let Some(enrolled) = folder.load()? else {
+        let join =
+            join.context("this agent is not enrolled: pass --join with the string of `argosy cluster add NAME`")?;
+        return Ok(enrol::enrol(folder, &join, connection).await?);
+    };
+    let Some(join) = join else { return Ok(enrolled) };
+    let ours = &enrolled.enrolment;
+    anyhow::ensure!(
+        join.installation == ours.installation,
+        "--join is of installation {}, and this agent belongs to {}; run `argosy-agent leave --data-dir {}` first: the \
+         cluster's objects stay",
+        join.installation,
+        ours.installation,
+        args.data_dir.display()
+    );
+    if join.rejoin_serial <= ours.rejoin_serial {
+        info!("already enrolled: --join is ignored");
         return Ok(enrolled);
     }
-    let join =
-        join.context("this agent is not enrolled: pass --join with the string of `argosy cluster add NAME`")?;
-    Ok(enrol::enrol(folder, &join, connection).await?)
+    // The same cluster joins again (M23): store and anchor stay with the cluster that they describe.
+    info!(name = %join.cluster_name, "enrolling again");
+    let again = enrol::enrol(folder, &join, connection).await?;
+    let same = again.enrolment.cluster == ours.cluster
+        && again.enrolment.kube_system_uid == ours.kube_system_uid;
+    if same {
+        return Ok(Enrolled { anchor: enrolled.anchor, ..again });
+    }
+    warn!("the join string is of another cluster than the data folder: its store is set aside");
+    folder.forget_cluster()?;
+    Ok(again)
 }
 
 fn lease_settings(args: &RunArgs, folder: &Folder, enrolled: &Enrolled) -> LeaseSettings {

@@ -22,6 +22,8 @@ pub enum Command {
     Run(RunArgs),
     /// Shows deletes that are held at this agent, or confirms them, with no hub.
     Confirm(ConfirmArgs),
+    /// Leaves the hub: identity and store are moved aside, the cluster's objects stay. The agent must be stopped.
+    Leave(LeaveArgs),
     /// Verifies a store: the running agent starts this after an unclean stop.
     #[command(hide = true)]
     VerifyStore {
@@ -66,4 +68,12 @@ pub struct ConfirmArgs {
     /// Digest of the held plan; without it the plan is shown.
     #[arg(long, value_name = "DIGEST")]
     pub plan: Option<Digest>,
+}
+
+/// What to leave.
+#[derive(Debug, Args)]
+pub struct LeaveArgs {
+    /// The agent's data folder.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
 }

@@ -112,7 +112,7 @@ impl Connection {
 
     async fn read(&self, path: &str) -> Result<Value, ApiError> {
         let reply = self.inner.transport.call(Call::get(path, transport::WHOLE), REQUEST_DEADLINE).await;
-        reply.and_then(|reply| reply.json()).map_err(|failure| failure.classify(&Subject::default()))
+        reply.and_then(|reply| reply.json()).map_err(|failure| failure.classify(Subject::default()))
     }
 
     /// Asks for all kinds that are served, and remembers them. A kind goes only when its removal was observed: when a

@@ -316,7 +316,7 @@ impl Engine {
     }
 
     fn dial(&mut self) {
-        let (sender, outgoing) = session::channel();
+        let (sender, outgoing) = session::channel(&self.hub.counters);
         let closing = sender.closing.clone();
         self.sender = Some(sender);
         let run = session::run(self.hub.clone(), self.facts.clone(), outgoing, closing, self.queue.clone());

@@ -156,6 +156,29 @@ impl Folder {
         Ok(())
     }
 
+    /// Sets store and anchor aside: they describe another cluster.
+    pub fn forget_cluster(&self) -> Result<(), FileError> {
+        if self.store().exists() {
+            argosy_runtime::store::set_aside(&self.store())?;
+        }
+        files::remove(&self.file("anchor"))
+    }
+
+    /// Leaves the hub: moves identity and store into a folder beside them, which it gives. The cluster's objects stay.
+    pub fn leave(&self) -> Result<PathBuf, IdentityError> {
+        let free = (1..).map(|number: u32| self.root.join(format!("left-{number}"))).find(|left| !left.exists());
+        let left = free.unwrap_or_else(|| self.root.join("left"));
+        files::create_private_dir(&left)?;
+        let failed = |path: &Path, source| FileError::Io { doing: "move", path: path.to_owned(), source };
+        for name in ["identity", "store.redb", "store.redb.clean"] {
+            let from = self.root.join(name);
+            if from.exists() {
+                std::fs::rename(&from, left.join(name)).map_err(|error| failed(&from, error))?;
+            }
+        }
+        Ok(left)
+    }
+
     /// Writes the anchor: durable on return.
     pub fn save_anchor(&self, anchor: &Anchor) -> Result<(), FileError> {
         files::write_sealed(&self.file("anchor"), &encode(anchor))

@@ -7,6 +7,7 @@ pub mod app;
 pub mod args;
 pub mod cluster;
 pub mod control;
+mod counters;
 mod dial;
 mod engine;
 pub mod enrol;

@@ -4,10 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use argosy_agent::args::{Cli, Command, ConfirmArgs, RunArgs};
+use argosy_agent::args::{Cli, Command, ConfirmArgs, LeaveArgs, RunArgs};
 use argosy_agent::control::{self, Question};
 use argosy_agent::identity::Folder;
 use argosy_agent::{app, store};
+use argosy_runtime::store::OpenError;
 use argosy_runtime::supervisor::StopCause;
 use argosy_runtime::{shutdown, telemetry};
 use clap::Parser as _;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => in_runtime(run(args)),
         Command::Confirm(args) => in_runtime(confirm(args)),
+        Command::Leave(args) => leave(&args),
         Command::VerifyStore { path, owner } => {
             argosy_runtime::store::verify_and_tell(&path, &store::spec(&owner), &mut std::io::stdout())
                 .context("the verdict cannot be told")
@@ -57,6 +59,24 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
         StopCause::Asked { .. } => Ok(()),
         StopCause::TaskFailed { task, error } => anyhow::bail!("{task}: {error}"),
     }
+}
+
+fn leave(args: &LeaveArgs) -> anyhow::Result<()> {
+    let folder = Folder::at(&args.data_dir);
+    let enrolled = folder.load()?;
+    let enrolled = enrolled.with_context(|| format!("no agent is enrolled in {}", args.data_dir.display()))?;
+    // The store's lock tells a running agent.
+    let owner = enrolled.enrolment.cluster.to_string();
+    if let Err(error @ OpenError::Busy { .. }) = argosy_runtime::store::verify(&folder.store(), &store::spec(&owner)) {
+        anyhow::bail!("{error}: stop the agent first");
+    }
+    let left = folder.leave()?;
+    show(&format!(
+        "left installation {}; identity and store are in {}; objects on the cluster stay as they are",
+        enrolled.enrolment.installation,
+        left.display()
+    ));
+    Ok(())
 }
 
 async fn confirm(args: ConfirmArgs) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use argosy_core::agent::Input;
 use argosy_core::session::frame::{AgentFrame, ClusterFacts, HubFrame};
 use argosy_proto::v1;
 use argosy_proto::v1::agent_link_client::AgentLinkClient;
+use prost::Message as _;
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 use tracing::{debug, info, warn};
 
+use crate::counters::{Lane, LinkCounters};
 use crate::dial::{self, MESSAGE_LIMIT};
 use crate::engine::Event;
 
@@ -28,6 +30,7 @@ pub(crate) struct Hub {
     pub(crate) addresses: Vec<String>,
     pub(crate) server_name: Option<String>,
     pub(crate) tls: Arc<ClientConfig>,
+    pub(crate) counters: LinkCounters,
 }
 
 /// The sending side of a stream.
@@ -35,12 +38,14 @@ pub(crate) struct Hub {
 pub(crate) struct Sender {
     pub(crate) frames: mpsc::Sender<v1::AgentFrame>,
     pub(crate) closing: CancellationToken,
+    counters: LinkCounters,
 }
 
 /// Makes the two sides of a stream's queue.
-pub(crate) fn channel() -> (Sender, mpsc::Receiver<v1::AgentFrame>) {
+pub(crate) fn channel(counters: &LinkCounters) -> (Sender, mpsc::Receiver<v1::AgentFrame>) {
     let (frames, outgoing) = mpsc::channel(OUTGOING);
-    (Sender { frames, closing: CancellationToken::new() }, outgoing)
+    let sender = Sender { frames, closing: CancellationToken::new(), counters: counters.clone() };
+    (sender, outgoing)
 }
 
 /// Runs one stream to its end. Whatever happens, the last event is [`Input::Disconnected`].
@@ -84,11 +89,13 @@ async fn stream(
         opened = opening => opened.map_err(|status| format!("the hub refuses: {}", status.message()))?.into_inner(),
         () = closing.cancelled() => return Ok(()),
     };
-    read(incoming, closing, events).await
+    hub.counters.session();
+    read(incoming, &hub.counters, closing, events).await
 }
 
 async fn read(
     mut incoming: Streaming<v1::HubFrame>,
+    counters: &LinkCounters,
     closing: &CancellationToken,
     events: &mpsc::Sender<Event>,
 ) -> Result<(), String> {
@@ -121,5 +128,7 @@ async fn read(
 
 /// Puts a frame on its way; `false` when the link is too slow to take it.
 pub(crate) fn send(sender: &Sender, frame: AgentFrame) -> bool {
-    sender.frames.try_send(v1::AgentFrame::from(frame)).is_ok()
+    let frame = v1::AgentFrame::from(frame);
+    sender.counters.sent(frame.encoded_len());
+    sender.frames.try_send(frame).is_ok()
 }

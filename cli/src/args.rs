@@ -104,6 +104,9 @@ pub(crate) enum ClusterCommand {
         /// Ends the hold.
         #[arg(long)]
         confirm: bool,
+        /// Of two clusters with this identity, keeps the one whose namespace kube-system has this UID.
+        #[arg(long, value_name = "UID", default_value = "")]
+        keep: String,
         /// Form of the output.
         #[command(flatten)]
         output: Output,
@@ -205,7 +208,7 @@ pub(crate) struct AppArguments {
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Output {
     /// Form of the output.
-    #[arg(short, long = "output", value_enum, default_value_t = Format::Table)]
+    #[arg(short = 'o', long = "output", value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
 }
 

@@ -125,3 +125,6 @@ async fn run_command(
         .await
         .map_err(|_elapsed| Failure::Failed(format!("no end within {} s; it may go on", timeout.as_secs())))?
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,7 +62,7 @@ impl Failure {
     /// Reads the answer of a hub that refuses.
     pub(crate) fn of_status(address: &str, status: &Status) -> Self {
         // A status with a cause was made on this side of the link: the hub never said it.
-        if status.source().is_some() || status.code() == Code::DeadlineExceeded {
+        if status.source().is_some() {
             return Self::Unreachable { address: address.to_owned(), why: causes(status) };
         }
         let message = status.message().to_owned();
@@ -115,6 +115,6 @@ mod tests {
         assert_eq!(code(Status::unavailable("busy")), FAILED);
         assert_eq!(code(Status::not_found("app web")), FAILED);
         assert_eq!(code(Status::from_error(Box::new(io::Error::other("reset")))), UNREACHABLE);
-        assert_eq!(code(Status::deadline_exceeded("")), UNREACHABLE);
+        assert_eq!(code(Status::deadline_exceeded("the agent did not begin in time")), FAILED);
     }
 }

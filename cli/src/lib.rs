@@ -1,7 +1,7 @@
 //! The command line of Argosy: what an operator sees and asks.
 //!
 //! Commands fetch views from the hub, pure functions render them, and one place prints. Nothing that came over the wire
-//! is printed before [`text::clean`]; every status is shown with its age; the hub's clock measures ages, never ours.
+//! is printed before it is cleaned; every status is shown with its age; the hub's clock measures ages, never ours.
 
 use std::io::Write as _;
 use std::process::ExitCode;

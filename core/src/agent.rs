@@ -134,7 +134,10 @@ impl AgentMachine {
     /// Reads what was durable, and goes on with the commands that had begun.
     pub fn load(identity: AgentIdentity, context: &mut Context<'_>) -> Result<(Self, Effects), StoreError> {
         let link = AgentLink::load(context.store, identity, context.verifier, context.entropy)?;
-        let reconciler = Reconciler::load(context.store, identity.installation, context.now)?;
+        let mut reconciler = Reconciler::load(context.store, identity.installation, context.now)?;
+        if link.is_rolled_back() {
+            reconciler.distrust();
+        }
         let mut this = Self {
             link,
             reconciler,
@@ -238,7 +241,9 @@ impl AgentMachine {
         if self.reconciler.is_observing() {
             self.link.observed(context.now.mono);
         }
-        let output = self.reconciler.turn(context.store, context.now, context.entropy)?;
+        // What this input's transaction adds is assigned already.
+        let staged = Staged { base: context.store, ops: &effects.ops };
+        let output = self.reconciler.turn(&staged, context.now, context.entropy)?;
         self.emit(output, context, effects)?;
         if self.may_collect && context.now.ms() >= self.collect_at {
             self.collect(context, effects)?;

@@ -111,6 +111,8 @@ pub struct FleetRead {
     pub projects: BTreeMap<String, Result<Project, String>>,
     /// Files that could not be read.
     pub broken: Vec<BrokenFile>,
+    /// The words of those files: an app whose name is among them may be meant, and does not leave (M6).
+    pub broken_words: BTreeSet<String>,
 }
 
 /// What became of rendering an app.
@@ -337,9 +339,15 @@ impl Fleet {
                 }
             }
             Outcome::Freeze { limits } => {
+                // A document that came back cancels a deletion, also one that is refused.
+                let came_back = read.apps.contains_key(app);
                 for ((_, of), placement) in &mut self.placements {
-                    if of == app && matches!(placement.assignment.phase, Phase::Active | Phase::Frozen) {
+                    let phase = placement.assignment.phase;
+                    let freezes = matches!(phase, Phase::Active | Phase::Frozen)
+                        || (phase == Phase::Deleting && came_back);
+                    if of == app && freezes {
                         placement.assignment.phase = Phase::Frozen;
+                        placement.assignment.deletion = None;
                         if let Some(limits) = limits {
                             placement.assignment.limits = limits.clone();
                         }
@@ -372,7 +380,9 @@ impl Fleet {
         let present = |placement: &Placement| matches!(placement.assignment.phase, Phase::Active | Phase::Frozen);
         let known: BTreeSet<AppId> =
             self.placements.iter().filter(|(_, placement)| present(placement)).map(|((_, app), _)| app.clone()).collect();
-        let lost: Vec<AppId> = known.iter().filter(|app| !verdicts.contains_key(*app)).cloned().collect();
+        let may_be_meant = |app: &AppId| read.broken_words.contains(&app.name);
+        let lost: Vec<AppId> =
+            known.iter().filter(|app| !verdicts.contains_key(*app) && !may_be_meant(app)).cloned().collect();
         if lost.is_empty() || !read.complete {
             return;
         }
@@ -395,13 +405,16 @@ impl Fleet {
         }
         // Deleting waits until what is new in the read has rendered: an object may be on its way to it.
         let newcomers_rendered = verdicts.iter().all(|(app, verdict)| {
-            known.contains(app) || matches!(verdict.outcome, Outcome::Place { .. })
+            known.contains(app) || matches!(verdict.outcome, Outcome::Place { .. } | Outcome::Wait)
         });
+        // What was confirmed leaves as one: a part of it would be another loss, with another plan.
+        let together = mass && !newcomers_rendered;
         for ((_, app), placement) in &mut self.placements {
             if !lost.contains(app) || !present(placement) {
                 continue;
             }
             match placement.cascade {
+                None if together => {}
                 None => placement.assignment.phase = Phase::Released,
                 Some(propagation) if newcomers_rendered => {
                     placement.assignment.phase = Phase::Deleting;
@@ -444,10 +457,13 @@ impl Fleet {
                 continue;
             }
             let Some(old) = before.get(key) else { continue };
-            if old.assignment.root == placement.assignment.root {
+            let deletes = placement.assignment.phase == Phase::Deleting;
+            let begins = deletes && old.assignment.phase != Phase::Deleting;
+            if old.assignment.root == placement.assignment.root && !begins {
                 continue;
             }
-            let new_keys = keys_of(store, placement.assignment.root)?;
+            // An app that is deleted desires nothing any more: all of it left.
+            let new_keys = if deletes { BTreeSet::new() } else { keys_of(store, placement.assignment.root)? };
             let mut held: BTreeSet<ResourceKey> = placement.assignment.held.iter().cloned().collect();
             held.extend(keys_of(store, old.assignment.root)?);
             placement.assignment.held = held.difference(&new_keys).cloned().collect();

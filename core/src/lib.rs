@@ -31,4 +31,6 @@ pub mod project;
 pub mod governor;
 pub mod reconcile;
 pub mod fleet;
+pub mod registry;
+pub mod hub;
 pub mod agent;

@@ -38,6 +38,8 @@ use state::{App, Heals, Live, PendingSync};
 
 /// Requests under way at once.
 const CONCURRENCY: usize = 16;
+/// How often a turn goes over everything again because something moved; what is left then waits for the next input.
+const ROUNDS: usize = 64;
 /// How long an open intent that is no longer wanted waits before a GET judges it, beyond its request's deadline (M18).
 const SETTLE: Duration = Duration::from_secs(60);
 
@@ -132,6 +134,15 @@ pub struct Reconciler {
     watches: BTreeMap<GroupKind, KindWatch>,
     apps: BTreeMap<AppId, App>,
     desirers: BTreeMap<ResourceKey, BTreeSet<AppId>>,
+    /// Managed objects that are not where they belong: desired by others than their app, or kept and desired by nobody.
+    strays: BTreeSet<ResourceKey>,
+    /// How many managed objects of each kind there are, and which kinds are desired: what has to be watched.
+    managed_kinds: BTreeMap<GroupKind, usize>,
+    desired_kinds: BTreeSet<GroupKind>,
+    /// Something changed in this turn that may let something else go on.
+    moved: bool,
+    /// When the last turn was: what was due then and is still there waits for an input, not for time.
+    turned_at: u64,
     hold_deletes: bool,
     all_verified: bool,
     governor: Governor,
@@ -200,6 +211,11 @@ impl Reconciler {
             watches: BTreeMap::new(),
             apps,
             desirers: BTreeMap::new(),
+            strays: BTreeSet::new(),
+            managed_kinds: BTreeMap::new(),
+            desired_kinds: BTreeSet::new(),
+            moved: false,
+            turned_at: 0,
             hold_deletes: false,
             all_verified: false,
             governor: Governor::restore(governor_count, confirmed, now.ms()),
@@ -222,6 +238,7 @@ impl Reconciler {
             out: Output::default(),
         };
         for (key, entry) in &this.inventory {
+            *this.managed_kinds.entry(key.group_kind()).or_default() += 1;
             this.by_app.entry(entry.app.clone()).or_default().insert(key.clone());
             if let Some(intent) = &entry.intent {
                 // A request of an earlier boot may still be under way for as long as one of this boot.
@@ -231,6 +248,32 @@ impl Reconciler {
             }
         }
         Ok(this)
+    }
+
+    /// The store was rolled back: which objects are ours still holds, what was applied of them and what was under way is
+    /// of the past (M23). They are applied anew from the newest release, and nothing is healed to an older one.
+    pub fn distrust(&mut self) {
+        let entries: Vec<(ResourceKey, InventoryEntry)> =
+            self.inventory.iter().map(|(key, entry)| (key.clone(), entry.clone())).collect();
+        for (key, entry) in entries {
+            self.settle_queue.remove(&key);
+            let known = entry.uid.is_some().then_some(InventoryEntry {
+                applied: None,
+                fingerprint: None,
+                resource_version: 0,
+                intent: None,
+                done: false,
+                going: false,
+                ..entry
+            });
+            self.put_inventory(&key, known);
+        }
+        for (name, state) in &mut self.apps {
+            state.operation = None;
+            state.last = None;
+            self.out.ops.push(StoreOp::delete(tables::OPERATIONS, encode(name)));
+            self.out.ops.push(StoreOp::delete(tables::ATTEMPTS, encode(name)));
+        }
     }
 
     // === Inputs ===
@@ -253,8 +296,27 @@ impl Reconciler {
         if self.kinds == kinds {
             return Ok(());
         }
-        self.kinds = kinds;
+        let served = std::mem::replace(&mut self.kinds, kinds);
+        for kind in served.keys().filter(|kind| !self.kinds.contains_key(*kind)).cloned().collect::<Vec<_>>() {
+            self.kind_removed(&kind);
+        }
         self.resolve_all(store, now)
+    }
+
+    /// A kind is no longer served: its objects went with it.
+    fn kind_removed(&mut self, kind: &GroupKind) {
+        self.forget_watch(kind);
+        let keys: Vec<ResourceKey> =
+            self.inventory.keys().filter(|key| key.group_kind() == *kind).cloned().collect();
+        for key in keys {
+            self.gone(&key);
+        }
+    }
+
+    /// A kind is no longer watched: what was seen of it says nothing about later.
+    fn forget_watch(&mut self, kind: &GroupKind) {
+        self.watches.remove(kind);
+        self.live.retain(|key, _| key.group_kind() != *kind);
     }
 
     /// Takes a watch event of a kind.
@@ -344,55 +406,65 @@ impl Reconciler {
 
     /// Takes one turn: does everything that is due.
     pub fn turn(&mut self, store: &dyn StoreRead, now: Now, entropy: &mut dyn Entropy) -> Result<Output, StoreError> {
-        self.settle_due(now);
-        self.hand_over();
-        if self.read_only.is_none() && self.discovered {
-            self.run_operations(store, now, entropy)?;
-            self.run_heals(now);
-            self.run_deletes(now);
+        self.turned_at = now.ms();
+        let unwatched: Vec<GroupKind> =
+            self.watches.keys().filter(|kind| !self.must_watch(kind)).cloned().collect();
+        for kind in unwatched {
+            self.forget_watch(&kind);
         }
-        self.run_verifies(now);
-        self.judge_due(now);
+        for _round in 0..ROUNDS {
+            self.moved = false;
+            self.settle_due(now);
+            self.hand_over();
+            self.judge_due(now);
+            if self.read_only.is_none() && self.discovered {
+                self.run_operations(store, now, entropy)?;
+                self.run_heals(now);
+                self.run_deletes(now);
+            }
+            self.run_verifies(now);
+            if !self.moved && self.judge.is_empty() {
+                break;
+            }
+        }
         self.discover_if_due(now);
         self.report(now);
         Ok(std::mem::take(&mut self.out))
     }
 
-    /// Gives the elapsed milliseconds at which a turn is due without any input; `None`: never.
+    /// Gives the elapsed milliseconds at which a turn is due without any input; `None`: never. What was due in the last
+    /// turn and is still there waits for an answer or an event.
     pub fn next_timer(&self) -> Option<u64> {
         let heals = self.heal_queue.values().copied();
-        let verifies = self.verify_queue.values().copied();
-        let settles = self.settle_queue.values().copied();
         let deletes = self.delete_queue.values().map(|(_, _, _, due)| *due);
-        let reports = self.report_due.values().copied();
-        let work = self.apps.values().filter_map(App::next_timer);
-        let writes: Option<u64> = if self.read_only.is_none() && self.flights.len() < CONCURRENCY {
-            heals.chain(deletes).chain(work).min()
-        } else {
-            None
-        };
-        let reads = if self.flights.len() < CONCURRENCY { verifies.min() } else { None };
-        [writes, reads, settles.min(), reports.min(), self.discover_due].into_iter().flatten().min()
+        let work = self.apps.values().flat_map(App::timers);
+        let reads = self.verify_queue.values().chain(self.settle_queue.values()).chain(self.report_due.values());
+        let all = reads.copied().chain(self.discover_due).chain(heals).chain(deletes).chain(work);
+        all.filter(|at| *at > self.turned_at).min()
     }
 
     // === What others may read ===
 
     /// Gives the kinds that must be watched.
     pub fn kinds_to_watch(&self) -> BTreeSet<GroupKind> {
-        self.inventory
-            .keys()
-            .chain(self.desirers.keys())
-            .map(ResourceKey::group_kind)
-            .filter(|kind| self.kinds.contains_key(kind))
-            .collect()
+        let kinds = self.managed_kinds.keys().chain(&self.desired_kinds);
+        kinds.filter(|kind| self.kinds.contains_key(*kind)).cloned().collect()
+    }
+
+    fn must_watch(&self, kind: &GroupKind) -> bool {
+        (self.managed_kinds.contains_key(kind) || self.desired_kinds.contains(kind)) && self.kinds.contains_key(kind)
+    }
+
+    fn is_watched(&self, kind: &GroupKind) -> bool {
+        self.watches.get(kind).is_some_and(|watch| watch.listed)
     }
 
     /// Tells whether every watched kind was listed and its watch stands: then all is observed up to now.
     pub fn is_observing(&self) -> bool {
+        let kinds = self.managed_kinds.keys().chain(&self.desired_kinds);
         self.discovered
-            && self
-                .kinds_to_watch()
-                .iter()
+            && kinds
+                .filter(|kind| self.kinds.contains_key(*kind))
                 .all(|kind| self.watches.get(kind).is_some_and(|watch| watch.listed && !watch.broken))
     }
 
@@ -448,6 +520,8 @@ impl Reconciler {
 
     /// Changes or drops an inventory entry, in memory and in the transaction.
     fn put_inventory(&mut self, key: &ResourceKey, entry: Option<InventoryEntry>) {
+        self.moved = true;
+        let kind = key.group_kind();
         if let Some(old) = self.inventory.get(key) {
             let app = old.app.clone();
             if let Some(keys) = self.by_app.get_mut(&app) {
@@ -456,11 +530,18 @@ impl Reconciler {
                     self.by_app.remove(&app);
                 }
             }
+            if let Some(count) = self.managed_kinds.get_mut(&kind) {
+                *count -= 1;
+                if *count == 0 {
+                    self.managed_kinds.remove(&kind);
+                }
+            }
             self.dirty.insert(app.clone());
             self.judge.insert(app);
         }
         match entry {
             Some(entry) => {
+                *self.managed_kinds.entry(kind).or_default() += 1;
                 self.out.ops.push(StoreOp::put(tables::INVENTORY, encode(key), &entry));
                 self.by_app.entry(entry.app.clone()).or_default().insert(key.clone());
                 self.dirty.insert(entry.app.clone());
@@ -473,6 +554,7 @@ impl Reconciler {
                 self.settle_queue.remove(key);
             }
         }
+        self.note_stray(key);
         if let Some(apps) = self.desirers.get(key) {
             self.dirty.extend(apps.iter().cloned());
         }
@@ -481,6 +563,7 @@ impl Reconciler {
     fn send(&mut self, key: ResourceKey, purpose: Purpose, request: Request) {
         let id = RequestId(self.next_request);
         self.next_request = self.next_request.wrapping_add(1);
+        self.moved = true;
         self.busy.insert(key.clone());
         self.flights.insert(id, Flight { key, purpose });
         self.out.requests.push((id, request));
@@ -509,6 +592,11 @@ impl Reconciler {
             return;
         }
         self.verify_queue.remove(&key);
+        let replaced = |entry: &InventoryEntry| entry.going && entry.uid.as_deref() != Some(live.uid.as_str());
+        if self.inventory.get(&key).is_some_and(replaced) {
+            // What was deleted is gone; this is somebody's new object.
+            self.gone(&key);
+        }
         self.note_completion(&key, &live);
         self.recover(&live);
         self.live.insert(key.clone(), Live::Present(Box::new(live)));
@@ -605,16 +693,17 @@ impl Reconciler {
         let crate::cluster::Tracking::Ours { installation, app, names } = &live.tracking else { return };
         let listed = self.apps.get(app).is_some_and(|state| state.listed.is_some());
         let desired = self.desirers.contains_key(&live.key);
-        if *installation != Some(self.installation) || *names != live.key || !listed || desired {
+        let (app, live_key) = (app.clone(), live.key.clone());
+        if *installation != Some(self.installation) || *names != live_key || !listed || desired {
             return;
         }
         let mut entry = InventoryEntry::new(app.clone());
+        entry.kept = live_key.is_crd();
         entry.uid = Some(live.uid.clone());
         entry.recovered = true;
         entry.resource_version = live.resource_version;
         entry.fingerprint = live.fingerprint;
-        let app = app.clone();
-        self.event(&app, Some(&live.key), "Recovered", "tracked by this app and in no inventory: shown, not deleted");
+        self.event(&app, Some(&live_key), "Recovered", "tracked by this app and in no inventory: shown, not deleted");
         self.put_inventory(&live.key, Some(entry));
     }
 

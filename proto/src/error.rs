@@ -63,6 +63,12 @@ pub enum FrameError {
         /// What came.
         got: u64,
     },
+    /// Bytes are not the CBOR that they must be.
+    #[error("{field} does not decode")]
+    Undecodable {
+        /// The field.
+        field: &'static str,
+    },
     /// Elements are not in rising order.
     #[error("{field} is not in rising order")]
     Unsorted {

@@ -10,11 +10,12 @@ use argosy_core::health::Health;
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::ResourceKey;
 use argosy_core::release::Root;
-use argosy_core::session::frame::CommandKind;
+use argosy_core::session::frame::{CommandKind, CommandUpdate};
 use argosy_core::status::{
     AppStatus, Condition, Counts, Held, HeldDelete, OperationPhase, OperationStatus, ResourceRow, ResultCode,
     ResultRow, SyncStatus,
 };
+use argosy_core::store::decode;
 use argosy_core::time::{MonoTime, millis};
 
 use crate::error::FrameError;
@@ -181,6 +182,28 @@ impl v1::AppStatus {
         if let Some(held) = &mut self.held {
             held.deletes.clear();
         }
+    }
+}
+
+impl TryFrom<&CommandUpdate> for v1::CommandProgress {
+    type Error = FrameError;
+
+    /// Reads what an agent tells of a command; the payload of a read is its rows.
+    fn try_from(update: &CommandUpdate) -> Result<Self, FrameError> {
+        const FIELD: &str = "command_update.payload";
+        let rows: Vec<ResourceRow> = if update.payload.is_empty() {
+            Vec::new()
+        } else {
+            decode(FIELD, &update.payload).map_err(|_undecodable| FrameError::Undecodable { field: FIELD })?
+        };
+        Ok(Self {
+            id: update.id.as_bytes().to_vec(),
+            state: v1::CommandState::from(update.state).into(),
+            message: update.message.clone(),
+            rows: rows.iter().map(Into::into).collect(),
+            operation: None,
+            observed: None,
+        })
     }
 }
 

@@ -19,4 +19,6 @@ pub mod limits {
 }
 
 #[cfg(test)]
+mod engine_tests;
+#[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@
 //! Three invariants: nothing uses a fixed port or a folder of the user (but for the cache of the built control
 //! plane), nothing outlives the test process however it ends, and every wait has a deadline and says what it awaits.
 
+pub mod admin;
 pub mod api;
 pub mod assets;
 pub mod control_plane;
@@ -15,17 +16,22 @@ pub mod git_repo;
 pub mod pods;
 pub mod port;
 pub mod process;
+pub mod proxy;
 pub mod requests;
 pub mod scratch;
+pub mod simulation;
 pub mod wait;
 pub mod world;
 
 mod certificates;
+#[cfg(test)]
+mod layering;
 
 pub use crate::api::{Api, Response};
 pub use crate::control_plane::{ControlPlane, shared};
 pub use crate::git_repo::GitRepo;
 pub use crate::process::{Daemon, Launch};
+pub use crate::proxy::Proxy;
 pub use crate::requests::{Mark, Request};
 pub use crate::scratch::Scratch;
 pub use crate::wait::{eventually, poll, throughout};

@@ -71,6 +71,15 @@ impl Drop for Scratch {
     }
 }
 
+/// Copies a folder with all that is in it, as a backup does; `to` must not exist.
+pub fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    anyhow::ensure!(!to.exists(), "{} exists", to.display());
+    let output = Command::new("cp").arg("-a").args([from, to]).output().context("cannot start cp")?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "cannot copy {}: {}", from.display(), stderr.trim_end());
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -129,8 +129,8 @@ pub fn throughout<O: Observation>(duration: Duration, what: &str, mut probe: imp
     }
 }
 
-/// Rests for a short time between two looks.
-pub(crate) fn pause(time: Duration) {
+/// Rests for some time: between two looks, or until a moment that chance has chosen.
+pub fn pause(time: Duration) {
     #[expect(clippy::disallowed_methods, reason = "the harness has no runtime; all its pauses are here")]
     std::thread::sleep(time);
 }

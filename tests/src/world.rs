@@ -31,7 +31,7 @@ use crate::wait;
 
 pub use self::application::Application;
 pub use self::edge::Edge;
-pub use self::hub::Hub;
+pub use self::hub::{Hub, Link};
 
 mod application;
 mod edge;
@@ -47,8 +47,19 @@ pub struct World {
     hub: Hub,
     fleet: GitRepo,
     apps: GitRepo,
-    // Last, so that the processes are gone before their folder.
+    // Last, so that the processes are gone before their folders.
+    more: Vec<Scratch>,
     scratch: Scratch,
+}
+
+/// Where a hub reads its fleet from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FleetSource {
+    /// The fleet's Git repository.
+    #[default]
+    Git,
+    /// The folder of applications in that repository's work tree, with no Git involved.
+    Folder,
 }
 
 /// Describes a [`World`] before it starts.
@@ -57,6 +68,8 @@ pub struct Builder {
     clusters: Vec<String>,
     own: bool,
     audit: bool,
+    link: Link,
+    fleet: FleetSource,
     principal: Vec<String>,
     agent: Vec<String>,
 }
@@ -104,6 +117,16 @@ impl World {
         let edge = Edge::register(&self.hub, &self.scratch, name, plane, &[])?;
         edge.start_agent()?;
         Ok(self.edges.entry(name.to_owned()).or_insert(edge))
+    }
+
+    /// Registers a cluster's name again, after its revocation, and starts an agent on a data folder of its own.
+    pub fn join_again(&mut self, name: &str, plane: Arc<ControlPlane>) -> anyhow::Result<&Edge> {
+        let folder = Scratch::new("again")?;
+        let edge = Edge::register(&self.hub, &folder, name, plane, &[])?;
+        edge.start_agent()?;
+        self.more.push(folder);
+        self.edges.insert(name.to_owned(), edge);
+        self.edge(name)
     }
 
     /// Writes an application's document to the fleet repository and commits it.
@@ -183,6 +206,20 @@ impl Builder {
         self
     }
 
+    /// Makes agents reach the hub in another way.
+    #[must_use]
+    pub fn link(mut self, link: Link) -> Self {
+        self.link = link;
+        self
+    }
+
+    /// Makes the hub read its fleet from something else than Git.
+    #[must_use]
+    pub fn fleet(mut self, fleet: FleetSource) -> Self {
+        self.fleet = fleet;
+        self
+    }
+
     /// Adds an argument to the principal's command line.
     #[must_use]
     pub fn principal_arg(mut self, argument: impl Into<String>) -> Self {
@@ -203,7 +240,15 @@ impl Builder {
         let fleet = GitRepo::init(scratch.join("fleet"))?;
         let apps = GitRepo::init(scratch.join("apps"))?;
         let planes = self.planes()?;
-        let hub = Hub::init(&scratch, &fleet.url(), self.principal)?;
+        let source = match self.fleet {
+            FleetSource::Git => fleet.url(),
+            FleetSource::Folder => {
+                let folder = fleet.folder().join("applications");
+                std::fs::create_dir_all(&folder).context("cannot make the fleet's folder")?;
+                folder.display().to_string()
+            }
+        };
+        let hub = Hub::init(&scratch, &source, self.principal, self.link)?;
         hub.start()?;
         let mut edges = BTreeMap::new();
         for (name, plane) in self.clusters.iter().zip(planes) {
@@ -219,7 +264,7 @@ impl Builder {
                 anyhow::Ok(())
             })?;
         }
-        Ok(World { edges, hub, fleet, apps, scratch })
+        Ok(World { edges, hub, fleet, apps, more: Vec::new(), scratch })
     }
 
     /// Starts or finds a control plane for every cluster, all at once.

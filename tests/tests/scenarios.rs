@@ -2,6 +2,23 @@
 
 #[cfg(test)]
 mod scenarios {
+    mod chaos;
     mod cluster_client;
+    mod everyday;
+    mod fleet_source;
+    mod governor;
     mod harness;
+    mod leaving;
+    mod lost_store;
+    mod membership;
+    mod neighbours;
+    mod one_writer;
+    mod operator;
+    mod policies;
+    mod real_input;
+    mod rest;
+    mod restored_hub;
+    mod stage;
+    mod thin_link;
+    mod trouble;
 }

@@ -126,9 +126,8 @@ pub(super) async fn discover(
 ) -> Result<(Catalogue, Vec<String>), ApiError> {
     let mut snapshot = Snapshot::default();
     for root in ["/api", "/apis"] {
-        let document = get(transport, root, AGGREGATED)
-            .await
-            .map_err(|failure| failure.classify(&Subject::default()))?;
+        let document =
+            get(transport, root, AGGREGATED).await.map_err(|failure| failure.classify(Subject::default()))?;
         let groups = if parse::is_aggregated(&document) {
             parse::aggregated(&document)
         } else {

@@ -65,7 +65,7 @@ impl Connection {
         match self.call(Call::get(path, accept)).await.and_then(|reply| reply.json()) {
             Ok(object) => Ok(Answer::Found(read(&object, key)?)),
             Err(failure) if failure.has_code(404) => Ok(Answer::Absent),
-            Err(failure) => Err(failure.classify(&subject(key, None))),
+            Err(failure) => Err(failure.classify(subject(key, None))),
         }
     }
 
@@ -84,8 +84,8 @@ impl Connection {
             REQUEST_DEADLINE.as_secs()
         );
         let call = Call::with_body(Method::PATCH, path, WHOLE, (APPLY, &sent));
-        let reply = self.call(call).await.map_err(|failure| failure.classify(&subject))?;
-        let received = reply.json().map_err(|failure| failure.classify(&subject))?;
+        let reply = self.call(call).await.map_err(|failure| failure.classify(subject))?;
+        let received = reply.json().map_err(|failure| failure.classify(subject))?;
         let live = read(&received, key)?;
         let shared = received.get("metadata").is_some_and(ownership::has_other_managers);
         Ok(Answer::Applied(Applied {
@@ -115,7 +115,7 @@ impl Connection {
         match self.call(Call::with_body(Method::DELETE, path, METADATA, (WHOLE, &options))).await {
             Ok(_gone_or_going) => Ok(Answer::Deleted),
             Err(failure) if failure.is_absent() => Ok(Answer::Deleted),
-            Err(failure) => Err(failure.classify(&subject(key, Some(uid)))),
+            Err(failure) => Err(failure.classify(subject(key, Some(uid)))),
         }
     }
 
@@ -125,14 +125,14 @@ impl Connection {
         match self.call(Call::get(format!("{NAMESPACES}/{}", path::segment(name)), METADATA)).await {
             Ok(_there) => return Ok(Answer::Namespace { created: false }),
             Err(failure) if failure.has_code(404) => {}
-            Err(failure) => return Err(failure.classify(&plain)),
+            Err(failure) => return Err(failure.classify(plain)),
         }
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let path = format!("{NAMESPACES}?fieldManager={}", tracking::FIELD_MANAGER);
         match self.call(Call::with_body(Method::POST, path, METADATA, (WHOLE, &namespace))).await {
             Ok(_created) => Ok(Answer::Namespace { created: true }),
             Err(failure) if failure.already_exists() => Ok(Answer::Namespace { created: false }),
-            Err(failure) => Err(failure.classify(&plain)),
+            Err(failure) => Err(failure.classify(plain)),
         }
     }
 }

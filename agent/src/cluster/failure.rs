@@ -28,7 +28,7 @@ pub(super) enum Failure {
         limit: usize,
     },
     /// An answer that says no.
-    Refused(Refusal),
+    Refused(Box<Refusal>),
 }
 
 /// An answer that says no.
@@ -81,7 +81,7 @@ const WEBHOOKS: [&str; 3] = ["failed calling webhook", "failed to call webhook",
 
 impl Failure {
     /// Says what it means for a request.
-    pub(super) fn classify(&self, subject: &Subject) -> ApiError {
+    pub(super) fn classify(&self, subject: Subject) -> ApiError {
         match self {
             Self::Transport(why) => ApiError::Unreachable(why.clone()),
             Self::TooLarge { limit } => {
@@ -141,7 +141,7 @@ impl Refusal {
     }
 
     /// Says what it means for a request.
-    pub(super) fn classify(&self, subject: &Subject) -> ApiError {
+    pub(super) fn classify(&self, subject: Subject) -> ApiError {
         match self.code {
             401 => ApiError::Unavailable {
                 message: "it does not accept the agent's credentials (401 Unauthorized)".to_owned(),
@@ -158,19 +158,18 @@ impl Refusal {
             422 if subject.incarnation && self.is_about("metadata.uid") => {
                 ApiError::Replaced(self.words(subject))
             }
-            408 | 429 => self.unavailable(subject),
             409 | 410 => ApiError::Conflict(self.words(subject)),
             500.. if self.is_refusal_in_disguise() => ApiError::Refused(self.words(subject)),
-            500.. => self.unavailable(subject),
+            408 | 429 | 500.. => self.unavailable(subject),
             _ => ApiError::Refused(self.words(subject)),
         }
     }
 
-    fn unavailable(&self, subject: &Subject) -> ApiError {
+    fn unavailable(&self, subject: Subject) -> ApiError {
         ApiError::Unavailable { message: self.words(subject), retry_after: self.retry_after }
     }
 
-    fn is_precondition(&self, subject: &Subject) -> bool {
+    fn is_precondition(&self, subject: Subject) -> bool {
         subject.incarnation
             && (self.message.contains("uid mismatch")
                 || self.message.contains("UID in the precondition")
@@ -189,7 +188,7 @@ impl Refusal {
     }
 
     /// Gives the API server's words, or for a Secret what holds no value of it.
-    fn words(&self, subject: &Subject) -> String {
+    fn words(&self, subject: Subject) -> String {
         if !subject.secret && !self.message.is_empty() {
             return self.message.clone();
         }

@@ -173,7 +173,7 @@ impl Lease {
                 }
                 // Somebody else was faster: look again.
                 Err(failure) if failure.has_code(409) => {}
-                Err(failure) => return Err(self.explain(&failure)),
+                Err(failure) => return Err(explain(&failure)),
             }
         }
         Err(ApiError::Conflict("the agents' lease changes faster than it can be taken".to_owned()))
@@ -184,7 +184,7 @@ impl Lease {
         match self.connection.inner.transport.call(call, DEADLINE).await.and_then(|reply| reply.json()) {
             Ok(object) => Ok(Some(Record::of(object))),
             Err(failure) if failure.is_absent() => Ok(None),
-            Err(failure) => Err(self.explain(&failure)),
+            Err(failure) => Err(explain(&failure)),
         }
     }
 
@@ -198,15 +198,6 @@ impl Lease {
         let call = Call::with_body(method, path, WHOLE, (WHOLE, record.object()));
         let reply = self.connection.inner.transport.call(call, DEADLINE).await?;
         Ok(Record::of(reply.json()?))
-    }
-
-    fn explain(&self, failure: &Failure) -> ApiError {
-        match failure.classify(&Subject::default()) {
-            ApiError::NamespaceMissing(why) => ApiError::NamespaceMissing(format!(
-                "{why}: the agent's lease needs its namespace, which it does not make"
-            )),
-            other => other,
-        }
     }
 
     /// Publishes what an attempt found. A failed one leaves a holder in place until its lease has run out.
@@ -256,7 +247,17 @@ impl Lease {
             Ok(_released) => Ok(()),
             // It is somebody else's by now.
             Err(failure) if failure.has_code(409) || failure.is_absent() => Ok(()),
-            Err(failure) => Err(self.explain(&failure)),
+            Err(failure) => Err(explain(&failure)),
         }
     }
+}
+
+/// Says what went wrong, and of a missing namespace what to do.
+fn explain(failure: &Failure) -> ApiError {
+    let error = failure.classify(Subject::default());
+    if let ApiError::NamespaceMissing(why) = error {
+        let why = format!("{why}: the agent's lease needs its namespace, which the agent does not make");
+        return ApiError::NamespaceMissing(why);
+    }
+    error
 }

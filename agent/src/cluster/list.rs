@@ -109,10 +109,14 @@ async fn pages(
 }
 
 fn broken(failure: Failure) -> Broken {
+    if failure.has_code(410) {
+        return Broken::Expired;
+    }
     match failure {
         Failure::TooLarge { .. } => Broken::TooLarge,
-        failure if failure.has_code(410) => Broken::Expired,
-        failure => Broken::Failed(failure.classify(&Subject::default())),
+        failure @ (Failure::Transport(_) | Failure::Refused(_)) => {
+            Broken::Failed(failure.classify(Subject::default()))
+        }
     }
 }
 

@@ -120,11 +120,8 @@ impl Transport {
         let retry_after =
             parts.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
         let body = collect(body, REFUSAL_LIMIT).await?;
-        Err(Failure::Refused(Refusal::read(
-            parts.status.as_u16(),
-            retry_after.map(Duration::from_secs),
-            &body,
-        )))
+        let retry_after = retry_after.map(Duration::from_secs);
+        Err(Failure::Refused(Box::new(Refusal::read(parts.status.as_u16(), retry_after, &body))))
     }
 }
 

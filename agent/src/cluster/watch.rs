@@ -149,7 +149,7 @@ impl Watch {
                 self.state = State::List;
                 None
             }
-            Err(failure) => self.fail(&failure.classify(&Subject::default())),
+            Err(failure) => self.fail(&failure.classify(Subject::default())),
         }
     }
 
@@ -157,7 +157,7 @@ impl Watch {
         match item {
             Item::Event(event) => {
                 self.backoff.reset();
-                Some(event)
+                Some(*event)
             }
             Item::Bookmark => {
                 self.backoff.reset();

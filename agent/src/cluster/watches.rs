@@ -1,5 +1,6 @@
 //! The watches of all kinds that matter, as one set that is changed as a whole.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt;
@@ -77,10 +78,10 @@ impl Watches {
                 keep
             });
             for kind in wanted {
-                if !running.contains_key(&kind) {
-                    let (watch, handle) = self.start(kind.clone());
+                if let Entry::Vacant(place) = running.entry(kind) {
+                    let (watch, handle) = self.start(place.key().clone());
                     watches.push(watch);
-                    running.insert(kind, handle);
+                    place.insert(handle);
                 }
             }
             loop {

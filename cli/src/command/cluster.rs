@@ -15,8 +15,9 @@ pub(super) async fn run(hub: &Hub, command: ClusterCommand) -> Result<u8, Failur
         ClusterCommand::Get { name, output } => get(hub, name, output.format).await,
         ClusterCommand::Add { name, labels, output } => add(hub, name, labels, output.format).await,
         ClusterCommand::Revoke { name } => revoke(hub, name).await,
-        ClusterCommand::Reconcile { name, confirm, output } => {
-            reconcile(hub, name, confirm, output.format).await
+        ClusterCommand::Reconcile { name, confirm, keep, output } => {
+            let request = v1::ReconcileClusterRequest { name, confirm, keep };
+            reconcile(hub, request, output.format).await
         }
     }
 }
@@ -65,8 +66,8 @@ async fn revoke(hub: &Hub, name: String) -> Result<u8, Failure> {
     Ok(OK)
 }
 
-async fn reconcile(hub: &Hub, name: String, confirm: bool, format: Format) -> Result<u8, Failure> {
-    let request = v1::ReconcileClusterRequest { name: name.clone(), confirm };
+async fn reconcile(hub: &Hub, request: v1::ReconcileClusterRequest, format: Format) -> Result<u8, Failure> {
+    let name = request.name.clone();
     let response = hub.call(|mut client| async move { client.reconcile_cluster(request).await }).await?;
     let reconciliation = Reconciliation::of(&name, &response);
     let text = match format {
@@ -74,5 +75,5 @@ async fn reconcile(hub: &Hub, name: String, confirm: bool, format: Format) -> Re
         Format::Json | Format::Yaml => output::document(format, &reconciliation)?,
     };
     output::print(&text)?;
-    Ok(if response.holding && !response.ended { FAILED } else { OK })
+    Ok(if reconciliation.is_settled() { OK } else { FAILED })
 }

@@ -20,6 +20,11 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(hub: &Hub, app: &AppArguments, options: &Options) -> Result<u8, Failure> {
+    if options.timeout.is_zero() {
+        return Err(Failure::Usage(
+            "--timeout must be above 0: a sync is followed for at most that long".to_owned(),
+        ));
+    }
     let expect = options.expect.map(|root| root.as_bytes().to_vec()).unwrap_or_default();
     let kind = v1::run_command_request::Kind::Sync(v1::SyncCommand { expect, prune: options.prune });
     let mut rows = Rows::default();

@@ -14,6 +14,8 @@ use crate::view::{Condition, age_of, revision_of};
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
     clusters: Vec<Cluster>,
+    /// Apps whose cluster is not registered.
+    waiting: Vec<AppSummary>,
 }
 
 /// One cluster.
@@ -88,11 +90,13 @@ pub(crate) struct Added {
 impl Status {
     /// Puts clusters and the apps on them together.
     pub(crate) fn of(clusters: &[v1::ClusterView], apps: &[v1::AppView]) -> Self {
-        let clusters = clusters.iter().map(|view| {
+        let here = clusters.iter().map(|view| {
             let here = apps.iter().filter(|app| app.cluster == view.name);
             Cluster { applications: Some(here.map(AppSummary::from).collect()), ..Cluster::from(view) }
         });
-        Self { clusters: clusters.collect() }
+        let nowhere = apps.iter().filter(|app| !clusters.iter().any(|view| view.name == app.cluster));
+        let waiting = nowhere.map(AppSummary::from).collect();
+        Self { clusters: here.collect(), waiting }
     }
 }
 
@@ -165,7 +169,11 @@ fn state(view: &v1::ClusterView) -> String {
 }
 
 fn last_seen(view: &v1::ClusterView) -> String {
-    view.last_seen_age_ms.map_or_else(|| "never".to_owned(), text::age)
+    match view.last_seen_age_ms.map(text::age) {
+        None => "never".to_owned(),
+        Some(age) if view.connected => age,
+        Some(age) => format!("{age} (last known)"),
+    }
 }
 
 fn lag(view: &v1::ClusterView) -> String {
@@ -285,7 +293,7 @@ fn concerns(view: &v1::ClusterView) -> Vec<(String, String)> {
         v1::ChainState::Cloned => {
             add(
                 "Cloned",
-                format!("two clusters have this identity; revoke it: `argosy cluster revoke {}`", view.name),
+                format!("two clusters have this identity and neither is served; see `{reconcile}`"),
             );
         }
     }

@@ -14,6 +14,7 @@ pub(crate) struct Reconciliation {
     holding: bool,
     ended: bool,
     obstacles: Vec<String>,
+    clones: Vec<String>,
     differences: Vec<Difference>,
 }
 
@@ -44,8 +45,14 @@ impl Reconciliation {
             holding: response.holding,
             ended: response.ended,
             obstacles: response.obstacles.clone(),
+            clones: response.clones.clone(),
             differences: differences.collect(),
         }
+    }
+
+    /// Tells whether nothing is left to decide.
+    pub(crate) fn is_settled(&self) -> bool {
+        (self.ended || !self.holding) && self.clones.is_empty()
     }
 
     /// Gives it for people.
@@ -76,6 +83,16 @@ impl Reconciliation {
             }
         };
         text.push_str(&end);
+        if !self.clones.is_empty() {
+            let clones = self.clones.join(" and ");
+            text.extend([
+                "Two clusters have this identity, and neither is served. The UIDs of their namespaces kube-system: ",
+                &text::clean(&clones),
+                ".\nKeep one: argosy cluster reconcile ",
+                &name,
+                " --keep UID\n",
+            ]);
+        }
         for obstacle in &self.obstacles {
             text.extend(["Not yet: ", &text::clean(obstacle), "\n"]);
         }

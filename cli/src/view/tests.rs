@@ -210,7 +210,8 @@ fn waiting() -> v1::AppView {
 
 #[test]
 fn status_as_json() {
-    let status = view::cluster::Status::of(&[connected(), away(), pending()], &[failing(), last_known()]);
+    let status =
+        view::cluster::Status::of(&[connected(), away(), pending()], &[failing(), last_known(), waiting()]);
     insta::assert_snapshot!("status_json", document(Format::Json, &status).unwrap());
 }
 
@@ -255,6 +256,7 @@ fn a_reconciliation() {
             agent: Some(release(2, "")),
         }],
         obstacles: vec!["the source of argocd/web was not read yet".to_owned()],
+        clones: vec!["uid-1".to_owned(), "uid-2".to_owned()],
     };
     let reconciliation = view::reconcile::Reconciliation::of("edge-2", &response);
     insta::assert_snapshot!("reconcile_json", document(Format::Json, &reconciliation).unwrap());

@@ -424,6 +424,11 @@ impl Reconciler {
                 state.problems.insert(delete.key.clone(), format!("not deleted: {error}"));
             }
             self.event(app, Some(&delete.key), "PruneFailed", error.to_string());
+            if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) {
+                work.failed = true;
+                let message = format!("not deleted: {error}");
+                work.results.push(ResultRow { key: delete.key.clone(), code: ResultCode::SyncFailed, message });
+            }
             REFUSED_MS
         };
         let due = now.ms().saturating_add(delay);

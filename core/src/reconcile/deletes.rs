@@ -115,8 +115,9 @@ impl Reconciler {
             && !self.desirers.contains_key(&delete.key)
     }
 
-    pub(super) fn has_deletes_under_way(&self, app: &AppId) -> bool {
-        let queued = self.delete_queue.values().any(|(_, of, _, _)| of == app);
+    /// Tells whether deletes of an app are about to be sent or answered; one that rests after a failure is neither.
+    pub(super) fn has_deletes_under_way(&self, app: &AppId, now: Now) -> bool {
+        let queued = self.delete_queue.values().any(|(_, of, _, due)| of == app && *due <= now.ms());
         let flying = self.flights.values().any(|flight| match &flight.purpose {
             Purpose::DeleteCheck { app: of, .. } | Purpose::Delete { app: of, .. } => of == app,
             Purpose::Verify
@@ -130,9 +131,6 @@ impl Reconciler {
 
     /// Begins what may be deleted now: after the app's applies, last kinds first.
     pub(super) fn run_deletes(&mut self, now: Now) {
-        if !self.judge.is_empty() {
-            self.judge_due(now);
-        }
         let mut by_app: std::collections::BTreeMap<AppId, Vec<ResourceKey>> = std::collections::BTreeMap::new();
         for (key, (_, app, _, _)) in &self.delete_queue {
             by_app.entry(app.clone()).or_default().push(key.clone());
@@ -232,6 +230,10 @@ impl Reconciler {
     pub(super) fn gone(&mut self, key: &ResourceKey) {
         self.live.insert(key.clone(), Live::Absent);
         let Some(entry) = self.inventory.get(key).cloned() else { return };
+        if matches!(entry.intent, Some(Intent::Apply { .. })) {
+            // A create may still be under way: only a later look tells (M18).
+            return;
+        }
         let desired = self.desirers.get(key).is_some_and(|apps| apps.contains(&entry.app));
         if !desired || entry.going {
             let app = entry.app.clone();

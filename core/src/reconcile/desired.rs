@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::state::{App, Wanted, WantedSet, tables};
 use super::{InventoryEntry, Reconciler};
-use crate::cluster::ManifestFacts;
+use crate::cluster::{ManifestFacts, Tracking};
 use crate::desired::{Assignment, DesiredList, Phase};
 use crate::ids::AppId;
 use crate::key::{GroupKind, ResourceKey};
@@ -141,9 +141,23 @@ impl Reconciler {
         for (app, key) in forgotten {
             self.forget_confirmation(&app, &key);
         }
-        let watched: Vec<ResourceKey> = self.inventory.keys().cloned().collect();
-        for key in watched {
+        self.desired_kinds = self.desirers.keys().map(ResourceKey::group_kind).collect();
+        let managed: Vec<ResourceKey> = self.inventory.keys().cloned().collect();
+        for key in managed {
+            self.note_stray(&key);
             self.heal_queue.entry(key).or_insert(now.ms());
+        }
+        let seen: Vec<super::LiveMeta> = self
+            .live
+            .iter()
+            .filter(|(key, _)| !self.inventory.contains_key(*key))
+            .filter_map(|(_, live)| match live {
+                super::Live::Present(live) => Some(live.as_ref().clone()),
+                super::Live::Absent => None,
+            })
+            .collect();
+        for live in &seen {
+            self.recover(live);
         }
         Ok(())
     }
@@ -222,42 +236,82 @@ impl Reconciler {
         set
     }
 
-    /// Gives the app that owns an object: the one whose inventory has it, else the first by name that desires it (M2).
+    /// Gives the app that owns an object: the one whose inventory has it, else one that desires it and that its live
+    /// tracking names, else the first by name that desires it (M2).
     pub(super) fn owner(&self, key: &ResourceKey) -> Option<AppId> {
-        let desirers = self.desirers.get(key);
-        match self.inventory.get(key) {
-            Some(entry) if !entry.detached => Some(entry.app.clone()),
-            _ => desirers.and_then(|apps| apps.first().cloned()),
+        if let Some(entry) = self.inventory.get(key).filter(|entry| !entry.detached) {
+            return Some(entry.app.clone());
+        }
+        let desirers = self.desirers.get(key)?;
+        let tracked = match self.live.get(key) {
+            Some(super::Live::Present(live)) => match &live.tracking {
+                Tracking::Ours { installation, app, names }
+                    if *installation == Some(self.installation) && names == key && !live.owned =>
+                {
+                    desirers.get(app)
+                }
+                Tracking::Ours { .. } | Tracking::None | Tracking::Other(_) => None,
+            },
+            Some(super::Live::Absent) | None => None,
+        };
+        tracked.or_else(|| desirers.first()).cloned()
+    }
+
+    /// Notes whether an object is where it belongs.
+    pub(super) fn note_stray(&mut self, key: &ResourceKey) {
+        let stray = self.inventory.get(key).is_some_and(|entry| match self.desirers.get(key) {
+            Some(apps) => entry.detached || !apps.contains(&entry.app),
+            None => entry.kept && !entry.detached,
+        });
+        if stray {
+            self.strays.insert(key.clone());
+        } else {
+            self.strays.remove(key);
         }
     }
 
     /// Hands an object that its app no longer desires to one that does, in one transaction (M21): only to an app that has
-    /// switched to its newest release and has no operation on an older one, and only once its own app has switched.
+    /// switched to its newest release and has no operation on an older one. What is kept and desired by nobody is
+    /// detached: it is never deleted, and whoever desires it later takes it over (M19).
     pub(super) fn hand_over(&mut self) {
-        if !self.all_verified {
+        // Before the first discovery nobody knows which kinds have namespaces, and so which key is meant.
+        if !self.all_verified || !self.discovered {
             return;
         }
-        let moves: Vec<(ResourceKey, AppId)> = self
-            .desirers
+        let moves: Vec<(ResourceKey, Option<AppId>)> = self
+            .strays
             .iter()
-            .filter_map(|(key, apps)| {
+            .filter_map(|key| {
                 let entry = self.inventory.get(key)?;
-                let free = entry.detached || !apps.contains(&entry.app);
-                let quiet = entry.intent.is_none() && !entry.going && !self.busy.contains(key);
-                if !free || !quiet {
+                if entry.intent.is_some() || entry.going || self.busy.contains(key) {
                     return None;
                 }
-                let heir = apps.iter().find(|app| self.has_switched(app))?;
-                Some((key.clone(), heir.clone()))
+                match self.desirers.get(key) {
+                    Some(apps) => {
+                        let heir = apps.iter().find(|app| self.has_switched(app))?;
+                        Some((key.clone(), Some(heir.clone())))
+                    }
+                    None if self.has_switched(&entry.app) && self.phase_of(&entry.app) == Phase::Active => {
+                        Some((key.clone(), None))
+                    }
+                    None => None,
+                }
             })
             .collect();
         for (key, heir) in moves {
-            if let Some(entry) = self.inventory.get(&key).cloned() {
-                let from = entry.app.clone();
-                let entry = InventoryEntry { app: heir.clone(), detached: false, recovered: false, ..entry };
-                self.delete_queue.remove(&key);
-                self.put_inventory(&key, Some(entry));
-                self.event(&heir, Some(&key), "TakenOver", format!("taken over from app {from}"));
+            let Some(entry) = self.inventory.get(&key).cloned() else { continue };
+            let from = entry.app.clone();
+            self.delete_queue.remove(&key);
+            match heir {
+                Some(heir) => {
+                    let entry = InventoryEntry { app: heir.clone(), detached: false, recovered: false, ..entry };
+                    self.put_inventory(&key, Some(entry));
+                    self.event(&heir, Some(&key), "TakenOver", format!("taken over from app {from}"));
+                }
+                None => {
+                    self.put_inventory(&key, Some(InventoryEntry { detached: true, ..entry }));
+                    self.event(&from, Some(&key), "Kept", "it left the desired state and is never deleted");
+                }
             }
         }
     }

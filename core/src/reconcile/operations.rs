@@ -33,20 +33,23 @@ fn attempt_of(assignment: &Assignment) -> Digest {
 }
 
 impl App {
-    pub(super) fn next_timer(&self) -> Option<u64> {
-        let work = self.work.as_ref()?;
-        if work.retry_at.is_some() {
-            return work.retry_at;
+    /// Tells whether an operation is under way and not waiting for its next attempt.
+    pub(super) fn is_working(&self) -> bool {
+        self.operation.is_some() && self.work.as_ref().is_none_or(|work| work.retry_at.is_none())
+    }
+
+    /// Gives every point at which its operation has something to do.
+    pub(super) fn timers(&self) -> Vec<u64> {
+        let Some(work) = &self.work else { return Vec::new() };
+        if let Some(at) = work.retry_at {
+            return vec![at];
         }
         if let Some(NamespaceStep::Due(at)) = work.namespace {
-            return Some(at);
+            return vec![at];
         }
-        let rank = work.queue.keys().next().map(|(rank, _)| *rank)?;
-        work.queue
-            .iter()
-            .take_while(|((of, _), _)| *of == rank)
-            .map(|(_, item)| item.establishing.map_or(item.due, |until| until.min(item.due)))
-            .min()
+        let Some(rank) = work.queue.keys().next().map(|(rank, _)| *rank) else { return Vec::new() };
+        let items = work.queue.iter().take_while(|((of, _), _)| *of == rank);
+        items.map(|(_, item)| item.establishing.unwrap_or(item.due)).collect()
     }
 }
 
@@ -107,26 +110,37 @@ impl Reconciler {
             return;
         }
         let attempt = attempt_of(assigned);
-        if state.last.as_ref().is_some_and(|last| last.attempt == attempt) {
+        let fell_to_it = |row: &ResultRow| {
+            row.code == ResultCode::PruneSkipped
+                && state.wanted.keys.contains_key(&row.key)
+                && self.owner(&row.key).as_ref() == Some(app)
+        };
+        // An object that another app owned when it was tried, and lets go of, is planned again (M17).
+        let tried = |last: &Attempt| last.attempt == attempt && !last.results.iter().any(fell_to_it);
+        if state.last.as_ref().is_some_and(tried) {
             return;
         }
-        let kinds_seen = state
+        if self.has_looked(app) {
+            self.start(app, None, automated.prune, now);
+        }
+    }
+
+    /// Tells whether everything that the app desires or manages was looked at, so that what is in sync is not applied.
+    fn has_looked(&self, app: &AppId) -> bool {
+        let Some(state) = self.apps.get(app) else { return false };
+        let managed = || self.by_app.get(app).into_iter().flatten();
+        let unseen = state
             .wanted
             .keys
             .keys()
-            .chain(self.by_app.get(app).into_iter().flatten())
+            .chain(managed())
             .map(ResourceKey::group_kind)
-            .filter(|kind| self.kinds.contains_key(kind))
-            .all(|kind| self.watches.get(&kind).is_some_and(|watch| watch.listed));
-        let still_looking = self
-            .by_app
-            .get(app)
-            .into_iter()
-            .flatten()
-            .any(|key| self.verify_queue.contains_key(key) || self.busy.contains(key));
-        if kinds_seen && !still_looking {
-            self.start(app, None, automated.prune, now);
-        }
+            .any(|kind| self.must_watch(&kind) && !self.is_watched(&kind));
+        let looking = managed().any(|key| {
+            let intent = self.inventory.get(key).is_some_and(|entry| entry.intent.is_some());
+            !intent && (self.verify_queue.contains_key(key) || self.busy.contains(key))
+        });
+        !unseen && !looking
     }
 
     fn start(&mut self, app: &AppId, command: Option<CommandId>, prune: bool, now: Now) {
@@ -138,6 +152,7 @@ impl Reconciler {
         state.problems.clear();
         state.operation = Some(operation);
         state.work = None;
+        self.moved = true;
         if let Some(command) = command {
             self.finish(command, CommandState::Running, String::new());
         }
@@ -148,6 +163,10 @@ impl Reconciler {
     fn prepare(&mut self, app: &AppId, store: &dyn StoreRead, now: Now) -> Result<(), StoreError> {
         let Some(state) = self.apps.get(app) else { return Ok(()) };
         let (Some(operation), None) = (&state.operation, &state.work) else { return Ok(()) };
+        if !self.has_looked(app) {
+            return Ok(());
+        }
+        self.moved = true;
         let release = self.release(operation.assignment.root, store)?;
         let wanted = self.wanted(&operation.assignment, &release);
         let mut queue = std::collections::BTreeMap::new();
@@ -223,6 +242,7 @@ impl Reconciler {
             return false;
         }
         self.drop_operation(app);
+        self.moved = true;
         self.dirty.insert(app.clone());
         true
     }
@@ -235,6 +255,7 @@ impl Reconciler {
         }
         state.work = None;
         state.problems.clear();
+        self.moved = true;
         self.dirty.insert(app.clone());
     }
 
@@ -406,6 +427,7 @@ impl Reconciler {
         {
             work.failed |= row.code == ResultCode::SyncFailed;
             work.results.push(row);
+            self.moved = true;
             self.dirty.insert(app.clone());
         }
     }
@@ -457,7 +479,7 @@ impl Reconciler {
 
     fn finish_operation(&mut self, app: &AppId, now: Now, _entropy: &mut dyn Entropy) {
         // Deletes belong to the operation until they are sent or held.
-        if self.judge.contains(app) || self.has_deletes_under_way(app) {
+        if self.judge.contains(app) || self.has_deletes_under_way(app, now) {
             return;
         }
         let Some(state) = self.apps.get_mut(app) else { return };
@@ -513,6 +535,7 @@ impl Reconciler {
             let outcome = if succeeded { CommandState::Succeeded } else { CommandState::Failed };
             self.finish(command, outcome, message);
         }
+        self.moved = true;
         self.dirty.insert(app.clone());
         self.judge.insert(app.clone());
     }

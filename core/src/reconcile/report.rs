@@ -38,7 +38,11 @@ impl Reconciler {
 
     pub(super) fn report(&mut self, now: Now) {
         for app in std::mem::take(&mut self.dirty) {
-            self.report_due.entry(app).or_insert(now.ms());
+            let busy = self.apps.get(&app).is_some_and(App::is_working);
+            let due = self.report_due.entry(app).or_insert(now.ms());
+            if !busy {
+                *due = now.ms();
+            }
         }
         let due: Vec<AppId> =
             self.report_due.iter().filter(|(_, at)| **at <= now.ms()).map(|(app, _)| app.clone()).collect();
@@ -49,7 +53,7 @@ impl Reconciler {
                 continue;
             }
             let status = self.status_of(&app, state, now);
-            let busy = state.operation.is_some();
+            let busy = state.is_working();
             let before = self.reported.get(&app);
             let changed = before.is_none_or(|before| {
                 AppStatus { observed: status.observed, ..before.clone() } != status

@@ -1,0 +1,567 @@
+use serde_json::json;
+
+use super::*;
+use crate::cluster::{Answer, ApiError, Applied, KindInfo, Tracking};
+use crate::desired::{Destination, ListSettings};
+use crate::ids::BootId;
+use crate::policy::{Automated, ProjectLimits, SyncPolicy};
+use crate::project::Project;
+use crate::release::Release;
+use crate::session::tables::{put_manifest, put_release};
+use crate::status::{OperationPhase, SyncStatus};
+use crate::store::MemoryStore;
+use crate::time::{MonoTime, WallTime};
+
+struct Dice(u64);
+
+impl Entropy for Dice {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *byte = (self.0 >> 56) as u8;
+        }
+    }
+}
+
+/// A flat cluster that answers at once.
+struct Bench {
+    store: MemoryStore,
+    reconciler: Reconciler,
+    objects: BTreeMap<ResourceKey, LiveMeta>,
+    version: u64,
+    uids: u64,
+    now: u64,
+    writes: Vec<Request>,
+    reads: usize,
+    statuses: BTreeMap<AppId, AppStatus>,
+    events: Vec<Event>,
+    list: DesiredList,
+    fail: Option<ApiError>,
+}
+
+fn installation() -> InstallationId {
+    InstallationId::from_random([3; 16])
+}
+
+fn app(name: &str) -> AppId {
+    AppId::new("", name)
+}
+
+fn config(name: &str) -> ResourceKey {
+    ResourceKey::new("", "ConfigMap", "shop", name)
+}
+
+fn now(ms: u64) -> Now {
+    Now { mono: MonoTime { boot: BootId::new([1; 16]), elapsed_ms: ms }, wall: WallTime(0) }
+}
+
+fn kinds() -> Kinds {
+    let kind = |group: &str, kind: &str, namespaced| (GroupKind::new(group, kind), KindInfo { namespaced });
+    Kinds::from([
+        kind("", "ConfigMap", true),
+        kind("", "Namespace", false),
+        kind("apiextensions.k8s.io", "CustomResourceDefinition", false),
+    ])
+}
+
+impl Bench {
+    fn new() -> Self {
+        let store = MemoryStore::default();
+        let reconciler = Reconciler::load(&store, installation(), now(0)).unwrap();
+        let settings = ListSettings { installation: installation(), hold_deletes: false };
+        let mut bench = Self {
+            store,
+            reconciler,
+            objects: BTreeMap::new(),
+            version: 100,
+            uids: 0,
+            now: 1_000,
+            writes: Vec::new(),
+            reads: 0,
+            statuses: BTreeMap::new(),
+            events: Vec::new(),
+            list: DesiredList::empty(settings),
+            fail: None,
+        };
+        bench.reconciler.set_kinds(kinds(), &bench.store, now(bench.now)).unwrap();
+        bench
+    }
+
+    fn restart(&mut self) {
+        self.reconciler = Reconciler::load(&self.store, installation(), now(self.now)).unwrap();
+        self.reconciler.set_kinds(kinds(), &self.store, now(self.now)).unwrap();
+        self.desire();
+    }
+
+    /// Sets what an app desires: names of ConfigMaps with a value.
+    fn put(&mut self, name: &str, objects: &[(&str, u32)]) -> Assignment {
+        let manifests: Vec<(ResourceKey, Vec<u8>)> = objects
+            .iter()
+            .map(|(object, value)| {
+                let key = config(object);
+                let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"v": value},
+                    "metadata": {"name": object, "namespace": "shop"}});
+                (key, body.to_string().into_bytes())
+            })
+            .collect();
+        let mut ops: Vec<StoreOp> = manifests.iter().map(|(_, bytes)| put_manifest(bytes)).collect();
+        let (release, _) = Release::build(manifests.into_iter().map(|(key, bytes)| (key, Digest::of(&bytes))));
+        ops.push(put_release(&release));
+        self.store.commit(&ops);
+        Assignment {
+            app: app(name),
+            root: release.root(),
+            destination: Destination { namespace: "shop".to_owned(), ..Destination::default() },
+            policy: SyncPolicy {
+                automated: Some(Automated { prune: true, self_heal: true, allow_empty: false }),
+                ..SyncPolicy::default()
+            },
+            limits: Project::permissive().limits,
+            phase: Phase::Active,
+            held: Vec::new(),
+            cascade_confirmed: false,
+            deletion: None,
+        }
+    }
+
+    fn assign(&mut self, name: &str, objects: &[(&str, u32)]) {
+        let assignment = self.put(name, objects);
+        self.list.set(assignment);
+        self.desire();
+    }
+
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut Assignment)) {
+        let mut assignment = self.list.get(&app(name)).unwrap().clone();
+        change(&mut assignment);
+        self.list.set(assignment);
+        self.desire();
+    }
+
+    fn desire(&mut self) {
+        let assigned: BTreeMap<AppId, Assignment> = self
+            .list
+            .elements()
+            .iter()
+            .map(|(name, element)| (name.clone(), element.assignment.clone()))
+            .collect();
+        self.reconciler.set_desired(Some(&self.list), &assigned, true, &self.store, now(self.now)).unwrap();
+        self.settle();
+    }
+
+    /// Runs until nothing is asked any more.
+    fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let output = self.reconciler.turn(&self.store, now(self.now), &mut Dice(1)).unwrap();
+            self.store.commit(&output.ops);
+            self.events.extend(output.events);
+            for (name, status) in output.statuses {
+                match status {
+                    Some(status) => self.statuses.insert(name, status),
+                    None => self.statuses.remove(&name),
+                };
+            }
+            let unseen: Vec<GroupKind> = self
+                .reconciler
+                .kinds_to_watch()
+                .into_iter()
+                .filter(|kind| !self.reconciler.is_watched(kind))
+                .collect();
+            for kind in &unseen {
+                let objects = self.objects.values().filter(|live| live.key.group_kind() == *kind && live.labelled);
+                let event = WatchEvent::Listed { resource_version: self.version, objects: objects.cloned().collect() };
+                self.reconciler.watched(kind, event, now(self.now));
+            }
+            if output.requests.is_empty() && unseen.is_empty() {
+                return;
+            }
+            for (id, request) in output.requests {
+                let answer = self.answer(request);
+                self.reconciler.answered(id, answer, now(self.now), &mut Dice(2));
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    fn pass(&mut self, ms: u64) {
+        let until = self.now + ms;
+        while let Some(at) = self.reconciler.next_timer().filter(|at| *at <= until) {
+            self.now = at;
+            self.settle();
+        }
+        self.now = until;
+        self.settle();
+    }
+
+    fn answer(&mut self, request: Request) -> Result<Answer, ApiError> {
+        if let Some(error) = &self.fail {
+            return Err(error.clone());
+        }
+        match request.clone() {
+            Request::Get { key } => {
+                self.reads += 1;
+                Ok(self.objects.get(&key).map_or(Answer::Absent, |live| Answer::Found(live.clone())))
+            }
+            Request::EnsureNamespace { .. } => Ok(Answer::Namespace { created: false }),
+            Request::Delete { key, uid, .. } => {
+                self.writes.push(request);
+                match self.objects.get(&key) {
+                    Some(live) if live.uid != uid => Err(ApiError::Replaced("uid".to_owned())),
+                    _ => {
+                        self.objects.remove(&key);
+                        Ok(Answer::Deleted)
+                    }
+                }
+            }
+            Request::Apply { key, uid, manifest, app } => {
+                self.writes.push(request);
+                let there = self.objects.get(&key).map(|live| live.uid.clone());
+                if uid.is_some() && uid != there {
+                    return Err(ApiError::Replaced("uid".to_owned()));
+                }
+                self.version += 1;
+                let created = there.is_none();
+                let uid = there.unwrap_or_else(|| {
+                    self.uids += 1;
+                    format!("u{}", self.uids)
+                });
+                let live = LiveMeta {
+                    tracking: Tracking::Ours { installation: Some(installation()), app, names: key.clone() },
+                    fingerprint: Some(manifest),
+                    ..foreign(&key, &uid, self.version)
+                };
+                self.objects.insert(key, live.clone());
+                Ok(Answer::Applied(Applied { live, created, changed: Vec::new() }))
+            }
+        }
+    }
+
+    /// Somebody else changes an object.
+    fn meddle(&mut self, name: &str) {
+        self.version += 1;
+        let version = self.version;
+        let live = self.objects.get_mut(&config(name)).unwrap();
+        live.resource_version = version;
+        live.fingerprint = Some(Digest::of(b"robbed"));
+        live.last_writer = Some("kubectl-edit".to_owned());
+        let live = live.clone();
+        self.reconciler.watched(&live.key.group_kind(), WatchEvent::Seen(live), now(self.now));
+        self.settle();
+    }
+
+    fn vanish(&mut self, name: &str) {
+        self.objects.remove(&config(name));
+        let key = config(name);
+        self.reconciler.watched(&key.group_kind(), WatchEvent::Gone(key.clone()), now(self.now));
+        self.settle();
+    }
+
+    fn status(&self, name: &str) -> &AppStatus {
+        &self.statuses[&app(name)]
+    }
+
+    fn uid(&self, name: &str) -> Option<String> {
+        self.objects.get(&config(name)).map(|live| live.uid.clone())
+    }
+
+    fn deletes(&self) -> usize {
+        self.writes.iter().filter(|request| matches!(request, Request::Delete { .. })).count()
+    }
+}
+
+fn foreign(key: &ResourceKey, uid: &str, version: u64) -> LiveMeta {
+    LiveMeta {
+        key: key.clone(),
+        uid: uid.to_owned(),
+        resource_version: version,
+        tracking: Tracking::None,
+        labelled: true,
+        owned: false,
+        deleting: false,
+        fingerprint: None,
+        last_writer: None,
+        health: None,
+    }
+}
+
+#[test]
+fn what_is_assigned_is_applied_once_and_then_it_rests() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1), ("b", 1)]);
+    assert_eq!(bench.writes.len(), 2);
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+    assert_eq!(bench.status("web").operation.as_ref().unwrap().phase, OperationPhase::Succeeded);
+    bench.pass(3_600_000);
+    assert_eq!(bench.writes.len(), 2, "a no-op costs the API server as much as a write: none is sent");
+    bench.assign("web", &[("a", 1), ("b", 2)]);
+    assert_eq!(bench.writes.len(), 3, "only what changed is applied");
+}
+
+#[test]
+fn a_restart_in_sync_reads_and_writes_no_object() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1), ("b", 1)]);
+    let (writes, reads) = (bench.writes.len(), bench.reads);
+    bench.restart();
+    bench.pass(600_000);
+    assert_eq!((bench.writes.len(), bench.reads), (writes, reads));
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+}
+
+#[test]
+fn drift_is_healed_at_once_and_a_lost_object_is_made_again() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1)]);
+    bench.meddle("a");
+    assert_eq!(bench.writes.len(), 2);
+    bench.vanish("a");
+    assert_eq!(bench.uid("a").as_deref(), Some("u2"));
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+}
+
+#[test]
+fn a_fight_is_backed_off_after_the_third_round_and_reported() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1)]);
+    for _ in 0..20 {
+        bench.meddle("a");
+        bench.pass(1_000);
+    }
+    assert_eq!(bench.writes.len(), 1 + 3, "three heals, then a pause");
+    let row = &bench.status("web").resources[0];
+    assert!(row.message.contains("kubectl-edit keeps changing"), "{row:?}");
+    assert!(bench.events.iter().any(|event| event.reason == "Fight"));
+    bench.pass(60_000);
+    assert_eq!(bench.writes.len(), 1 + 4, "and tried again");
+}
+
+#[test]
+fn without_self_heal_drift_is_shown_and_left() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1)]);
+    bench.change("web", |assignment| assignment.policy.automated.as_mut().unwrap().self_heal = false);
+    let writes = bench.writes.len();
+    bench.meddle("a");
+    bench.pass(600_000);
+    assert_eq!(bench.writes.len(), writes);
+    assert_eq!(bench.status("web").sync, SyncStatus::OutOfSync);
+}
+
+#[test]
+fn a_manual_app_touches_nothing_until_asked() {
+    let mut bench = Bench::new();
+    let mut assignment = bench.put("web", &[("a", 1)]);
+    assignment.policy.automated = None;
+    bench.list.set(assignment);
+    bench.desire();
+    bench.pass(600_000);
+    assert!(bench.writes.is_empty());
+    assert_eq!(bench.status("web").sync, SyncStatus::OutOfSync);
+    bench.reconciler.sync(CommandId::new([1; 16]), &app("web"), None, false);
+    bench.settle();
+    assert_eq!(bench.writes.len(), 1);
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+}
+
+#[test]
+fn what_left_the_release_is_pruned_and_an_emptied_app_is_held_until_confirmed() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 1)]);
+    bench.assign("web", &[("a", 1), ("b", 1), ("c", 1), ("d", 1)]);
+    assert_eq!(bench.deletes(), 1);
+    bench.assign("web", &[]);
+    bench.pass(600_000);
+    assert_eq!(bench.deletes(), 1, "an empty release deletes nothing unconfirmed");
+    let held = bench.status("web").held.clone().unwrap();
+    assert_eq!(held.deletes.len(), 4);
+    bench.restart();
+    assert_eq!(bench.status("web").held.as_ref(), Some(&held));
+    bench.reconciler.confirm(&app("web"), held.plan).unwrap();
+    bench.settle();
+    assert_eq!(bench.deletes(), 5);
+    assert!(bench.objects.is_empty() && bench.reconciler.inventory().is_empty());
+}
+
+#[test]
+fn an_object_that_moves_between_apps_is_never_absent_and_keeps_its_uid() {
+    let mut bench = Bench::new();
+    bench.assign("old", &[("a", 1), ("b", 1), ("c", 1)]);
+    bench.assign("new", &[("x", 1)]);
+    let uid = bench.uid("a");
+    let old = bench.put("old", &[("b", 1), ("c", 1)]);
+    let new = bench.put("new", &[("x", 1), ("a", 1)]);
+    bench.list.set(old);
+    bench.list.set(new);
+    bench.desire();
+    assert_eq!((bench.uid("a"), bench.deletes()), (uid, 0));
+    assert_eq!(bench.reconciler.inventory()[&config("a")].app, app("new"));
+    assert_eq!((bench.status("old").sync, bench.status("new").sync), (SyncStatus::Synced, SyncStatus::Synced));
+}
+
+#[test]
+fn one_of_two_apps_with_one_object_owns_it_and_the_other_says_so() {
+    let mut bench = Bench::new();
+    bench.assign("one", &[("a", 1)]);
+    bench.assign("two", &[("a", 2), ("b", 1)]);
+    bench.pass(600_000);
+    assert_eq!(bench.writes.len(), 2, "a by one, b by two");
+    let conditions = &bench.status("two").conditions;
+    assert!(conditions.iter().any(|condition| condition.kind == "SharedResourceWarning"), "{conditions:?}");
+    assert_eq!(bench.status("one").sync, SyncStatus::Synced);
+    bench.list.remove(&app("one"));
+    bench.desire();
+    bench.pass(600_000);
+    assert_eq!(bench.status("two").sync, SyncStatus::Synced, "when it lets go, the other plans again");
+    assert_eq!(bench.deletes(), 0);
+}
+
+#[test]
+fn a_released_app_leaves_its_objects_and_a_deleting_one_takes_them_along() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1), ("b", 1)]);
+    bench.change("web", |assignment| assignment.phase = Phase::Released);
+    bench.list.remove(&app("web"));
+    bench.desire();
+    assert_eq!((bench.objects.len(), bench.deletes()), (2, 0));
+    assert!(!bench.statuses.contains_key(&app("web")), "it has left the cluster");
+    bench.assign("renamed", &[("a", 1), ("b", 1)]);
+    assert_eq!(bench.uid("a").as_deref(), Some("u1"), "taken over, not made again");
+    let deletion = crate::ids::DeletionId::new([5; 16]);
+    bench.change("renamed", |assignment| {
+        assignment.phase = Phase::Deleting;
+        assignment.deletion = Some(deletion);
+    });
+    assert_eq!((bench.objects.len(), bench.deletes()), (0, 2));
+    assert_eq!(bench.status("renamed").emptied, Some(deletion));
+}
+
+#[test]
+fn a_frozen_app_is_healed_and_never_pruned() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1), ("b", 1)]);
+    bench.change("web", |assignment| assignment.phase = Phase::Frozen);
+    bench.meddle("a");
+    assert_eq!((bench.writes.len(), bench.deletes()), (3, 0));
+}
+
+#[test]
+fn nothing_is_deleted_while_a_release_of_the_list_is_not_verified() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1), ("b", 1), ("c", 1)]);
+    let fewer = bench.put("web", &[("a", 1), ("b", 1)]);
+    bench.list.set(fewer.clone());
+    let assigned = BTreeMap::from([(app("web"), fewer)]);
+    bench.reconciler.set_desired(Some(&bench.list), &assigned, false, &bench.store, now(bench.now)).unwrap();
+    bench.settle();
+    assert_eq!(bench.deletes(), 0);
+    bench.desire();
+    assert_eq!(bench.deletes(), 1);
+}
+
+#[test]
+fn an_object_of_another_tool_is_refused_and_an_untracked_one_adopted() {
+    let mut bench = Bench::new();
+    let helm = Tracking::Other("Helm release shop/web".to_owned());
+    bench.objects.insert(config("a"), LiveMeta { tracking: helm, ..foreign(&config("a"), "theirs", 5) });
+    bench.objects.insert(config("b"), LiveMeta { labelled: false, ..foreign(&config("b"), "free", 5) });
+    bench.assign("web", &[("a", 1), ("b", 1)]);
+    assert_eq!(bench.writes.len(), 1);
+    assert_eq!(bench.uid("b").as_deref(), Some("free"));
+    let row = bench.status("web").resources.iter().find(|row| row.key == config("a")).unwrap();
+    assert!(row.message.contains("Helm release shop/web"), "{row:?}");
+    assert!(bench.events.iter().any(|event| event.reason == "Adopted"));
+    bench.pass(3_600_000);
+    let last = bench.status("web").operation.clone().unwrap();
+    assert_eq!((last.phase, last.retries), (OperationPhase::Failed, 5));
+}
+
+#[test]
+fn an_outage_uses_up_no_attempt_and_an_open_intent_is_done_again() {
+    let mut bench = Bench::new();
+    bench.fail = Some(ApiError::Unreachable("cut".to_owned()));
+    bench.assign("web", &[("a", 1)]);
+    bench.pass(120_000);
+    assert!(bench.objects.is_empty());
+    bench.fail = None;
+    bench.pass(15_000);
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+    assert_eq!(bench.status("web").operation.as_ref().unwrap().retries, 0);
+}
+
+#[test]
+fn restored_objects_with_new_uids_are_taken_again() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1)]);
+    let live = bench.objects.get_mut(&config("a")).unwrap();
+    live.uid = "restored".to_owned();
+    live.resource_version = 500;
+    bench.version = 500;
+    let live = live.clone();
+    bench.reconciler.watched(&live.key.group_kind(), WatchEvent::Seen(live), now(bench.now));
+    bench.settle();
+    assert_eq!(bench.reconciler.inventory()[&config("a")].uid.as_deref(), Some("restored"));
+    assert_eq!(bench.deletes(), 0);
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+}
+
+#[test]
+fn a_lost_store_deletes_nothing_and_takes_what_is_desired() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1), ("b", 1), ("c", 1)]);
+    let inventory: BTreeSet<Vec<u8>> = bench.store.keys(tables::INVENTORY).unwrap().into_iter().collect();
+    for key in inventory {
+        bench.store.commit(&[StoreOp::delete(tables::INVENTORY, key)]);
+    }
+    bench.store.commit(&[StoreOp::delete(tables::ATTEMPTS, encode(&app("web")))]);
+    let fewer = bench.put("web", &[("a", 1), ("b", 1)]);
+    bench.list.set(fewer);
+    bench.restart();
+    bench.pass(600_000);
+    assert_eq!((bench.objects.len(), bench.deletes()), (3, 0));
+    let status = bench.status("web");
+    let left = status.resources.iter().find(|row| row.key == config("c")).unwrap();
+    assert!(left.requires_pruning && left.message.contains("not deleted unasked"), "{left:?}");
+    assert_eq!(status.counts.synced, 2);
+}
+
+#[test]
+fn limits_of_the_project_are_checked_before_every_write() {
+    let mut bench = Bench::new();
+    let mut assignment = bench.put("web", &[("a", 1)]);
+    assignment.limits = ProjectLimits {
+        project: "tight".to_owned(),
+        namespaced_allowed: Some(Vec::new()),
+        ..Project::permissive().limits
+    };
+    bench.list.set(assignment);
+    bench.desire();
+    assert!(bench.writes.is_empty());
+    assert!(bench.status("web").resources[0].message.contains("not permitted"), "{:?}", bench.status("web"));
+}
+
+#[test]
+fn a_reader_writes_nothing_and_goes_on_when_it_may() {
+    let mut bench = Bench::new();
+    bench.reconciler.set_read_only(Some("another agent writes".to_owned()));
+    bench.assign("web", &[("a", 1)]);
+    bench.pass(60_000);
+    assert!(bench.writes.is_empty());
+    assert!(bench.status("web").conditions.iter().any(|condition| condition.kind == "ReadOnly"));
+    bench.reconciler.set_read_only(None);
+    bench.settle();
+    assert_eq!(bench.writes.len(), 1);
+}
+
+#[test]
+fn an_object_gone_from_under_a_failing_app_is_not_pruned_while_the_list_holds_it() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1), ("b", 1), ("c", 1)]);
+    let mut fewer = bench.put("web", &[("a", 1), ("b", 1)]);
+    fewer.held = vec![config("c")];
+    bench.list.set(fewer);
+    bench.desire();
+    bench.pass(60_000);
+    assert_eq!(bench.deletes(), 0);
+    assert!(bench.status("web").held.is_some());
+    bench.change("web", |assignment| assignment.held.clear());
+    assert_eq!(bench.deletes(), 1);
+}

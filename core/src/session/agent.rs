@@ -157,7 +157,8 @@ impl AgentLink {
             self.identity.anchor = anchor;
             effects.anchor = anchor;
         }
-        let rolled_back = self.rolled_back.then(|| "the store is older than what was acknowledged".to_owned());
+        let rolled_back =
+            self.rolled_back.then(|| "the store is older than what was acknowledged".to_owned());
         effects.frames.push(AgentFrame::Hello(Box::new(Hello {
             protocol: PROTOCOL,
             capabilities: BTreeSet::new(),
@@ -207,7 +208,9 @@ impl AgentLink {
             HubFrame::Refused(refusal) => self.refused(refusal, &mut effects),
             HubFrame::Welcome(welcome) if !welcomed => self.welcomed(welcome, context, &mut effects)?,
             HubFrame::Welcome(_) => self.refuse(RefusalReason::Malformed, "a second welcome", &mut effects),
-            _ if !welcomed => self.refuse(RefusalReason::Malformed, "a frame before the welcome", &mut effects),
+            _ if !welcomed => {
+                self.refuse(RefusalReason::Malformed, "a frame before the welcome", &mut effects);
+            }
             HubFrame::InSync => self.in_sync(context, &mut effects)?,
             HubFrame::ListRequest => self.send_list(&mut effects),
             HubFrame::ListChanges { base, changes } => self.take_changes(base, changes, &mut effects),
@@ -288,7 +291,8 @@ impl AgentLink {
     pub fn set_status(&mut self, app: AppId, value: Option<Vec<u8>>, now: Now) -> AgentEffects {
         let mut effects = AgentEffects::default();
         if value.as_ref().is_some_and(|value| value.len() > STATUS_LIMIT) {
-            effects.warn(format!("the status of {app} is larger than {STATUS_LIMIT} bytes and is not reported"));
+            effects
+                .warn(format!("the status of {app} is larger than {STATUS_LIMIT} bytes and is not reported"));
             return effects;
         }
         effects.ops = self.outbox.set(app, value);

@@ -206,7 +206,10 @@ fn take_varint(bytes: &mut &[u8]) -> Result<Option<u64>, BulkError> {
     for (index, byte) in bytes.iter().enumerate().take(10) {
         let shift = 7 * u32::try_from(index).unwrap_or(u32::MAX);
         let low = u64::from(byte & 0x7f);
-        value |= low.checked_shl(shift).filter(|part| part >> shift == low).ok_or(BulkError::Malformed("number"))?;
+        value |= low
+            .checked_shl(shift)
+            .filter(|part| part >> shift == low)
+            .ok_or(BulkError::Malformed("number"))?;
         if byte & 0x80 == 0 {
             *bytes = bytes.get(index + 1..).unwrap_or_default();
             return Ok(Some(value));
@@ -237,7 +240,11 @@ mod tests {
             (any::<u32>(), any::<u32>(), bytes()).prop_map(|(keep_front, keep_back, middle)| Item::Splice(
                 Splice { keep_front, keep_back, middle }
             )),
-            (any::<u32>(), prefix, bytes()).prop_map(|(skip, prefix, data)| Item::Manifest { skip, prefix, data }),
+            (any::<u32>(), prefix, bytes()).prop_map(|(skip, prefix, data)| Item::Manifest {
+                skip,
+                prefix,
+                data
+            }),
         ]
     }
 

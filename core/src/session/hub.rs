@@ -208,7 +208,9 @@ impl HubLink {
             return self.finish(context, effects);
         }
         let now = context.now;
-        let Some(current) = self.session.as_mut().filter(|current| current.id == session) else { return Ok(effects) };
+        let Some(current) = self.session.as_mut().filter(|current| current.id == session) else {
+            return Ok(effects);
+        };
         current.liveness.heard(now);
         self.record.last_seen = now.wall;
         match frame {

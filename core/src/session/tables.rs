@@ -69,7 +69,11 @@ pub fn get_release(store: &dyn StoreRead, root: Root) -> Result<Option<Release>,
     let bad = |why: String| StoreError::Undecodable { table: RELEASES, why };
     let release = Release::from_elements(elements.into_iter().map(Vec::from).collect())
         .map_err(|error| bad(error.to_string()))?;
-    if release.root() == root { Ok(Some(release)) } else { Err(bad(format!("{root} hashes to {}", release.root()))) }
+    if release.root() == root {
+        Ok(Some(release))
+    } else {
+        Err(bad(format!("{root} hashes to {}", release.root())))
+    }
 }
 
 /// Tells whether a release is there.

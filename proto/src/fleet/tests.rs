@@ -1,4 +1,6 @@
-use argosy_core::ids::BootId;
+use argosy_core::ids::{BootId, CommandId};
+use argosy_core::session::frame::CommandState;
+use argosy_core::store::encode;
 
 use super::*;
 
@@ -89,4 +91,19 @@ fn commands_are_checked() {
     let error = request(Some(Kind::Confirm(vec![1]))).command().unwrap_err();
     assert_eq!(error.to_string(), "run_command.confirm has 1 bytes instead of 32");
     assert!(request(None).command().unwrap_err().to_string().contains("run_command.kind"));
+}
+
+#[test]
+fn the_rows_of_a_read_are_its_payload() {
+    let update = |payload| CommandUpdate {
+        id: CommandId::new([3; 16]),
+        state: CommandState::Succeeded,
+        message: String::new(),
+        payload,
+    };
+    let progress = v1::CommandProgress::try_from(&update(encode(&status().resources))).unwrap();
+    assert_eq!((progress.state(), progress.rows.len()), (v1::CommandState::Succeeded, 1));
+    assert!(v1::CommandProgress::try_from(&update(Vec::new())).unwrap().rows.is_empty());
+    let error = v1::CommandProgress::try_from(&update(vec![0xff])).unwrap_err();
+    assert_eq!(error.to_string(), "command_update.payload does not decode");
 }

@@ -166,10 +166,16 @@ impl Cluster {
         if is_namespaced(key) {
             match self.objects.get(&objects::namespace(&key.namespace)) {
                 None => {
-                    return Err(ApiError::NamespaceMissing(format!("namespaces {:?} not found", key.namespace)));
+                    return Err(ApiError::NamespaceMissing(format!(
+                        "namespaces {:?} not found",
+                        key.namespace
+                    )));
                 }
                 Some(namespace) if namespace.deleting && !self.objects.contains_key(key) => {
-                    return Err(ApiError::Refused(format!("namespace {} is being terminated", key.namespace)));
+                    return Err(ApiError::Refused(format!(
+                        "namespace {} is being terminated",
+                        key.namespace
+                    )));
                 }
                 Some(_) => {}
             }
@@ -272,7 +278,9 @@ impl Cluster {
 
     /// A definition is established; a Job completes.
     pub(super) fn grow(&mut self, key: &ResourceKey, uid: &str) {
-        let Some(mut object) = self.objects.get(key).filter(|object| object.uid == uid).cloned() else { return };
+        let Some(mut object) = self.objects.get(key).filter(|object| object.uid == uid).cloned() else {
+            return;
+        };
         object.grown = true;
         object.version = self.next_version();
         let labelled = object.labelled;

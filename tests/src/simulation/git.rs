@@ -107,7 +107,8 @@ impl Source {
         let automated = serde_json::json!({
             "prune": self.prune, "selfHeal": self.self_heal, "allowEmpty": self.allow_empty,
         });
-        let finalizers: &[&str] = if self.cascade { &["resources-finalizer.argocd.argoproj.io"] } else { &[] };
+        let finalizers: &[&str] =
+            if self.cascade { &["resources-finalizer.argocd.argoproj.io"] } else { &[] };
         serde_json::json!({
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "Application",
@@ -154,8 +155,10 @@ impl Git {
     /// Reads the fleet as of a commit.
     pub(super) fn fleet(&self, commit: usize) -> FleetRead {
         let mut read = FleetRead { complete: true, ..FleetRead::default() };
-        let limits =
-            argosy_core::policy::ProjectLimits { project: "closed".to_owned(), ..Project::permissive().limits };
+        let limits = argosy_core::policy::ProjectLimits {
+            project: "closed".to_owned(),
+            ..Project::permissive().limits
+        };
         let closed = Project { description: String::new(), source_repos: Vec::new(), limits };
         read.projects.insert("closed".to_owned(), Ok(closed));
         for (app, source) in self.history.get(commit).into_iter().flatten() {
@@ -177,7 +180,12 @@ impl Git {
 
     /// Tells what a read makes of an app on a cluster: its objects as far as anything says that they are meant, whether
     /// it fails or not; and whether it fails.
-    pub(super) fn meant(&self, at: &ReadAt, app: &AppId, source: &Source) -> (BTreeMap<ResourceKey, Digest>, bool) {
+    pub(super) fn meant(
+        &self,
+        at: &ReadAt,
+        app: &AppId,
+        source: &Source,
+    ) -> (BTreeMap<ResourceKey, Digest>, bool) {
         let directory = at.of(source.repository).and_then(|commit| self.app(commit, app));
         match directory {
             Some(directory) => {

@@ -94,7 +94,8 @@ pub(super) fn manifest(key: &ResourceKey, piece: Piece) -> Vec<u8> {
     }
     let mut object = serde_json::json!({"kind": key.kind, "metadata": metadata, "version": piece.version});
     if key.is_crd() {
-        let spec = serde_json::json!({"group": "example.com", "names": {"kind": "Widget"}, "scope": "Namespaced"});
+        let spec =
+            serde_json::json!({"group": "example.com", "names": {"kind": "Widget"}, "scope": "Namespaced"});
         if let Some(map) = object.as_object_mut() {
             map.insert("spec".to_owned(), spec);
         }

@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use parking_lot::Mutex;
+use serde_json::Value;
 
 use super::Hub;
+use crate::admin;
 use crate::control_plane::ControlPlane;
 use crate::process::{Daemon, Launch, our_binary};
 use crate::requests::{Mark, Request};
@@ -88,6 +90,11 @@ impl Edge {
         &self.plane
     }
 
+    /// Returns its control plane, for one more agent on it.
+    pub fn shared_plane(&self) -> &Arc<ControlPlane> {
+        &self.plane
+    }
+
     /// Returns the agent's data folder.
     pub fn data_folder(&self) -> &Path {
         &self.data
@@ -128,6 +135,11 @@ impl Edge {
     /// Returns the memory that the agent holds at present (resident set), in bytes.
     pub fn agent_memory(&self) -> anyhow::Result<u64> {
         self.agent.lock().as_ref().context("the agent is not running")?.resident_memory()
+    }
+
+    /// Returns what the agent shows of itself at its admin endpoint.
+    pub fn debug_state(&self) -> anyhow::Result<Value> {
+        admin::debug_state(&self.data)
     }
 
     /// Returns all that the agent has logged, over all its starts.

@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -15,8 +16,10 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::PATIENCE;
+use crate::admin;
 use crate::port::Port;
 use crate::process::{Daemon, Launch, our_binary};
+use crate::proxy::Proxy;
 use crate::scratch::Scratch;
 use crate::wait;
 
@@ -24,6 +27,16 @@ use crate::wait;
 const STOP: Duration = Duration::from_secs(30);
 /// Where a principal writes the addresses that it listens on, in its data folder.
 const LISTENING: &str = "listening.json";
+
+/// How agents reach a hub.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    /// At its own address.
+    #[default]
+    Direct,
+    /// Through a [`Proxy`], which may be made as slow as a real link; operators still reach it directly.
+    Proxied,
+}
 
 /// A principal with its data folder, and the operator that `init` made.
 #[derive(Debug)]
@@ -33,7 +46,8 @@ pub struct Hub {
     log: PathBuf,
     fleet: String,
     arguments: Vec<String>,
-    port: Port,
+    port: Arc<Port>,
+    proxy: Option<Proxy>,
     principal: Mutex<Option<Daemon>>,
 }
 
@@ -41,31 +55,55 @@ pub struct Hub {
 
 impl Hub {
     /// Initializes the data folder and the operator's identity; starts nothing.
-    pub fn init(scratch: &Scratch, fleet: &str, arguments: Vec<String>) -> anyhow::Result<Self> {
-        let hub = Self {
+    pub fn init(scratch: &Scratch, fleet: &str, arguments: Vec<String>, link: Link) -> anyhow::Result<Self> {
+        let port = Arc::new(Port::lease()?);
+        let proxy = match link {
+            Link::Direct => None,
+            Link::Proxied => Some(Proxy::start(port.address())?),
+        };
+        Self { proxy, ..Self::describe(scratch, fleet, arguments, port) }.initialized()
+    }
+
+    /// Initializes another installation at this hub's address, in another folder: one of the two may run at a time.
+    pub fn init_another(&self, scratch: &Scratch) -> anyhow::Result<Self> {
+        Self::describe(scratch, &self.fleet, Vec::new(), Arc::clone(&self.port)).initialized()
+    }
+
+    fn describe(scratch: &Scratch, fleet: &str, arguments: Vec<String>, port: Arc<Port>) -> Self {
+        Self {
             data: scratch.join("hub"),
             config: scratch.join("config"),
             log: scratch.join("principal.log"),
             fleet: fleet.to_owned(),
             arguments,
-            port: Port::lease()?,
+            port,
+            proxy: None,
             principal: Mutex::new(None),
-        };
-        let output = hub
+        }
+    }
+
+    fn initialized(self) -> anyhow::Result<Self> {
+        let address = self.proxy.as_ref().map_or(self.address(), Proxy::address);
+        let output = self
             .command(&our_binary("argosy-principal")?)
             .arg("init")
             .arg("--data-dir")
-            .arg(&hub.data)
-            .args(["--address", &hub.address().to_string()])
+            .arg(&self.data)
+            .args(["--address", &address.to_string()])
             .output()
             .context("cannot start argosy-principal")?;
         succeeded("argosy-principal init", &output)?;
-        Ok(hub)
+        Ok(self)
     }
 
-    /// Returns the address at which agents and operators reach it.
+    /// Returns the address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.port.address()
+    }
+
+    /// Returns the proxy through which agents reach it, if they do.
+    pub fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
     }
 
     /// Returns the principal's data folder.
@@ -80,25 +118,35 @@ impl Hub {
 
     /// Starts the principal and waits until it listens.
     pub fn start(&self) -> anyhow::Result<()> {
+        self.launch()?;
+        wait::poll(PATIENCE, "the principal to listen", || {
+            self.check()?;
+            self.listening().map(drop)
+        })
+    }
+
+    /// Starts the principal; it does not wait until it listens.
+    pub fn launch(&self) -> anyhow::Result<()> {
         let mut principal = self.principal.lock();
         anyhow::ensure!(principal.is_none(), "the principal is running");
         let listening = self.data.join(LISTENING);
         if listening.exists() {
             std::fs::remove_file(&listening).context("cannot remove what the last principal listened on")?;
         }
-        let mut daemon = Launch::new(our_binary("argosy-principal")?, &self.log)
+        let daemon = Launch::new(our_binary("argosy-principal")?, &self.log)
             .args(["run", "--fleet", &self.fleet, "--poll-interval", "100ms"])
             .args(["--data-dir".as_ref(), self.data.as_os_str()])
             .args(["--listen", &self.address().to_string(), "--admin-listen", "127.0.0.1:0"])
             .args(&self.arguments)
             .env("XDG_CONFIG_HOME", &self.config)
             .start()?;
-        wait::poll(PATIENCE, "the principal to listen", || {
-            daemon.check()?;
-            self.listening().map(drop)
-        })?;
         *principal = Some(daemon);
         Ok(())
+    }
+
+    /// Returns what the principal shows of itself at its admin endpoint.
+    pub fn debug_state(&self) -> anyhow::Result<Value> {
+        admin::debug_state(&self.data)
     }
 
     /// Returns what the principal listens on: `{"listen": …, "admin": …}`.
@@ -170,6 +218,9 @@ impl Hub {
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env("XDG_CONFIG_HOME", &self.config).stdin(std::process::Stdio::null());
+        if self.proxy.is_some() {
+            command.env("ARGOSY_HUB", self.address().to_string());
+        }
         command
     }
 }

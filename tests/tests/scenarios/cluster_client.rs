@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// A connection with an app to apply for.
 struct Hands {
@@ -45,10 +45,9 @@ impl Hands {
             manifest: Digest::of(&bytes),
             app: self.app.clone(),
         };
-        match self.connection.execute(&request, Some(&bytes), self.installation).await? {
-            Answer::Applied(applied) => Ok(applied),
-            other => panic!("{other:?}"),
-        }
+        let answer = self.connection.execute(&request, Some(&bytes), self.installation).await?;
+        let Answer::Applied(applied) = answer else { panic!("{answer:?}") };
+        Ok(applied)
     }
 
     async fn ask(&self, request: Request) -> Result<Answer, ApiError> {
@@ -56,11 +55,12 @@ impl Hands {
     }
 
     async fn get(&self, key: &ResourceKey) -> Option<LiveMeta> {
-        match self.ask(Request::Get { key: key.clone() }).await.unwrap() {
-            Answer::Found(live) => Some(live),
-            Answer::Absent => None,
-            other => panic!("{other:?}"),
+        let answer = self.ask(Request::Get { key: key.clone() }).await.unwrap();
+        if answer == Answer::Absent {
+            return None;
         }
+        let Answer::Found(live) = answer else { panic!("{answer:?}") };
+        Some(live)
     }
 
     async fn delete(&self, key: &ResourceKey, uid: &str) -> Result<Answer, ApiError> {

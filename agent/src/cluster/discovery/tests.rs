@@ -23,7 +23,11 @@ fn gizmo() -> GroupKind {
 
 fn both() -> Catalogue {
     let gizmos = resource("gizmos", "Gizmo", "Namespaced", &ALL);
-    merge::merge(&Catalogue::default(), &document("Current", &[gizmos.clone()], &[gizmos])).catalogue
+    merge::merge(
+        &Catalogue::default(),
+        &document("Current", std::slice::from_ref(&gizmos), std::slice::from_ref(&gizmos)),
+    )
+    .catalogue
 }
 
 #[test]

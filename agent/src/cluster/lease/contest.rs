@@ -10,7 +10,7 @@ use super::record::Record;
 /// Nobody's lease is taken before this time, whatever it says of its duration.
 const SHORTEST: Duration = Duration::from_secs(15);
 /// Nobody's lease holds longer than this without a renewal, whatever it says.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 
 /// A process of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]

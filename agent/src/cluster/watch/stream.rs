@@ -27,7 +27,7 @@ const GRACE: Duration = Duration::from_secs(30);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Item {
     /// An object changed.
-    Event(WatchEvent),
+    Event(Box<WatchEvent>),
     /// Nothing changed up to a later version.
     Bookmark,
     /// The watch ended and can be taken up again.
@@ -134,7 +134,7 @@ impl EventStream {
             return if refusal.code == 410 {
                 Item::Expired
             } else {
-                Item::Failed(refusal.classify(&Subject::default()))
+                Item::Failed(refusal.classify(Subject::default()))
             };
         }
         let version =
@@ -146,8 +146,8 @@ impl EventStream {
             "BOOKMARK" => Item::Bookmark,
             "ADDED" | "MODIFIED" | "DELETED" => {
                 match ownership::read(&object, &self.kind.group, &self.kind.kind) {
-                    Ok(live) if kind == "DELETED" => Item::Event(WatchEvent::Gone(live.key)),
-                    Ok(live) => Item::Event(WatchEvent::Seen(live)),
+                    Ok(live) if kind == "DELETED" => Item::Event(Box::new(WatchEvent::Gone(live.key))),
+                    Ok(live) => Item::Event(Box::new(WatchEvent::Seen(live))),
                     Err(error) => return failed(error.to_string()),
                 }
             }

@@ -164,9 +164,11 @@ impl Commands {
     pub(crate) fn next(&self, now: Now) -> Option<u64> {
         let waiting = self.records.values().filter(|record| record.state == CommandState::Accepted);
         waiting
-            .map(|record| {
-                if record.deadline.boot == now.mono.boot { record.deadline.elapsed_ms } else { now.ms() }
-            })
+            .map(
+                |record| {
+                    if record.deadline.boot == now.mono.boot { record.deadline.elapsed_ms } else { now.ms() }
+                },
+            )
             .min()
     }
 
@@ -195,12 +197,7 @@ impl Commands {
 
 impl Record {
     fn update(&self, id: CommandId) -> CommandUpdate {
-        CommandUpdate {
-            id,
-            state: self.state,
-            message: self.message.clone(),
-            payload: self.payload.to_vec(),
-        }
+        CommandUpdate { id, state: self.state, message: self.message.clone(), payload: self.payload.to_vec() }
     }
 
     /// Tells whether the deadline is over; over a reboot nobody can tell, so it is.

@@ -138,7 +138,9 @@ impl Downloads {
                 let fetch = self.fetches.get(&target.root);
                 let manifests = fetch.and_then(|fetch| match &fetch.knowledge {
                     Knowledge::Entries(_) => None,
-                    Knowledge::Manifests { release, missing } => Some((missing.len(), release.entries().len())),
+                    Knowledge::Manifests { release, missing } => {
+                        Some((missing.len(), release.entries().len()))
+                    }
                 });
                 let progress = Progress {
                     root: target.root,
@@ -185,7 +187,8 @@ impl Downloads {
                 self.assign(app, newest, effects);
                 continue;
             }
-            let reached = self.targets.get(&app).filter(|target| self.complete.contains(&target.root)).cloned();
+            let reached =
+                self.targets.get(&app).filter(|target| self.complete.contains(&target.root)).cloned();
             if let Some(reached) = reached {
                 self.assign(app.clone(), reached, effects);
                 self.targets.insert(app, newest);
@@ -222,10 +225,16 @@ impl Downloads {
     }
 
     fn complete_releases(&mut self, effects: &mut AgentEffects) {
-        let done: Vec<Root> =
-            self.fetches.iter().filter(|(_, fetch)| fetch.missing() == Some(0)).map(|(root, _)| *root).collect();
+        let done: Vec<Root> = self
+            .fetches
+            .iter()
+            .filter(|(_, fetch)| fetch.missing() == Some(0))
+            .map(|(root, _)| *root)
+            .collect();
         for root in done {
-            if let Some(Fetch { knowledge: Knowledge::Manifests { release, .. }, .. }) = self.fetches.remove(&root) {
+            if let Some(Fetch { knowledge: Knowledge::Manifests { release, .. }, .. }) =
+                self.fetches.remove(&root)
+            {
                 effects.ops.push(put_release(&release));
                 self.complete.insert(root);
             }
@@ -301,7 +310,9 @@ impl Downloads {
             }
         }
         for root in self.fetches.keys() {
-            named.extend(self.incoming(*root).iter().flat_map(|release| release.entries()).map(|entry| entry.digest));
+            named.extend(
+                self.incoming(*root).iter().flat_map(|release| release.entries()).map(|entry| entry.digest),
+            );
         }
         let unnamed: Vec<Digest> = self.manifests.difference(&named).copied().collect();
         ops.extend(unnamed.iter().map(|digest| drop_row(MANIFESTS, digest)));
@@ -318,7 +329,7 @@ impl Downloads {
 
 /// Gives every app of a list with what it should run.
 fn listed(list: &DesiredList) -> impl Iterator<Item = (AppId, Target)> {
-    list.elements()
-        .iter()
-        .map(|(app, element)| (app.clone(), Target { root: element.assignment.root, bytes: element.bytes.clone() }))
+    list.elements().iter().map(|(app, element)| {
+        (app.clone(), Target { root: element.assignment.root, bytes: element.bytes.clone() })
+    })
 }

@@ -89,7 +89,12 @@ impl AgentLink {
         Ok(())
     }
 
-    pub(super) fn take_command(&mut self, command: Command, context: &AgentContext<'_>, effects: &mut AgentEffects) {
+    pub(super) fn take_command(
+        &mut self,
+        command: Command,
+        context: &AgentContext<'_>,
+        effects: &mut AgentEffects,
+    ) {
         match self.commands.admit(&command, context.now) {
             Admission::Begin(ops, accepted) => {
                 effects.ops.extend(ops);
@@ -115,7 +120,12 @@ impl AgentLink {
         self.connection = Connection::Closing;
     }
 
-    pub(super) fn refuse(&mut self, reason: RefusalReason, message: impl Into<String>, effects: &mut AgentEffects) {
+    pub(super) fn refuse(
+        &mut self,
+        reason: RefusalReason,
+        message: impl Into<String>,
+        effects: &mut AgentEffects,
+    ) {
         let refusal = Refusal { reason, message: message.into() };
         effects.frames.push(AgentFrame::Refused(refusal.clone()));
         effects.close = Some(Closing::Refuses(refusal));

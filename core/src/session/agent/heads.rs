@@ -33,7 +33,10 @@ pub(super) fn load(
         return Err(bad("the list does not hash to the root in its head"));
     }
     if held.head.cluster != cluster || !verifier.verify(&held.head.signed_bytes(), &held.signature) {
-        return Err(StoreError::Undecodable { table: HEAD, why: "the head's signature does not verify".into() });
+        return Err(StoreError::Undecodable {
+            table: HEAD,
+            why: "the head's signature does not verify".into(),
+        });
     }
     Ok(Some((held, list)))
 }
@@ -74,7 +77,8 @@ impl AgentLink {
         effects: &mut AgentEffects,
     ) -> Result<(), StoreError> {
         let Connection::Open(session) = &mut self.connection else { return Ok(()) };
-        let patch = session.patch.take().unwrap_or_else(|| ListPatch::new(ListBase::Held, self.list.as_ref()));
+        let patch =
+            session.patch.take().unwrap_or_else(|| ListPatch::new(ListBase::Held, self.list.as_ref()));
         let (head, list) = match self.judge(epoch, generation, signature, patch, context.verifier) {
             Ok(accepted) => accepted,
             Err(why) => {
@@ -122,7 +126,10 @@ impl AgentLink {
             return Err(format!("head {generation} is not above {}, which is held", held.generation));
         }
         if let Some(anchor) = self.identity.anchor.filter(|anchor| generation <= anchor.generation) {
-            return Err(format!("head {generation} is not above {}, which was accepted before", anchor.generation));
+            return Err(format!(
+                "head {generation} is not above {}, which was accepted before",
+                anchor.generation
+            ));
         }
         let list = patch.finish().map_err(|error| error.to_string())?;
         let head = Head {
@@ -153,7 +160,11 @@ impl AgentLink {
         for element in list.elements().values() {
             if size + element.bytes.len() > PART && !elements.is_empty() {
                 let part = std::mem::take(&mut elements);
-                effects.frames.push(AgentFrame::OwnList { settings: settings.take(), elements: part, last: false });
+                effects.frames.push(AgentFrame::OwnList {
+                    settings: settings.take(),
+                    elements: part,
+                    last: false,
+                });
                 size = 0;
             }
             size += element.bytes.len();

@@ -193,7 +193,8 @@ impl Outbox {
     pub(crate) fn acknowledged(&mut self, sequence: u64) -> Vec<StoreOp> {
         let Some(has) = self.hub_has else { return Vec::new() };
         // An acknowledgement of what is not on its way says nothing.
-        let Some(in_flight) = self.in_flight.filter(|in_flight| sequence <= *in_flight && sequence > has) else {
+        let Some(in_flight) = self.in_flight.filter(|in_flight| sequence <= *in_flight && sequence > has)
+        else {
             return Vec::new();
         };
         self.hub_has = Some(sequence);

@@ -49,13 +49,7 @@ struct Transfer {
 
 impl Transfers {
     pub(super) fn new() -> Self {
-        Self {
-            credit: UNASKED,
-            turns: VecDeque::new(),
-            active: BTreeMap::new(),
-            last_pull: 0,
-            unasked: 0,
-        }
+        Self { credit: UNASKED, turns: VecDeque::new(), active: BTreeMap::new(), last_pull: 0, unasked: 0 }
     }
 
     pub(super) fn granted(&mut self, bytes: u64) {
@@ -147,7 +141,11 @@ impl Transfers {
     }
 
     /// Sends what the credit permits, a chunk of each transfer in turn.
-    pub(super) fn pump(&mut self, store: &dyn StoreRead, codec: &dyn Codec) -> Result<Vec<HubFrame>, StoreError> {
+    pub(super) fn pump(
+        &mut self,
+        store: &dyn StoreRead,
+        codec: &dyn Codec,
+    ) -> Result<Vec<HubFrame>, StoreError> {
         let mut frames = Vec::new();
         let mut passed = 0usize;
         while passed < self.turns.len() {

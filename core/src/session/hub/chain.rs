@@ -102,7 +102,8 @@ impl HubLink {
             None => None,
             Some(held) => {
                 let settings = own.settings.ok_or("a list without settings")?;
-                let list = DesiredList::from_parts(settings, own.elements).map_err(|_bad| "a list that does not decode")?;
+                let list = DesiredList::from_parts(settings, own.elements)
+                    .map_err(|_bad| "a list that does not decode")?;
                 if list.root() != held.head.list_root {
                     return Err("a list that does not hash to the root in its head");
                 }
@@ -142,7 +143,9 @@ impl HubLink {
         if target.settings() != settings {
             target.set_settings(settings);
         }
-        let Some(published) = self.published.as_ref().filter(|_| unknown.repeated) else { return Some(target) };
+        let Some(published) = self.published.as_ref().filter(|_| unknown.repeated) else {
+            return Some(target);
+        };
         for (app, element) in published.list.elements() {
             // Bytes that were read once are read again.
             if published.fresh.contains(app) && target.set_bytes(element.bytes.clone()).is_err() {

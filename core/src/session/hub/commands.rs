@@ -64,16 +64,16 @@ impl Commands {
 
     /// Ends what the agent gave no word of in time.
     pub(super) fn expire(&mut self, now: Now) -> Vec<CommandUpdate> {
-        let late: Vec<CommandId> = self
-            .pending
-            .iter()
-            .filter(|(_, pending)| pending.is_late(now))
-            .map(|(id, _)| *id)
-            .collect();
+        let late: Vec<CommandId> =
+            self.pending.iter().filter(|(_, pending)| pending.is_late(now)).map(|(id, _)| *id).collect();
         late.into_iter()
             .map(|id| {
                 self.pending.remove(&id);
-                ended(id, CommandState::Failed, "no word from the agent before the deadline; it may have begun")
+                ended(
+                    id,
+                    CommandState::Failed,
+                    "no word from the agent before the deadline; it may have begun",
+                )
             })
             .collect()
     }

@@ -111,9 +111,8 @@ pub(super) struct Loaded {
 
 pub(super) fn load(store: &dyn StoreRead, cluster: ClusterId) -> Result<Loaded, StoreError> {
     let record: Record = get_as(store, HUB_LINK, cluster.as_bytes())?.unwrap_or_default();
-    let bad = |table: Table| move |error: crate::desired::ListError| StoreError::Undecodable {
-        table,
-        why: error.to_string(),
+    let bad = |table: Table| {
+        move |error: crate::desired::ListError| StoreError::Undecodable { table, why: error.to_string() }
     };
     let acked = match store.get(HUB_ACKED, &cluster_key(cluster, SETTINGS))? {
         None => None,
@@ -195,7 +194,11 @@ fn differences(from: Option<&DesiredList>, to: &DesiredList) -> Vec<Difference> 
 }
 
 /// Gives the rows that make the acknowledged list `to`.
-pub(super) fn acked_ops(cluster: ClusterId, from: Option<&DesiredList>, to: Option<&DesiredList>) -> Vec<StoreOp> {
+pub(super) fn acked_ops(
+    cluster: ClusterId,
+    from: Option<&DesiredList>,
+    to: Option<&DesiredList>,
+) -> Vec<StoreOp> {
     let rows = match to {
         Some(to) => differences(from, to),
         None => from
@@ -249,7 +252,8 @@ pub(super) fn remember(
         recent.remove(&app);
     }
     for (app, element) in to.elements() {
-        let replaced = from.iter().flatten().filter_map(|list| list.get(app)).map(|assignment| assignment.root);
+        let replaced =
+            from.iter().flatten().filter_map(|list| list.get(app)).map(|assignment| assignment.root);
         for root in replaced.filter(|root| *root != element.assignment.root) {
             let roots = recent.entry(app.clone()).or_default();
             if roots.contains(&root) {

@@ -35,6 +35,11 @@ impl StatusRow {
     pub fn value(&self) -> &[u8] {
         &self.value
     }
+
+    /// Gives when the agent made the statement; absent while it could not say when it saw its cluster.
+    pub fn seen(&self) -> Option<&Seen> {
+        self.seen.as_ref()
+    }
 }
 
 /// The statuses of one cluster.
@@ -81,6 +86,10 @@ impl Statuses {
         record: &mut Record,
         now: Now,
     ) -> Option<Taken> {
+        let new = batch.entries.iter().filter(|entry| !self.rows.contains_key(&entry.app)).count();
+        if self.rows.len() + new > APPS {
+            return None;
+        }
         let seen = batch.observed.and_then(|observed| seen(&batch.now, &observed, now));
         record.observed = seen.or(record.observed);
         let begun = record.status.filter(|status| status.incarnation == batch.incarnation);
@@ -103,9 +112,6 @@ impl Statuses {
                 self.rows.remove(&entry.app);
             }
             taken.changed.push(entry.app);
-        }
-        if self.rows.len() > APPS {
-            return None;
         }
         if batch.complete {
             let void: Vec<AppId> = self

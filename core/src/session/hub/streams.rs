@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::bulk::Transfers;
 use super::chain::{OwnList, Position};
-use super::{HubClosing, HubContext, HubEffects, HubEvent, HubLink, Phase, Session, SessionId, refusal, roots};
+use super::{
+    HubClosing, HubContext, HubEffects, HubEvent, HubLink, Phase, Session, SessionId, refusal, roots,
+};
 use crate::release::Root;
 use crate::session::frame::{
     ClusterFacts, Hello, HubFrame, PROTOCOL, Refusal, RefusalReason, StatusBatch, Welcome,
@@ -48,8 +50,7 @@ impl HubLink {
         liveness.heard(context.now);
         self.take_facts(hello.facts, context.now, effects);
         let status = self.record.status.map(|status| (status.incarnation, status.sequence));
-        let welcome =
-            Welcome { protocol, installation: self.installation, status, wall: context.now.wall };
+        let welcome = Welcome { protocol, installation: self.installation, status, wall: context.now.wall };
         effects.frames.push((id, HubFrame::Welcome(welcome)));
         effects.events.push(HubEvent::Connected { session: id, read_only: hello.read_only.clone() });
         if hello.head.is_some() && hello.head == self.record.inflight {
@@ -67,9 +68,13 @@ impl HubLink {
             transfers: Transfers::new(),
             read_only: hello.read_only,
             capabilities: hello.capabilities,
-            has_statuses: hello.status_sequence == status.map_or(0, |(incarnation, sequence)| {
-                if incarnation == hello.incarnation { sequence } else { u64::MAX }
-            }),
+            has_statuses: hello.status_sequence
+                == status.map_or(
+                    0,
+                    |(incarnation, sequence)| {
+                        if incarnation == hello.incarnation { sequence } else { u64::MAX }
+                    },
+                ),
         };
         match self.judge(&session, context.verifier) {
             Position::Acknowledged => session.on_base = true,
@@ -89,10 +94,16 @@ impl HubLink {
     }
 
     /// Refuses a stream of a cluster that uses another one's identity, and the other one's (M15).
-    pub(super) fn is_cloned(&mut self, id: SessionId, facts: &ClusterFacts, effects: &mut HubEffects) -> bool {
+    pub(super) fn is_cloned(
+        &mut self,
+        id: SessionId,
+        facts: &ClusterFacts,
+        effects: &mut HubEffects,
+    ) -> bool {
         let uid = facts.kube_system_uid.as_str();
         let known = self.record.facts.as_ref().map_or("", |facts| facts.kube_system_uid.as_str()).to_owned();
-        let cloned = || refusal(RefusalReason::Cloned, "two clusters use this identity; an operator has to decide");
+        let cloned =
+            || refusal(RefusalReason::Cloned, "two clusters use this identity; an operator has to decide");
         if self.record.refused_uids.iter().any(|refused| refused == uid) {
             let message = "an operator decided that another cluster has this identity";
             self.refuse(id, refusal(RefusalReason::Cloned, message), effects);
@@ -166,7 +177,13 @@ impl HubLink {
         }
     }
 
-    pub(super) fn take_status(&mut self, id: SessionId, batch: StatusBatch, now: Now, effects: &mut HubEffects) {
+    pub(super) fn take_status(
+        &mut self,
+        id: SessionId,
+        batch: StatusBatch,
+        now: Now,
+        effects: &mut HubEffects,
+    ) {
         if let Some(session) = &mut self.session {
             session.has_statuses |= batch.complete;
         }

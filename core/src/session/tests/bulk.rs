@@ -1,24 +1,12 @@
 //! Bulk: order, fairness, resumption, collection, and bytes on the wire.
 
-use super::fixture::{assign, list_of, of_manifests, release, store_ops};
+use super::fixture::{assign, list_of, noise, of_manifests, release, store_ops};
 use super::world::{World, connected};
 use crate::ids::{AppId, Digest};
 use crate::key::ResourceKey;
 use crate::session::agent::{AgentEvent, Pins};
-use crate::session::frame::{AgentFrame, HubFrame};
+use crate::session::frame::{AgentFrame, HubFrame, ListChange};
 use crate::session::tables::{MANIFESTS, RELEASES};
-
-/// Bytes that do not compress, different for each seed.
-fn noise(seed: u64, length: usize) -> String {
-    let mut text = String::new();
-    let mut counter = 0u64;
-    while text.len() < length {
-        text.push_str(&Digest::of_parts("noise", [seed.to_le_bytes(), counter.to_le_bytes()].iter().map(<[u8; 8]>::as_slice)).to_string());
-        counter += 1;
-    }
-    text.truncate(length);
-    text
-}
 
 #[test]
 fn a_small_app_overtakes_a_huge_one() {
@@ -141,7 +129,11 @@ fn what_nothing_names_is_collected_and_what_is_named_stays() {
     let ops = world.agent.collect(&pins, &world.agent_store).unwrap();
     world.agent_store.commit(&ops);
     assert_eq!(world.agent_store.len(RELEASES), 2);
-    assert_eq!(world.agent_store.len(MANIFESTS), 4, "three of the pinned release, and one that the newest adds");
+    assert_eq!(
+        world.agent_store.len(MANIFESTS),
+        4,
+        "three of the pinned release, and one that the newest adds"
+    );
     assert_eq!(world.running(), world.git);
     world.restart_agent();
     world.settle();
@@ -178,20 +170,26 @@ fn wire_size(frame: &HubFrame) -> usize {
         HubFrame::ListChanges { changes, .. } => changes
             .iter()
             .map(|change| match change {
-                crate::session::frame::ListChange::Splice { index, keep_front, keep_back, middle } => {
+                ListChange::Splice { index, keep_front, keep_back, middle } => {
                     let inner = number(u64::from(*index))
                         + number(u64::from(*keep_front))
                         + number(u64::from(*keep_back))
                         + field(middle.len());
                     field(field(inner))
                 }
-                other => panic!("{other:?}"),
+                ListChange::Set(bytes) | ListChange::Settings(bytes) => field(field(bytes.len())),
+                ListChange::Remove { index } => field(number(u64::from(*index))),
             })
             .sum(),
         HubFrame::Chunk(chunk) => number(u64::from(chunk.transfer.0)) + field(chunk.data.len()) + 2,
         HubFrame::Alive | HubFrame::InSync => 0,
         HubFrame::StatusAck { sequence } => number(*sequence),
-        other => panic!("{other:?}"),
+        HubFrame::Welcome(_)
+        | HubFrame::ListRequest
+        | HubFrame::Gone(_)
+        | HubFrame::Command(_)
+        | HubFrame::CommandDone(_)
+        | HubFrame::Refused(_) => panic!("{frame:?}"),
     };
     field(body)
 }

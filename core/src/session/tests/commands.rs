@@ -16,16 +16,21 @@ fn update(id: u8, state: CommandState) -> CommandUpdate {
 }
 
 fn begun(world: &World, id: u8) -> usize {
-    let of = |event: &&AgentEvent| matches!(event, AgentEvent::Command(command) if command.id.as_bytes()[0] == id);
+    let of =
+        |event: &&AgentEvent| matches!(event, AgentEvent::Command(command) if command.id.as_bytes()[0] == id);
     world.agent_events.iter().filter(of).count()
 }
 
 fn states(world: &World, id: u8) -> Vec<CommandState> {
-    let of = |event: &HubEvent| match event {
-        HubEvent::Command(update) if update.id.as_bytes()[0] == id => Some(update.state),
-        _ => None,
-    };
-    world.hub_events.iter().filter_map(of).collect()
+    let mut states = Vec::new();
+    for event in &world.hub_events {
+        if let HubEvent::Command(update) = event
+            && update.id.as_bytes()[0] == id
+        {
+            states.push(update.state);
+        }
+    }
+    states
 }
 
 #[test]
@@ -45,7 +50,11 @@ fn a_command_begins_once_and_its_end_arrives_over_a_broken_link() {
     world.agent_input(|agent, context| agent.command_update(update(1, CommandState::Succeeded), context.now));
     world.settle();
     assert_eq!(states(&world, 1), [CommandState::Accepted, CommandState::Running, CommandState::Succeeded]);
-    assert_eq!(world.agent_store.len(crate::session::tables::COMMANDS), 0, "forgotten once the hub has its end");
+    assert_eq!(
+        world.agent_store.len(crate::session::tables::COMMANDS),
+        0,
+        "forgotten once the hub has its end"
+    );
     world.down.push_back(again);
     world.flow();
     assert_eq!(begun(&world, 1), 1);

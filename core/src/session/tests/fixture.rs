@@ -1,6 +1,8 @@
 //! What the link's tests have in common.
 
-use crate::desired::{Assignment, DesiredList, Destination, ListSettings, Phase, SignHead, Signature, VerifyHead};
+use crate::desired::{
+    Assignment, DesiredList, Destination, ListSettings, Phase, SignHead, Signature, VerifyHead,
+};
 use crate::ids::{AppId, BootId, ClusterId, Digest, InstallationId};
 use crate::key::ResourceKey;
 use crate::policy::{ProjectLimits, SyncPolicy};
@@ -44,16 +46,38 @@ pub(crate) fn assign(name: &str, root: Root) -> Assignment {
     }
 }
 
-/// A release with an object per byte, and its manifests.
+/// A release with an object per byte, and its manifests; an object of 3 is larger than two chunks.
 pub(crate) fn release(name: &str, objects: &[u8]) -> (Release, Vec<Vec<u8>>) {
     let objects = objects.iter().enumerate().map(|(index, content)| {
-        let manifest = format!("{{\"app\":\"{name}\",\"object\":{index},\"content\":{content}}}").into_bytes();
-        (ResourceKey::new("", "ConfigMap", "shop", format!("object-{index:05}")), manifest)
+        let pad = if *content == 3 { noise(index as u64, 40 << 10) } else { String::new() };
+        let manifest =
+            format!("{{\"app\":\"{name}\",\"object\":{index},\"pad\":\"{pad}\",\"content\":{content}}}");
+        (ResourceKey::new("", "ConfigMap", "shop", format!("object-{index:05}")), manifest.into_bytes())
     });
     of_manifests(objects)
 }
 
-pub(crate) fn of_manifests(objects: impl IntoIterator<Item = (ResourceKey, Vec<u8>)>) -> (Release, Vec<Vec<u8>>) {
+/// Bytes that do not compress, different for each seed.
+pub(crate) fn noise(seed: u64, length: usize) -> String {
+    let mut text = String::new();
+    let mut counter = 0u64;
+    while text.len() < length {
+        text.push_str(
+            &Digest::of_parts(
+                "noise",
+                [seed.to_le_bytes(), counter.to_le_bytes()].iter().map(<[u8; 8]>::as_slice),
+            )
+            .to_string(),
+        );
+        counter += 1;
+    }
+    text.truncate(length);
+    text
+}
+
+pub(crate) fn of_manifests(
+    objects: impl IntoIterator<Item = (ResourceKey, Vec<u8>)>,
+) -> (Release, Vec<Vec<u8>>) {
     let (keys, manifests): (Vec<_>, Vec<_>) =
         objects.into_iter().map(|(key, manifest)| ((key, Digest::of(&manifest)), manifest)).unzip();
     (Release::build(keys).0, manifests)
@@ -104,7 +128,10 @@ impl Codec for SpliceCodec {
             keep_back: u32::from_le_bytes(*back),
             middle: middle.to_vec(),
         };
-        splice.apply(prefix).filter(|data| data.len() <= limit).ok_or_else(|| "does not fit its prefix".into())
+        splice
+            .apply(prefix)
+            .filter(|data| data.len() <= limit)
+            .ok_or_else(|| "does not fit its prefix".into())
     }
 }
 

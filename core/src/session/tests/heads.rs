@@ -201,10 +201,12 @@ fn a_list_that_this_hub_did_not_sign_is_not_repeated() {
     world.deliver_up();
     assert!(world.down.contains(&HubFrame::ListRequest));
     world.deliver_up();
-    let whole = world.down.iter().find_map(|frame| match frame {
-        HubFrame::ListChanges { base, changes } => Some((*base, changes.len())),
-        _ => None,
-    });
+    let mut whole = None;
+    for frame in &world.down {
+        if let HubFrame::ListChanges { base, changes } = frame {
+            whole = Some((*base, changes.len()));
+        }
+    }
     assert_eq!(whole, Some((ListBase::Empty, 1)), "settings and nothing else");
     assert!(world.down.iter().any(|frame| matches!(
         frame,
@@ -231,4 +233,69 @@ fn nothing_is_said_before_anything_is_published() {
     world.settle();
     assert!(world.agent.held().is_none());
     assert!(world.delivered.iter().all(|frame| matches!(frame, HubFrame::Welcome(_) | HubFrame::Alive)));
+}
+
+#[test]
+fn a_hub_that_lost_everything_but_its_key_takes_the_agents_list() {
+    let mut world = connected();
+    let running = world.running();
+    world.cut();
+    world.hub_store = crate::store::MemoryStore::default();
+    world.restart_hub();
+    world.settle();
+    assert_eq!(world.running(), running);
+    assert_eq!(world.hub.acknowledged_list(), world.agent.list());
+    assert!(world.agent.list().unwrap().settings().hold_deletes);
+    world.publish();
+    world.reconcile().unwrap();
+    world.settle();
+    assert_eq!(world.running(), world.git);
+}
+
+#[test]
+fn a_restored_hub_and_a_lost_agent_store_begin_a_new_chain_above_the_anchor() {
+    let mut world = connected();
+    let backup = world.hub_store.clone();
+    world.set("web", &[2]);
+    world.settle();
+    let anchor = world.anchor.unwrap();
+    world.cut();
+    world.hub_store = backup;
+    world.restart_hub();
+    world.agent_store = crate::store::MemoryStore::default();
+    world.load_agent();
+    world.settle();
+    assert!(world.anchor.unwrap().generation > anchor.generation);
+    assert!(world.agent.list().unwrap().elements().is_empty());
+    assert!(world.agent.list().unwrap().settings().hold_deletes);
+    world.publish();
+    world.settle();
+    assert_eq!(world.running(), world.git, "what was read since is published anew");
+}
+
+#[test]
+fn a_list_of_several_frames_travels_down_and_up() {
+    let mut world = World::new();
+    let root = super::fixture::release("web", &[1]).0.root();
+    let held: Vec<_> = (0..2_000)
+        .map(|index| {
+            crate::key::ResourceKey::new("", "ConfigMap", "shop", format!("held-by-name-{index:05}"))
+        })
+        .collect();
+    let many = (0..40).map(|index| {
+        let mut assignment = assign(&format!("app-{index}"), root);
+        assignment.held.clone_from(&held);
+        assignment
+    });
+    let list = list_of(many);
+    world.publish_list(list.clone(), std::collections::BTreeSet::new(), Ok(()));
+    world.settle();
+    let parts = world.delivered.iter().filter(|frame| matches!(frame, HubFrame::ListChanges { .. })).count();
+    assert!(parts > 2, "{parts}");
+    assert_eq!(world.agent.list(), Some(&list));
+    world.cut();
+    world.hub_store = crate::store::MemoryStore::default();
+    world.restart_hub();
+    world.settle();
+    assert_eq!(world.hub.acknowledged_list().unwrap().elements(), list.elements());
 }

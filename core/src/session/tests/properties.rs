@@ -20,6 +20,7 @@ enum Step {
     Pass(u16),
     Cut,
     Flow,
+    Meet,
     TwiceDown,
     TwiceUp,
     Late,
@@ -37,7 +38,7 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0u8..3, proptest::collection::vec(0u8..4, 0..5))
+        6 => (0u8..3, proptest::collection::vec(0u8..4, 0..5))
             .prop_map(|(app, objects)| Step::Set { app, objects }),
         1 => (0u8..3).prop_map(|app| Step::RemoveApp { app }),
         3 => (0u8..3, proptest::option::weighted(0.8, 0u8..4)).prop_map(|(app, value)| Step::Status { app, value }),
@@ -46,12 +47,13 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (1u16..20_000).prop_map(Step::Pass),
         2 => Just(Step::Cut),
         3 => Just(Step::Flow),
+        8 => Just(Step::Meet),
         1 => Just(Step::TwiceDown),
         1 => Just(Step::TwiceUp),
         1 => Just(Step::Late),
         1 => (0u8..8).prop_map(|fresh| Step::PublishSome { fresh }),
-        3 => (0u8..12).prop_map(|after| Step::KillAgent { after }),
-        3 => (0u8..12).prop_map(|after| Step::KillHub { after }),
+        2 => (0u8..20).prop_map(|after| Step::KillAgent { after }),
+        2 => (0u8..20).prop_map(|after| Step::KillHub { after }),
         1 => Just(Step::BackUpHub),
         1 => Just(Step::RestoreHub),
         1 => Just(Step::BackUpAgent),
@@ -102,6 +104,10 @@ impl Run {
             Step::Pass(ms) => world.pass(u64::from(*ms)),
             Step::Cut => world.cut(),
             Step::Flow => world.flow(),
+            Step::Meet => {
+                world.pass(15_000);
+                world.flow();
+            }
             Step::TwiceDown => {
                 if let Some(frame) = world.down.front().cloned() {
                     world.down.push_front(frame);
@@ -159,7 +165,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn both_ends_agree_whatever_happened(steps in proptest::collection::vec(step(), 1..80)) {

@@ -13,7 +13,8 @@ fn statuses_arrive_once_and_the_newest_wins() {
     for value in 0..10u8 {
         world.set_status("web", Some(vec![value]));
     }
-    let batches = |world: &World| world.up.iter().filter(|frame| matches!(frame, AgentFrame::Status(_))).count();
+    let batches =
+        |world: &World| world.up.iter().filter(|frame| matches!(frame, AgentFrame::Status(_))).count();
     assert_eq!(batches(&world), 1, "one batch is on its way, the rest waits and coalesces");
     world.flow();
     assert_eq!(world.hub_statuses()["web"], [9]);
@@ -22,7 +23,11 @@ fn statuses_arrive_once_and_the_newest_wins() {
     world.set_status("web", None);
     world.flow();
     assert!(world.hub_statuses().is_empty());
-    assert_eq!(world.agent_store.len(crate::session::tables::OUTBOX), 0, "the row of an app that left is dropped");
+    assert_eq!(
+        world.agent_store.len(crate::session::tables::OUTBOX),
+        0,
+        "the row of an app that left is dropped"
+    );
 }
 
 #[test]
@@ -78,7 +83,12 @@ fn an_unchanged_status_gets_no_older_while_the_agent_observes() {
     });
     world.pass(6_000);
     world.flow();
-    assert_eq!(world.hub.status_age(&app, world.clock()), Some(Duration::from_secs(6)), "as old as the watermark");
-    let stored = crate::session::hub::HubLink::load(&world.hub_store, super::fixture::CLUSTER, INSTALLATION).unwrap();
+    assert_eq!(
+        world.hub.status_age(&app, world.clock()),
+        Some(Duration::from_secs(6)),
+        "as old as the watermark"
+    );
+    let stored =
+        crate::session::hub::HubLink::load(&world.hub_store, super::fixture::CLUSTER, INSTALLATION).unwrap();
     assert!(stored.status_age(&app, world.clock()).unwrap() >= Duration::from_secs(6));
 }

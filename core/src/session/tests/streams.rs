@@ -120,10 +120,8 @@ fn a_frame_that_came_twice_does_no_harm() {
 #[test]
 fn an_agent_of_another_installation_refuses_the_hub() {
     let mut world = World::new();
-    world.hub = crate::session::hub::HubLink::new(
-        super::fixture::CLUSTER,
-        crate::ids::InstallationId::new([9; 16]),
-    );
+    world.hub =
+        crate::session::hub::HubLink::new(super::fixture::CLUSTER, crate::ids::InstallationId::new([9; 16]));
     let mut settings = settings();
     settings.installation = crate::ids::InstallationId::new([9; 16]);
     let list = crate::desired::DesiredList::build(settings, []);

@@ -350,7 +350,8 @@ impl World {
         for app in self.agent.assigned_apps() {
             let assignment: crate::desired::Assignment =
                 minicbor::decode(self.agent.assigned(app).unwrap()).unwrap();
-            let release = crate::session::tables::get_release(&self.agent_store, assignment.root).unwrap().unwrap();
+            let release =
+                crate::session::tables::get_release(&self.agent_store, assignment.root).unwrap().unwrap();
             let objects = release.entries().iter().map(|entry| {
                 let manifest = crate::session::tables::get_manifest(&self.agent_store, entry.digest);
                 let text = String::from_utf8(manifest.unwrap().unwrap()).unwrap();

@@ -50,7 +50,8 @@ impl Cluster {
         let mut object = before.clone();
         object.writer = Some("kubectl".to_owned());
         let robbed = |fingerprint: Option<Digest>, what: &str| {
-            fingerprint.map(|before| Digest::of_parts("robbed", [before.as_bytes().as_slice(), what.as_bytes()]))
+            fingerprint
+                .map(|before| Digest::of_parts("robbed", [before.as_bytes().as_slice(), what.as_bytes()]))
         };
         match how {
             Meddling::Change => {

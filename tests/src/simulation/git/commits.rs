@@ -27,7 +27,12 @@ impl Git {
     }
 
     /// Makes one more commit; says what it does.
-    pub(in super::super) fn commit(&mut self, random: &mut Random, clusters: usize, troubles: bool) -> String {
+    pub(in super::super) fn commit(
+        &mut self,
+        random: &mut Random,
+        clusters: usize,
+        troubles: bool,
+    ) -> String {
         let mut next = self.newest();
         let apps: Vec<AppId> = next.keys().cloned().collect();
         let what = match random.pick(&apps) {
@@ -228,7 +233,8 @@ fn empty(next: &mut Snapshot, app: &AppId) -> String {
 }
 
 fn document(next: &mut Snapshot, random: &mut Random, app: &AppId) -> String {
-    let how = random.pick(&[Document::BrokenFile, Document::Invalid, Document::Refused]).unwrap_or(Document::Good);
+    let how =
+        random.pick(&[Document::BrokenFile, Document::Invalid, Document::Refused]).unwrap_or(Document::Good);
     if let Some(source) = next.get_mut(app) {
         source.document = how;
     }

@@ -93,7 +93,9 @@ impl Downloads {
     /// Ends a session; the entries that came in answer to pulls are kept.
     pub(crate) fn disconnected(&mut self) {
         for transfer in std::mem::take(&mut self.transfers.active).into_values() {
-            let Transfer { root, kind: Kind::Entries, entries: Some(decoder), .. } = transfer else { continue };
+            let Transfer { root, kind: Kind::Entries, entries: Some(decoder), .. } = transfer else {
+                continue;
+            };
             if let Some(fetch) = self.fetches.get_mut(&root)
                 && matches!(fetch.knowledge, Knowledge::Entries(_))
             {

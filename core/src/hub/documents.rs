@@ -1,0 +1,176 @@
+//! From the files of a fleet's source to its documents: a bad one is told by file, document and field, and harms no
+//! other.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::application::Application;
+use crate::fleet::{AppDocument, BrokenFile, FleetRead};
+use crate::ids::AppId;
+use crate::project::Project;
+use crate::yaml::{self, Document, Limits};
+
+/// A read of the fleet and what is in its source that is neither application nor project.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Documents {
+    /// What was read.
+    pub read: FleetRead,
+    /// Documents of other kinds, by file: reported, and nothing else.
+    pub others: Vec<String>,
+}
+
+/// Reads all files of a fleet's source; the source was read whole.
+pub fn read_documents(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Documents {
+    let mut reader = Reader { documents: Documents::default(), seen: BTreeMap::new(), projects: BTreeMap::new() };
+    reader.documents.read.complete = true;
+    for (file, bytes) in files {
+        reader.file(&file, &bytes);
+    }
+    reader.documents
+}
+
+struct Reader {
+    documents: Documents,
+    /// Where each app was seen first.
+    seen: BTreeMap<AppId, String>,
+    projects: BTreeMap<String, String>,
+}
+
+// === impl Reader ===
+
+impl Reader {
+    fn file(&mut self, file: &str, bytes: &[u8]) {
+        let limits = Limits::default();
+        let parsed = if file.ends_with(".json") {
+            Ok(vec![yaml::parse_json(bytes, &limits)])
+        } else {
+            yaml::parse_each(bytes, &limits)
+        };
+        match parsed {
+            Ok(documents) => {
+                for document in documents {
+                    match document {
+                        Ok(document) => self.document(file, &document, bytes),
+                        Err(error) => self.broken(file, error.to_string(), bytes),
+                    }
+                }
+            }
+            Err(error) => self.broken(file, error.to_string(), bytes),
+        }
+    }
+
+    fn document(&mut self, file: &str, document: &Document, bytes: &[u8]) {
+        let value = &document.value;
+        let at = format!("document {}, line {}", document.index, document.line);
+        if Application::is_kind_of(value) {
+            match Application::identity(value) {
+                Some(app) => self.application(file, &at, app, value),
+                None => self.broken(file, format!("{at}: metadata.name: is missing or no name"), bytes),
+            }
+        } else if Project::is_kind_of(value) {
+            match Project::identity(value) {
+                Some(name) => self.project(file, &at, name, value),
+                None => self.broken(file, format!("{at}: metadata.name: is missing"), bytes),
+            }
+        } else {
+            let text = |key| crate::json::text_at(value, &[key]).unwrap_or("nothing");
+            let what = format!(
+                "{file}: {at}: kind {} of {} is no Application or AppProject and is left alone",
+                text("kind"),
+                text("apiVersion")
+            );
+            self.documents.others.push(what);
+        }
+    }
+
+    fn application(&mut self, file: &str, at: &str, app: AppId, value: &Value) {
+        let mut application = Application::try_from(value).map_err(|error| format!("{at}: {error}"));
+        if let Some(first) = self.seen.get(&app) {
+            application = Err(format!("application {app} is given twice, in {first} and in {file} ({at})"));
+        } else {
+            self.seen.insert(app.clone(), format!("{file} ({at})"));
+        }
+        let document = json!({
+            "metadata": value.get("metadata").cloned().unwrap_or_default(),
+            "spec": value.get("spec").cloned().unwrap_or_default(),
+        });
+        let document = AppDocument { file: file.to_owned(), application, document: document.to_string() };
+        self.documents.read.apps.insert(app, document);
+    }
+
+    fn project(&mut self, file: &str, at: &str, name: String, value: &Value) {
+        let mut project = Project::try_from(value).map_err(|error| format!("{file}: {at}: {error}"));
+        if let Some(first) = self.projects.get(&name) {
+            project = Err(format!("project {name} is given twice, in {first} and in {file} ({at})"));
+        } else {
+            self.projects.insert(name.clone(), format!("{file} ({at})"));
+        }
+        self.documents.read.projects.insert(name, project);
+    }
+
+    fn broken(&mut self, file: &str, message: String, bytes: &[u8]) {
+        self.documents.read.broken.push(BrokenFile { file: file.to_owned(), message });
+        let text = String::from_utf8_lossy(bytes);
+        let is_part = |character: char| character.is_ascii_alphanumeric() || "-.".contains(character);
+        let words = text.split(|character| !is_part(character)).map(|word| word.trim_matches(['-', '.']));
+        self.documents.read.broken_words.extend(words.filter(|word| !word.is_empty()).map(str::to_owned));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(name: &str, extra: &str) -> String {
+        format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {{name: {name}}}\nspec:\n  source: {{repoURL: \
+             file:///r, path: {name}}}\n  destination: {{name: edge}}\n{extra}"
+        )
+    }
+
+    fn read(files: &[(&str, &str)]) -> Documents {
+        read_documents(files.iter().map(|(file, text)| ((*file).to_owned(), text.as_bytes().to_vec())))
+    }
+
+    fn error_of(documents: &Documents, name: &str) -> String {
+        documents.read.apps[&AppId::new("", name)].application.clone().unwrap_err()
+    }
+
+    #[test]
+    fn a_bad_document_is_told_by_place_and_harms_no_other() {
+        let text = format!("{}---\n{}---\na: [\n", app("good", ""), app("bad", "  operation: {}\n"));
+        let documents = read(&[("fleet.yaml", &text)]);
+        assert!(documents.read.complete);
+        assert!(documents.read.apps[&AppId::new("", "good")].application.is_ok());
+        let error = error_of(&documents, "bad");
+        assert!(error.contains("document 2, line 7") && error.contains("spec.operation"), "{error}");
+        assert_eq!(documents.read.broken.len(), 1);
+        assert!(documents.read.broken[0].message.starts_with("document 3, line "), "{documents:?}");
+        assert!(documents.read.broken_words.contains("good"), "any name in the file may be meant");
+    }
+
+    #[test]
+    fn two_documents_with_one_identity_are_both_refused() {
+        let documents = read(&[("a.yaml", &app("web", "")), ("b.yaml", &app("web", ""))]);
+        let error = error_of(&documents, "web");
+        assert!(error.contains("twice, in a.yaml (document 1, line 1) and in b.yaml"), "{error}");
+    }
+
+    #[test]
+    fn other_kinds_are_reported_and_nothing_else() {
+        let documents = read(&[("x.yaml", "kind: ConfigMap\napiVersion: v1\nmetadata: {name: x}\n")]);
+        assert_eq!(documents.read, FleetRead { complete: true, ..FleetRead::default() });
+        assert_eq!(
+            documents.others,
+            ["x.yaml: document 1, line 1: kind ConfigMap of v1 is no Application or AppProject and is left alone"]
+        );
+    }
+
+    #[test]
+    fn an_application_without_a_name_is_a_broken_file() {
+        let text = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nspec: {}\n";
+        let documents = read(&[("x.yaml", text)]);
+        assert_eq!(documents.read.broken[0].message, "document 1, line 1: metadata.name: is missing or no name");
+    }
+}

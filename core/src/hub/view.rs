@@ -1,0 +1,350 @@
+//! What operators see: statements with their ages, read from the machine and never from anywhere else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{Event, HubMachine, read_status};
+use crate::desired::Phase;
+use crate::fleet::Placement;
+use crate::health::Health;
+use crate::ids::{AppId, ClusterId, Epoch, Generation};
+use crate::release::Root;
+use crate::session::frame::ClusterFacts;
+use crate::session::hub::HubLink;
+use crate::status::{AppStatus, Condition, Held, HeldDelete, SyncStatus};
+use crate::store::{StoreError, StoreRead};
+use crate::time::{Now, WallTime};
+
+/// Apps of a cluster, counted as last reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AppCounts {
+    /// All.
+    pub total: u64,
+    /// Live objects are what Git says.
+    pub synced: u64,
+    /// They are not.
+    pub out_of_sync: u64,
+    /// Healthy.
+    pub healthy: u64,
+    /// On their way.
+    pub progressing: u64,
+    /// Broken.
+    pub degraded: u64,
+    /// Sync status or health cannot be told.
+    pub unknown: u64,
+    /// Deletes are held.
+    pub held: u64,
+}
+
+/// What hub and agent make of each other's chain of heads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chain {
+    /// The hub knows the agent's head, or there is none yet.
+    Known,
+    /// A new chain is on its way to the agent.
+    Unknown,
+    /// A new chain repeats the agent's list and holds all deletes.
+    Held,
+    /// Two clusters have this identity.
+    Cloned,
+}
+
+/// One cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterView {
+    /// Its UUID.
+    pub cluster: ClusterId,
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether its agent has joined.
+    pub joined: bool,
+    /// Until when its token holds.
+    pub join_expires: WallTime,
+    /// Whether its agent's stream is up.
+    pub connected: bool,
+    /// When its agent was heard last.
+    pub last_seen: Option<WallTime>,
+    /// The newest head made for it.
+    pub head: Option<(Epoch, Generation)>,
+    /// The number of the head that its agent holds.
+    pub stored: Option<Generation>,
+    /// Its apps.
+    pub apps: AppCounts,
+    /// What its agent told of it.
+    pub facts: Option<ClusterFacts>,
+    /// Why its agent only reads.
+    pub read_only: Option<String>,
+    /// How the chains stand.
+    pub chain: Chain,
+    /// For how long its agent has lacked something; absent when it lacks nothing.
+    pub behind: Option<Duration>,
+    /// What an operator should know.
+    pub conditions: Vec<Condition>,
+}
+
+/// A condition with when it was said first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// What is said.
+    pub condition: Condition,
+    /// Since when.
+    pub since: WallTime,
+}
+
+/// When a status held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observed {
+    /// How long ago it is known to have held.
+    pub age: Duration,
+    /// How long ago the agent stated it.
+    pub stated: Duration,
+    /// Whether the cluster is away.
+    pub last_known: bool,
+}
+
+/// One app on one cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AppView {
+    /// Which app.
+    pub app: AppId,
+    /// Name of its cluster, as far as one is known.
+    pub cluster: String,
+    /// Its project.
+    pub project: String,
+    /// Metadata and spec of its document as JSON; empty without a document.
+    pub document: String,
+    /// What its agent is to do with it; absent while it is on no cluster.
+    pub phase: Option<Phase>,
+    /// Why it is on no cluster yet.
+    pub waiting: Option<String>,
+    /// The release that the hub desires.
+    pub desired: Option<Root>,
+    /// Commits by release, as far as they are remembered.
+    pub commits: BTreeMap<Root, String>,
+    /// What the hub says of it.
+    pub conditions: Vec<Shown>,
+    /// What its agent says of it.
+    pub status: Option<AppStatus>,
+    /// When that held.
+    pub observed: Option<Observed>,
+}
+
+impl HubMachine {
+    /// Gives every cluster, by name.
+    pub fn clusters(&self, now: Now) -> Vec<ClusterView> {
+        self.registry.by_name().keys().filter_map(|name| self.cluster(name, now)).collect()
+    }
+
+    /// Gives one cluster.
+    pub fn cluster(&self, name: &str, now: Now) -> Option<ClusterView> {
+        let (cluster, member) = self.registry.find(name)?;
+        let link = self.links.get(&cluster)?;
+        let chain = match (link.clones(), link.unknown_chain()) {
+            (Some(_), _) => Chain::Cloned,
+            (None, Some(unknown)) if unknown.repeated => Chain::Held,
+            (None, Some(_)) => Chain::Unknown,
+            (None, None) => Chain::Known,
+        };
+        let mut conditions = Vec::new();
+        let mut say = |kind: &str, message: String| {
+            conditions.push(Condition { kind: kind.to_owned(), message });
+        };
+        if let Some((known, other)) = link.clones() {
+            say("Cloned", format!("kube-system {known} and {other} use one identity: neither is served"));
+        }
+        if let Some(unknown) = link.unknown_chain() {
+            say(
+                "DeletesHeld",
+                format!("{}; all deletes are held until: argosy cluster reconcile {name}", unknown.why),
+            );
+        }
+        if member.refused > 0 {
+            say("EnrolmentRefused", format!("{} attempts to enrol under this name were refused", member.refused));
+        }
+        Some(ClusterView {
+            cluster,
+            name: member.name.clone(),
+            labels: member.labels.clone(),
+            joined: member.joined.is_some(),
+            join_expires: member.expires,
+            connected: link.session().is_some(),
+            last_seen: link.last_seen(),
+            head: link.sent(),
+            stored: link.acknowledged_head().map(|head| head.head.generation),
+            apps: self.count(cluster, link),
+            facts: link.facts().cloned(),
+            read_only: link.read_only().map(str::to_owned),
+            chain,
+            behind: self.behind.get(&cluster).map(|since| now.mono.since(since).unwrap_or_default()),
+            conditions,
+        })
+    }
+
+    fn count(&self, cluster: ClusterId, link: &HubLink) -> AppCounts {
+        let mut counts = AppCounts::default();
+        let placed = self.fleet.placements().keys().filter(|(of, _)| *of == cluster).map(|(_, app)| app);
+        let apps: BTreeSet<&AppId> = placed.chain(link.statuses().keys()).collect();
+        for app in apps {
+            counts.total += 1;
+            let Some(status) = link.statuses().get(app).and_then(|row| read_status(row.value())) else {
+                counts.unknown += 1;
+                continue;
+            };
+            match status.sync {
+                SyncStatus::Synced => counts.synced += 1,
+                SyncStatus::OutOfSync => counts.out_of_sync += 1,
+                SyncStatus::Unknown => {}
+            }
+            match status.health {
+                Health::Healthy => counts.healthy += 1,
+                Health::Progressing => counts.progressing += 1,
+                Health::Degraded => counts.degraded += 1,
+                Health::Suspended | Health::Missing | Health::Unknown => {}
+            }
+            counts.unknown +=
+                u64::from(status.sync == SyncStatus::Unknown || status.health == Health::Unknown);
+            counts.held += u64::from(status.held.is_some());
+        }
+        counts
+    }
+
+    /// Gives every app on every cluster, by app; that of its document first.
+    pub fn apps(&self, now: Now, store: &dyn StoreRead) -> Result<Vec<AppView>, StoreError> {
+        let read = self.read.iter().flat_map(|read| read.apps.keys());
+        let placed = self.fleet.placements().keys().map(|(_, app)| app);
+        let apps: BTreeSet<&AppId> = read.chain(placed).collect();
+        let mut views = Vec::new();
+        for app in apps {
+            let placements = self.fleet.placements_of(app);
+            if placements.is_empty() {
+                views.push(self.view(app, None, now, store)?);
+            }
+            for (cluster, placement) in placements {
+                views.push(self.view(app, Some((cluster, placement)), now, store)?);
+            }
+        }
+        Ok(views)
+    }
+
+    /// Gives one app; on the cluster of its document where none is named.
+    pub fn app(
+        &self,
+        app: &AppId,
+        cluster: Option<&str>,
+        now: Now,
+        store: &dyn StoreRead,
+    ) -> Result<Option<AppView>, StoreError> {
+        let mut placements = self.fleet.placements_of(app);
+        if let Some(name) = cluster {
+            placements.retain(|(of, _)| self.registry.name_of(*of) == Some(name));
+            if placements.is_empty() {
+                return Ok(None);
+            }
+        }
+        let placement = placements.into_iter().next();
+        let named = self.read.iter().any(|read| read.apps.contains_key(app));
+        if placement.is_none() && !named {
+            return Ok(None);
+        }
+        self.view(app, placement, now, store).map(Some)
+    }
+
+    /// Gives the events after a number, oldest first.
+    pub fn events_after(&self, sequence: u64) -> impl Iterator<Item = &Event> {
+        self.events.after(sequence)
+    }
+
+    fn view(
+        &self,
+        app: &AppId,
+        placed: Option<(ClusterId, &Placement)>,
+        now: Now,
+        store: &dyn StoreRead,
+    ) -> Result<AppView, StoreError> {
+        let read = self.read.as_ref().and_then(|read| read.apps.get(app));
+        let application = read.and_then(|document| document.application.as_ref().ok());
+        let assignment = placed.map(|(_, placement)| &placement.assignment);
+        let link = placed.and_then(|(cluster, _)| self.links.get(&cluster));
+        let row = link.and_then(|link| link.statuses().get(app));
+        let mut status = row.and_then(|row| read_status(row.value()));
+        if let Some(held) = self.lost(app, placed.map(|(_, placement)| placement), store)? {
+            status.get_or_insert_with(unknown_status).held = Some(held);
+        }
+        let observed = link.and_then(|link| {
+            let age = link.status_age(app, now)?;
+            let stated = row.and_then(|row| row.seen()).map_or(age, |seen| seen.age(now));
+            Some(Observed { age, stated, last_known: link.session().is_none() })
+        });
+        let named = application.map(|application| &application.destination.cluster);
+        let cluster = placed
+            .and_then(|(cluster, _)| self.registry.name_of(cluster))
+            .or_else(|| named.map(|cluster| cluster.name().unwrap_or_else(|| cluster.server())));
+        let project = application
+            .map(|application| application.project.clone())
+            .or_else(|| assignment.map(|assignment| assignment.limits.project.clone()));
+        let document = read
+            .map(|document| document.document.clone())
+            .or_else(|| placed.map(|(_, placement)| placement.document.clone()));
+        let conditions = self.conditions.get(app).into_iter().flatten();
+        let commits = placed.into_iter().flat_map(|(_, placement)| &placement.revisions);
+        Ok(AppView {
+            app: app.clone(),
+            cluster: cluster.unwrap_or_default().to_owned(),
+            project: project.unwrap_or_default(),
+            document: document.unwrap_or_default(),
+            phase: assignment.map(|assignment| assignment.phase),
+            waiting: placed.is_none().then(|| self.waiting(app)),
+            desired: assignment.map(|assignment| assignment.root),
+            commits: commits.map(|revision| (revision.root, revision.commit.clone())).collect(),
+            conditions: conditions
+                .map(|(condition, since)| Shown { condition: condition.clone(), since: *since })
+                .collect(),
+            status,
+            observed,
+        })
+    }
+
+    /// Gives what an unconfirmed loss would do to an app that is part of it.
+    fn lost(
+        &self,
+        app: &AppId,
+        placement: Option<&Placement>,
+        store: &dyn StoreRead,
+    ) -> Result<Option<Held>, StoreError> {
+        let Some(loss) = self.mass_loss.as_ref().filter(|loss| loss.apps.contains(app)) else {
+            return Ok(None);
+        };
+        let names: Vec<String> = loss.apps.iter().map(ToString::to_string).collect();
+        let mut deletes = Vec::new();
+        if let Some(placement) = placement.filter(|placement| placement.cascade.is_some())
+            && let Some(release) = crate::session::tables::get_release(store, placement.assignment.root)?
+        {
+            let entries = release.entries().iter();
+            deletes.extend(entries.map(|entry| HeldDelete { key: entry.id.key.clone(), uid: String::new() }));
+        }
+        let reason = format!("the fleet lost {} apps at once: {}", names.len(), names.join(", "));
+        Ok(Some(Held { plan: loss.plan, reason, deletes }))
+    }
+}
+
+/// Says nothing: for an app whose agent has not spoken.
+fn unknown_status() -> AppStatus {
+    AppStatus {
+        sync: SyncStatus::Unknown,
+        health: Health::Unknown,
+        health_message: String::new(),
+        listed: None,
+        assigned: None,
+        synced: None,
+        phase: Phase::Active,
+        operation: None,
+        counts: crate::status::Counts::default(),
+        resources: Vec::new(),
+        conditions: Vec::new(),
+        held: None,
+        observed: crate::time::MonoTime { boot: crate::ids::BootId::default(), elapsed_ms: 0 },
+        emptied: None,
+    }
+}

@@ -1,0 +1,65 @@
+//! Runs the simulation from a shell: many seeds, or one again with its whole trace.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use argosy_tests::simulation::{Sweep, run, sweep};
+use clap::Parser;
+
+/// Simulates one hub and two agents under faults.
+#[derive(Parser)]
+struct Arguments {
+    /// One seed only.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Prints every line of the trace.
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// How many seeds.
+    #[arg(long, default_value_t = 500)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Stops after so many failures.
+    #[arg(long, default_value_t = 20)]
+    failures: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut out = std::io::stdout();
+    let (text, passed) = match arguments.seed {
+        Some(seed) => {
+            let outcome = run(seed, arguments.trace);
+            let passed = outcome.violation.is_none();
+            (outcome.to_string(), passed)
+        }
+        None => {
+            let end = arguments.from.saturating_add(arguments.seeds);
+            let sweep = sweep(arguments.from..end, arguments.failures);
+            (summary(&sweep), sweep.failures.is_empty())
+        }
+    };
+    // Nobody is left to be told when standard output is closed.
+    let _unheard = writeln!(out, "{text}");
+    if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn summary(sweep: &Sweep) -> String {
+    let mut by_rule: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    let mut lines = Vec::new();
+    for (seed, outcome) in &sweep.failures {
+        if let Some(violation) = &outcome.violation {
+            by_rule.entry(violation.rule).or_default().push(*seed);
+            lines.push(format!("seed {seed} breaks {}: {}", violation.rule, violation.message));
+        }
+    }
+    let hours = sweep.elapsed_ms / 3_600_000;
+    lines.push(format!("{} seeds, {hours} simulated hours, {} failed", sweep.runs, sweep.failures.len()));
+    for (rule, seeds) in by_rule {
+        lines.push(format!("  {rule}: {} of them, first {:?}", seeds.len(), seeds.first()));
+    }
+    lines.join("\n")
+}

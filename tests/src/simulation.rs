@@ -1,0 +1,113 @@
+//! One hub and two agents in a simulated world: clock, network, disks, API servers and Git come from one seed.
+//!
+//! The state machines of [`argosy_core`] run unchanged; their shells are simulated and may be killed between any two
+//! effects, links are cut at any frame, stores are lost, rolled back and restored, requests take effect late or not at
+//! all, other writers meddle. An oracle of its own sees every transaction, frame and request and holds them to the
+//! rules of the state model; when the faults stop, everything must become what Git says, and then rest.
+//!
+//! A seed gives the same run everywhere: its trace has one hash.
+
+mod agent;
+mod cluster;
+mod faults;
+mod git;
+mod hub;
+mod keys;
+mod network;
+mod objects;
+mod oracle;
+mod random;
+mod rest;
+mod schedule;
+mod trace;
+mod world;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+pub use oracle::Violation;
+
+/// What became of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its seed.
+    pub seed: u64,
+    /// Hash over the whole trace.
+    pub hash: String,
+    /// The last lines of the trace.
+    pub tail: Vec<String>,
+    /// How much simulated time passed, in milliseconds.
+    pub elapsed_ms: u64,
+    /// The rule that was broken, if one was.
+    pub violation: Option<Violation>,
+}
+
+/// Runs one seed; `echo` prints the trace as it grows.
+pub fn run(seed: u64, echo: bool) -> Outcome {
+    let mut world = world::World::new(seed, echo);
+    world.run();
+    let violation = world.oracle.violation().cloned();
+    let elapsed_ms = world.now;
+    let (hash, tail) = world.finish();
+    Outcome { seed, hash, tail, elapsed_ms, violation }
+}
+
+/// What became of many runs.
+#[derive(Debug, Clone, Default)]
+pub struct Sweep {
+    /// How many were run.
+    pub runs: u64,
+    /// How much simulated time passed in all of them, in milliseconds.
+    pub elapsed_ms: u64,
+    /// Those that broke a rule, by seed.
+    pub failures: BTreeMap<u64, Outcome>,
+}
+
+/// Runs many seeds side by side, until so many have failed.
+pub fn sweep(seeds: Range<u64>, most_failures: usize) -> Sweep {
+    let next = AtomicU64::new(seeds.start);
+    let enough = AtomicBool::new(false);
+    let sweep = Mutex::new(Sweep::default());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || enough.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let outcome = run(seed, false);
+                    let mut sweep = sweep.lock();
+                    sweep.runs += 1;
+                    sweep.elapsed_ms += outcome.elapsed_ms;
+                    if outcome.violation.is_some() {
+                        sweep.failures.insert(seed, outcome);
+                        enough.store(sweep.failures.len() >= most_failures, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    sweep.into_inner()
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.tail {
+            writeln!(f, "{line}")?;
+        }
+        match &self.violation {
+            None => write!(f, "seed {}: no rule broken, trace {}", self.seed, self.hash),
+            Some(violation) => write!(
+                f,
+                "seed {} breaks {}: {}\nreplay: cargo run -p argosy-tests --bin simulate -- --seed {} --trace",
+                self.seed, violation.rule, violation.message, self.seed
+            ),
+        }
+    }
+}

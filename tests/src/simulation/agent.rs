@@ -1,0 +1,631 @@
+//! The shell of a simulated agent: a disk, a process that dies between any two effects, watches, requests.
+
+use std::collections::BTreeMap;
+
+use argosy_core::agent::{AgentMachine, Context, Effects, Input, Notice};
+use argosy_core::cluster::{Answer, ApiError, Request, RequestId, WatchEvent};
+use argosy_core::desired::Anchor;
+use argosy_core::ids::BootId;
+use argosy_core::key::GroupKind;
+use argosy_core::session::agent::{AgentEvent, AgentIdentity};
+use argosy_core::session::frame::{AgentFrame, ClusterFacts};
+use argosy_core::store::MemoryStore;
+use argosy_core::time::{Now, WallTime};
+
+use super::keys::{Checked, INSTALLATION, Key, cluster_id};
+use super::random::Random;
+use super::schedule::{Event, ToAgent, ToHub};
+use super::world::{World, now_of};
+
+/// So many turns within a second that lead to nothing are a busy loop.
+const BUSY: u32 = 400;
+
+/// What survives the process.
+#[derive(Clone, Default)]
+pub(super) struct Disk {
+    pub(super) store: MemoryStore,
+    /// Beside the store.
+    pub(super) anchor: Option<Anchor>,
+}
+
+/// One agent.
+pub(super) struct Agent {
+    pub(super) disk: Disk,
+    /// An older copy of the store.
+    pub(super) copy: Option<MemoryStore>,
+    boot: [u8; 16],
+    booted: u64,
+    pub(super) process: Option<Process>,
+    lives: u64,
+    /// A crash before so many more effects.
+    pub(super) crash_in: Option<u32>,
+}
+
+/// A running agent.
+pub(super) struct Process {
+    pub(super) life: u64,
+    pub(super) machine: AgentMachine,
+    stream: Option<u64>,
+    entropy: Random,
+    tick: Option<u64>,
+    watches: BTreeMap<GroupKind, Watch>,
+    idle: (u64, u32),
+}
+
+/// One watch.
+#[derive(Debug, Clone, Default)]
+struct Watch {
+    /// Tells what belongs to an earlier watch of the kind.
+    number: u64,
+    /// Whether its list was taken: what changes from then on is delivered.
+    open: bool,
+    last: u64,
+}
+
+impl Agent {
+    pub(super) fn new(number: usize) -> Self {
+        let mut boot = [3; 16];
+        if let Some(first) = boot.first_mut() {
+            *first = u8::try_from(number).unwrap_or_default();
+        }
+        let disk = Disk::default();
+        Self { disk, copy: None, boot, booted: 0, process: None, lives: 0, crash_in: None }
+    }
+
+    pub(super) fn is_alive(&self, life: u64) -> bool {
+        self.process.as_ref().is_some_and(|process| process.life == life)
+    }
+
+    /// The machine starts again: elapsed times of before do not compare.
+    pub(super) fn reboot(&mut self, now: u64) {
+        if let Some(last) = self.boot.last_mut() {
+            *last = last.wrapping_add(1);
+        }
+        self.booted = now;
+    }
+
+    pub(super) fn now(&self, now: u64) -> Now {
+        now_of(BootId::new(self.boot), now.saturating_sub(self.booted) + 1_000, now)
+    }
+}
+
+impl World {
+    pub(super) fn start_agent(&mut self, agent: usize) {
+        let mut entropy = self.random.fork();
+        let Some(state) = self.agents.get_mut(agent).filter(|state| state.process.is_none()) else { return };
+        let now = state.now(self.now);
+        let identity = AgentIdentity {
+            cluster: cluster_id(agent),
+            installation: INSTALLATION,
+            anchor: state.disk.anchor,
+        };
+        let mut context =
+            Context { now, store: &state.disk.store, codec: &Checked, verifier: &Key, entropy: &mut entropy };
+        let loaded = AgentMachine::load(identity, &mut context);
+        state.lives += 1;
+        let life = state.lives;
+        let (machine, effects) = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                self.oracle.violate("I7", format!("agent {agent} does not start: {error}"));
+                return;
+            }
+        };
+        let rolled_back = machine.link().is_rolled_back();
+        state.process = Some(Process {
+            life,
+            machine,
+            stream: None,
+            entropy,
+            tick: None,
+            watches: BTreeMap::new(),
+            idle: (0, 0),
+        });
+        self.note(&format!(
+            "agent {agent} starts, life {life}{}",
+            if rolled_back { ", rolled back" } else { "" }
+        ));
+        self.oracle.agent_started(agent);
+        self.carry_agent(agent, effects);
+        let (discovery, lease) = (self.random.between(10, 500), self.random.between(20, 2_000));
+        self.queue.at(self.now + discovery, Event::Discover { agent, life, again: true });
+        self.queue.at(self.now + lease, Event::Writer { agent, life });
+        self.agent_follows(agent);
+    }
+
+    /// Ends an agent's process.
+    pub(super) fn crash_agent(&mut self, agent: usize, back_after: u64) {
+        let Some(state) = self.agents.get_mut(agent) else { return };
+        let Some(process) = state.process.take() else { return };
+        state.crash_in = None;
+        self.note(&format!("agent {agent} crashes"));
+        if let Some(stream) = process.stream {
+            self.hang_up_at_agent(stream);
+        }
+        self.queue.at(self.now + back_after, Event::AgentStart { agent });
+    }
+
+    fn agent_dies(&mut self, agent: usize) -> bool {
+        let Some(state) = self.agents.get_mut(agent) else { return true };
+        match &mut state.crash_in {
+            Some(0) => {
+                let back = self.random.between(50, 15_000);
+                self.crash_agent(agent, back);
+                true
+            }
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => state.process.is_none(),
+        }
+    }
+
+    /// Hands one input to a machine and carries out what follows.
+    pub(super) fn agent_takes(&mut self, agent: usize, input: Input) {
+        let Some(state) = self.agents.get_mut(agent) else { return };
+        let now = state.now(self.now);
+        let is_tick = matches!(input, Input::Tick);
+        let Some(process) = &mut state.process else { return };
+        let mut context = Context {
+            now,
+            store: &state.disk.store,
+            codec: &Checked,
+            verifier: &Key,
+            entropy: &mut process.entropy,
+        };
+        match process.machine.handle(input, &mut context) {
+            Ok(effects) => {
+                if is_tick && is_empty(&effects) {
+                    let second = self.now / 1000;
+                    process.idle =
+                        if process.idle.0 == second { (second, process.idle.1 + 1) } else { (second, 1) };
+                    if process.idle.1 > BUSY {
+                        let due = process.machine.next_timer(now);
+                        self.oracle.violate(
+                            "I10",
+                            format!("agent {agent} turns without end, due {due:?} at {now:?}"),
+                        );
+                        return;
+                    }
+                }
+                self.carry_agent(agent, effects);
+            }
+            Err(error) => {
+                self.oracle.violate("I7", format!("agent {agent} fails: {error}"));
+                return;
+            }
+        }
+        self.agent_follows(agent);
+    }
+
+    /// Opens the watches that the machine wants and sets its timer.
+    fn agent_follows(&mut self, agent: usize) {
+        let Some(state) = self.agents.get_mut(agent) else { return };
+        let now = state.now(self.now);
+        let Some(process) = &mut state.process else { return };
+        let wanted = process.machine.kinds_to_watch();
+        process.watches.retain(|kind, _| wanted.contains(kind));
+        for kind in wanted {
+            if process.watches.contains_key(&kind) {
+                continue;
+            }
+            let number = self.random.next();
+            process.watches.insert(kind.clone(), Watch { number, ..Watch::default() });
+            let event = Event::List { agent, life: process.life, kind, number };
+            self.queue.at(self.now + 1 + self.random.under(100), event);
+        }
+        if let Some(due) = process.machine.next_timer(now) {
+            let due = self.now + due.saturating_sub(now.ms()).max(1);
+            if process.tick.is_none_or(|scheduled| scheduled > due) {
+                process.tick = Some(due);
+                self.queue.at(due, Event::AgentTick { agent, life: process.life });
+            }
+        }
+    }
+
+    fn carry_agent(&mut self, agent: usize, effects: Effects) {
+        let Effects { ops, anchor, frames, close, dial, requests, discover, notices } = effects;
+        for notice in notices {
+            match notice {
+                Notice::App(event) => {
+                    let key = event.key.map(|key| key.to_string()).unwrap_or_default();
+                    self.note(&format!(
+                        "agent {agent}: {} {key} {} {}",
+                        event.app, event.reason, event.message
+                    ));
+                }
+                Notice::Link(AgentEvent::Warning(text)) => {
+                    self.note(&format!("agent {agent}: warning {text}"))
+                }
+                Notice::Link(event) => self.note(&format!("agent {agent}: {}", short(&event))),
+            }
+        }
+        if !ops.is_empty() {
+            if self.agent_dies(agent) {
+                return;
+            }
+            if let Some(state) = self.agents.get_mut(agent) {
+                state.disk.store.commit(&ops);
+                self.oracle.agent_committed(&self.git, agent, &state.disk, &ops);
+            }
+        }
+        if let Some(anchor) = anchor {
+            if self.agent_dies(agent) {
+                return;
+            }
+            if let Some(state) = self.agents.get_mut(agent) {
+                state.disk.anchor = Some(anchor);
+            }
+            self.oracle.anchored(agent, anchor);
+        }
+        let stream = self.stream_of(agent);
+        for frame in frames {
+            if self.agent_dies(agent) {
+                return;
+            }
+            let Some(stream) = stream else { continue };
+            if let Some(state) = self.agents.get(agent) {
+                self.oracle.agent_says(agent, &state.disk, &frame);
+            }
+            self.note(&format!("{agent} -> hub [{stream}] {}", describe(&frame)));
+            self.send_to_hub(stream, ToHub::Frame(frame));
+        }
+        if let Some(closing) = close {
+            if self.agent_dies(agent) {
+                return;
+            }
+            self.note(&format!("agent {agent} closes: {closing:?}"));
+            if let Some(stream) = stream {
+                self.close_at_agent(stream);
+                self.agent_disconnected(agent, stream);
+            }
+        }
+        if dial && !self.agent_dies(agent) {
+            let Some(life) = self.life_of(agent) else { return };
+            let stream = self.network.dial(agent, life);
+            if let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) {
+                process.stream = Some(stream);
+            }
+            let delay = self.random.between(1, 100);
+            self.queue.at(self.now + delay, Event::Dialled { agent, life, stream });
+        }
+        for (id, request) in requests {
+            if self.agent_dies(agent) {
+                return;
+            }
+            self.request(agent, id, request);
+        }
+        if discover && let Some(life) = self.life_of(agent) {
+            let delay = self.random.between(10, 300);
+            self.queue.at(self.now + delay, Event::Discover { agent, life, again: false });
+        }
+    }
+
+    fn life_of(&self, agent: usize) -> Option<u64> {
+        self.agents.get(agent)?.process.as_ref().map(|process| process.life)
+    }
+
+    fn stream_of(&self, agent: usize) -> Option<u64> {
+        self.agents.get(agent)?.process.as_ref()?.stream
+    }
+
+    // === The API server ===
+
+    fn request(&mut self, agent: usize, id: RequestId, request: Request) {
+        let Some(life) = self.life_of(agent) else { return };
+        let Some(state) = self.agents.get(agent) else { return };
+        self.oracle.requested(&self.git, agent, life, id, state, &request, self.now);
+        self.note(&format!("{agent} => api #{} {}", id.0, name(&request)));
+        let down = self.clusters.get(agent).is_some_and(|cluster| cluster.down_until > self.now);
+        let errors = !self.quiet && self.plan.api_errors;
+        let lost = || ApiError::Unreachable("no answer".to_owned());
+        let delay = self.random.between(1, 40);
+        if down {
+            let event = Event::Answer { agent, life, id, answer: Err(lost()) };
+            self.queue.at(self.now + delay, event);
+            self.oracle.lost(agent, &request);
+            return;
+        }
+        let fate = if errors { self.random.under(200) } else { 200 };
+        let mut arrival = self.now + delay;
+        let (mut answered, mut fails) = (true, None);
+        match fate {
+            0..=2 => {
+                let event = Event::Answer { agent, life, id, answer: Err(lost()) };
+                self.queue.at(self.now + 30_000, event);
+                self.oracle.lost(agent, &request);
+                return;
+            }
+            3..=6 => {
+                answered = false;
+                arrival = self.now + self.random.between(1, 85_000);
+                let event = Event::Answer { agent, life, id, answer: Err(lost()) };
+                self.queue.at(self.now + 30_000, event);
+            }
+            7..=10 => fails = Some(ApiError::Unavailable { message: "busy".to_owned(), retry_after: None }),
+            11..=12 => fails = Some(ApiError::Refused("a webhook says no".to_owned())),
+            13 => fails = Some(ApiError::Conflict("something changed".to_owned())),
+            _ => {}
+        }
+        self.queue.at(arrival, Event::Api { agent, life, id, request, answered, fails });
+    }
+
+    pub(super) fn api(
+        &mut self,
+        (agent, life, id): (usize, u64, RequestId),
+        request: &Request,
+        answered: bool,
+        fails: Option<ApiError>,
+    ) {
+        let lingers = self.random.percent(25);
+        let Some(cluster) = self.clusters.get_mut(agent) else { return };
+        let answer = match fails {
+            Some(error) => Err(error),
+            None => {
+                let before = match request {
+                    Request::Get { key } | Request::Apply { key, .. } | Request::Delete { key, .. } => {
+                        cluster.objects.get(key).cloned()
+                    }
+                    Request::EnsureNamespace { .. } => None,
+                };
+                let answer = cluster.execute(request, lingers);
+                self.oracle.executed(&self.git, agent, request, before.as_ref(), &answer);
+                answer
+            }
+        };
+        self.oracle.landed(agent, request);
+        if !matches!(request, Request::Get { .. }) {
+            let word = match &answer {
+                Ok(Answer::Applied(applied)) => {
+                    format!(
+                        "ok uid={} v{} created={}",
+                        applied.live.uid, applied.live.resource_version, applied.created
+                    )
+                }
+                Ok(answer) => format!("{answer:?}"),
+                Err(error) => format!("{error:?}"),
+            };
+            self.note(&format!("api {agent} #{} {}: {word}", id.0, name(request)));
+        }
+        self.spread(agent);
+        if answered {
+            let delay = self.random.between(1, 40);
+            self.queue.at(self.now + delay, Event::Answer { agent, life, id, answer });
+        }
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        agent: usize,
+        life: u64,
+        id: RequestId,
+        answer: Result<Answer, ApiError>,
+    ) {
+        if self.life_of(agent) == Some(life) {
+            self.oracle.answered(agent, id);
+            self.agent_takes(agent, Input::Answer(id, answer));
+        }
+    }
+
+    /// Brings the changes of a cluster to the watches, and what it does by itself onto the queue.
+    pub(super) fn spread(&mut self, agent: usize) {
+        let Some(cluster) = self.clusters.get_mut(agent) else { return };
+        let changes = std::mem::take(&mut cluster.changes);
+        let later = std::mem::take(&mut cluster.later);
+        for one in later {
+            let (delay, event) = match one {
+                super::cluster::Later::Grow(key, uid) => {
+                    (self.random.between(50, 3_000), Event::Grow { cluster: agent, key, uid })
+                }
+                super::cluster::Later::Finalize(key, uid) => {
+                    (self.random.between(50, 8_000), Event::Finalize { cluster: agent, key, uid })
+                }
+            };
+            self.queue.at(self.now + delay, event);
+        }
+        for change in changes {
+            let delay = self.random.between(1, 150);
+            let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
+                continue;
+            };
+            let kind = change.key.group_kind();
+            let Some(watch) = process.watches.get_mut(&kind).filter(|watch| watch.open) else { continue };
+            let event = match change.now {
+                Some(live) if live.labelled => WatchEvent::Seen(live),
+                Some(_) | None if change.was_labelled => WatchEvent::Gone(change.key),
+                Some(_) | None => continue,
+            };
+            watch.last = watch.last.max(self.now + delay);
+            let number = watch.number;
+            self.queue.at(watch.last, Event::Watch { agent, life: process.life, kind, number, event });
+        }
+    }
+
+    pub(super) fn list(&mut self, agent: usize, life: u64, kind: GroupKind, number: u64) {
+        if self.life_of(agent) != Some(life) {
+            return;
+        }
+        let Some(cluster) = self.clusters.get(agent) else { return };
+        let down = cluster.down_until > self.now || !cluster.kinds().contains_key(&kind);
+        let (resource_version, objects) = (cluster.version, cluster.list(&kind));
+        let delay = self.random.between(1, 100);
+        let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
+            return;
+        };
+        let Some(watch) = process.watches.get_mut(&kind).filter(|watch| watch.number == number) else {
+            return;
+        };
+        if down {
+            self.queue.at(self.now + 1_000, Event::List { agent, life, kind, number });
+            return;
+        }
+        watch.open = true;
+        watch.last = self.now + delay;
+        let event = WatchEvent::Listed { resource_version, objects };
+        self.queue.at(watch.last, Event::Watch { agent, life, kind, number, event });
+    }
+
+    pub(super) fn watched(
+        &mut self,
+        agent: usize,
+        life: u64,
+        kind: GroupKind,
+        number: u64,
+        event: WatchEvent,
+    ) {
+        let process = self.agents.get(agent).and_then(|state| state.process.as_ref());
+        let known =
+            process.filter(|process| process.life == life).and_then(|process| process.watches.get(&kind));
+        if known.is_some_and(|watch| watch.number == number) {
+            self.agent_takes(agent, Input::Watch(kind, event));
+        }
+    }
+
+    /// Breaks an agent's watches; each lists again a little later.
+    pub(super) fn break_watches(&mut self, agent: usize) {
+        let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
+            return;
+        };
+        let life = process.life;
+        let mut broken = Vec::new();
+        for (kind, watch) in &mut process.watches {
+            watch.number = self.random.next();
+            watch.open = false;
+            broken.push((kind.clone(), watch.number));
+        }
+        for (kind, number) in broken {
+            let delay = self.random.between(10, 2_000);
+            self.queue.at(self.now + delay, Event::List { agent, life, kind: kind.clone(), number });
+            self.agent_takes(agent, Input::Watch(kind, WatchEvent::Broken("closed".to_owned())));
+        }
+    }
+
+    pub(super) fn discover(&mut self, agent: usize, life: u64, again: bool) {
+        if self.life_of(agent) != Some(life) {
+            return;
+        }
+        let Some(cluster) = self.clusters.get(agent) else { return };
+        if cluster.down_until > self.now {
+            self.queue.at(self.now + 1_000, Event::Discover { agent, life, again });
+            return;
+        }
+        let kinds = cluster.kinds();
+        if again {
+            self.queue.at(self.now + 30_000, Event::Discover { agent, life, again });
+        }
+        self.agent_takes(agent, Input::Kinds(kinds));
+    }
+
+    pub(super) fn may_write(&mut self, agent: usize, life: u64) {
+        if self.life_of(agent) == Some(life) {
+            self.agent_takes(agent, Input::Writer { read_only: None, may_dial: true });
+        }
+    }
+
+    pub(super) fn agent_ticks(&mut self, agent: usize, life: u64) {
+        let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
+            return;
+        };
+        if process.life == life && process.tick.is_some_and(|due| due <= self.now) {
+            process.tick = None;
+            self.agent_takes(agent, Input::Tick);
+        }
+    }
+
+    // === The stream ===
+
+    pub(super) fn agent_receives(&mut self, agent: usize, life: u64, stream: u64, what: ToAgent) {
+        if self.life_of(agent) != Some(life) || self.stream_of(agent) != Some(stream) {
+            return;
+        }
+        match what {
+            ToAgent::Open => {
+                let facts = ClusterFacts {
+                    kube_system_uid: format!("kube-system-{agent}"),
+                    kubernetes_version: "v1.36.3".to_owned(),
+                    agent_version: "0.1.0".to_owned(),
+                    certificate_not_after: WallTime(i64::MAX),
+                };
+                self.agent_takes(agent, Input::Connected(facts));
+            }
+            ToAgent::Frame(frame) => self.agent_takes(agent, Input::Frame(frame)),
+            ToAgent::Refused | ToAgent::Closed => {
+                self.close_at_agent(stream);
+                self.agent_disconnected(agent, stream);
+            }
+        }
+    }
+
+    fn agent_disconnected(&mut self, agent: usize, stream: u64) {
+        let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
+            return;
+        };
+        if process.stream == Some(stream) {
+            process.stream = None;
+            self.note(&format!("agent {agent} is disconnected"));
+            self.agent_takes(agent, Input::Disconnected);
+        }
+    }
+}
+
+fn is_empty(effects: &Effects) -> bool {
+    effects.ops.is_empty()
+        && effects.frames.is_empty()
+        && effects.requests.is_empty()
+        && effects.close.is_none()
+        && !effects.dial
+        && !effects.discover
+}
+
+fn name(request: &Request) -> String {
+    match request {
+        Request::Get { key } => format!("get {key}"),
+        Request::Apply { key, uid, manifest, app } => {
+            format!("apply {key} {} of {app} uid={}", manifest.short(), uid.as_deref().unwrap_or("-"))
+        }
+        Request::Delete { key, uid, .. } => format!("delete {key} uid={uid}"),
+        Request::EnsureNamespace { name } => format!("ensure namespace {name}"),
+    }
+}
+
+fn short(event: &AgentEvent) -> String {
+    match event {
+        AgentEvent::ListAccepted { .. } => "list accepted".to_owned(),
+        AgentEvent::Dial
+        | AgentEvent::Welcomed(_)
+        | AgentEvent::InSync
+        | AgentEvent::Assigned(_)
+        | AgentEvent::Command(_)
+        | AgentEvent::CommandExpired(_)
+        | AgentEvent::ReadsEnded(_)
+        | AgentEvent::Warning(_) => format!("{event:?}"),
+    }
+}
+
+/// Names a frame in one line.
+fn describe(frame: &AgentFrame) -> String {
+    match frame {
+        AgentFrame::Hello(hello) => {
+            let head = hello.head.map(|head| head.head.generation.0);
+            format!(
+                "Hello head={head:?} anchor={:?} {:?}",
+                hello.anchor.map(|anchor| anchor.generation.0),
+                hello.read_only
+            )
+        }
+        AgentFrame::Status(batch) => {
+            let apps: Vec<String> =
+                batch.entries.iter().map(|entry| format!("{}#{}", entry.app, entry.sequence)).collect();
+            format!("Status {apps:?} complete={}", batch.complete)
+        }
+        AgentFrame::OwnList { elements, last, .. } => format!("OwnList {} last={last}", elements.len()),
+        AgentFrame::HeadAck { .. }
+        | AgentFrame::Pull(_)
+        | AgentFrame::Cancel(_)
+        | AgentFrame::Credit(_)
+        | AgentFrame::CommandUpdate(_)
+        | AgentFrame::Refused(_)
+        | AgentFrame::Alive => format!("{frame:?}"),
+    }
+}

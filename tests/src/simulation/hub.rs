@@ -1,0 +1,463 @@
+//! The shell of a simulated hub: reads the fleet, decides, publishes, and carries out what its links ask for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use argosy_core::desired::Phase;
+use argosy_core::fleet::{Decision, Fleet, FleetRead, Inputs, Rendering};
+use argosy_core::ids::{AppId, BootId, ClusterId, DeletionId, Digest};
+use argosy_core::session::frame::{Command, HubFrame};
+use argosy_core::session::hub::{
+    HubContext, HubEffects, HubEvent, HubLink, Published, ReconcileError, SessionId,
+};
+use argosy_core::session::tables::{self, put_manifest, put_release};
+use argosy_core::status::{AppStatus, Held};
+use argosy_core::store::{MemoryStore, StoreError, StoreOp, StoreRead as _};
+use argosy_core::time::Now;
+
+use super::git::{ReadAt, cluster_name};
+use super::keys::{Checked, INSTALLATION, Key, cluster_id};
+use super::random::Random;
+use super::schedule::{Event, ToAgent, ToHub};
+use super::world::{World, now_of};
+
+/// How often the hub looks at Git.
+const POLL_MS: u64 = 3_000;
+
+/// The hub: what is on its disk, and the process if one runs.
+pub(super) struct Hub {
+    pub(super) store: MemoryStore,
+    /// Copies of the store that an operator took.
+    pub(super) copies: Vec<MemoryStore>,
+    pub(super) process: Option<HubProcess>,
+    pub(super) lives: u64,
+    /// A crash before so many more effects.
+    pub(super) crash_in: Option<u32>,
+}
+
+/// A running hub.
+pub(super) struct HubProcess {
+    pub(super) life: u64,
+    fleet: Fleet,
+    pub(super) links: Vec<HubLink>,
+    entropy: Random,
+    pub(super) read: Option<FleetRead>,
+    pub(super) at: ReadAt,
+    tick: Option<u64>,
+    pub(super) decision: Decision,
+    pub(super) confirmed_loss: Option<Digest>,
+}
+
+impl Hub {
+    pub(super) fn new() -> Self {
+        Self { store: MemoryStore::default(), copies: Vec::new(), process: None, lives: 0, crash_in: None }
+    }
+}
+
+impl HubProcess {
+    /// Gives the newest status of an app at the hub.
+    pub(super) fn status(&self, agent: usize, app: &AppId) -> Option<AppStatus> {
+        let row = self.links.get(agent)?.statuses().get(app)?;
+        argosy_core::store::decode("status", row.value()).ok()
+    }
+
+    /// Gives the apps that the hub has a status of.
+    pub(super) fn reported(&self, agent: usize) -> Vec<AppId> {
+        self.links.get(agent).map(|link| link.statuses().keys().cloned().collect()).unwrap_or_default()
+    }
+}
+
+impl World {
+    fn hub_now(&self) -> Now {
+        now_of(BootId::new([99; 16]), self.now + 5_000, self.now)
+    }
+
+    pub(super) fn start_hub(&mut self) {
+        if self.hub.process.is_some() {
+            return;
+        }
+        self.hub.lives += 1;
+        let life = self.hub.lives;
+        self.note(&format!("hub starts, life {life}"));
+        let links = (0..self.agents.len())
+            .map(|agent| HubLink::load(&self.hub.store, cluster_id(agent), INSTALLATION));
+        let loaded = links
+            .collect::<Result<Vec<HubLink>, StoreError>>()
+            .and_then(|links| Ok((links, Fleet::load(&self.hub.store, INSTALLATION)?)));
+        let (links, fleet) = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                self.oracle.violate("I7", format!("the hub does not start: {error}"));
+                return;
+            }
+        };
+        let entropy = self.random.fork();
+        self.hub.process = Some(HubProcess {
+            life,
+            fleet,
+            links,
+            entropy,
+            read: None,
+            at: ReadAt::default(),
+            tick: None,
+            decision: Decision::default(),
+            confirmed_loss: None,
+        });
+        self.publish();
+        let delay = self.random.between(100, POLL_MS);
+        self.queue.at(self.now + delay, Event::HubPoll { life });
+    }
+
+    /// Ends the hub's process; its streams break.
+    pub(super) fn crash_hub(&mut self, back_after: u64) {
+        if self.hub.process.take().is_none() {
+            return;
+        }
+        self.hub.crash_in = None;
+        self.note("hub crashes");
+        for stream in self.network.of_hub() {
+            self.hang_up_at_hub(stream);
+        }
+        self.queue.at(self.now + back_after, Event::HubStart);
+    }
+
+    /// Counts an effect of the hub; `true` when it died before it.
+    fn hub_dies(&mut self) -> bool {
+        match &mut self.hub.crash_in {
+            Some(0) => {
+                let back = self.random.between(100, 20_000);
+                self.crash_hub(back);
+                true
+            }
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => self.hub.process.is_none(),
+        }
+    }
+
+    pub(super) fn hub_tick(&mut self, life: u64) {
+        let Some(process) = self.hub.process.as_mut().filter(|process| process.life == life) else { return };
+        process.tick = None;
+        for agent in 0..self.agents.len() {
+            self.with_link(agent, |link, context| Ok(link.tick(context.now)));
+        }
+        self.hub_timer();
+    }
+
+    fn hub_timer(&mut self) {
+        let now = self.hub_now().ms();
+        let Some(process) = &mut self.hub.process else { return };
+        let Some(due) = process.links.iter().filter_map(HubLink::next_timer).min() else { return };
+        let due = self.now + due.saturating_sub(now).max(1);
+        if process.tick.is_none_or(|scheduled| scheduled > due) {
+            process.tick = Some(due);
+            let life = process.life;
+            self.queue.at(due, Event::HubTick { life });
+        }
+    }
+
+    /// Hands one input to a link and carries out what follows.
+    pub(super) fn with_link(
+        &mut self,
+        agent: usize,
+        input: impl FnOnce(&mut HubLink, &mut HubContext<'_>) -> Result<HubEffects, StoreError>,
+    ) {
+        let now = self.hub_now();
+        let Some(process) = &mut self.hub.process else { return };
+        let Some(link) = process.links.get_mut(agent) else { return };
+        let mut context = HubContext {
+            now,
+            store: &self.hub.store,
+            codec: &Checked,
+            signer: &Key,
+            verifier: &Key,
+            entropy: &mut process.entropy,
+        };
+        match input(link, &mut context) {
+            Ok(effects) => self.carry_hub(agent, effects),
+            Err(error) => self.oracle.violate("I7", format!("the hub's link fails: {error}")),
+        }
+        self.hub_timer();
+    }
+
+    fn carry_hub(&mut self, agent: usize, effects: HubEffects) {
+        let HubEffects { ops, frames, close, events } = effects;
+        if !ops.is_empty() {
+            if self.hub_dies() {
+                return;
+            }
+            self.hub.store.commit(&ops);
+        }
+        for (session, frame) in frames {
+            if self.hub_dies() {
+                return;
+            }
+            self.oracle.hub_says(&self.hub.store, agent, &frame);
+            self.note(&format!("hub -> {agent} [{}] {}", session.0, describe(&frame)));
+            self.send_to_agent(session.0, ToAgent::Frame(frame));
+        }
+        for (session, closing) in close {
+            if self.hub_dies() {
+                return;
+            }
+            self.note(&format!("hub closes [{}]: {closing:?}", session.0));
+            self.close_at_hub(session.0);
+            self.with_link(agent, |link, context| Ok(link.disconnected(session, context.now)));
+        }
+        let mut changed = false;
+        for event in events {
+            match event {
+                HubEvent::Acknowledged { .. } | HubEvent::Status(_) => changed = true,
+                HubEvent::UnknownChain { why } => self.note(&format!("hub: unknown chain of {agent}: {why}")),
+                HubEvent::Cloned { known, other } => {
+                    self.oracle.violate("M15", format!("one cluster taken for two: {known} and {other}"));
+                }
+                HubEvent::Refused { session, refusal } => {
+                    self.note(&format!("hub refuses [{}]: {refusal:?}", session.0));
+                }
+                HubEvent::AgentRefused(refusal) => self.note(&format!("agent {agent} refused: {refusal:?}")),
+                HubEvent::Command(update) => {
+                    self.note(&format!("command {:?} {:?} {}", update.id, update.state, update.message));
+                }
+                HubEvent::Connected { .. } | HubEvent::Disconnected { .. } => {}
+            }
+        }
+        if changed && self.has_news() {
+            self.decide();
+        }
+    }
+
+    pub(super) fn hub_receives(&mut self, stream: u64, agent: usize, what: ToHub) {
+        let session = SessionId(stream);
+        match what {
+            ToHub::Frame(frame) => {
+                self.with_link(agent, |link, context| link.received(session, frame, context))
+            }
+            ToHub::Closed => {
+                self.network.hub_closed(stream);
+                self.with_link(agent, |link, context| Ok(link.disconnected(session, context.now)));
+            }
+        }
+    }
+
+    pub(super) fn hub_accepts(&mut self, stream: u64, agent: usize) {
+        self.with_link(agent, |link, context| Ok(link.connected(SessionId(stream), context.now)));
+    }
+
+    pub(super) fn hub_polls(&mut self, life: u64) {
+        let Some(process) = self.hub.process.as_mut().filter(|process| process.life == life) else { return };
+        let head = self.git.head();
+        let mut changed = process.read.is_none();
+        for (repository, away) in self.git.away_until.iter().enumerate() {
+            if *away > self.now {
+                continue;
+            }
+            if repository == 0 && (process.read.is_none() || process.at.fleet != head) {
+                process.read = Some(self.git.fleet(head));
+                process.at.fleet = head;
+                changed = true;
+            }
+            if let Some(at) = process.at.repositories.get_mut(repository).filter(|at| **at != Some(head)) {
+                *at = Some(head);
+                changed = true;
+            }
+        }
+        if changed && process.read.is_some() {
+            let at = process.at;
+            self.oracle.read(at);
+            self.note(&format!("hub reads {at:?}"));
+            self.decide();
+        }
+        let delay = self.random.between(POLL_MS / 2, POLL_MS);
+        self.queue.at(self.now + delay, Event::HubPoll { life });
+    }
+
+    fn renderings(&self) -> (BTreeMap<AppId, Rendering>, Vec<StoreOp>) {
+        let mut renderings = BTreeMap::new();
+        let mut ops = Vec::new();
+        let Some(process) = &self.hub.process else { return (renderings, ops) };
+        let documents = process.read.iter().flat_map(|read| read.apps.iter());
+        for (app, document) in documents {
+            if document.application.is_err() {
+                continue;
+            }
+            let Some(source) = self.git.app(process.at.fleet, app) else { continue };
+            let Some(commit) = process.at.of(source.repository) else {
+                renderings
+                    .insert(app.clone(), Rendering::Pending("its repository was not read yet".to_owned()));
+                continue;
+            };
+            let rendering = match self.git.app(commit, app) {
+                None => Rendering::Failed("no such directory".to_owned()),
+                Some(directory) if !directory.renders => Rendering::Failed("a.yaml: line 1".to_owned()),
+                Some(directory) => {
+                    let (release, manifests) = directory.render();
+                    if !tables::has_release(&self.hub.store, release.root()).unwrap_or_default() {
+                        ops.extend(manifests.iter().map(|manifest| put_manifest(manifest)));
+                        ops.push(put_release(&release));
+                    }
+                    let commit = format!("commit-{commit}");
+                    Rendering::Rendered { root: release.root(), commit, warnings: Vec::new() }
+                }
+            };
+            renderings.insert(app.clone(), rendering);
+        }
+        (renderings, ops)
+    }
+
+    /// Deletions that agents report as done.
+    fn emptied(&self) -> BTreeSet<(ClusterId, AppId, DeletionId)> {
+        let Some(process) = &self.hub.process else { return BTreeSet::new() };
+        let mut emptied = BTreeSet::new();
+        for agent in 0..self.agents.len() {
+            for app in process.reported(agent) {
+                let deletion = process.status(agent, &app).and_then(|status| status.emptied);
+                emptied.extend(deletion.map(|deletion| (cluster_id(agent), app.clone(), deletion)));
+            }
+        }
+        emptied
+    }
+
+    /// Releases that agents have acknowledged.
+    fn released(&self) -> BTreeSet<(ClusterId, AppId)> {
+        let links = self.hub.process.iter().flat_map(|process| process.links.iter());
+        links
+            .flat_map(|link| {
+                let list = link.acknowledged_list().into_iter().flat_map(|list| list.elements().iter());
+                list.filter(|(_, element)| element.assignment.phase == Phase::Released)
+                    .map(|(app, _)| (link.cluster(), app.clone()))
+            })
+            .collect()
+    }
+
+    fn has_news(&self) -> bool {
+        let Some(process) = &self.hub.process else { return false };
+        let placements = process.fleet.placements();
+        let over = self.released().into_iter().any(|key| {
+            placements.get(&key).is_some_and(|placement| placement.assignment.phase == Phase::Released)
+        });
+        over || self.emptied().into_iter().any(|(cluster, app, id)| {
+            placements.get(&(cluster, app)).is_some_and(|placement| placement.assignment.deletion == Some(id))
+        })
+    }
+
+    /// Decides, commits and publishes.
+    pub(super) fn decide(&mut self) {
+        let (renderings, ops) = self.renderings();
+        if self.hub_dies() {
+            return;
+        }
+        self.hub.store.commit(&ops);
+        let (emptied, released) = (self.emptied(), self.released());
+        let clusters: BTreeMap<String, ClusterId> =
+            (0..self.agents.len()).map(|agent| (cluster_name(agent), cluster_id(agent))).collect();
+        let Some(process) = &mut self.hub.process else { return };
+        let inputs = Inputs {
+            read: process.read.as_ref(),
+            renderings: &renderings,
+            clusters: &clusters,
+            emptied: &emptied,
+            released: &released,
+            confirmed_loss: process.confirmed_loss,
+        };
+        let decision = match process.fleet.decide(inputs, &self.hub.store, &mut process.entropy) {
+            Ok(decision) => decision,
+            Err(error) => {
+                self.oracle.violate("I7", format!("the hub does not decide: {error}"));
+                return;
+            }
+        };
+        let ops = decision.ops.clone();
+        process.decision = decision;
+        if self.hub_dies() {
+            return;
+        }
+        self.hub.store.commit(&ops);
+        self.publish();
+        self.collect_releases();
+    }
+
+    fn publish(&mut self) {
+        for agent in 0..self.agents.len() {
+            if self.hub_dies() {
+                return;
+            }
+            let Some(process) = &self.hub.process else { return };
+            let settled = if process.read.is_none() {
+                Err("the fleet was not read".to_owned())
+            } else if process.decision.failing.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{:?} fail", process.decision.failing))
+            };
+            let list = process.fleet.list(cluster_id(agent));
+            let published = Published { list, fresh: process.decision.fresh.clone(), settled };
+            self.with_link(agent, |link, context| link.publish(published, context));
+        }
+    }
+
+    /// Drops the releases that nothing names.
+    fn collect_releases(&mut self) {
+        let Some(process) = &self.hub.process else { return };
+        let mut pinned = process.fleet.pinned_roots();
+        for link in &process.links {
+            pinned.extend(link.pinned());
+        }
+        let Ok(keys) = self.hub.store.keys(tables::RELEASES) else { return };
+        let dropped: Vec<StoreOp> = keys
+            .into_iter()
+            .filter(|key| !pinned.iter().any(|root| root.0.as_bytes().as_slice() == key.as_slice()))
+            .map(|key| StoreOp::delete(tables::RELEASES, key))
+            .collect();
+        self.hub.store.commit(&dropped);
+    }
+
+    pub(super) fn command(&mut self, agent: usize, command: Command) {
+        self.note(&format!("operator: {:?} at {agent}", command.kind));
+        self.with_link(agent, |link, context| Ok(link.command(command, context.now)));
+    }
+
+    /// An operator ends the hold after an unknown chain, if the hub permits it.
+    pub(super) fn reconcile(&mut self, agent: usize) {
+        let mut outcome = Ok(());
+        self.with_link(agent, |link, context| match link.reconcile(context) {
+            Ok(effects) => Ok(effects),
+            Err(ReconcileError::Store(error)) => Err(error),
+            Err(error) => {
+                outcome = Err(error);
+                Ok(HubEffects::default())
+            }
+        });
+        if outcome.is_ok() {
+            self.note(&format!("operator reconciles {agent}"));
+        }
+    }
+
+    /// Gives what is held of an app, as the hub knows it.
+    pub(super) fn held_at_hub(&self, agent: usize, app: &AppId) -> Option<Held> {
+        self.hub.process.as_ref()?.status(agent, app)?.held
+    }
+}
+
+/// Names a frame in one line.
+fn describe(frame: &HubFrame) -> String {
+    match frame {
+        HubFrame::Chunk(chunk) => {
+            format!("Chunk {} {} bytes last={}", chunk.transfer.0, chunk.data.len(), chunk.last)
+        }
+        HubFrame::ListChanges { base, changes } => format!("ListChanges {base:?} {} changes", changes.len()),
+        HubFrame::Head { epoch, generation, unasked, .. } => {
+            format!("Head {epoch:?} {generation} {unasked:?}")
+        }
+        HubFrame::Welcome(_)
+        | HubFrame::InSync
+        | HubFrame::ListRequest
+        | HubFrame::Gone(_)
+        | HubFrame::StatusAck { .. }
+        | HubFrame::Command(_)
+        | HubFrame::CommandDone(_)
+        | HubFrame::Refused(_)
+        | HubFrame::Alive => format!("{frame:?}"),
+    }
+}

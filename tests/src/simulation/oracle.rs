@@ -1,0 +1,198 @@
+//! The oracle: sees every transaction, frame and request, and judges them by rules of its own.
+//!
+//! It shares vocabulary with the code under test (rows, frames, keys) but none of its decisions: what is desired, who
+//! may delete what, which number follows which is worked out here from Git's history and from what was made durable.
+
+mod chain;
+mod deletes;
+mod writes;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use argosy_core::cluster::{Answer, ApiError, Request, RequestId};
+use argosy_core::desired::{Anchor, DesiredList, Head};
+use argosy_core::ids::{AppId, Digest, Epoch, Generation};
+use argosy_core::key::ResourceKey;
+use argosy_core::release::Root;
+
+use super::git::{Git, ReadAt};
+
+/// A rule that was broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Its name in the state model or among the invariants.
+    pub rule: &'static str,
+    /// What happened.
+    pub message: String,
+}
+
+/// What is known of one agent.
+#[derive(Debug, Default)]
+struct Seen {
+    /// The head on its disk.
+    head: Option<Head>,
+    list: Option<DesiredList>,
+    anchor: Option<Anchor>,
+    /// The newest commit that each app's list is known to be of.
+    floors: BTreeMap<AppId, usize>,
+    /// The same for each object that was written.
+    object_floors: BTreeMap<(AppId, ResourceKey), usize>,
+    /// Writes that the process waits for.
+    waits: BTreeMap<RequestId, ResourceKey>,
+    /// Deletes that may still reach the API server.
+    deletes: BTreeMap<(ResourceKey, String), u32>,
+    /// Bodies that a sync began to apply.
+    begun: BTreeSet<(ResourceKey, Digest, AppId)>,
+    /// When deletes were sent that nobody had confirmed.
+    deleted_at: Vec<u64>,
+    /// Crashes and losses that may have cost the governor its count.
+    forgiven: usize,
+}
+
+/// Everything that the oracle knows.
+#[derive(Default)]
+pub(super) struct Oracle {
+    violation: Option<Violation>,
+    /// What the hub read, in order, over all its lives.
+    reads: Vec<ReadAt>,
+    agents: Vec<Seen>,
+    /// Deletes that an operator confirmed.
+    pub(super) confirmed: BTreeSet<(usize, ResourceKey, String)>,
+    /// Apps whose pruning an operator asked for.
+    pub(super) asked: BTreeSet<(usize, AppId)>,
+    /// Incarnations that an agent applied.
+    applied: BTreeSet<(usize, ResourceKey, String)>,
+    /// Highest number that the hub sent, by agent.
+    sent: BTreeMap<usize, (Epoch, Generation)>,
+    /// The root of each app at each commit.
+    roots: BTreeMap<AppId, BTreeMap<usize, Root>>,
+    releases: BTreeMap<Root, Vec<(ResourceKey, Digest)>>,
+    /// Writes so far.
+    pub(super) writes: u64,
+    /// Frames that say something, so far.
+    pub(super) frames: u64,
+}
+
+impl Oracle {
+    pub(super) fn new(agents: usize) -> Self {
+        Self { agents: (0..agents).map(|_| Seen::default()).collect(), ..Self::default() }
+    }
+
+    /// Notes the first broken rule.
+    pub(super) fn violate(&mut self, rule: &'static str, message: String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation { rule, message });
+        }
+    }
+
+    pub(super) fn violation(&self) -> Option<&Violation> {
+        self.violation.as_ref()
+    }
+
+    /// The hub read the fleet; what it could not read in this life it knows from before.
+    pub(super) fn read(&mut self, mut at: ReadAt) {
+        let before = self.reads.last().copied().unwrap_or_default();
+        for (now, before) in at.repositories.iter_mut().zip(before.repositories) {
+            *now = now.or(before);
+        }
+        self.reads.push(at);
+    }
+
+    /// Takes a commit of the fleet.
+    pub(super) fn committed(&mut self, git: &Git) {
+        let commit = git.head();
+        for (app, source) in git.newest() {
+            let (release, _) = source.render();
+            let entries = release
+                .entries()
+                .iter()
+                .map(|entry| (entry.id.key.clone(), entry.digest))
+                .collect::<Vec<_>>();
+            self.releases.insert(release.root(), entries);
+            self.roots.entry(app).or_default().insert(commit, release.root());
+        }
+    }
+
+    pub(super) fn agent_started(&mut self, agent: usize) {
+        if let Some(seen) = self.agents.get_mut(agent) {
+            seen.waits.clear();
+            seen.forgiven += 16;
+        }
+    }
+
+    /// An agent's store was lost or rolled back.
+    pub(super) fn store_replaced(&mut self, agent: usize) {
+        if let Some(seen) = self.agents.get_mut(agent) {
+            seen.head = None;
+            seen.list = None;
+            seen.begun.clear();
+            seen.deletes.clear();
+            seen.deleted_at.clear();
+            // A copy of the same head is not told from the newest: it may put back what it knows once more.
+            seen.object_floors.clear();
+        }
+    }
+
+    pub(super) fn hub_restored(&mut self) {
+        self.sent.clear();
+    }
+
+    pub(super) fn anchored(&mut self, agent: usize, anchor: Anchor) {
+        let Some(seen) = self.agents.get_mut(agent) else { return };
+        if seen.anchor.is_some_and(|before| before.generation > anchor.generation) {
+            self.violate("I1", format!("the anchor of agent {agent} goes back to {}", anchor.generation));
+            return;
+        }
+        seen.anchor = Some(anchor);
+    }
+
+    /// The process has its answer.
+    pub(super) fn answered(&mut self, agent: usize, id: RequestId) {
+        if let Some(seen) = self.agents.get_mut(agent) {
+            seen.waits.remove(&id);
+        }
+    }
+
+    /// A request was carried out, or refused: it is not under way any more.
+    pub(super) fn landed(&mut self, agent: usize, request: &Request) {
+        self.lost(agent, request);
+    }
+
+    /// A request will never arrive.
+    pub(super) fn lost(&mut self, agent: usize, request: &Request) {
+        if let Request::Delete { key, uid, .. } = request
+            && let Some(seen) = self.agents.get_mut(agent)
+            && let Some(count) = seen.deletes.get_mut(&(key.clone(), uid.clone()))
+        {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// A request was carried out.
+    pub(super) fn executed(
+        &mut self,
+        git: &Git,
+        agent: usize,
+        request: &Request,
+        before: Option<&super::cluster::Object>,
+        answer: &Result<Answer, ApiError>,
+    ) {
+        match (request, answer) {
+            (Request::Apply { key, .. }, Ok(Answer::Applied(applied))) => {
+                self.applied.insert((agent, key.clone(), applied.live.uid.clone()));
+            }
+            (Request::Delete { key, uid, .. }, Ok(_)) => {
+                if let Some(before) = before {
+                    self.delete_executed(git, agent, key, uid, before);
+                }
+            }
+            (
+                Request::Get { .. }
+                | Request::Apply { .. }
+                | Request::Delete { .. }
+                | Request::EnsureNamespace { .. },
+                Ok(_) | Err(_),
+            ) => {}
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Heads, lists and acknowledgements: nothing goes back, nothing is said before it is durable (I1, I4, M13, M14).
+
+use argosy_core::desired::{Anchor, DesiredList, Phase, SignedHead, VerifyHead as _};
+use argosy_core::ids::{AppId, Digest};
+use argosy_core::release::Root;
+use argosy_core::session::frame::{AgentFrame, HubFrame};
+use argosy_core::session::hub::HubLink;
+use argosy_core::session::tables;
+use argosy_core::store::{MemoryStore, StoreOp, StoreRead as _, get_as};
+
+use super::super::agent::Disk;
+use super::super::git::Git;
+use super::super::keys::{INSTALLATION, Key, cluster_id};
+use super::Oracle;
+
+/// Reads the list on a disk.
+pub(in super::super) fn list_on(store: &MemoryStore) -> Option<DesiredList> {
+    let settings = store.get(tables::LIST, tables::SETTINGS).ok()??;
+    let rows = store.scan(tables::LIST, &[tables::ELEMENT]).ok()?;
+    DesiredList::from_parts(settings, rows.into_iter().map(|(_, value)| value)).ok()
+}
+
+impl Oracle {
+    /// An agent made a transaction durable.
+    pub(in super::super) fn agent_committed(
+        &mut self,
+        git: &Git,
+        agent: usize,
+        disk: &Disk,
+        ops: &[StoreOp],
+    ) {
+        let is_head = |op: &StoreOp| match op {
+            StoreOp::Put { table, .. } | StoreOp::Delete { table, .. } => *table == tables::HEAD,
+        };
+        if !ops.iter().any(is_head) {
+            return;
+        }
+        let Ok(Some(signed)) = get_as::<SignedHead>(&disk.store, tables::HEAD, tables::HELD) else {
+            self.violate("M13", format!("agent {agent} has no readable head"));
+            return;
+        };
+        let Some(list) = list_on(&disk.store) else {
+            self.violate("M13", format!("agent {agent} has a head and no readable list"));
+            return;
+        };
+        let head = signed.head;
+        if list.root() != head.list_root || !Key.verify(&head.signed_bytes(), &signed.signature) {
+            self.violate(
+                "I2",
+                format!("agent {agent} holds a list that head {} does not sign", head.generation),
+            );
+        }
+        if head.cluster != cluster_id(agent) || list.settings().installation != INSTALLATION {
+            self.violate("I12", format!("agent {agent} holds the head of another cluster"));
+        }
+        let Some(seen) = self.agents.get(agent) else { return };
+        let before = seen.head.as_ref().map(|head| (head.generation, head.hash()));
+        if let Some(anchor) = disk.anchor.filter(|anchor| head.generation <= anchor.generation) {
+            self.violate(
+                "I1",
+                format!("agent {agent} takes {} below its anchor {}", head.generation, anchor.generation),
+            );
+        }
+        if let Some((generation, hash)) = before
+            && (head.generation <= generation || head.previous != hash)
+        {
+            self.violate(
+                "M13",
+                format!("head {} of agent {agent} does not follow {generation}", head.generation),
+            );
+        }
+        self.list_accepted(git, agent, &list);
+        if let Some(seen) = self.agents.get_mut(agent) {
+            seen.head = Some(head);
+            seen.list = Some(list);
+        }
+    }
+
+    /// No app goes back to an older commit, whatever became of the hub's store.
+    fn list_accepted(&mut self, git: &Git, agent: usize, list: &DesiredList) {
+        let mut reverted = None;
+        for (app, element) in list.elements() {
+            if !matches!(element.assignment.phase, Phase::Active | Phase::Frozen) {
+                continue;
+            }
+            match self.commit_of(git, agent, app, element.assignment.root) {
+                Some(commit) => {
+                    if let Some(seen) = self.agents.get_mut(agent) {
+                        seen.floors.insert(app.clone(), commit);
+                    }
+                }
+                None => reverted = Some(app.clone()),
+            }
+        }
+        if let Some(app) = reverted {
+            self.violate("I1", format!("agent {agent} is given an older release of {app} than it had"));
+        }
+    }
+
+    /// Gives the earliest commit, not before the newest known one, in which an app renders to this release.
+    fn commit_of(&self, git: &Git, agent: usize, app: &AppId, root: Root) -> Option<usize> {
+        let floor = self.agents.get(agent).and_then(|seen| seen.floors.get(app)).copied().unwrap_or(0);
+        let known = self.roots.get(app)?.range(floor..=git.head()).find(|(_, of)| **of == root);
+        // A commit that took the app away leaves its last release where it is.
+        known.map(|(commit, _)| *commit).or_else(|| {
+            let last = self.roots.get(app)?.range(..=floor).next_back()?;
+            (*last.1 == root).then_some(floor)
+        })
+    }
+
+    /// An agent says something.
+    pub(in super::super) fn agent_says(&mut self, agent: usize, disk: &Disk, frame: &AgentFrame) {
+        let held = get_as::<SignedHead>(&disk.store, tables::HEAD, tables::HELD).ok().flatten();
+        match frame {
+            AgentFrame::HeadAck { epoch, generation } => {
+                let durable = held.is_some_and(|held| {
+                    held.head.epoch == *epoch
+                        && held.head.generation == *generation
+                        && disk.anchor == Some(Anchor::of(&held.head))
+                });
+                if !durable {
+                    self.violate(
+                        "I4",
+                        format!("agent {agent} acknowledges {generation}, which is not durable"),
+                    );
+                }
+            }
+            AgentFrame::Hello(hello) => {
+                if hello.head != held || hello.anchor != disk.anchor {
+                    self.violate("I4", format!("agent {agent} names a head that is not durable"));
+                }
+            }
+            AgentFrame::Status(batch) if batch.entries.is_empty() => return,
+            AgentFrame::Alive => return,
+            AgentFrame::OwnList { .. }
+            | AgentFrame::Pull(_)
+            | AgentFrame::Cancel(_)
+            | AgentFrame::Credit(_)
+            | AgentFrame::Status(_)
+            | AgentFrame::CommandUpdate(_)
+            | AgentFrame::Refused(_) => {}
+        }
+        self.frames += 1;
+    }
+
+    /// The hub says something.
+    pub(in super::super) fn hub_says(&mut self, store: &MemoryStore, agent: usize, frame: &HubFrame) {
+        match frame {
+            HubFrame::Head { generation, .. } => {
+                let durable =
+                    HubLink::load(store, cluster_id(agent), INSTALLATION).ok().and_then(|link| link.sent());
+                let Some((epoch, last)) = durable else {
+                    self.violate("M13", format!("head {generation} is sent and not durable"));
+                    return;
+                };
+                let before = self.sent.insert(agent, (epoch, *generation));
+                let follows = before.is_none_or(|(of, number)| of != epoch || number < *generation);
+                if last != *generation || !follows {
+                    self.violate(
+                        "M13",
+                        format!("head {generation} is sent after {before:?}, durable is {last}"),
+                    );
+                }
+            }
+            HubFrame::Refused(refusal) => {
+                let benign = matches!(
+                    refusal.reason,
+                    argosy_core::session::frame::RefusalReason::Replaced
+                        | argosy_core::session::frame::RefusalReason::Stopping
+                );
+                if !benign {
+                    self.violate("I6", format!("the hub refuses agent {agent}: {refusal:?}"));
+                }
+            }
+            HubFrame::Alive => return,
+            HubFrame::Welcome(_)
+            | HubFrame::InSync
+            | HubFrame::ListRequest
+            | HubFrame::ListChanges { .. }
+            | HubFrame::Chunk(_)
+            | HubFrame::Gone(_)
+            | HubFrame::StatusAck { .. }
+            | HubFrame::Command(_)
+            | HubFrame::CommandDone(_) => {}
+        }
+        self.frames += 1;
+    }
+
+    /// Gives what a release holds.
+    pub(super) fn release(&self, root: Root) -> Option<&Vec<(argosy_core::key::ResourceKey, Digest)>> {
+        self.releases.get(&root)
+    }
+}

@@ -1,0 +1,155 @@
+//! Deletes: every one is justified by a verified list, by Git's history, by ownership, and by the governor's limits
+//! (I2, I3, M5, M6, M21, M22).
+
+use argosy_core::desired::{Assignment, Phase};
+use argosy_core::ids::AppId;
+use argosy_core::key::ResourceKey;
+use argosy_core::reconcile::{Intent, InventoryEntry, tables};
+use argosy_core::session::tables as link_tables;
+use argosy_core::store::{StoreRead as _, decode, encode, get_as};
+
+use super::super::agent::{Agent, Disk};
+use super::super::cluster::Object;
+use super::super::git::{Git, ReadAt};
+use super::super::objects::resolve;
+use super::Oracle;
+
+impl Oracle {
+    /// A machine asks for a delete.
+    pub(super) fn deletes(&mut self, agent: usize, state: &Agent, key: &ResourceKey, uid: &str, now: u64) {
+        if let Some(seen) = self.agents.get_mut(agent) {
+            *seen.deletes.entry((key.clone(), uid.to_owned())).or_default() += 1;
+        }
+        if let Err(why) = self.is_lawful(agent, state, key, uid) {
+            self.violate("M21", format!("agent {agent} deletes {key}: {why}"));
+            return;
+        }
+        if !self.confirmed.contains(&(agent, key.clone(), uid.to_owned()))
+            && let Err(why) = self.is_governed(agent, &state.disk, key, now)
+        {
+            self.violate("M22", format!("agent {agent} deletes {key}: {why}"));
+        }
+    }
+
+    fn is_lawful(&self, agent: usize, state: &Agent, key: &ResourceKey, uid: &str) -> Result<(), String> {
+        let disk = &state.disk;
+        let entry = get_as::<InventoryEntry>(&disk.store, tables::INVENTORY, &encode(key)).ok().flatten();
+        let entry = entry.ok_or("it is in no inventory")?;
+        let app = entry.app.clone();
+        if entry.uid.as_deref() != Some(uid) || entry.detached || entry.kept || key.is_crd() {
+            return Err(format!("its entry does not permit it: {entry:?}"));
+        }
+        if !matches!(&entry.intent, Some(Intent::Delete { uid: of, .. }) if of == uid) {
+            return Err("its intent is not durable".to_owned());
+        }
+        let list = super::chain::list_on(&disk.store).ok_or("there is no list")?;
+        if list.settings().hold_deletes {
+            return Err("the list holds all deletes".to_owned());
+        }
+        let listed = list.get(&app).ok_or_else(|| format!("{app} is not listed"))?;
+        if !matches!(listed.phase, Phase::Active | Phase::Deleting) {
+            return Err(format!("{app} is {:?}", listed.phase));
+        }
+        let confirmed = self.confirmed.contains(&(agent, key.clone(), uid.to_owned()));
+        let held = listed.held.iter().any(|held| {
+            resolve(held, &listed.destination.namespace) == *key
+                || (held.kind == key.kind && held.name == key.name)
+        });
+        if held && !confirmed {
+            return Err("it is held: an app of its repository fails".to_owned());
+        }
+        for (other, element) in list.elements() {
+            let root = element.assignment.root;
+            let on_disk = link_tables::has_release(&disk.store, root).unwrap_or_default();
+            let entries =
+                state.process.as_ref().map(|process| process.machine.link().entries(root, &disk.store));
+            if !on_disk && !matches!(entries, Some(Ok(Some(_)))) {
+                return Err(format!("the release of {other} is not verified"));
+            }
+            let counts = matches!(element.assignment.phase, Phase::Active | Phase::Frozen);
+            if counts && self.holds(&element.assignment, key).is_some() {
+                return Err(format!("{other} desires it in the newest list"));
+            }
+        }
+        if listed.phase == Phase::Active {
+            let assigned =
+                get_as::<Assignment>(&disk.store, link_tables::ASSIGNED, &encode(&app)).ok().flatten();
+            if assigned.map(|assigned| assigned.root) != Some(listed.root) {
+                return Err(format!("{app} has not switched to its newest release"));
+            }
+            let automated = listed.policy.automated.is_some_and(|automated| automated.prune);
+            let asked = self.asked.contains(&(agent, app.clone()));
+            if !confirmed && !asked && !automated {
+                return Err(format!("nobody asked {app} to prune"));
+            }
+        }
+        if entry.recovered && !confirmed && !self.asked.contains(&(agent, app)) {
+            return Err("it was only found by its tracking".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The governor's limits, counted anew.
+    fn is_governed(&mut self, agent: usize, disk: &Disk, key: &ResourceKey, now: u64) -> Result<(), String> {
+        if key.is_precious() {
+            return Err("a Namespace or a claim without a confirmation".to_owned());
+        }
+        let mut inventory: Vec<(ResourceKey, InventoryEntry)> = Vec::new();
+        for (row, value) in disk.store.scan(tables::INVENTORY, &[]).unwrap_or_default() {
+            if let (Ok(row), Ok(value)) = (decode(tables::INVENTORY, &row), decode(tables::INVENTORY, &value))
+            {
+                inventory.push((row, value));
+            }
+        }
+        let app = inventory.iter().find(|(of, _)| of == key).map(|(_, entry)| entry.app.clone());
+        let app: AppId = app.ok_or("no entry")?;
+        let list = super::chain::list_on(&disk.store).ok_or("no list")?;
+        let listed = list.get(&app).ok_or("not listed")?;
+        let empty = self.release(listed.root).is_some_and(Vec::is_empty);
+        let allowed = listed.policy.automated.is_some_and(|automated| automated.allow_empty);
+        if listed.phase == Phase::Active && empty && !allowed {
+            return Err(format!("{app} became empty"));
+        }
+        let Some(seen) = self.agents.get_mut(agent) else { return Ok(()) };
+        seen.deleted_at.retain(|at| now.saturating_sub(*at) < 3_600_000);
+        seen.deleted_at.push(now);
+        let limit = ((inventory.len() + seen.deleted_at.len()) / 10).max(10);
+        // Up to 16 requests may be under way when the governor counts, and as many when it is killed.
+        if seen.deleted_at.len() > limit + 16 + seen.forgiven {
+            return Err(format!("{} within an hour are more than {limit}", seen.deleted_at.len()));
+        }
+        Ok(())
+    }
+
+    /// A delete took effect: Git must have meant it.
+    pub(super) fn delete_executed(
+        &mut self,
+        git: &Git,
+        agent: usize,
+        key: &ResourceKey,
+        uid: &str,
+        before: &Object,
+    ) {
+        let place = (agent, key.clone(), uid.to_owned());
+        let confirmed = self.confirmed.contains(&place);
+        if !self.applied.contains(&place) && !confirmed && !self.asked.iter().any(|(of, _)| *of == agent) {
+            self.violate(
+                "I2",
+                format!("agent {agent} deletes {key} {uid}, which it never applied: {before:?}"),
+            );
+        }
+        if !confirmed && !self.reads.iter().any(|read| justifies(git, read, agent, key)) {
+            self.violate("I3", format!("agent {agent} deletes {key}, which Git never stopped to mean"));
+        }
+    }
+}
+
+/// Tells whether a read of the fleet says that an object is to go: no app of the cluster means it, and none fails that
+/// it may be on its way to.
+fn justifies(git: &Git, read: &ReadAt, cluster: usize, key: &ResourceKey) -> bool {
+    let apps = git.history.get(read.fleet).into_iter().flatten();
+    apps.filter(|(_, source)| source.cluster == cluster).all(|(app, source)| {
+        let (meant, _fails) = git.meant(read, app, source);
+        !meant.contains_key(key)
+    })
+}

@@ -1,0 +1,175 @@
+//! Applies: intended durably, of the right release, one at a time, and never of an older commit (I1, M8, M18, M23).
+
+use argosy_core::cluster::{Request, RequestId};
+use argosy_core::desired::{Assignment, Phase};
+use argosy_core::ids::{AppId, Digest};
+use argosy_core::key::ResourceKey;
+use argosy_core::reconcile::{Intent, InventoryEntry, Operation, tables};
+use argosy_core::session::tables as link_tables;
+use argosy_core::store::{StoreRead as _, encode, get_as};
+
+use super::super::agent::{Agent, Disk};
+use super::super::git::Git;
+use super::super::objects::{digest, resolve};
+use super::Oracle;
+
+impl Oracle {
+    /// A machine asks for something, its transaction being durable.
+    #[expect(clippy::too_many_arguments, reason = "all that is known of a request")]
+    pub(in super::super) fn requested(
+        &mut self,
+        git: &Git,
+        agent: usize,
+        life: u64,
+        id: RequestId,
+        state: &Agent,
+        request: &Request,
+        now: u64,
+    ) {
+        let disk = &state.disk;
+        let key = match request {
+            Request::Get { .. } => return,
+            Request::EnsureNamespace { name } => super::super::objects::namespace(name),
+            Request::Apply { key, .. } | Request::Delete { key, .. } => key.clone(),
+        };
+        self.writes += 1;
+        self.is_current(agent, disk, request);
+        let Some(seen) = self.agents.get_mut(agent) else { return };
+        let pseudo = matches!(request, Request::EnsureNamespace { .. });
+        if !pseudo && seen.waits.values().any(|other| *other == key) {
+            self.violate("M18", format!("agent {agent} life {life} has two writes of {key} under way"));
+            return;
+        }
+        if !pseudo {
+            seen.waits.insert(id, key.clone());
+        }
+        match request {
+            Request::Apply { manifest, app, uid, .. } => {
+                let place = uid.as_ref().map(|uid| (key.clone(), uid.clone()));
+                let dying = place.and_then(|place| seen.deletes.get(&place)).is_some_and(|count| *count > 0);
+                if dying {
+                    self.violate("M18", format!("agent {agent} applies {key} while its delete may be under way"));
+                }
+                self.applies(git, agent, disk, &key, *manifest, app);
+            }
+            Request::Delete { uid, .. } => self.deletes(agent, state, &key, uid, now),
+            Request::Get { .. } | Request::EnsureNamespace { .. } => {}
+        }
+    }
+
+    /// Nothing is written by a store that is older than what was acknowledged (I19).
+    fn is_current(&mut self, agent: usize, disk: &Disk, request: &Request) {
+        let held = self.agents.get(agent).and_then(|seen| seen.head).map(|head| head.generation);
+        let held = held.or_else(|| {
+            get_as::<argosy_core::desired::SignedHead>(&disk.store, link_tables::HEAD, link_tables::HELD)
+                .ok()
+                .flatten()
+                .map(|head| head.head.generation)
+        });
+        if let Some(anchor) = disk.anchor.filter(|anchor| held.is_none_or(|held| held < anchor.generation)) {
+            self.violate(
+                "I19",
+                format!("agent {agent} at {held:?} below anchor {}: {request:?}", anchor.generation),
+            );
+        }
+    }
+
+    fn applies(
+        &mut self,
+        git: &Git,
+        agent: usize,
+        disk: &Disk,
+        key: &ResourceKey,
+        manifest: Digest,
+        app: &AppId,
+    ) {
+        let entry = get_as::<InventoryEntry>(&disk.store, tables::INVENTORY, &encode(key)).ok().flatten();
+        let intended = entry.as_ref().is_some_and(|entry| {
+            matches!(&entry.intent, Some(Intent::Apply { body, .. }) if body.manifest == manifest && body.app == *app)
+        });
+        if !intended {
+            self.violate("M18", format!("agent {agent} applies {key} without a durable intent"));
+        }
+        if !disk.store.has(link_tables::MANIFESTS, manifest.as_bytes()).unwrap_or_default() {
+            self.violate("M25", format!("the manifest of {key} is not in the store of agent {agent}"));
+        }
+        let list = super::chain::list_on(&disk.store);
+        let listed = list.as_ref().and_then(|list| list.get(app));
+        let Some(listed) = listed.filter(|listed| matches!(listed.phase, Phase::Active | Phase::Frozen))
+        else {
+            self.violate(
+                "M8",
+                format!("agent {agent} applies {key} of {app}, which is {:?}", listed.map(|of| of.phase)),
+            );
+            return;
+        };
+        let operation = get_as::<Operation>(&disk.store, tables::OPERATIONS, &encode(app)).ok().flatten();
+        let synced = operation
+            .filter(|_| listed.phase == Phase::Active)
+            .is_some_and(|operation| self.holds(&operation.assignment, key) == Some(manifest));
+        let assigned = get_as::<Assignment>(&disk.store, link_tables::ASSIGNED, &encode(app)).ok().flatten();
+        let desired = assigned.is_some_and(|assigned| self.holds(&assigned, key).is_some());
+        let applied = entry
+            .as_ref()
+            .and_then(|entry| entry.applied.as_ref())
+            .is_some_and(|body| body.manifest == manifest && body.app == *app);
+        let heals = listed.policy.automated.is_some_and(|automated| automated.self_heal);
+        let body = (key.clone(), manifest, app.clone());
+        let Some(seen) = self.agents.get_mut(agent) else { return };
+        let again = seen.begun.contains(&body);
+        if synced {
+            seen.begun.insert(body);
+        } else if !(desired && ((applied && heals) || again)) {
+            let why = format!("desired={desired} applied={applied} selfHeal={heals}");
+            self.violate("M8", format!("agent {agent} applies {key} of {app} out of nowhere: {why}"));
+        }
+        self.not_older(git, agent, key, manifest, app);
+    }
+
+    /// What is applied of an object never goes back to an older commit.
+    fn not_older(&mut self, git: &Git, agent: usize, key: &ResourceKey, manifest: Digest, app: &AppId) {
+        let place = (app.clone(), key.clone());
+        let floor =
+            self.agents.get(agent).and_then(|seen| seen.object_floors.get(&place)).copied().unwrap_or(0);
+        let has = |commit: &usize| {
+            git.app(*commit, app).is_some_and(|source| {
+                source.objects.iter().any(|(rendered, piece)| {
+                    (resolve(rendered, &source.namespace) == *key || rendered.name == key.name)
+                        && rendered.kind == key.kind
+                        && digest(rendered, *piece) == manifest
+                })
+            })
+        };
+        // The last commit before the floor that says anything of the object holds until the next one does.
+        let at_floor = || {
+            (0..=floor).rev().find(|commit| {
+                git.app(*commit, app).is_some_and(|source| {
+                    source
+                        .objects
+                        .keys()
+                        .any(|rendered| rendered.kind == key.kind && rendered.name == key.name)
+                })
+            })
+        };
+        let found = (floor..=git.head()).find(has).or_else(|| at_floor().filter(has).map(|_| floor));
+        match found {
+            Some(commit) => {
+                if let Some(seen) = self.agents.get_mut(agent) {
+                    seen.object_floors.insert(place, commit);
+                }
+            }
+            None => {
+                self.violate("I1", format!("agent {agent} puts {key} of {app} back to before commit {floor}"))
+            }
+        }
+    }
+
+    /// Gives the manifest that an assignment holds for an object.
+    pub(super) fn holds(&self, assignment: &Assignment, key: &ResourceKey) -> Option<Digest> {
+        let entries = self.release(assignment.root)?;
+        entries
+            .iter()
+            .rfind(|(rendered, _)| resolve(rendered, &assignment.destination.namespace) == *key)
+            .map(|(_, manifest)| *manifest)
+    }
+}

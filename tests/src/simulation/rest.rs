@@ -1,0 +1,167 @@
+//! What must be true once faults have stopped: live equals Git, the hub knows it, and nothing moves any more.
+
+use argosy_core::cluster::Tracking;
+use argosy_core::desired::Phase;
+use argosy_core::key::ResourceKey;
+use argosy_core::status::SyncStatus;
+
+use super::git::Source;
+use super::keys::cluster_id;
+use super::objects;
+use super::world::{CLUSTERS, World};
+
+impl World {
+    /// Lists what is not as it should be; empty when everything is.
+    pub(super) fn unmet(&self) -> Vec<String> {
+        let mut unmet = Vec::new();
+        let Some(hub) = &self.hub.process else { return vec!["the hub does not run".to_owned()] };
+        let head = self.git.head();
+        if hub.at.fleet != head || hub.at.repositories.iter().any(|at| *at != Some(head)) {
+            unmet.push("the hub has not read the newest commit".to_owned());
+        }
+        for agent in 0..CLUSTERS {
+            self.unmet_link(agent, &mut unmet);
+            self.unmet_objects(agent, &mut unmet);
+            self.unmet_leftovers(agent, &mut unmet);
+        }
+        unmet
+    }
+
+    fn unmet_link(&self, agent: usize, unmet: &mut Vec<String>) {
+        let process = self.agents.get(agent).and_then(|state| state.process.as_ref());
+        let (Some(process), Some(hub)) = (process, &self.hub.process) else {
+            unmet.push(format!("agent {agent} does not run"));
+            return;
+        };
+        let Some(link) = hub.links.get(agent) else { return };
+        if let Some(unknown) = link.unknown_chain() {
+            let fails = !hub.decision.failing.is_empty();
+            if !fails {
+                unmet.push(format!("agent {agent} is of an unknown chain: {}", unknown.why));
+            }
+        }
+        if !link.is_up_to_date() || !process.machine.link().is_connected() {
+            unmet.push(format!("agent {agent} does not hold what it should"));
+        }
+        for (app, progress) in process.machine.link().progress() {
+            if !progress.complete {
+                unmet.push(format!("release {} of {app} is not complete at {agent}", progress.root));
+            }
+        }
+        let reported = process.machine.reconciler().statuses();
+        for (app, status) in reported {
+            if process.machine.link().list().is_none_or(|list| list.get(app).is_none()) {
+                continue;
+            }
+            match hub.status(agent, app) {
+                Some(known) if known == *status => {}
+                Some(_) => unmet.push(format!("the hub's status of {app} on {agent} is not the newest")),
+                None => unmet.push(format!("the hub has no status of {app} on {agent}")),
+            }
+        }
+        for app in hub.reported(agent) {
+            if !reported.contains_key(&app) {
+                unmet.push(format!("the hub still has a status of {app} on {agent}, which left"));
+            }
+        }
+    }
+
+    /// Every object of an automated app is live as its directory says.
+    fn unmet_objects(&self, agent: usize, unmet: &mut Vec<String>) {
+        let Some(cluster) = self.clusters.get(agent) else { return };
+        let Some(process) = self.agents.get(agent).and_then(|state| state.process.as_ref()) else { return };
+        let newest = self.git.newest();
+        let on_cluster = newest.iter().filter(|(_, source)| source.cluster == agent);
+        for (app, source) in
+            on_cluster.filter(|(_, source)| source.is_good() && source.renders && source.automated)
+        {
+            let status = process.machine.reconciler().statuses().get(app);
+            for (key, digest) in source.resolved() {
+                let shared = newest.iter().any(|(other, theirs)| {
+                    other != app && theirs.cluster == agent && theirs.resolved().contains_key(&key)
+                });
+                // Another app's entry may still own it while that app is frozen, released or by hand.
+                let foreign_entry =
+                    process.machine.reconciler().inventory().get(&key).is_some_and(|entry| entry.app != *app);
+                if shared || foreign_entry || self.is_excused(agent, source, &key) {
+                    continue;
+                }
+                match cluster.objects.get(&key) {
+                    None => unmet.push(format!("{key} of {app} is not there on {agent}")),
+                    Some(object)
+                        if object.manifest != Some(digest)
+                            && (source.self_heal || object.manifest.is_some()) =>
+                    {
+                        unmet.push(format!("{key} of {app} on {agent} is not what Git says"));
+                    }
+                    Some(_) => {}
+                }
+            }
+            if status.is_none() {
+                unmet.push(format!("{app} has no status on {agent}"));
+            }
+            if status.is_some_and(|status| status.sync == SyncStatus::Unknown) {
+                unmet.push(format!("{app} is Unknown on {agent}"));
+            }
+        }
+    }
+
+    /// Some objects need not be there: somebody else's, of a kind that is not served, without a namespace, done.
+    fn is_excused(&self, agent: usize, source: &Source, key: &ResourceKey) -> bool {
+        let Some(cluster) = self.clusters.get(agent) else { return true };
+        let served = cluster.kinds().contains_key(&key.group_kind());
+        let homed =
+            !objects::is_namespaced(key) || cluster.objects.contains_key(&objects::namespace(&key.namespace));
+        let other =
+            cluster.objects.get(key).is_some_and(|object| matches!(object.tracking, Tracking::Other(_)));
+        let meddled = !source.self_heal && cluster.meddled.contains(key);
+        let ends = key.kind == "Job";
+        // What lived in a namespace that was deleted is for selfHeal to bring back.
+        let lost = !source.self_heal && !cluster.objects.contains_key(key);
+        !served || !homed || other || meddled || ends || lost
+    }
+
+    /// What left Git is gone, unless something holds it.
+    fn unmet_leftovers(&self, agent: usize, unmet: &mut Vec<String>) {
+        let Some(process) = self.agents.get(agent).and_then(|state| state.process.as_ref()) else { return };
+        let Some(cluster) = self.clusters.get(agent) else { return };
+        let newest = self.git.newest();
+        let reconciler = process.machine.reconciler();
+        let list = process.machine.link().list();
+        for (key, entry) in reconciler.inventory() {
+            let held = reconciler
+                .statuses()
+                .get(&entry.app)
+                .and_then(|status| status.held.as_ref())
+                .is_some_and(|held| held.deletes.iter().any(|delete| delete.key == *key));
+            let stays = entry.detached || entry.kept || entry.prune_refused || entry.recovered || held;
+            let meant =
+                newest.values().any(|source| source.cluster == agent && source.resolved().contains_key(key));
+            let listed = list.and_then(|list| list.get(&entry.app));
+            let prunes = listed.is_some_and(|listed| match listed.phase {
+                Phase::Active => listed.policy.automated.is_some_and(|automated| automated.prune),
+                Phase::Deleting => true,
+                Phase::Frozen | Phase::Released => false,
+            });
+            let served = cluster.kinds().contains_key(&key.group_kind());
+            // A new app that does not render holds every deletion back, a failing one its own move.
+            let failing = self.hub.process.as_ref().map(|hub| &hub.decision.failing);
+            let waits = failing.is_some_and(|failing| {
+                failing.contains(&entry.app) || (!failing.is_empty() && !newest.contains_key(&entry.app))
+            });
+            let stays = stays || waits;
+            if !stays && !meant && prunes && served {
+                unmet.push(format!("{key} of {} is left over on {agent}: {entry:?}", entry.app));
+            }
+        }
+        let Some(hub) = &self.hub.process else { return };
+        let listed = hub.links.get(agent).and_then(|link| link.acknowledged_list());
+        for (app, element) in listed.into_iter().flat_map(|list| list.elements()) {
+            let over = element.assignment.phase == Phase::Released && hub.decision.mass_loss.is_none();
+            let unknown = hub.links.get(agent).is_some_and(|link| link.unknown_chain().is_some());
+            if over && !unknown {
+                unmet.push(format!("{app} is still released on {}", cluster_id(agent)));
+            }
+        }
+    }
+}

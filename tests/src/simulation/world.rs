@@ -1,0 +1,296 @@
+//! The world of a run: everything in it, and the loop that skips from event to event.
+
+use std::collections::BTreeMap;
+
+use argosy_core::ids::{AppId, BootId, CommandId};
+use argosy_core::session::frame::{Command, CommandKind};
+use argosy_core::time::{Entropy as _, MonoTime, Now, WallTime};
+
+use super::agent::Agent;
+use super::cluster::Cluster;
+use super::faults::Plan;
+use super::git::{Git, REPOSITORIES};
+use super::hub::Hub;
+use super::network::Network;
+use super::oracle::Oracle;
+use super::random::Random;
+use super::schedule::{Event, Schedule};
+use super::trace::Trace;
+
+/// How many clusters there are.
+pub(super) const CLUSTERS: usize = 2;
+/// How long faults go on.
+const STORM_MS: u64 = 240_000;
+/// How long the quiet phase may take until everything has converged.
+const CONVERGE_MS: u64 = 3_600_000;
+/// How long everything must rest then.
+const REST_MS: u64 = 120_000;
+/// How often the quiet phase is looked at.
+const LOOK_MS: u64 = 2_000;
+
+/// A run.
+pub(super) struct World {
+    pub(super) now: u64,
+    pub(super) random: Random,
+    trace: Trace,
+    pub(super) queue: Schedule,
+    pub(super) git: Git,
+    pub(super) hub: Hub,
+    pub(super) agents: Vec<Agent>,
+    pub(super) clusters: Vec<Cluster>,
+    pub(super) network: Network,
+    pub(super) oracle: Oracle,
+    pub(super) plan: Plan,
+    /// Faults have stopped.
+    pub(super) quiet: bool,
+    /// How often the operator synced a failed app in the quiet phase.
+    syncs: BTreeMap<(usize, AppId), u32>,
+}
+
+/// Makes a point in time of one boot.
+pub(super) fn now_of(boot: BootId, elapsed_ms: u64, global: u64) -> Now {
+    let wall = WallTime(1_700_000_000_000 + i64::try_from(global).unwrap_or_default());
+    Now { mono: MonoTime { boot, elapsed_ms }, wall }
+}
+
+impl World {
+    pub(super) fn new(seed: u64, echo: bool) -> Self {
+        let mut random = Random::new(seed);
+        let plan = Plan::draw(&mut random);
+        let apps = random.between(1, 5);
+        let git = Git::new(&mut random, apps, CLUSTERS);
+        let network = Network::new(CLUSTERS, plan.slow_link.then(|| random.between(50, 2_000)));
+        let mut world = Self {
+            now: 0,
+            trace: Trace::new(echo),
+            queue: Schedule::default(),
+            git,
+            hub: Hub::new(),
+            agents: (0..CLUSTERS).map(Agent::new).collect(),
+            clusters: (0..CLUSTERS).map(Cluster::new).collect(),
+            network,
+            oracle: Oracle::new(CLUSTERS),
+            plan,
+            quiet: false,
+            syncs: BTreeMap::new(),
+            random,
+        };
+        world.note(&format!("seed {seed}: {plan:?}"));
+        world.oracle.committed(&world.git);
+        world.queue.at(0, Event::HubStart);
+        for agent in 0..CLUSTERS {
+            world.queue.at(10, Event::AgentStart { agent });
+            if plan.foreign {
+                world.queue.at(3_000, Event::Foreign { cluster: agent });
+            }
+        }
+        for (at, fault) in plan.faults(&mut world.random, CLUSTERS, STORM_MS) {
+            world.queue.at(at, Event::Fault(fault));
+        }
+        world.queue.at(8_000, Event::Commit);
+        world.queue.at(20_000, Event::Operator);
+        world
+    }
+
+    /// Adds a line to the trace.
+    pub(super) fn note(&mut self, line: &str) {
+        self.trace.note(self.now, line);
+    }
+
+    /// Runs to the end, or to the first broken rule.
+    pub(super) fn run(&mut self) {
+        self.until(STORM_MS);
+        if self.oracle.violation().is_some() {
+            return;
+        }
+        self.calm();
+        self.converge();
+    }
+
+    pub(super) fn finish(self) -> (String, Vec<String>) {
+        self.trace.finish()
+    }
+
+    /// Runs to a point in time.
+    fn until(&mut self, time: u64) {
+        while self.oracle.violation().is_none() {
+            let Some((at, event)) = self.queue.pop(time) else { break };
+            self.now = self.now.max(at);
+            self.happens(event);
+        }
+        self.now = self.now.max(time);
+    }
+
+    /// Ends all faults.
+    fn calm(&mut self) {
+        self.quiet = true;
+        if self.plan.repairs {
+            self.git.repair();
+            self.oracle.committed(&self.git);
+        }
+        self.note("quiet");
+        self.git.away_until = [0; REPOSITORIES];
+        self.network.away_until = vec![0; CLUSTERS];
+        self.hub.crash_in = None;
+        for cluster in &mut self.clusters {
+            cluster.down_until = 0;
+        }
+        for agent in &mut self.agents {
+            agent.crash_in = None;
+        }
+    }
+
+    /// Waits until everything is as Git says, and then for it to rest.
+    fn converge(&mut self) {
+        let end = self.now + CONVERGE_MS;
+        let mut rested_since: Option<(u64, u64, u64)> = None;
+        while self.now < end {
+            self.until(self.now + LOOK_MS);
+            if self.oracle.violation().is_some() {
+                return;
+            }
+            let unmet = self.unmet();
+            let counts = (self.oracle.writes, self.oracle.frames);
+            match rested_since.filter(|(_, writes, frames)| (*writes, *frames) == counts && unmet.is_empty())
+            {
+                Some((since, _, _)) if self.now >= since + REST_MS => return,
+                Some(_) => {}
+                None => rested_since = unmet.is_empty().then_some((self.now, counts.0, counts.1)),
+            }
+        }
+        let unmet = self.unmet();
+        let what = if unmet.is_empty() { "it never rests".to_owned() } else { unmet.join("; ") };
+        self.oracle.violate("I8", what);
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::AgentStart { agent } => self.start_agent(agent),
+            Event::AgentTick { agent, life } => self.agent_ticks(agent, life),
+            Event::Writer { agent, life } => self.may_write(agent, life),
+            Event::Discover { agent, life, again } => self.discover(agent, life, again),
+            Event::HubStart => self.start_hub(),
+            Event::HubTick { life } => self.hub_tick(life),
+            Event::HubPoll { life } => self.hub_polls(life),
+            Event::Dialled { agent, life, stream } => self.dialled(agent, life, stream),
+            Event::ToAgent { stream, what } => self.at_agent(stream, what),
+            Event::ToHub { stream, what } => self.at_hub(stream, what),
+            Event::Api { agent, life, id, request, answered, fails } => {
+                self.api((agent, life, id), &request, answered, fails);
+            }
+            Event::Answer { agent, life, id, answer } => self.answered(agent, life, id, answer),
+            Event::List { agent, life, kind, number } => self.list(agent, life, kind, number),
+            Event::Watch { agent, life, kind, number, event } => {
+                self.watched(agent, life, kind, number, event)
+            }
+            Event::Grow { cluster, key, uid } => {
+                if let Some(state) = self.clusters.get_mut(cluster) {
+                    state.grow(&key, &uid);
+                }
+                self.spread(cluster);
+            }
+            Event::Finalize { cluster, key, uid } => {
+                if let Some(state) = self.clusters.get_mut(cluster) {
+                    state.finalize(&key, &uid);
+                }
+                self.spread(cluster);
+            }
+            Event::Commit => self.commit(),
+            Event::Operator => self.operate(),
+            Event::Foreign { cluster } => self.meddle(cluster),
+            Event::Fault(fault) => self.fault(fault),
+        }
+    }
+
+    fn commit(&mut self) {
+        if self.quiet {
+            return;
+        }
+        let what = self.git.commit(&mut self.random, CLUSTERS, self.plan.troubles);
+        self.oracle.committed(&self.git);
+        self.note(&what);
+        let next = self.now + self.random.between(1_000, 25_000);
+        self.queue.at(next, Event::Commit);
+    }
+
+    /// What a person does now and then: reconciles, syncs, confirms.
+    fn operate(&mut self) {
+        let next = self.now + self.random.between(5_000, 30_000);
+        self.queue.at(next, Event::Operator);
+        for agent in 0..CLUSTERS {
+            let unknown = self.hub.process.as_ref().and_then(|process| process.links.get(agent));
+            if unknown.is_some_and(|link| link.unknown_chain().is_some()) {
+                self.reconcile(agent);
+            }
+        }
+        let loss = self.hub.process.as_ref().and_then(|process| process.decision.mass_loss.clone());
+        if let (Some(loss), Some(process)) = (loss, &mut self.hub.process) {
+            process.confirmed_loss = Some(loss.plan);
+            self.decide();
+        }
+        for agent in 0..CLUSTERS {
+            let apps = self.hub.process.as_ref().map(|process| process.reported(agent)).unwrap_or_default();
+            if self.quiet {
+                for app in &apps {
+                    let failed =
+                        self.hub.process.as_ref().and_then(|process| process.status(agent, app)).is_some_and(
+                            |status| {
+                                status.operation.is_some_and(|operation| {
+                                    operation.phase == argosy_core::status::OperationPhase::Failed
+                                })
+                            },
+                        );
+                    let tries = self.syncs.entry((agent, app.clone())).or_default();
+                    if failed && *tries < 3 {
+                        *tries += 1;
+                        let sync = CommandKind::Sync { app: app.clone(), expect: None, prune: false };
+                        self.order(agent, sync);
+                    }
+                }
+                continue;
+            }
+            let Some(app) = self.random.pick(&apps) else { continue };
+            match self.random.under(6) {
+                0 => {
+                    let prune = self.random.percent(30);
+                    if prune {
+                        self.oracle.asked.insert((agent, app.clone()));
+                    }
+                    self.order(agent, CommandKind::Sync { app, expect: None, prune });
+                }
+                1 => self.order(agent, CommandKind::Refresh { app }),
+                _ if self.plan.confirms => self.confirm(agent, &app),
+                _ => {}
+            }
+        }
+    }
+
+    fn order(&mut self, agent: usize, kind: CommandKind) {
+        let id = CommandId::new(self.random.bytes16());
+        self.command(agent, Command { id, kind, deadline_ms: 60_000 });
+    }
+
+    /// Confirms what is held, at the hub or at the edge.
+    fn confirm(&mut self, agent: usize, app: &AppId) {
+        let edge = self.random.percent(30);
+        let held = if edge {
+            let process = self.agents.get(agent).and_then(|state| state.process.as_ref());
+            process
+                .and_then(|process| process.machine.reconciler().statuses().get(app))
+                .and_then(|status| status.held.clone())
+        } else {
+            self.held_at_hub(agent, app)
+        };
+        let Some(held) = held else { return };
+        for delete in &held.deletes {
+            self.oracle.confirmed.insert((agent, delete.key.clone(), delete.uid.clone()));
+        }
+        let (app, plan) = (app.clone(), held.plan);
+        if edge {
+            self.note(&format!("operator confirms {app} at the edge of {agent}"));
+            self.agent_takes(agent, argosy_core::agent::Input::Confirm { app, plan });
+        } else {
+            self.order(agent, CommandKind::Confirm { app, plan });
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Daemons that are killed at random moments while commits flow: in the end live equals Git, nothing foreign was
+//! touched, and no generation went back.
+//!
+//! A few cycles by default; `ARGOSY_CHAOS_CYCLES` asks for more of each daemon (`make chaos`).
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::time::Duration;
+
+use argosy_tests::eventually;
+use argosy_tests::wait::pause;
+use argosy_tests::world::PATIENCE;
+use serde_json::{Value, json};
+
+use super::stage::{EDGE, Stage};
+
+/// The longest life of a daemon, in milliseconds.
+const LIFE: u64 = 300;
+/// Apps that the commits change.
+const APPS: [&str; 2] = ["left", "right"];
+/// Names of config maps in each app that commits change, add and remove.
+const NAMES: u64 = 6;
+/// Removals in all: more than ten deletes in an hour wait for a confirmation.
+const REMOVALS: u64 = 8;
+
+fn cycles() -> u64 {
+    std::env::var("ARGOSY_CHAOS_CYCLES").map_or(10, |cycles| cycles.parse().expect("a number of cycles"))
+}
+
+/// A stage with two apps that commits change, one object of theirs that others own, and what was seen so far.
+struct Chaos {
+    stage: Stage,
+    chance: RandomState,
+    step: u64,
+    git: BTreeMap<(usize, u64), String>,
+    removals: u64,
+    foreign: Vec<Value>,
+    generation: u64,
+}
+
+impl Chaos {
+    fn start() -> Self {
+        let stage = Stage::start();
+        for app in APPS {
+            stage.bring_up(app, &[&format!("{app}-anchor"), &format!("{app}-ballast")]);
+        }
+        for name in ["foreign-1", "foreign-2"] {
+            let object = json!({"metadata": {"name": name, "labels": {"of": "others"}}, "data": {"value": "theirs"}});
+            let path = format!("/api/v1/namespaces/{}/configmaps", stage.namespace);
+            stage.plane().api().create(&path, &object).unwrap();
+        }
+        let foreign = foreign(&stage);
+        let (chance, git) = (RandomState::new(), BTreeMap::new());
+        Self { stage, chance, step: 0, git, removals: 0, foreign, generation: 0 }
+    }
+
+    /// Draws a number below `end`.
+    fn draw(&mut self, end: u64) -> u64 {
+        self.step += 1;
+        self.chance.hash_one(self.step) % end
+    }
+
+    /// Commits a change of one object: a new value, or its removal.
+    fn commit(&mut self) -> String {
+        let app = usize::try_from(self.draw(APPS.len() as u64)).unwrap();
+        let slot = self.draw(NAMES);
+        let file = format!("{}/{}", APPS[app], name(app, slot));
+        if self.removals < REMOVALS && self.git.contains_key(&(app, slot)) && self.draw(4) == 0 {
+            self.removals += 1;
+            self.git.remove(&(app, slot));
+            return self.stage.remove(&[&file]);
+        }
+        let value = self.step.to_string();
+        self.git.insert((app, slot), value.clone());
+        self.stage.commit(&[(&file, &value)])
+    }
+
+    /// Lets a daemon live for a random time.
+    fn live(&mut self) {
+        let life = self.draw(LIFE);
+        pause(Duration::from_millis(life));
+    }
+
+    /// Looks at the cluster's generation, if the hub answers.
+    fn look(&mut self) {
+        let Ok(cluster) = self.stage.world.hub().cluster(EDGE) else { return };
+        let head = cluster["head"]["generation"].as_u64().unwrap_or_default();
+        assert!(head >= self.generation, "the generation went back from {} to {head}", self.generation);
+        self.generation = head;
+    }
+
+    /// Waits until live equals Git.
+    fn expect_peace(&mut self) {
+        // An object of each app changes, so that a last commit reaches both.
+        let anchors = APPS.map(|app| (format!("{app}/{app}-anchor"), "last"));
+        let commit = self.stage.commit(&anchors.each_ref().map(|(file, value)| (file.as_str(), *value)));
+        self.stage.world.await_connected(EDGE, true);
+        for app in APPS {
+            self.stage.world.await_synced(app, &commit);
+        }
+        for app in 0..APPS.len() {
+            for slot in 0..NAMES {
+                let (name, wanted) = (name(app, slot), self.git.get(&(app, slot)).cloned().unwrap_or_default());
+                eventually(PATIENCE, &format!("{name} to be what Git says"), || {
+                    let value = self.stage.value(&name);
+                    if value == wanted { Ok(()) } else { Err(format!("{value:?} instead of {wanted:?}")) }
+                });
+            }
+        }
+        assert_eq!(foreign(&self.stage), self.foreign, "what others own is as it was");
+        self.look();
+        let (hub, agent) = (self.stage.world.hub().log().unwrap(), self.stage.edge().log().unwrap());
+        for log in [hub, agent] {
+            assert!(!log.contains("panicked"), "{}", log.lines().find(|line| line.contains("panicked")).unwrap());
+        }
+    }
+}
+
+fn name(app: usize, slot: u64) -> String {
+    format!("{}-{slot}", APPS[app])
+}
+
+fn foreign(stage: &Stage) -> Vec<Value> {
+    ["foreign-1", "foreign-2"].map(|name| stage.live(name).unwrap()).into()
+}
+
+#[test]
+fn a_principal_that_is_killed_again_and_again_goes_on_with_what_it_had_published() {
+    let mut chaos = Chaos::start();
+    for cycle in 0..cycles() {
+        chaos.commit();
+        chaos.live();
+        chaos.look();
+        chaos.stage.world.hub().kill().unwrap();
+        chaos.commit();
+        chaos.stage.world.hub().launch().unwrap();
+        if cycle % 5 == 4 {
+            // A life long enough to get something done, and to be asked.
+            eventually(PATIENCE, "the hub to answer", || chaos.stage.world.hub().cluster(EDGE));
+            chaos.look();
+        }
+    }
+    chaos.stage.world.hub().kill().unwrap();
+    chaos.stage.world.hub().start().unwrap();
+    chaos.expect_peace();
+}
+
+#[test]
+fn an_agent_that_is_killed_again_and_again_ends_with_what_git_says() {
+    let mut chaos = Chaos::start();
+    for _cycle in 0..cycles() {
+        chaos.commit();
+        chaos.live();
+        chaos.stage.edge().kill_agent().unwrap();
+        chaos.commit();
+        chaos.look();
+        chaos.stage.edge().start_agent().unwrap();
+    }
+    chaos.expect_peace();
+}
+
+#[test]
+fn hub_and_agent_that_are_killed_in_turn_end_with_what_git_says() {
+    let mut chaos = Chaos::start();
+    for _cycle in 0..cycles().div_ceil(2) {
+        chaos.commit();
+        chaos.live();
+        if chaos.draw(2) == 0 {
+            chaos.stage.edge().kill_agent().unwrap();
+            chaos.commit();
+            chaos.stage.edge().start_agent().unwrap();
+        } else {
+            chaos.stage.world.hub().kill().unwrap();
+            chaos.commit();
+            chaos.stage.world.hub().launch().unwrap();
+        }
+    }
+    chaos.stage.world.hub().kill().unwrap();
+    chaos.stage.world.hub().start().unwrap();
+    chaos.expect_peace();
+}
+
+/// How many commits the stores are tried with.
+fn commits() -> u64 {
+    std::env::var("ARGOSY_CHAOS_COMMITS").map_or(150, |commits| commits.parse().expect("a number of commits"))
+}
+
+/// Bytes of the stores' files.
+fn sizes(stage: &Stage) -> [u64; 2] {
+    [stage.world.hub().data_folder(), stage.edge().data_folder()].map(|folder| {
+        let length = |file: &str| folder.join(file).metadata().map(|metadata| metadata.len());
+        length("store.redb").unwrap()
+    })
+}
+
+/// Rows of the stores by table, as the daemons show them.
+fn rows(stage: &Stage) -> [BTreeMap<String, u64>; 2] {
+    let of = |state: Value| serde_json::from_value(state["store"]["rows"].clone()).unwrap();
+    [of(stage.world.hub().debug_state().unwrap()), of(stage.edge().debug_state().unwrap())]
+}
+
+#[test]
+fn both_stores_stay_bounded_over_many_commits() {
+    let mut chaos = Chaos::start();
+    let warm_up = 40;
+    for _commit in 0..warm_up {
+        let commit = chaos.commit();
+        chaos.stage.world.hub().argosy_text(&["app", "wait", "left", "--sync", "--timeout", "60"]).unwrap();
+        drop(commit);
+    }
+    chaos.expect_peace();
+    let (size, row) = (sizes(&chaos.stage), rows(&chaos.stage));
+
+    for number in 0..commits() {
+        let commit = chaos.commit();
+        // The hub must not skip too many of them.
+        if number % 4 == 0 {
+            let app = APPS[usize::try_from(number / 4).unwrap() % APPS.len()];
+            chaos.stage.world.await_app(app, &format!("to be at {commit}"), |app| {
+                app["status"]["sync"]["revision"] == *commit
+            });
+        }
+    }
+    chaos.expect_peace();
+
+    let (size_now, row_now) = (sizes(&chaos.stage), rows(&chaos.stage));
+    for (before, now) in size.iter().zip(&size_now) {
+        assert!(*now <= before.max(&(1 << 20)) * 3, "a file grew from {before} to {now} bytes");
+    }
+    // A row for each object that Git has, in whatever form, and none for what it had.
+    let slack = 12 * (NAMES * APPS.len() as u64);
+    for (before, now) in row.iter().zip(&row_now) {
+        for (table, rows) in now {
+            let first = before.get(table).copied().unwrap_or_default();
+            assert!(*rows <= first + slack, "table {table} grew from {first} to {rows} rows: {now:?}");
+        }
+    }
+}
