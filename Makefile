@@ -7,7 +7,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 LOG := target/test.log
 
-.PHONY: help build test lint deny format control-plane demo
+.PHONY: help build test chaos lint deny format control-plane demo
 
 help: ## Says what there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -23,6 +23,11 @@ test: control-plane ## Runs all tests, the scenarios on a real control plane amo
 	     /^test .* FAILED$$/ { names = names "\n  " $$2 } \
 	     END { printf "\nall tests: %d passed, %d failed, %d ignored%s\n", passed, failed, ignored, names }' $(LOG); \
 	exit $$status
+
+chaos: control-plane ## Kills each daemon 200 times at random moments, and tries both stores with 1,000 commits.
+	$(CARGO) build --workspace --bins
+	ARGOSY_CHAOS_CYCLES=$${ARGOSY_CHAOS_CYCLES:-200} ARGOSY_CHAOS_COMMITS=$${ARGOSY_CHAOS_COMMITS:-1000} \
+	$(CARGO) test --package argosy-tests --test scenarios chaos -- --test-threads 2
 
 lint: ## Checks the format, the lints and the documentation; warnings are errors.
 	$(CARGO) fmt --all --check

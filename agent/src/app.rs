@@ -76,7 +76,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     let (watches, watches_handle, watched) = Watches::new(connection.clone());
     let (discover, asked) = mpsc::channel(1);
     let (lease, lease_state) =
-        Lease::new(connection.clone(), lease_settings(args, &folder, &enrolled), clock.clone());
+        Lease::new(connection.clone(), lease_settings(args, &folder, &enrolled), clock);
     let view = Arc::new(Mutex::new(View::default()));
     show(&admin, &view);
     let enrolment = &enrolled.enrolment;
@@ -89,7 +89,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
         store: opened,
         folder: folder.clone(),
         verifier: enrolment.verifier(),
-        clock: clock.clone(),
+        clock,
         events,
         queue: queue.clone(),
         supervisor: supervisor.clone(),
@@ -209,7 +209,7 @@ async fn mark_holder(
         let now = state.borrow_and_update().clone();
         match now {
             LeaseState::Held { .. } if !folder.holder().exists() => {
-                files::write(&folder.holder(), b"held\n")?
+                files::write(&folder.holder(), b"held\n")?;
             }
             LeaseState::Lost { .. } => files::remove(&folder.holder())?,
             LeaseState::Held { .. } | LeaseState::Unknown { .. } => {}

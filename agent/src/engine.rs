@@ -267,9 +267,10 @@ impl Engine {
         if self.writer.as_ref() == Some(&writer) {
             return None;
         }
-        match &writer.0 {
-            Some(reason) => warn!(%reason, "read-only"),
-            None => info!("this agent writes to the cluster"),
+        if let Some(reason) = &writer.0 {
+            warn!(%reason, "read-only");
+        } else {
+            info!("this agent writes to the cluster");
         }
         self.writer = Some(writer.clone());
         let (read_only, may_dial) = writer;
@@ -456,7 +457,7 @@ fn log(notice: Notice) {
             AgentEvent::ListAccepted { .. } => info!("a new desired state is durable"),
             AgentEvent::Assigned(app) => info!(%app, "a release is complete"),
             AgentEvent::Command(command) => {
-                info!(command = %command.id, kind = ?command.kind, "an operator asks")
+                info!(command = %command.id, kind = ?command.kind, "an operator asks");
             }
             AgentEvent::Warning(text) => warn!("{text}"),
             AgentEvent::Dial | AgentEvent::CommandExpired(_) | AgentEvent::ReadsEnded(_) => {

@@ -117,6 +117,8 @@ async fn read(
                 return Err(format!("the stream broke: {} ({:?})", status.message(), status.code()));
             }
             Some(Ok(frame)) => {
+                let bulk = matches!(frame.frame, Some(v1::hub_frame::Frame::Chunk(_)));
+                counters.received(if bulk { Lane::Bulk } else { Lane::Urgent }, frame.encoded_len());
                 HubFrame::try_from(frame).map_err(|error| format!("the hub sent a bad frame: {error}"))?
             }
         };

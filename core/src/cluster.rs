@@ -175,6 +175,7 @@ impl ApiError {
 
 /// What becomes known of a kind's objects by watching it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "moved once, from a watch to the machine")]
 pub enum WatchEvent {
     /// A complete, consistent list.
     Listed {

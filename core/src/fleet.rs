@@ -602,11 +602,7 @@ fn judge(
                 .collect(),
             failing: false,
         },
-        Some(Rendering::Failed(message)) => {
-            Verdict { outcome: keep(application), repository, conditions: Vec::new(), failing: true }
-                .because("ComparisonError", message.clone())
-        }
-        Some(Rendering::Pending(message)) => {
+        Some(Rendering::Failed(message) | Rendering::Pending(message)) => {
             Verdict { outcome: keep(application), repository, conditions: Vec::new(), failing: true }
                 .because("ComparisonError", message.clone())
         }

@@ -129,11 +129,11 @@ impl Governor {
         }
         let mut reasons = Vec::new();
         let mut held = Vec::new();
-        if let Some(reason) = self.too_much(case, rest.len() + precious.len(), rest.len()) {
-            if !rest.is_empty() {
-                reasons.push(reason);
-                held.append(&mut rest);
-            }
+        if let Some(reason) = self.too_much(case, rest.len() + precious.len(), rest.len())
+            && !rest.is_empty()
+        {
+            reasons.push(reason);
+            held.append(&mut rest);
         }
         if !precious.is_empty() {
             reasons.push("a Namespace or a PersistentVolumeClaim is never deleted unconfirmed".to_owned());

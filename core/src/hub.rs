@@ -21,7 +21,7 @@ pub use self::documents::{Documents, read_documents};
 pub use self::effects::{Effects, Reply, Ticket};
 pub use self::events::{Event, Severity};
 pub use self::requests::{AppName, CommandProgress, Reconciliation, Refused, Request, Side};
-pub use self::view::{AppCounts, AppView, Chain, ClusterView, Observed, Shown};
+pub use self::view::{AppCounts, AppView, Chain, ClusterView, Observed, Shown, Summary};
 
 use crate::application::Source;
 use crate::desired::{Phase, SignHead, VerifyHead};
@@ -374,8 +374,9 @@ impl HubMachine {
                 Severity::Error,
                 "Cloned",
                 format!(
-                    "two clusters use one identity (kube-system {known} and {other}): neither is served until the \
-                     cluster is revoked and each of them is added"
+                    "two clusters use one identity (kube-system {known} and {other}): neither is served until: \
+                     argosy cluster reconcile {} --keep UID",
+                    name.as_deref().unwrap_or_default()
                 ),
             ),
             HubEvent::Refused { refusal, .. } => {

@@ -41,7 +41,7 @@ const CONCURRENCY: usize = 16;
 /// How often a turn goes over everything again because something moved; what is left then waits for the next input.
 const ROUNDS: usize = 64;
 /// How long an open intent that is no longer wanted waits before a GET judges it, beyond its request's deadline (M18).
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_mins(1);
 
 /// Something an operator may want to know of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +120,7 @@ struct KindWatch {
 }
 
 /// The control loop.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about hub, cluster and turn")]
 pub struct Reconciler {
     installation: InstallationId,
     kinds: Kinds,
@@ -539,20 +540,17 @@ impl Reconciler {
             self.dirty.insert(app.clone());
             self.judge.insert(app);
         }
-        match entry {
-            Some(entry) => {
-                *self.managed_kinds.entry(kind).or_default() += 1;
-                self.out.ops.push(StoreOp::put(tables::INVENTORY, encode(key), &entry));
-                self.by_app.entry(entry.app.clone()).or_default().insert(key.clone());
-                self.dirty.insert(entry.app.clone());
-                self.judge.insert(entry.app.clone());
-                self.inventory.insert(key.clone(), entry);
-            }
-            None => {
-                self.out.ops.push(StoreOp::delete(tables::INVENTORY, encode(key)));
-                self.inventory.remove(key);
-                self.settle_queue.remove(key);
-            }
+        if let Some(entry) = entry {
+            *self.managed_kinds.entry(kind).or_default() += 1;
+            self.out.ops.push(StoreOp::put(tables::INVENTORY, encode(key), &entry));
+            self.by_app.entry(entry.app.clone()).or_default().insert(key.clone());
+            self.dirty.insert(entry.app.clone());
+            self.judge.insert(entry.app.clone());
+            self.inventory.insert(key.clone(), entry);
+        } else {
+            self.out.ops.push(StoreOp::delete(tables::INVENTORY, encode(key)));
+            self.inventory.remove(key);
+            self.settle_queue.remove(key);
         }
         self.note_stray(key);
         if let Some(apps) = self.desirers.get(key) {
@@ -580,7 +578,7 @@ impl Reconciler {
             .entry(key.clone())
             .or_insert_with(|| Backoff::new(Duration::from_millis(200), Duration::from_secs(10)));
         let delay = backoff.next_delay(entropy);
-        crate::time::millis(after.map_or(delay, |after| after.min(Duration::from_secs(60)).saturating_add(delay)))
+        crate::time::millis(after.map_or(delay, |after| after.min(Duration::from_mins(1)).saturating_add(delay)))
     }
 
     /// Takes what was just seen of an object.

@@ -8,6 +8,9 @@
 /// Name of a table.
 pub type Table = &'static str;
 
+/// A key with its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
 /// One change of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreOp {
@@ -73,7 +76,7 @@ pub trait StoreRead {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Gives every row whose key starts with `prefix`, in the order of keys.
-    fn scan(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError>;
+    fn scan(&self, table: Table, prefix: &[u8]) -> Result<Vec<Row>, StoreError>;
 
     /// Gives the keys of a table, in order.
     fn keys(&self, table: Table) -> Result<Vec<Vec<u8>>, StoreError> {
@@ -147,7 +150,7 @@ impl StoreRead for MemoryStore {
         Ok(self.tables.get(table).and_then(|rows| rows.get(key)).cloned())
     }
 
-    fn scan(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn scan(&self, table: Table, prefix: &[u8]) -> Result<Vec<Row>, StoreError> {
         Ok(self
             .tables
             .get(table)

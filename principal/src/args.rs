@@ -75,7 +75,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_interval)]
     pub poll_interval: Duration,
     /// Where agents and operators are listened to; port 0 takes a free one.
-    #[arg(long, value_name = "HOST:PORT", default_value = "0.0.0.0:8443")]
+    #[arg(id = "link-listen", long = "listen", value_name = "HOST:PORT", default_value = "0.0.0.0:8443")]
     pub listen: SocketAddr,
     /// Logging.
     #[command(flatten)]

@@ -20,6 +20,7 @@ use argosy_runtime::clock::Clock;
 use argosy_runtime::entropy::SystemEntropy;
 use argosy_runtime::pki::{CertificateAuthority, HeadSigner, IssuedCertificate, PkiError};
 use argosy_runtime::store::{Store, StoreFailure};
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -32,7 +33,7 @@ mod handle;
 mod log;
 mod overlay;
 
-pub(crate) use handle::Handle;
+pub(crate) use handle::{Handle, Stopped};
 use overlay::Overlay;
 
 /// Inputs that wait for the machine.
@@ -133,6 +134,7 @@ pub(crate) struct Engine {
     next_ticket: u64,
     sources: watch::Sender<Arc<Wanted>>,
     newest_event: watch::Sender<u64>,
+    state: watch::Sender<Value>,
     metrics: Metrics,
     clock: Clock,
 }
@@ -176,7 +178,8 @@ impl Engine {
         let (core, outcome) = pool.run("load the store", job).await??;
         let (queue, events) = mpsc::channel(QUEUE);
         let newest_event = watch::Sender::new(0);
-        let handle = Handle::new(queue, newest_event.subscribe());
+        let state = watch::Sender::new(Value::Null);
+        let handle = Handle::new(queue, newest_event.subscribe(), state.subscribe());
         let mut engine = Self {
             core: Some(core),
             pool,
@@ -186,10 +189,12 @@ impl Engine {
             next_ticket: 0,
             sources,
             newest_event,
+            state,
             metrics,
             clock,
         };
         engine.act(outcome);
+        engine.show();
         Ok((engine, handle))
     }
 
@@ -276,7 +281,27 @@ impl Engine {
         let outcome = outcome?;
         self.metrics.round(self.clock.now().mono.since(&began.mono), outcome.ops, self.sessions.len());
         self.act(outcome);
+        self.show();
         Ok(())
+    }
+
+    /// Shows where things stand to the admin endpoint.
+    fn show(&self) {
+        let Some(core) = &self.core else { return };
+        let summary = core.machine.summary();
+        self.state.send_replace(json!({
+            "clusters": summary.clusters,
+            "connected": summary.connected,
+            "streams": self.sessions.len(),
+            "placements": summary.placements,
+            "fleetRead": summary.fleet_read,
+            "rendered": summary.rendered,
+            "failing": summary.failing,
+            "commands": summary.commands,
+            "queue": { "waiting": self.events.len(), "capacity": QUEUE },
+            "requests": self.sinks.len(),
+            "storeRevision": core.store.revision(),
+        }));
     }
 
     /// Gives the requests whose answer nobody waits for any more.

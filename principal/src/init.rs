@@ -53,6 +53,7 @@ pub fn init_at(args: &InitArgs, config: &Path) -> anyhow::Result<Initialized> {
     let installation = if args.operator_only {
         Installation::load(&folder)?
     } else {
+        Installation::refuse_second(&folder)?;
         check_config(config, None, args.overwrite_config)?;
         let address = args.address.as_deref().context("--address is missing")?;
         Installation::create(&folder, address, &args.hosts)?

@@ -53,10 +53,6 @@ impl Folder {
         Self { root: root.to_owned() }
     }
 
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
-    }
-
     pub(crate) fn store(&self) -> PathBuf {
         self.root.join("hub.redb")
     }
@@ -74,21 +70,11 @@ impl Folder {
     }
 }
 
-// === impl Facts ===
-
-impl Facts {
-    /// Gives the host of the address, by which the server is verified.
-    pub(crate) fn server_name(&self) -> &str {
-        self.hosts.first().map_or("", String::as_str)
-    }
-}
-
 // === impl Installation ===
 
 impl Installation {
-    /// Makes a new installation; refuses where there is one.
-    pub(crate) fn create(folder: &Folder, address: &str, hosts: &[String]) -> anyhow::Result<Self> {
-        let identity = folder.identity();
+    /// Refuses where there is an installation.
+    pub(crate) fn refuse_second(folder: &Folder) -> anyhow::Result<()> {
         if let Some(there) = Self::look(folder)? {
             bail!(
                 "{} holds installation {} already (address {}); start it with `argosy-principal run`, make another \
@@ -98,6 +84,13 @@ impl Installation {
                 there.address
             );
         }
+        Ok(())
+    }
+
+    /// Makes a new installation; refuses where there is one.
+    pub(crate) fn create(folder: &Folder, address: &str, hosts: &[String]) -> anyhow::Result<Self> {
+        Self::refuse_second(folder)?;
+        let identity = folder.identity();
         let mut all = vec![host_of(address)?];
         all.extend(hosts.iter().filter(|host| !host.is_empty()).cloned());
         all.dedup();
@@ -140,11 +133,23 @@ impl Installation {
 
     /// Makes the server's identity anew.
     pub(crate) fn server_identity(&self) -> anyhow::Result<Identity> {
-        Ok(self.authority.issue_server(&self.facts.server_names()?, SERVER_LIFETIME, wall())?)
+        self.facts.server_identity(&self.authority)
     }
 }
 
+// === impl Facts ===
+
 impl Facts {
+    /// Gives the host of the address, by which the server is verified.
+    pub(crate) fn server_name(&self) -> &str {
+        self.hosts.first().map_or("", String::as_str)
+    }
+
+    /// Makes the server's identity anew.
+    pub(crate) fn server_identity(&self, authority: &CertificateAuthority) -> anyhow::Result<Identity> {
+        Ok(authority.issue_server(&self.server_names()?, SERVER_LIFETIME, wall())?)
+    }
+
     fn server_names(&self) -> anyhow::Result<Vec<ServerName<'static>>> {
         let name = |host: &String| {
             ServerName::try_from(host.clone())

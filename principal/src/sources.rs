@@ -9,9 +9,8 @@ use argosy_core::application::Source;
 use argosy_core::fleet::Rendering;
 use argosy_core::hub::{Input, RenderedApp};
 use argosy_core::ids::AppId;
-use argosy_runtime::blocking::Pool;
 use argosy_runtime::supervisor::Supervisor;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
@@ -47,7 +46,7 @@ pub(crate) struct Sources {
     handle: Handle,
     supervisor: Supervisor,
     metrics: Metrics,
-    pool: Pool,
+    renders: Arc<Semaphore>,
 }
 
 struct Running {
@@ -66,8 +65,8 @@ impl Sources {
         supervisor: Supervisor,
         metrics: Metrics,
     ) -> Self {
-        let pool = Pool::new("render", RENDERS);
-        Self { wanted, workers: BTreeMap::new(), mirrors, interval, handle, supervisor, metrics, pool }
+        let renders = Arc::new(Semaphore::new(RENDERS));
+        Self { wanted, workers: BTreeMap::new(), mirrors, interval, handle, supervisor, metrics, renders }
     }
 
     /// Follows what is wanted until the process stops.
@@ -146,7 +145,7 @@ impl Sources {
             self.interval,
             self.handle.clone(),
             self.metrics.clone(),
-            self.pool.clone(),
+            Arc::clone(&self.renders),
         );
         self.supervisor.spawn_isolated(format!("repository {url}"), worker.run(stop.clone()));
         Running { wanted: send, stop }

@@ -29,7 +29,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Args)]
 pub struct AdminArgs {
     /// Address of the admin endpoint (health, metrics, debugging); port 0 takes a free one.
-    #[arg(long = "admin-listen", value_name = "HOST:PORT")]
+    #[arg(id = "admin_listen", long = "admin-listen", value_name = "HOST:PORT")]
     pub listen: Option<SocketAddr>,
 }
 

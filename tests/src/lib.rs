@@ -25,6 +25,8 @@ pub mod world;
 
 mod certificates;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod layering;
 
 pub use crate::api::{Api, Response};
@@ -38,7 +40,7 @@ pub use crate::wait::{eventually, poll, throughout};
 pub use crate::world::{Application, World};
 
 /// Says a line to the person at the terminal, also from a test whose output is captured.
-fn say(line: &str) {
+pub fn say(line: &str) {
     use std::io::Write as _;
 
     // Nobody is left to be told when standard error is closed.

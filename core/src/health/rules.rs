@@ -208,7 +208,7 @@ fn job(object: &Value) -> Verdict {
     verdict.unwrap_or_else(|| progressing(""))
 }
 
-fn containers<'a>(object: &'a Value) -> impl Iterator<Item = &'a Value> {
+fn containers(object: &Value) -> impl Iterator<Item = &Value> {
     object.pointer("/status/containerStatuses").and_then(Value::as_array).into_iter().flatten()
 }
 
@@ -224,7 +224,6 @@ fn pod(object: &Value) -> Verdict {
         }
     }
     match text(object, "/status/phase") {
-        "Pending" => progressing(message),
         "Succeeded" => Verdict::new(Health::Healthy, message),
         "Failed" => Verdict::new(Health::Degraded, failed_message(object)),
         "Running" if long_running => {
@@ -235,7 +234,7 @@ fn pod(object: &Value) -> Verdict {
                 .any(|container| container.pointer("/lastState/terminated").is_some_and(|last| !last.is_null()));
             if restarted { Verdict::new(Health::Degraded, message) } else { progressing(message) }
         }
-        "Running" => progressing(message),
+        "Pending" | "Running" => progressing(message),
         _ => Verdict::new(Health::Unknown, message),
     }
 }

@@ -43,6 +43,8 @@ pub enum Request {
         name: String,
         /// Ends the hold.
         confirm: bool,
+        /// Of two clusters with this identity, the one to keep, by its UID of `kube-system` (M15).
+        keep: Option<String>,
     },
     /// Sends a command to an app's agent; the hub carries out what is its own to do.
     Command {
@@ -90,6 +92,14 @@ pub enum Refused {
     /// The app's agent is away.
     #[error("the agent of cluster {0:?} is not connected")]
     Away(String),
+    /// There is nothing to decide, or not between this one and another.
+    #[error("no cluster with kube-system {uid:?} is in dispute under the name {name:?}")]
+    NoClone {
+        /// The name.
+        name: String,
+        /// What was to be kept.
+        uid: String,
+    },
     /// Too much is going on.
     #[error("too many commands are under way; try again")]
     Busy,
@@ -132,6 +142,8 @@ pub struct Reconciliation {
     pub rows: Vec<(AppId, Option<Side>, Option<Side>)>,
     /// What keeps the hold from being ended.
     pub obstacles: Vec<String>,
+    /// UIDs of `kube-system` of two clusters with this identity, while nobody has decided.
+    pub clones: Vec<String>,
 }
 
 /// A command whose end somebody waits for.
@@ -162,7 +174,9 @@ impl HubMachine {
             }
             Request::RevokeCluster { name } => self.revoke_cluster(&name, context, effects)?,
             Request::Enrol(attempt) => self.enrol(&attempt, context, effects),
-            Request::Reconcile { name, confirm } => self.reconcile(&name, confirm, context, effects)?,
+            Request::Reconcile { name, confirm, keep } => {
+                self.reconcile(&name, confirm, keep.as_deref(), context, effects)?
+            }
             Request::Command { app, kind, deadline_ms } => {
                 let begun = self.begin_command(ticket, &app, kind, deadline_ms, context, effects);
                 match begun {
@@ -259,21 +273,30 @@ impl HubMachine {
         &mut self,
         name: &str,
         confirm: bool,
+        keep: Option<&str>,
         context: &mut Context<'_>,
         effects: &mut Effects,
     ) -> Result<Result<Reply, Refused>, StoreError> {
         let Some((cluster, _)) = self.registry.find(name) else {
             return Ok(Err(Refused::NoCluster(name.to_owned())));
         };
+        if let Some(keep) = keep
+            && let Err(refused) = self.decide_clone(cluster, name, keep, context, effects)
+        {
+            return Ok(Err(refused));
+        }
         let rows = self.differences(cluster);
         let Some(link) = self.links.get_mut(&cluster) else {
             return Ok(Err(Refused::NoCluster(name.to_owned())));
         };
         let was_holding = link.unknown_chain().is_some();
         let mut obstacles = Vec::new();
-        if link.clones().is_some() {
+        let clones: Vec<String> =
+            link.clones().into_iter().flat_map(|(known, other)| [known.to_owned(), other.to_owned()]).collect();
+        if let [known, other] = clones.as_slice() {
             obstacles.push(format!(
-                "two clusters use this identity: argosy cluster revoke {name}, and add each of them"
+                "two clusters use this identity, kube-system {known} and {other}: say which one it belongs to: argosy \
+                 cluster reconcile {name} --keep UID"
             ));
         }
         let mut ended = false;
@@ -299,7 +322,31 @@ impl HubMachine {
             obstacles.push(ReconcileError::NotSettled(why).to_string());
         }
         let holding = was_holding && !ended;
-        Ok(Ok(Reply::Reconciled(Reconciliation { holding, ended, rows, obstacles })))
+        Ok(Ok(Reply::Reconciled(Reconciliation { holding, ended, rows, obstacles, clones })))
+    }
+
+    /// Carries out an operator's decision between two clusters with one identity.
+    fn decide_clone(
+        &mut self,
+        cluster: ClusterId,
+        name: &str,
+        keep: &str,
+        context: &Context<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), Refused> {
+        let Some(link) = self.links.get_mut(&cluster) else {
+            return Err(Refused::NoCluster(name.to_owned()));
+        };
+        let one_of_them = link.clones().is_some_and(|(known, other)| [known, other].contains(&keep));
+        if !one_of_them {
+            return Err(Refused::NoClone { name: name.to_owned(), uid: keep.to_owned() });
+        }
+        let said = link.decide_clone(keep);
+        self.absorb(cluster, said, context.now, effects);
+        let message = format!("the identity belongs to the cluster with kube-system {keep}; the other is refused");
+        let name = Some(name.to_owned());
+        self.tell(Severity::Warning, "CloneDecided", message, name, None, context.now, effects);
+        Ok(())
     }
 
     /// Compares the hub's list of a cluster with the one that its agent holds.

@@ -131,7 +131,39 @@ pub struct AppView {
     pub observed: Option<Observed>,
 }
 
+/// Where the hub stands, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Clusters of the registry.
+    pub clusters: usize,
+    /// Those whose agent is connected.
+    pub connected: usize,
+    /// Apps on clusters.
+    pub placements: usize,
+    /// Whether the fleet was read in this life of the hub.
+    pub fleet_read: bool,
+    /// Apps whose source was rendered in this life of the hub.
+    pub rendered: usize,
+    /// Apps that fail.
+    pub failing: usize,
+    /// Commands whose end somebody waits for.
+    pub commands: usize,
+}
+
 impl HubMachine {
+    /// Counts.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            clusters: self.links.len(),
+            connected: self.links.values().filter(|link| link.session().is_some()).count(),
+            placements: self.fleet.placements().len(),
+            fleet_read: self.read.is_some(),
+            rendered: self.rendered.len(),
+            failing: self.failing.len(),
+            commands: self.pending.len(),
+        }
+    }
+
     /// Gives every cluster, by name.
     pub fn clusters(&self, now: Now) -> Vec<ClusterView> {
         self.registry.by_name().keys().filter_map(|name| self.cluster(name, now)).collect()
@@ -251,6 +283,15 @@ impl HubMachine {
         self.view(app, placement, now, store).map(Some)
     }
 
+    /// Gives when an app's status on a cluster held; absent when its agent never said.
+    pub fn observed(&self, cluster: ClusterId, app: &AppId, now: Now) -> Option<Observed> {
+        let link = self.links.get(&cluster)?;
+        let age = link.status_age(app, now)?;
+        let seen = link.statuses().get(app).and_then(|row| row.seen());
+        let stated = seen.map_or(age, |seen| seen.age(now));
+        Some(Observed { age, stated, last_known: link.session().is_none() })
+    }
+
     /// Gives the events after a number, oldest first.
     pub fn events_after(&self, sequence: u64) -> impl Iterator<Item = &Event> {
         self.events.after(sequence)
@@ -272,11 +313,7 @@ impl HubMachine {
         if let Some(held) = self.lost(app, placed.map(|(_, placement)| placement), store)? {
             status.get_or_insert_with(unknown_status).held = Some(held);
         }
-        let observed = link.and_then(|link| {
-            let age = link.status_age(app, now)?;
-            let stated = row.and_then(|row| row.seen()).map_or(age, |seen| seen.age(now));
-            Some(Observed { age, stated, last_known: link.session().is_none() })
-        });
+        let observed = placed.and_then(|(cluster, _)| self.observed(cluster, app, now));
         let named = application.map(|application| &application.destination.cluster);
         let cluster = placed
             .and_then(|(cluster, _)| self.registry.name_of(cluster))

@@ -40,7 +40,7 @@ impl Reconciler {
                 self.checked(&app, delete, counted, answer, now, entropy);
             }
             Purpose::Delete { app, delete, counted } => self.deleted(&app, &delete, counted, answer, now, entropy),
-            Purpose::Namespace { app } => self.namespace_ensured(&app, &key, answer, now, entropy),
+            Purpose::Namespace { app } => self.namespace_ensured(&app, &key, &answer, now, entropy),
         }
         self.touch(&key, now);
     }
@@ -204,6 +204,7 @@ impl Reconciler {
         self.settle_queue.remove(key);
         if replaced {
             self.live.remove(key);
+            self.verify_queue.insert(key.clone(), 0);
         }
         if entry.uid.is_none() {
             self.put_inventory(key, None);
@@ -301,8 +302,7 @@ impl Reconciler {
                 let due = now.ms().saturating_add(self.back_off(key, retry_after(error), entropy));
                 self.later(app, key, heal, due, "the API server", true);
             }
-            ApiError::Replaced(reason) | ApiError::Conflict(reason) if heal => {
-                let _delay = reason;
+            ApiError::Replaced(_) | ApiError::Conflict(_) if heal => {
                 self.later(app, key, true, soon, "a new look", true);
             }
             ApiError::Replaced(reason) | ApiError::Conflict(reason) => self.item_conflict(app, key, now, reason),
@@ -387,12 +387,9 @@ impl Reconciler {
         now: Now,
         entropy: &mut dyn Entropy,
     ) {
-        let error = match answer {
-            Ok(_) => {
-                self.delete_accepted(app, delete, counted, now);
-                return;
-            }
-            Err(error) => error,
+        let Err(error) = answer else {
+            self.delete_accepted(app, delete, counted, now);
+            return;
         };
         if let ApiError::Unreachable(_) = error {
             // It may be under way: the settle queue judges it later (M18).
@@ -440,16 +437,16 @@ impl Reconciler {
         &mut self,
         app: &AppId,
         key: &ResourceKey,
-        answer: Result<Answer, ApiError>,
+        answer: &Result<Answer, ApiError>,
         now: Now,
         entropy: &mut dyn Entropy,
     ) {
         let name = key.name.clone();
-        let outage = match &answer {
+        let outage = match answer {
             Err(error) if error.is_outage() => Some(self.back_off(key, retry_after(error), entropy)),
             Ok(_) | Err(_) => None,
         };
-        if let Ok(Answer::Namespace { created: true }) = &answer {
+        if let Ok(Answer::Namespace { created: true }) = answer {
             self.event(app, None, "NamespaceCreated", format!("created namespace {name}"));
         }
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
@@ -457,7 +454,7 @@ impl Reconciler {
             return;
         }
         work.namespace = outage.map(|delay| NamespaceStep::Due(now.ms().saturating_add(delay)));
-        if let (Err(error), None) = (&answer, outage) {
+        if let (Err(error), None) = (answer, outage) {
             let row = ResultRow {
                 key: ResourceKey::new("", "Namespace", "", name),
                 code: ResultCode::SyncFailed,

@@ -12,7 +12,7 @@ use crate::ids::AppId;
 use crate::key::{GroupKind, ResourceKey};
 use crate::release::{Release, Root};
 use crate::session::tables as link_tables;
-use crate::store::{StoreError, StoreOp, StoreRead, decode, encode};
+use crate::store::{StoreError, StoreOp, StoreRead, encode};
 use crate::time::Now;
 
 impl Reconciler {
@@ -103,7 +103,7 @@ impl Reconciler {
         let mut defined: BTreeMap<GroupKind, bool> = BTreeMap::new();
         for (name, assigned) in &assignments {
             let Some(assigned) = assigned else { continue };
-            let release = self.release(assigned.root, store)?;
+            let release = assigned_release(assigned.root, store)?;
             self.ingest(&release, store)?;
             for entry in release.entries() {
                 if let Some((kind, namespaced)) =
@@ -171,17 +171,6 @@ impl Reconciler {
                 StoreOp::put(tables::CONFIRMED, encode(app), &confirmed)
             });
         }
-    }
-
-    pub(super) fn release(&self, root: Root, store: &dyn StoreRead) -> Result<Release, StoreError> {
-        let table = link_tables::RELEASES;
-        let bytes = store.get(table, root.0.as_bytes())?.ok_or_else(|| StoreError::Undecodable {
-            table,
-            why: format!("release {} is assigned and not there", root.0.short()),
-        })?;
-        let elements: Vec<minicbor::bytes::ByteVec> = decode(table, &bytes)?;
-        Release::from_elements(elements.into_iter().map(Into::into).collect())
-            .map_err(|error| StoreError::Undecodable { table, why: error.to_string() })
     }
 
     /// Reads the facts of a release's manifests, once.
@@ -261,7 +250,7 @@ impl Reconciler {
     pub(super) fn note_stray(&mut self, key: &ResourceKey) {
         let stray = self.inventory.get(key).is_some_and(|entry| match self.desirers.get(key) {
             Some(apps) => entry.detached || !apps.contains(&entry.app),
-            None => entry.kept && !entry.detached,
+            None => (entry.kept && !entry.detached) || is_lost(entry),
         });
         if stray {
             self.strays.insert(key.clone());
@@ -291,6 +280,7 @@ impl Reconciler {
                         let heir = apps.iter().find(|app| self.has_switched(app))?;
                         Some((key.clone(), Some(heir.clone())))
                     }
+                    None if is_lost(entry) => Some((key.clone(), None)),
                     None if self.has_switched(&entry.app) && self.phase_of(&entry.app) == Phase::Active => {
                         Some((key.clone(), None))
                     }
@@ -302,16 +292,15 @@ impl Reconciler {
             let Some(entry) = self.inventory.get(&key).cloned() else { continue };
             let from = entry.app.clone();
             self.delete_queue.remove(&key);
-            match heir {
-                Some(heir) => {
-                    let entry = InventoryEntry { app: heir.clone(), detached: false, recovered: false, ..entry };
-                    self.put_inventory(&key, Some(entry));
-                    self.event(&heir, Some(&key), "TakenOver", format!("taken over from app {from}"));
-                }
-                None => {
-                    self.put_inventory(&key, Some(InventoryEntry { detached: true, ..entry }));
-                    self.event(&from, Some(&key), "Kept", "it left the desired state and is never deleted");
-                }
+            if let Some(heir) = heir {
+                let entry = InventoryEntry { app: heir.clone(), detached: false, recovered: false, ..entry };
+                self.put_inventory(&key, Some(entry));
+                self.event(&heir, Some(&key), "TakenOver", format!("taken over from app {from}"));
+            } else if is_lost(&entry) {
+                self.put_inventory(&key, None);
+            } else {
+                self.put_inventory(&key, Some(InventoryEntry { detached: true, ..entry }));
+                self.event(&from, Some(&key), "Kept", "it left the desired state and is never deleted");
             }
         }
     }
@@ -323,6 +312,19 @@ impl Reconciler {
             switched && state.operation.as_ref().is_none_or(|operation| Some(operation.assignment.root) == root)
         })
     }
+}
+
+/// Tells whether no incarnation of an object is ours any more: ours was replaced, and none is being made.
+fn is_lost(entry: &InventoryEntry) -> bool {
+    entry.uid.is_none() && entry.intent.is_none()
+}
+
+/// Reads a release that is assigned: it was complete, so it is there.
+pub(super) fn assigned_release(root: Root, store: &dyn StoreRead) -> Result<Release, StoreError> {
+    link_tables::get_release(store, root)?.ok_or_else(|| StoreError::Undecodable {
+        table: link_tables::RELEASES,
+        why: format!("release {} is assigned and not there", root.0.short()),
+    })
 }
 
 /// Reads what the reconciler needs to know of a manifest.

@@ -72,9 +72,9 @@ impl Reconciler {
         let entry = self.inventory.get(key)?;
         let state = self.apps.get(&entry.app)?;
         let listed = state.listed.as_ref()?;
-        let enforced = matches!(listed.phase, Phase::Active | Phase::Frozen)
-            && listed.policy.automated.is_some_and(|automated| automated.self_heal);
-        let desired = state.wanted.keys.contains_key(key);
+        let enforced = listed.policy.automated.is_some_and(|automated| automated.self_heal);
+        let desired =
+            matches!(listed.phase, Phase::Active | Phase::Frozen) && state.wanted.keys.contains_key(key);
         if entry.detached || !desired || self.is_queued(&entry.app, key) || entry.going {
             return None;
         }

@@ -18,6 +18,8 @@ use crate::time::{Entropy, Now};
 const SERVED_WITHIN_MS: u64 = 60_000;
 /// How often something that is waited for is looked at again.
 const LOOK_AGAIN_MS: u64 = 1_000;
+/// How often an object that its former app has not let go of is looked at in one attempt.
+const FORMER_LOOKS: u32 = 60;
 /// Conflicts and replacements that one attempt takes in its stride.
 const CONFLICTS: u32 = 5;
 
@@ -167,7 +169,7 @@ impl Reconciler {
             return Ok(());
         }
         self.moved = true;
-        let release = self.release(operation.assignment.root, store)?;
+        let release = super::desired::assigned_release(operation.assignment.root, store)?;
         let wanted = self.wanted(&operation.assignment, &release);
         let mut queue = std::collections::BTreeMap::new();
         for (key, one) in &wanted.keys {
@@ -235,8 +237,10 @@ impl Reconciler {
             return false;
         };
         let newer = attempt_of(assigned) != operation.attempt;
+        let rank = work.queue.keys().next().map(|(rank, _)| *rank);
+        let first = || work.queue.iter().take_while(|((of, _), _)| Some(*of) == rank).map(|(_, item)| item);
         let stuck = work.retry_at.is_some()
-            || (!work.queue.is_empty() && work.queue.values().all(|item| item.attempts > 0 && item.due > now.ms()));
+            || (rank.is_some() && first().all(|item| item.attempts > 0 && item.due > now.ms()));
         let idle = !work.queue.keys().any(|(_, key)| self.busy.contains(key));
         if operation.command.is_some() || !newer || !stuck || !idle {
             return false;
@@ -299,8 +303,11 @@ impl Reconciler {
         if let Some(owner) = self.owner(key).filter(|owner| owner != app) {
             if self.desirers.get(key).is_some_and(|apps| apps.contains(&owner)) {
                 self.item_shared(app, key, &owner);
+            } else if item.attempts >= FORMER_LOOKS {
+                self.item_failed(app, key, format!("app {owner}, which no longer desires it, has not let go of it"));
             } else {
-                self.item_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "its former app", false);
+                // A newer release may be what its former app waits for: an automated sync goes on with that one.
+                self.item_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "its former app", true);
             }
             return;
         }
@@ -387,9 +394,10 @@ impl Reconciler {
         entry.intent = Some(super::Intent::Apply { body: body.clone(), at: now.mono });
         self.settle_queue.insert(key.clone(), now.ms().saturating_add(super::settle_ms()));
         self.put_inventory(key, Some(entry));
-        let manifest = body.manifest;
-        let purpose = Purpose::Apply { app: app.clone(), body, heal, uid: uid.clone() };
-        let request = Request::Apply { key: key.clone(), uid, manifest, app: app.clone() };
+        // What is healed after a hand-over still names the app that it was applied for, until its new one syncs.
+        let request =
+            Request::Apply { key: key.clone(), uid: uid.clone(), manifest: body.manifest, app: body.app.clone() };
+        let purpose = Purpose::Apply { app: app.clone(), body, heal, uid };
         self.send(key.clone(), purpose, request);
     }
 

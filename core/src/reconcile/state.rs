@@ -82,6 +82,7 @@ impl Intent {
 
 /// One object that the agent manages.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[expect(clippy::struct_excessive_bools, reason = "a durable row of independent facts")]
 pub struct InventoryEntry {
     /// The app that manages it, or did last.
     #[n(0)]

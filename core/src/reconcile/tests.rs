@@ -93,7 +93,7 @@ impl Bench {
         self.desire();
     }
 
-    /// Sets what an app desires: names of ConfigMaps with a value.
+    /// Sets what an app desires: names of config maps with a value.
     fn put(&mut self, name: &str, objects: &[(&str, u32)]) -> Assignment {
         let manifests: Vec<(ResourceKey, Vec<u8>)> = objects
             .iter()

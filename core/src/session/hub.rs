@@ -18,7 +18,7 @@ pub use effects::{HubClosing, HubEffects, HubEvent, SessionId};
 pub use record::{Seen, UnknownChain};
 pub use status::StatusRow;
 
-use crate::desired::{Anchor, DesiredList, SignHead, SignedHead, VerifyHead};
+use crate::desired::{Anchor, DesiredList, Phase as AppPhase, SignHead, SignedHead, VerifyHead};
 use crate::ids::{AppId, ClusterId, Epoch, Generation, InstallationId};
 use crate::release::Root;
 use crate::session::bulk::Codec;
@@ -123,6 +123,14 @@ struct Session {
     capabilities: BTreeSet<String>,
     /// Whether the newest status of every app is here, as of what the agent said last.
     has_statuses: bool,
+}
+
+impl Session {
+    /// Tells whether the agent's store is older than what the agent acknowledged (M23).
+    fn is_rolled_back(&self) -> bool {
+        let held = self.head.map(|held| held.head.generation);
+        self.anchor.is_some_and(|anchor| held.is_none_or(|held| held < anchor.generation))
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -333,6 +341,15 @@ impl HubLink {
         }
         let published = self.published.as_ref().ok_or(ReconcileError::NotRead)?;
         published.settled.clone().map_err(ReconcileError::NotSettled)?;
+        // What this hub only remembers may be older than what the cluster runs.
+        let remembered = published.list.elements().iter().find(|(app, element)| {
+            let runs = matches!(element.assignment.phase, AppPhase::Active | AppPhase::Frozen);
+            runs && !published.fresh.contains(*app)
+        });
+        if let Some((app, _)) = remembered {
+            let why = format!("the source of app {app} was not read since the hub started");
+            return Err(ReconcileError::NotSettled(why));
+        }
         let mut effects = HubEffects::default();
         self.record.unknown = None;
         self.save(&mut effects);

@@ -9,6 +9,7 @@ use argosy_core::registry::Attempt;
 use argosy_core::session::hub::SessionId;
 use argosy_core::time::Now;
 use argosy_runtime::store::Store;
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{EnrolAnswer, EnrolFailure, Event, Sender, Sink};
@@ -26,14 +27,19 @@ pub(crate) struct Stopped;
 pub(crate) struct Handle {
     queue: mpsc::Sender<Event>,
     events: watch::Receiver<u64>,
+    state: watch::Receiver<Value>,
     sessions: Arc<AtomicU64>,
 }
 
 // === impl Handle ===
 
 impl Handle {
-    pub(super) fn new(queue: mpsc::Sender<Event>, events: watch::Receiver<u64>) -> Self {
-        Self { queue, events, sessions: Arc::new(AtomicU64::new(1)) }
+    pub(super) fn new(
+        queue: mpsc::Sender<Event>,
+        events: watch::Receiver<u64>,
+        state: watch::Receiver<Value>,
+    ) -> Self {
+        Self { queue, events, state, sessions: Arc::new(AtomicU64::new(1)) }
     }
 
     /// Puts an input to the machine; waits while the queue is full.
@@ -93,6 +99,11 @@ impl Handle {
     /// Gives the number of the newest event, and every later one.
     pub(crate) fn newest_event(&self) -> watch::Receiver<u64> {
         self.events.clone()
+    }
+
+    /// Gives what the admin endpoint shows of the engine, as of its last round.
+    pub(crate) fn state(&self) -> watch::Receiver<Value> {
+        self.state.clone()
     }
 
     async fn send(&self, event: Event) -> Result<(), Stopped> {

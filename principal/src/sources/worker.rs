@@ -9,9 +9,8 @@ use argosy_core::hub::{Input, RenderedApp, SourceProblem};
 use argosy_core::ids::AppId;
 use argosy_core::project::normalise_repository;
 use argosy_core::time::WallTime;
-use argosy_runtime::blocking::Pool;
 use argosy_runtime::clock::wall;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -29,7 +28,7 @@ pub(super) struct Worker {
     pauses: Pauses,
     handle: Handle,
     metrics: Metrics,
-    renders: Pool,
+    renders: Arc<Semaphore>,
     cache: Cache,
     anew: u64,
     /// What the hub was told last.
@@ -65,7 +64,7 @@ impl Worker {
         interval: Duration,
         handle: Handle,
         metrics: Metrics,
-        renders: Pool,
+        renders: Arc<Semaphore>,
     ) -> Self {
         Self {
             repository,
@@ -138,7 +137,7 @@ impl Worker {
         let mut cache = std::mem::take(&mut self.cache);
         let sources = wanted.sources.clone();
         // Its turn among all repositories first, then its own thread.
-        let turn = self.renders.turn().await;
+        let Ok(turn) = self.renders.acquire().await else { return Err(Stopped.into()) };
         let looked = self
             .repository
             .with(move |mirror| {
@@ -164,7 +163,7 @@ impl Worker {
     /// Says what is wrong; apps that were never rendered in this life of the hub wait for it.
     async fn fail(&mut self, failure: LookFailure, wanted: &Wanted) -> Result<(), Stopped> {
         let since = self.problem.as_ref().map_or_else(wall, |problem| problem.since);
-        let at = jiff_text(since);
+        let at = text_of(since);
         let message = format!("{}, since {at}", failure.message);
         let problem = SourceProblem { message: message.clone(), since, last_read: self.last_fetch };
         if self.problem.as_ref() != Some(&problem) {
@@ -194,4 +193,9 @@ impl Worker {
     fn key(&self) -> String {
         normalise_repository(self.repository.url().as_str())
     }
+}
+
+/// Gives a time for people.
+fn text_of(time: WallTime) -> String {
+    jiff::Timestamp::from_millisecond(time.0).map_or_else(|_beyond| time.0.to_string(), |at| format!("{at:.0}"))
 }

@@ -178,7 +178,8 @@ impl Oracle {
         answer: &Result<Answer, ApiError>,
     ) {
         match (request, answer) {
-            (Request::Apply { key, .. }, Ok(Answer::Applied(applied))) => {
+            (Request::Apply { key, manifest, app, .. }, Ok(Answer::Applied(applied))) => {
+                self.has_applied(git, agent, key, *manifest, app);
                 self.applied.insert((agent, key.clone(), applied.live.uid.clone()));
             }
             (Request::Delete { key, uid, .. }, Ok(_)) => {

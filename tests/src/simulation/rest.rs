@@ -3,7 +3,7 @@
 use argosy_core::cluster::Tracking;
 use argosy_core::desired::Phase;
 use argosy_core::key::ResourceKey;
-use argosy_core::status::SyncStatus;
+use argosy_core::status::{OperationPhase, SyncStatus};
 
 use super::git::Source;
 use super::keys::cluster_id;
@@ -96,6 +96,12 @@ impl World {
                     }
                     Some(_) => {}
                 }
+            }
+            if let Some(operation) = status.and_then(|status| status.operation.as_ref())
+                && operation.phase == OperationPhase::Running
+            {
+                let watches = process.machine.reconciler().is_observing();
+                unmet.push(format!("{app} still syncs on {agent}: {:?}, observing={watches}", operation.message));
             }
             if status.is_none() {
                 unmet.push(format!("{app} has no status on {agent}"));

@@ -45,7 +45,8 @@ impl Chaos {
             stage.bring_up(app, &[&format!("{app}-anchor"), &format!("{app}-ballast")]);
         }
         for name in ["foreign-1", "foreign-2"] {
-            let object = json!({"metadata": {"name": name, "labels": {"of": "others"}}, "data": {"value": "theirs"}});
+            let object =
+                json!({"metadata": {"name": name, "labels": {"of": "others"}}, "data": {"value": "theirs"}});
             let path = format!("/api/v1/namespaces/{}/configmaps", stage.namespace);
             stage.plane().api().create(&path, &object).unwrap();
         }
@@ -100,7 +101,8 @@ impl Chaos {
         }
         for app in 0..APPS.len() {
             for slot in 0..NAMES {
-                let (name, wanted) = (name(app, slot), self.git.get(&(app, slot)).cloned().unwrap_or_default());
+                let (name, wanted) =
+                    (name(app, slot), self.git.get(&(app, slot)).cloned().unwrap_or_default());
                 eventually(PATIENCE, &format!("{name} to be what Git says"), || {
                     let value = self.stage.value(&name);
                     if value == wanted { Ok(()) } else { Err(format!("{value:?} instead of {wanted:?}")) }
@@ -111,7 +113,11 @@ impl Chaos {
         self.look();
         let (hub, agent) = (self.stage.world.hub().log().unwrap(), self.stage.edge().log().unwrap());
         for log in [hub, agent] {
-            assert!(!log.contains("panicked"), "{}", log.lines().find(|line| line.contains("panicked")).unwrap());
+            assert!(
+                !log.contains("panicked"),
+                "{}",
+                log.lines().find(|line| line.contains("panicked")).unwrap()
+            );
         }
     }
 }

@@ -130,7 +130,8 @@ fn a_file_that_cannot_be_read_is_named_with_its_line_and_two_documents_of_one_ap
 
     stage.world.put_app(&stage.app("web")).unwrap();
     stage.world.await_app("web", "to be well again", |app| {
-        app["status"]["conditions"].as_array().is_some_and(Vec::is_empty) && app["status"]["phase"] == "Active"
+        app["status"]["conditions"].as_array().is_some_and(Vec::is_empty)
+            && app["status"]["phase"] == "Active"
     });
     let twin = stage.app("web").document(&stage.world.apps().url());
     stage.world.fleet().commit_file("twin.yaml", twin).unwrap();

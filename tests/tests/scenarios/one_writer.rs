@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::stage::{EDGE, Stage};
 
 /// How long a Lease that nobody renews may hold, and then some.
-const TAKE_OVER: Duration = Duration::from_secs(60);
+const TAKE_OVER: Duration = Duration::from_mins(1);
 
 /// Returns why an agent only reads; `None` when it writes.
 fn read_only(data: &Path) -> anyhow::Result<Option<String>> {

@@ -23,7 +23,8 @@ fn exit_codes_tell_success_failure_usage_and_a_hub_that_is_away() {
     let hub = stage.world.hub();
     let run = |line: &str| hub.argosy(&line.split(' ').collect::<Vec<_>>()).unwrap();
 
-    for line in ["status", "cluster list", "cluster get edge", "app list", "app get web", "app resources web"] {
+    for line in ["status", "cluster list", "cluster get edge", "app list", "app get web", "app resources web"]
+    {
         for form in ["table", "json", "yaml"] {
             let output = run(&format!("{line} -o {form}"));
             assert_eq!(code(&output), 0, "{line} -o {form}: {}", words(&output));
@@ -127,7 +128,8 @@ fn events_tell_what_happened() {
     stage.expect_heal("a");
 
     let events = eventually(PATIENCE, "the events of the cluster", || {
-        let text = stage.world.hub().argosy_text(&["events", "-o", "json"]).map_err(|error| format!("{error:#}"))?;
+        let text =
+            stage.world.hub().argosy_text(&["events", "-o", "json"]).map_err(|error| format!("{error:#}"))?;
         if text.contains(EDGE) && text.contains("onnected") { Ok(text) } else { Err(text) }
     });
     assert!(events.contains("web"), "{events}");

@@ -114,8 +114,7 @@ fn manifests(data: &Path, served: &BTreeSet<[String; 3]>) -> Vec<Manifest> {
         }
         for document in documents(&data.join("manifests").join(file)) {
             let source = file.split('/').next().unwrap().to_owned();
-            let manifest =
-                Manifest { source, verdict: verdict.to_owned(), why: why.to_owned(), document };
+            let manifest = Manifest { source, verdict: verdict.to_owned(), why: why.to_owned(), document };
             let matches = manifest.text("/apiVersion") == api_version
                 && manifest.key() == [group, kind, namespace, name].map(str::to_owned);
             if matches && seen.insert(manifest.key()) {
@@ -127,7 +126,11 @@ fn manifests(data: &Path, served: &BTreeSet<[String; 3]>) -> Vec<Manifest> {
 }
 
 /// Puts the manifests of each source into an app of their own, with a config map; returns the apps with their manifests.
-fn put_apps<'a>(stage: &Stage, suffix: &str, manifests: &[&'a Manifest]) -> BTreeMap<String, Vec<&'a Manifest>> {
+fn put_apps<'a>(
+    stage: &Stage,
+    suffix: &str,
+    manifests: &[&'a Manifest],
+) -> BTreeMap<String, Vec<&'a Manifest>> {
     let mut apps: BTreeMap<String, Vec<&Manifest>> = BTreeMap::new();
     for manifest in manifests {
         apps.entry(format!("{}-{suffix}", manifest.source.replace('.', "-"))).or_default().push(manifest);
@@ -180,10 +183,11 @@ fn complaint(why: &str) -> Option<&str> {
 #[test]
 fn real_definitions_and_manifests_are_synced_or_refused_by_object_and_field() {
     let Some(data) = data() else {
-        println!("skipped: there is no test data (ARGOSY_TEST_DATA names its folder)");
+        argosy_tests::say("skipped: there is no test data (ARGOSY_TEST_DATA names its folder)");
         return;
     };
-    let stage = Stage::of(World::builder().clusters(&[EDGE]).own_control_planes().audit(true).start().unwrap());
+    let stage =
+        Stage::of(World::builder().clusters(&[EDGE]).own_control_planes().audit(true).start().unwrap());
     let served = write_definitions(&stage, &data);
     stage.world.apps().commit("Add definitions").unwrap();
     let crds = Application::new("crds", EDGE, &stage.namespace, "crds").automated(true, true);
@@ -197,8 +201,11 @@ fn real_definitions_and_manifests_are_synced_or_refused_by_object_and_field() {
     };
     let (good, bad) = (of(&["ok"]), of(&["schema-error", "unknown-field"]));
     assert!(good.len() > 250 && bad.len() > 20, "{} good and {} bad", good.len(), bad.len());
-    let namespaces: BTreeSet<&str> =
-        manifests.iter().map(|manifest| manifest.text("/metadata/namespace")).filter(|name| !name.is_empty()).collect();
+    let namespaces: BTreeSet<&str> = manifests
+        .iter()
+        .map(|manifest| manifest.text("/metadata/namespace"))
+        .filter(|name| !name.is_empty())
+        .collect();
     for namespace in namespaces.iter().filter(|name| **name != "default") {
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         stage.world.apps().write(&format!("namespaces/{namespace}.json"), object.to_string()).unwrap();
@@ -226,7 +233,8 @@ fn expect_refusals(stage: &Stage, bad: &[&Manifest]) {
         let shown = eventually(PATIENCE, &format!("all bad parts of {app} to be told"), || {
             let shown = stage.world.app(app).map_err(|error| format!("{error:#}"))?;
             let missing = manifests.iter().find(|manifest| message(&shown, manifest).is_empty());
-            missing.map_or(Ok(shown.clone()), |missing| Err(format!("{:?}: {}", missing.key(), shown["status"])))
+            missing
+                .map_or(Ok(shown.clone()), |missing| Err(format!("{:?}: {}", missing.key(), shown["status"])))
         });
         assert_eq!(shown["status"]["sync"]["status"], "OutOfSync", "{shown}");
         for manifest in manifests {
@@ -240,7 +248,8 @@ fn expect_refusals(stage: &Stage, bad: &[&Manifest]) {
 fn message(app: &Value, manifest: &Manifest) -> String {
     let rows = app["status"]["resources"].as_array();
     let mut rows = rows.into_iter().flatten();
-    let row = rows.find(|row| row["name"] == manifest.text("/metadata/name") && row["kind"] == manifest.text("/kind"));
+    let row = rows
+        .find(|row| row["name"] == manifest.text("/metadata/name") && row["kind"] == manifest.text("/kind"));
     row.and_then(|row| row["message"].as_str()).unwrap_or_default().to_owned()
 }
 

@@ -39,7 +39,9 @@ fn restored(stage: &Stage) -> String {
 }
 
 fn values(stage: &Stage) -> Vec<String> {
-    ["a", "b", "c", "d", "e", "new-0", "new-1", "new-2", "new-3", "x", "y"].map(|name| stage.value(name)).into()
+    ["a", "b", "c", "d", "e", "new-0", "new-1", "new-2", "new-3", "x", "y"]
+        .map(|name| stage.value(name))
+        .into()
 }
 
 fn expect_unchanged(stage: &Stage, before: &[String]) {
@@ -54,10 +56,14 @@ fn chain(world: &World) -> Value {
 }
 
 fn await_held(stage: &Stage) {
-    argosy_tests::eventually(argosy_tests::world::PATIENCE, "the hub to hold the deletes of the cluster", || {
-        let chain = chain(&stage.world);
-        if chain == "Held" { Ok(()) } else { Err(chain.to_string()) }
-    });
+    argosy_tests::eventually(
+        argosy_tests::world::PATIENCE,
+        "the hub to hold the deletes of the cluster",
+        || {
+            let chain = chain(&stage.world);
+            if chain == "Held" { Ok(()) } else { Err(chain.to_string()) }
+        },
+    );
 }
 
 #[test]
@@ -77,7 +83,8 @@ fn a_hub_restored_from_an_old_copy_reverts_and_deletes_nothing_without_git_and_w
     stage.expect_heal("a");
     let refused = hub.argosy(&["cluster", "reconcile", EDGE, "--confirm"]).unwrap();
     assert_eq!(refused.status.code(), Some(1), "nothing was read yet");
-    let text = String::from_utf8_lossy(&refused.stdout).into_owned() + &String::from_utf8_lossy(&refused.stderr);
+    let text =
+        String::from_utf8_lossy(&refused.stdout).into_owned() + &String::from_utf8_lossy(&refused.stderr);
     assert!(text.contains("read"), "it says what is missing: {text}");
     await_held(&stage);
 

@@ -54,6 +54,11 @@ impl HubLink {
             return Position::Acknowledged;
         }
         let head = held.head;
+        let signed = || verifier.verify(&head.signed_bytes(), &held.signature);
+        if head.cluster == self.cluster && session.is_rolled_back() && signed() {
+            // The anchor is of this chain: the agent's store was rolled back to an older one, not the hub's.
+            return Position::Known;
+        }
         if head.cluster != self.cluster || Some(head.epoch) != self.record.epoch {
             return Position::Unknown(format!("its head {} is of another epoch", head.generation));
         }
@@ -63,7 +68,7 @@ impl HubLink {
                 head.generation, self.record.last
             ));
         }
-        if !verifier.verify(&head.signed_bytes(), &held.signature) {
+        if !signed() {
             return Position::Unknown(format!("its head {} is not signed by this hub", head.generation));
         }
         Position::Known
@@ -109,7 +114,10 @@ impl HubLink {
                 }
                 let signed = held.head.cluster == self.cluster
                     && context.verifier.verify(&held.head.signed_bytes(), &held.signature);
-                signed.then_some((held, list))
+                // The list of a store that was rolled back is not what its cluster runs: like that of a lost one, it
+                // is not repeated.
+                let runs = self.session.as_ref().is_some_and(|session| !session.is_rolled_back());
+                (signed && runs).then_some((held, list))
             }
         };
         effects.ops.extend(inflight_ops(self.cluster, self.acked.as_ref(), self.inflight.as_ref(), None));

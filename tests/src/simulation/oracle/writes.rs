@@ -94,20 +94,21 @@ impl Oracle {
             self.violate("M25", format!("the manifest of {key} is not in the store of agent {agent}"));
         }
         let list = super::chain::list_on(&disk.store);
-        let listed = list.as_ref().and_then(|list| list.get(app));
+        let Some(owner) = entry.as_ref().map(|entry| entry.app.clone()) else { return };
+        let listed = list.as_ref().and_then(|list| list.get(&owner));
         let Some(listed) = listed.filter(|listed| matches!(listed.phase, Phase::Active | Phase::Frozen))
         else {
             self.violate(
                 "M8",
-                format!("agent {agent} applies {key} of {app}, which is {:?}", listed.map(|of| of.phase)),
+                format!("agent {agent} applies {key} of {owner}, which is {:?}", listed.map(|of| of.phase)),
             );
             return;
         };
-        let operation = get_as::<Operation>(&disk.store, tables::OPERATIONS, &encode(app)).ok().flatten();
+        let operation = get_as::<Operation>(&disk.store, tables::OPERATIONS, &encode(&owner)).ok().flatten();
         let synced = operation
             .filter(|_| listed.phase == Phase::Active)
             .is_some_and(|operation| self.holds(&operation.assignment, key) == Some(manifest));
-        let assigned = get_as::<Assignment>(&disk.store, link_tables::ASSIGNED, &encode(app)).ok().flatten();
+        let assigned = get_as::<Assignment>(&disk.store, link_tables::ASSIGNED, &encode(&owner)).ok().flatten();
         let desired = assigned.is_some_and(|assigned| self.holds(&assigned, key).is_some());
         let applied = entry
             .as_ref()
@@ -123,11 +124,29 @@ impl Oracle {
             let why = format!("desired={desired} applied={applied} selfHeal={heals}");
             self.violate("M8", format!("agent {agent} applies {key} of {app} out of nowhere: {why}"));
         }
-        self.not_older(git, agent, key, manifest, app);
+        if self.commit_of_object(git, agent, key, manifest, app).is_none() {
+            self.violate("I1", format!("agent {agent} puts {key} of {app} back to an older commit than was applied"));
+        }
     }
 
-    /// What is applied of an object never goes back to an older commit.
-    fn not_older(&mut self, git: &Git, agent: usize, key: &ResourceKey, manifest: Digest, app: &AppId) {
+    /// What was applied of an object is the least of what may be applied next.
+    pub(super) fn has_applied(&mut self, git: &Git, agent: usize, key: &ResourceKey, manifest: Digest, app: &AppId) {
+        if let Some(commit) = self.commit_of_object(git, agent, key, manifest, app)
+            && let Some(seen) = self.agents.get_mut(agent)
+        {
+            seen.object_floors.insert((app.clone(), key.clone()), commit);
+        }
+    }
+
+    /// Gives the earliest commit, not before the newest known one, in which an app says this of an object.
+    fn commit_of_object(
+        &self,
+        git: &Git,
+        agent: usize,
+        key: &ResourceKey,
+        manifest: Digest,
+        app: &AppId,
+    ) -> Option<usize> {
         let place = (app.clone(), key.clone());
         let floor =
             self.agents.get(agent).and_then(|seen| seen.object_floors.get(&place)).copied().unwrap_or(0);
@@ -151,17 +170,7 @@ impl Oracle {
                 })
             })
         };
-        let found = (floor..=git.head()).find(has).or_else(|| at_floor().filter(has).map(|_| floor));
-        match found {
-            Some(commit) => {
-                if let Some(seen) = self.agents.get_mut(agent) {
-                    seen.object_floors.insert(place, commit);
-                }
-            }
-            None => {
-                self.violate("I1", format!("agent {agent} puts {key} of {app} back to before commit {floor}"))
-            }
-        }
+        (floor..=git.head()).find(has).or_else(|| at_floor().filter(has).map(|_| floor))
     }
 
     /// Gives the manifest that an assignment holds for an object.

@@ -1,0 +1,320 @@
+//! `Fleet`: what operators see and order.
+
+use std::pin::Pin;
+
+use argosy_core::hub::{AppName, Refused, Reply, Request as Order};
+use argosy_core::ids::{AppId, Digest};
+use argosy_core::store::StoreError;
+use argosy_proto::v1;
+use argosy_proto::v1::fleet_server::Fleet as Service;
+use argosy_runtime::entropy::SystemEntropy;
+use argosy_runtime::join::JoinToken;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::{Request, Response, Status};
+use tracing::{debug, info};
+
+use super::{Services, operator_of, view};
+use crate::engine::{Handle, Stopped};
+
+/// Longest time that a command may be given to start.
+const LONGEST: u64 = 60 * 60 * 1000;
+/// Events that wait for a slow reader. Full: it waits; those that it misses meanwhile are gone from the newest thousand.
+const EVENTS: usize = 64;
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The service.
+pub(super) struct Fleet {
+    services: Services,
+}
+
+// === impl Fleet ===
+
+impl Fleet {
+    pub(super) fn new(services: Services) -> Self {
+        Self { services }
+    }
+
+    async fn order(&self, operator: &str, order: Order) -> Result<Reply, Status> {
+        // A token's hash is no secret, and is not shown all the same.
+        let what = match &order {
+            Order::AddCluster { name, .. } => format!("cluster add {name}"),
+            Order::RevokeCluster { name } => format!("cluster revoke {name}"),
+            Order::Reconcile { name, confirm, keep } => {
+                format!("cluster reconcile {name} (confirm: {confirm}, keep: {})", keep.as_deref().unwrap_or("-"))
+            }
+            Order::Enrol(_) | Order::Command { .. } => String::new(),
+        };
+        info!(operator, order = what, "an operator orders");
+        self.services.handle.ask(order).await.map_err(stopped)?.map_err(|refused| status_of(&refused))
+    }
+}
+
+#[tonic::async_trait]
+impl Service for Fleet {
+    async fn list_clusters(
+        &self,
+        request: Request<v1::ListClustersRequest>,
+    ) -> Result<Response<v1::ListClustersResponse>, Status> {
+        operator_of(&request)?;
+        let look = self.services.handle.query(|machine, _, now| {
+            machine.clusters(now).into_iter().map(|cluster| view::cluster(cluster, now)).collect()
+        });
+        Ok(Response::new(v1::ListClustersResponse { clusters: look.await.map_err(stopped)? }))
+    }
+
+    async fn get_cluster(
+        &self,
+        request: Request<v1::GetClusterRequest>,
+    ) -> Result<Response<v1::ClusterView>, Status> {
+        operator_of(&request)?;
+        let name = request.into_inner().name;
+        let wanted = name.clone();
+        let found = self
+            .services
+            .handle
+            .query(move |machine, _, now| {
+                machine.cluster(&wanted, now).map(|cluster| view::cluster(cluster, now))
+            })
+            .await
+            .map_err(stopped)?;
+        found.map(Response::new).ok_or_else(|| status_of(&Refused::NoCluster(name)))
+    }
+
+    async fn add_cluster(
+        &self,
+        request: Request<v1::AddClusterRequest>,
+    ) -> Result<Response<v1::AddClusterResponse>, Status> {
+        let operator = operator_of(&request)?;
+        let v1::AddClusterRequest { name, labels } = request.into_inner();
+        let labels = checked_labels(labels)?;
+        let token = JoinToken::generate(&mut SystemEntropy);
+        let hash = Digest::new(*token.hash().as_bytes());
+        let order = Order::AddCluster { name: name.clone(), labels, token: hash };
+        let Reply::Added { cluster, expires } = self.order(&operator, order).await? else {
+            return Err(unexpected());
+        };
+        let join = self
+            .services
+            .join
+            .join(cluster, &name, token)
+            .map_err(|error| Status::internal(format!("no join string can be made: {error}")))?;
+        let command = format!("argosy-agent run --data-dir /var/lib/argosy-agent --join {join}");
+        Ok(Response::new(v1::AddClusterResponse {
+            name,
+            uuid: cluster.to_string(),
+            join,
+            command,
+            expires_at_unix_ms: expires.0,
+        }))
+    }
+
+    async fn revoke_cluster(
+        &self,
+        request: Request<v1::RevokeClusterRequest>,
+    ) -> Result<Response<v1::RevokeClusterResponse>, Status> {
+        let operator = operator_of(&request)?;
+        let order = Order::RevokeCluster { name: request.into_inner().name };
+        let Reply::Revoked { cluster, was_connected } = self.order(&operator, order).await? else {
+            return Err(unexpected());
+        };
+        Ok(Response::new(v1::RevokeClusterResponse { uuid: cluster.to_string(), was_connected }))
+    }
+
+    async fn reconcile_cluster(
+        &self,
+        request: Request<v1::ReconcileClusterRequest>,
+    ) -> Result<Response<v1::ReconcileClusterResponse>, Status> {
+        let operator = operator_of(&request)?;
+        let v1::ReconcileClusterRequest { name, confirm, keep } = request.into_inner();
+        let keep = Some(keep).filter(|keep| !keep.is_empty());
+        let order = Order::Reconcile { name, confirm, keep };
+        let Reply::Reconciled(reconciliation) = self.order(&operator, order).await? else {
+            return Err(unexpected());
+        };
+        Ok(Response::new(view::reconciliation(reconciliation)))
+    }
+
+    async fn list_apps(
+        &self,
+        request: Request<v1::ListAppsRequest>,
+    ) -> Result<Response<v1::ListAppsResponse>, Status> {
+        operator_of(&request)?;
+        let v1::ListAppsRequest { cluster, project } = request.into_inner();
+        let found = self
+            .services
+            .handle
+            .query(move |machine, store, now| {
+                let apps = machine.apps(now, store)?.into_iter();
+                let apps = apps.filter(|app| {
+                    (cluster.is_empty() || app.cluster == cluster)
+                        && (project.is_empty() || app.project == project)
+                });
+                Ok::<_, StoreError>(apps.map(|app| view::app(app, now, view::Detail::List)).collect())
+            })
+            .await
+            .map_err(stopped)?;
+        Ok(Response::new(v1::ListAppsResponse { apps: found.map_err(|error| failed(&error))? }))
+    }
+
+    async fn get_app(&self, request: Request<v1::GetAppRequest>) -> Result<Response<v1::AppView>, Status> {
+        operator_of(&request)?;
+        let v1::GetAppRequest { namespace, name, cluster } = request.into_inner();
+        let app = AppId::new(namespace, name);
+        let wanted = app.clone();
+        let found = self
+            .services
+            .handle
+            .query(move |machine, store, now| {
+                let cluster = Some(cluster.as_str()).filter(|cluster| !cluster.is_empty());
+                let found = machine.app(&wanted, cluster, now, store)?;
+                Ok::<_, StoreError>(found.map(|app| view::app(app, now, view::Detail::Whole)))
+            })
+            .await
+            .map_err(stopped)?;
+        let found = found.map_err(|error| failed(&error))?;
+        found.map(Response::new).ok_or_else(|| status_of(&Refused::NoApp(app)))
+    }
+
+    type RunCommandStream = Answers<v1::CommandProgress>;
+
+    async fn run_command(
+        &self,
+        request: Request<v1::RunCommandRequest>,
+    ) -> Result<Response<Self::RunCommandStream>, Status> {
+        let operator = operator_of(&request)?;
+        let request = request.into_inner();
+        let kind = request.command()?;
+        let app = AppId::new(request.namespace, request.name);
+        info!(%operator, %app, order = ?kind, "an operator orders");
+        let cluster = Some(request.cluster).filter(|cluster| !cluster.is_empty());
+        let order = Order::Command {
+            app: AppName { app, cluster },
+            kind,
+            deadline_ms: request.timeout_ms.clamp(1, LONGEST),
+        };
+        let mut answers = self.services.handle.follow(order).await.map_err(stopped)?;
+        // What is refused at once is the call's own answer.
+        let first = answers.recv().await.ok_or_else(|| stopped(Stopped))?;
+        let first = first.map_err(|refused| status_of(&refused))?;
+        let rest = ReceiverStream::new(answers).map(|answer| answer.map_err(|refused| status_of(&refused)));
+        let handle = self.services.handle.clone();
+        let progress = tokio_stream::once(Ok(first)).chain(rest).then(move |answer| {
+            let handle = handle.clone();
+            async move { progress(answer?, &handle).await }
+        });
+        Ok(Response::new(Box::pin(progress)))
+    }
+
+    type EventsStream = ReceiverStream<Result<v1::Event, Status>>;
+
+    async fn events(
+        &self,
+        request: Request<v1::EventsRequest>,
+    ) -> Result<Response<Self::EventsStream>, Status> {
+        operator_of(&request)?;
+        let request = request.into_inner();
+        let (send, receive) = mpsc::channel(EVENTS);
+        let (handle, stopping) = (self.services.handle.clone(), self.services.supervisor.stopping());
+        self.services.supervisor.spawn_isolated("events", async move {
+            let told = stopping.run_until_cancelled(tell_events(&handle, &request, &send)).await;
+            if told == Some(Err(Stopped)) {
+                debug!("the engine is gone");
+            }
+            Ok::<_, std::convert::Infallible>(())
+        });
+        Ok(Response::new(ReceiverStream::new(receive)))
+    }
+}
+
+/// Sends events until the reader goes, or there are no more and it does not follow.
+async fn tell_events(
+    handle: &Handle,
+    request: &v1::EventsRequest,
+    send: &mpsc::Sender<Result<v1::Event, Status>>,
+) -> Result<(), Stopped> {
+    let mut newest = handle.newest_event();
+    let mut last = 0;
+    loop {
+        newest.mark_unchanged();
+        let cluster = request.cluster.clone();
+        let (seen, events) = handle
+            .query(move |machine, _, now| {
+                let all: Vec<_> = machine.events_after(last).collect();
+                let seen = all.last().map_or(last, |event| event.sequence);
+                let of = |event: &&&argosy_core::hub::Event| {
+                    cluster.is_empty() || event.cluster.as_deref() == Some(cluster.as_str())
+                };
+                let events: Vec<v1::Event> = all.iter().filter(of).map(|event| view::event(event, now)).collect();
+                (seen, events)
+            })
+            .await?;
+        last = seen;
+        for event in events {
+            if send.send(Ok(event)).await.is_err() {
+                return Ok(());
+            }
+        }
+        if !request.follow {
+            return Ok(());
+        }
+        tokio::select! {
+            changed = newest.changed() => changed.map_err(|_gone| Stopped)?,
+            () = send.closed() => return Ok(()),
+        }
+    }
+}
+
+/// Makes a message of a command's progress; times are told as of when it is sent.
+async fn progress(reply: Reply, handle: &Handle) -> Result<v1::CommandProgress, Status> {
+    let Reply::Command(progress) = reply else { return Err(unexpected()) };
+    let (cluster, app) = progress.at.clone();
+    let observed = handle
+        .query(move |machine, _, now| machine.observed(cluster, &app, now).map(|seen| view::observation(seen, now)))
+        .await
+        .map_err(stopped)?;
+    view::progress(progress, observed).map_err(|error| failed(&error))
+}
+
+fn checked_labels(
+    labels: std::collections::BTreeMap<String, String>,
+) -> Result<std::collections::BTreeMap<String, String>, Status> {
+    let sound = |text: &str| {
+        text.len() <= 253 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte))
+    };
+    let bad = labels.iter().find(|(key, value)| key.is_empty() || !sound(key) || !sound(value));
+    if let Some((key, value)) = bad {
+        return Err(Status::invalid_argument(format!("{key:?}={value:?} is not a label")));
+    }
+    if labels.len() > 64 {
+        return Err(Status::invalid_argument("more than 64 labels"));
+    }
+    Ok(labels)
+}
+
+fn status_of(refused: &Refused) -> Status {
+    use argosy_core::registry::AddError;
+    let message = refused.to_string();
+    match refused {
+        Refused::Add(AddError::Taken { .. }) => Status::already_exists(message),
+        Refused::Add(AddError::Name { .. }) => Status::invalid_argument(message),
+        Refused::Enrol(_) => Status::unauthenticated(message),
+        Refused::NoCluster(_) | Refused::NoApp(_) | Refused::NoClone { .. } => Status::not_found(message),
+        Refused::Waiting { .. } | Refused::Away(_) => Status::failed_precondition(message),
+        Refused::Busy => Status::resource_exhausted(message),
+    }
+}
+
+fn stopped(_: Stopped) -> Status {
+    Status::unavailable("the hub stops")
+}
+
+fn unexpected() -> Status {
+    Status::internal("the hub answered something else than was asked")
+}
+
+fn failed(error: &StoreError) -> Status {
+    Status::internal(format!("the hub's store cannot be read: {error}"))
+}

@@ -1,0 +1,185 @@
+//! What operators see, as it travels: ages are taken at the hub, so that no two clocks are compared.
+
+use argosy_core::hub::{
+    AppView, Chain, ClusterView, CommandProgress, Event, Observed, Reconciliation, Severity, Side,
+};
+use argosy_core::release::Root;
+use argosy_core::status::ResourceRow;
+use argosy_core::store::{self, StoreError};
+use argosy_core::time::{Now, WallTime, millis};
+use argosy_proto::v1;
+
+/// How much of an app is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// As much as a list shows.
+    List,
+    /// All that is known.
+    Whole,
+}
+
+/// One cluster.
+pub(super) fn cluster(view: ClusterView, now: Now) -> v1::ClusterView {
+    let facts = view.facts.unwrap_or_default();
+    let counts = view.apps;
+    let not_after = Some(facts.certificate_not_after.0).filter(|at| *at != 0);
+    v1::ClusterView {
+        name: view.name,
+        uuid: view.cluster.to_string(),
+        labels: view.labels,
+        membership: if view.joined { v1::Membership::Joined } else { v1::Membership::Pending }.into(),
+        connected: view.connected,
+        last_seen_unix_ms: view.last_seen.map(|seen| seen.0),
+        last_seen_age_ms: view.last_seen.map(|seen| since(seen, now)),
+        head: view
+            .head
+            .map(|(epoch, generation)| v1::HeadView { epoch: epoch.to_string(), generation: generation.0 }),
+        stored_generation: view.stored.map(|generation| generation.0),
+        apps: Some(v1::AppCounts {
+            total: counts.total,
+            synced: counts.synced,
+            out_of_sync: counts.out_of_sync,
+            healthy: counts.healthy,
+            progressing: counts.progressing,
+            degraded: counts.degraded,
+            unknown: counts.unknown,
+            held: counts.held,
+        }),
+        agent_version: facts.agent_version,
+        kubernetes_version: facts.kubernetes_version,
+        certificate_not_after_unix_ms: not_after,
+        read_only: view.read_only.unwrap_or_default(),
+        chain: match view.chain {
+            Chain::Known => v1::ChainState::Known,
+            Chain::Unknown => v1::ChainState::Unknown,
+            Chain::Held => v1::ChainState::Held,
+            Chain::Cloned => v1::ChainState::Cloned,
+        }
+        .into(),
+        behind: view.behind.is_some(),
+        behind_for_ms: view.behind.map(millis),
+        conditions: view.conditions.iter().map(Into::into).collect(),
+        join_expires_unix_ms: (!view.joined).then_some(view.join_expires.0),
+        kube_system_uid: facts.kube_system_uid,
+    }
+}
+
+/// One app on one cluster.
+pub(super) fn app(view: AppView, now: Now, detail: Detail) -> v1::AppView {
+    let commit = |root: Root| view.commits.get(&root).cloned();
+    let status = view.status.as_ref().map(|status| {
+        let mut shown = v1::AppStatus::from(status);
+        shown.fill_revisions(commit);
+        if detail == Detail::List {
+            shown.leave_out_details();
+        }
+        shown
+    });
+    let phase = view.phase.map_or(v1::AppPhase::Unspecified, Into::into);
+    let desired = view.desired.map(|root| reference(root, commit(root)));
+    let conditions = view.conditions.iter().map(|shown| v1::Condition {
+        since_unix_ms: Some(shown.since.0),
+        ..v1::Condition::from(&shown.condition)
+    });
+    v1::AppView {
+        conditions: conditions.collect(),
+        namespace: view.app.namespace,
+        name: view.app.name,
+        cluster: view.cluster,
+        project: view.project,
+        document_json: view.document,
+        phase: phase.into(),
+        waiting: view.waiting.unwrap_or_default(),
+        desired,
+        status,
+        observed: view.observed.map(|observed| observation(observed, now)),
+    }
+}
+
+/// When a status held.
+pub(super) fn observation(observed: Observed, now: Now) -> v1::Observation {
+    let ago = |age| now.wall.0.saturating_sub(i64::try_from(millis(age)).unwrap_or(i64::MAX));
+    v1::Observation {
+        at_unix_ms: ago(observed.age),
+        age_ms: millis(observed.age),
+        last_known: observed.last_known,
+        stated_unix_ms: ago(observed.stated),
+    }
+}
+
+/// How a command goes.
+pub(super) fn progress(
+    progress: CommandProgress,
+    observed: Option<v1::Observation>,
+) -> Result<v1::CommandProgress, StoreError> {
+    let rows: Vec<ResourceRow> = if progress.payload.is_empty() {
+        Vec::new()
+    } else {
+        store::decode("answer of the agent", &progress.payload)?
+    };
+    let operation = progress.operation.as_ref();
+    Ok(v1::CommandProgress {
+        id: progress.id.as_bytes().to_vec(),
+        state: v1::CommandState::from(progress.state).into(),
+        message: progress.message,
+        rows: rows.iter().map(Into::into).collect(),
+        operation: operation.map(|(operation, stated)| v1::Operation::of(operation, *stated)),
+        observed,
+    })
+}
+
+/// Hub and agent, side by side.
+pub(super) fn reconciliation(reconciliation: Reconciliation) -> v1::ReconcileClusterResponse {
+    let rows = reconciliation.rows.into_iter().map(|(app, hub, agent)| {
+        let difference = match (&hub, &agent) {
+            (Some(_), None) => v1::Difference::HubOnly,
+            (None, Some(_)) => v1::Difference::AgentOnly,
+            (Some(_), Some(_)) | (None, None) => v1::Difference::Changed,
+        };
+        let side = |side: Side| reference(side.root, side.commit);
+        v1::ReconcileRow {
+            namespace: app.namespace,
+            name: app.name,
+            difference: difference.into(),
+            hub: hub.map(side),
+            agent: agent.map(side),
+        }
+    });
+    v1::ReconcileClusterResponse {
+        holding: reconciliation.holding,
+        ended: reconciliation.ended,
+        rows: rows.collect(),
+        obstacles: reconciliation.obstacles,
+        clones: reconciliation.clones,
+    }
+}
+
+/// Something that happened.
+pub(super) fn event(event: &Event, now: Now) -> v1::Event {
+    let (namespace, name) =
+        event.app.as_ref().map(|app| (app.namespace.clone(), app.name.clone())).unwrap_or_default();
+    v1::Event {
+        sequence: event.sequence,
+        at_unix_ms: event.at.wall.0,
+        age_ms: now.mono.since(&event.at.mono).map(millis).unwrap_or_default(),
+        severity: match event.severity {
+            Severity::Info => v1::Severity::Info,
+            Severity::Warning => v1::Severity::Warning,
+            Severity::Error => v1::Severity::Error,
+        }
+        .into(),
+        reason: event.reason.to_owned(),
+        message: event.message.clone(),
+        cluster: event.cluster.clone().unwrap_or_default(),
+        app_namespace: namespace,
+        app_name: name,
+    }
+}
+
+fn reference(root: Root, commit: Option<String>) -> v1::ReleaseRef {
+    v1::ReleaseRef { revision: commit.unwrap_or_default(), ..root.into() }
+}
+
+fn since(time: WallTime, now: Now) -> u64 {
+    u64::try_from(now.wall.0.saturating_sub(time.0)).unwrap_or(0)
+}
