@@ -6,8 +6,9 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 LOG := target/test.log
+SEEDS ?= 20000
 
-.PHONY: help build test chaos lint deny format control-plane demo
+.PHONY: help build test chaos lint deny format control-plane demo simulate
 
 help: ## Says what there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -28,6 +29,9 @@ chaos: control-plane ## Kills each daemon 200 times at random moments, and tries
 	$(CARGO) build --workspace --bins
 	ARGOSY_CHAOS_CYCLES=$${ARGOSY_CHAOS_CYCLES:-200} ARGOSY_CHAOS_COMMITS=$${ARGOSY_CHAOS_COMMITS:-1000} \
 	$(CARGO) test --package argosy-tests --test scenarios chaos -- --test-threads 2
+
+simulate: ## Runs SEEDS seeds of the simulation (20000 unless given) in release mode, on all cores.
+	$(CARGO) run --release --package argosy-tests --bin simulate -- --seeds $(SEEDS)
 
 lint: ## Checks the format, the lints and the documentation; warnings are errors.
 	$(CARGO) fmt --all --check

@@ -232,7 +232,10 @@ impl Engine {
         events.extend(self.look_at_lease());
         for event in batch {
             match event {
-                Event::Facts(facts) => self.facts = facts,
+                Event::Facts(facts) => {
+                    self.facts = facts.clone();
+                    events.push(Event::Input(Box::new(Input::Facts(facts))));
+                }
                 Event::Input(input) => {
                     if matches!(*input, Input::Disconnected) {
                         self.sender = None;

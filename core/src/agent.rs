@@ -93,6 +93,8 @@ pub enum Input {
     Connected(ClusterFacts),
     /// The stream ended, or could not be opened.
     Disconnected,
+    /// The cluster said who and what it is.
+    Facts(ClusterFacts),
     /// A frame came.
     Frame(HubFrame),
     /// An answer of the API server.
@@ -125,6 +127,7 @@ pub struct AgentMachine {
     reconciler: Reconciler,
     waiting_reads: BTreeSet<CommandId>,
     read_only: Option<String>,
+    facts: Option<ClusterFacts>,
     collect_at: u64,
     may_collect: bool,
     confirm_result: Option<Result<(), ConfirmError>>,
@@ -143,6 +146,7 @@ impl AgentMachine {
             reconciler,
             waiting_reads: BTreeSet::new(),
             read_only: Some("starting".to_owned()),
+            facts: None,
             collect_at: 0,
             may_collect: true,
             confirm_result: None,
@@ -178,6 +182,7 @@ impl AgentMachine {
                 let link = self.link.disconnected(&mut link_context(context));
                 self.absorb(link, context, effects)?;
             }
+            Input::Facts(facts) => self.facts = Some(facts),
             Input::Frame(frame) => {
                 let link = self.link.received(frame, &mut link_context(context))?;
                 self.absorb(link, context, effects)?;
@@ -238,6 +243,8 @@ impl AgentMachine {
     fn turn(&mut self, context: &mut Context<'_>, effects: &mut Effects) -> Result<(), StoreError> {
         let read_only = self.read_only();
         self.reconciler.set_read_only(read_only);
+        let link = self.link.describe(self.facts.as_ref(), self.read_only.clone(), context.now);
+        self.absorb(link, context, effects)?;
         if self.reconciler.is_observing() {
             self.link.observed(context.now.mono);
         }

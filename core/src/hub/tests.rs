@@ -1,0 +1,520 @@
+use serde_json::json;
+
+use super::*;
+use crate::application::Application;
+use crate::desired::SignedHead;
+use crate::fleet::AppDocument;
+use crate::ids::Incarnation;
+use crate::key::ResourceKey;
+use crate::registry::{Attempt, EnrolError};
+use crate::session::frame::{
+    ClusterFacts, CommandKind, CommandState, CommandUpdate, Hello, PROTOCOL, StatusBatch, StatusEntry,
+};
+use crate::session::tables::{MANIFESTS, RELEASES};
+use crate::session::tests::fixture::{Key, Seed, SpliceCodec, at, of_manifests, store_ops};
+use crate::store::MemoryStore;
+
+const OURS: InstallationId = InstallationId::new([8; 16]);
+const REPO: &str = "https://git.example/apps";
+
+/// A hub with its store and its clock.
+struct World {
+    hub: HubMachine,
+    store: MemoryStore,
+    entropy: Seed,
+    ms: u64,
+    read: FleetRead,
+    tickets: u64,
+    sessions: u64,
+}
+
+fn id(name: &str) -> AppId {
+    AppId::new("", name)
+}
+
+fn application(name: &str, cluster: &str, finalizer: bool) -> Application {
+    let finalizers = if finalizer { json!(["resources-finalizer.argocd.argoproj.io"]) } else { json!([]) };
+    let document = json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": {"name": name, "finalizers": finalizers},
+        "spec": {"source": {"repoURL": REPO, "path": name}, "destination": {"name": cluster}},
+    });
+    Application::try_from(&document).unwrap()
+}
+
+fn load(store: &MemoryStore, entropy: &mut Seed, ms: u64) -> (HubMachine, Effects) {
+    let mut context = Context {
+        now: at(ms),
+        store,
+        codec: &SpliceCodec,
+        signer: &Key(1),
+        verifier: &Key(1),
+        entropy,
+    };
+    HubMachine::load(OURS, &mut context).unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        let store = MemoryStore::default();
+        let mut entropy = Seed(1);
+        let (hub, effects) = load(&store, &mut entropy, 0);
+        assert!(effects.ops.is_empty());
+        let read = FleetRead { complete: true, ..FleetRead::default() };
+        Self { hub, store, entropy, ms: 0, read, tickets: 0, sessions: 0 }
+    }
+
+    /// A hub with a cluster `edge` that runs these apps of one object each.
+    fn with_apps(names: &[&str]) -> (Self, ClusterId) {
+        let mut world = Self::new();
+        let cluster = world.add("edge");
+        for name in names {
+            world.put(name, "edge", false);
+        }
+        world.read();
+        world.render(&names.iter().map(|name| (*name, *name)).collect::<Vec<_>>());
+        (world, cluster)
+    }
+
+    fn handle(&mut self, input: Input) -> Effects {
+        self.ms += 1;
+        let mut context = Context {
+            now: at(self.ms),
+            store: &self.store,
+            codec: &SpliceCodec,
+            signer: &Key(1),
+            verifier: &Key(1),
+            entropy: &mut self.entropy,
+        };
+        let effects = self.hub.handle(input, &mut context).unwrap();
+        self.store.commit(&effects.ops);
+        effects
+    }
+
+    fn restart(&mut self) -> Effects {
+        let (hub, effects) = load(&self.store, &mut self.entropy, self.ms);
+        self.hub = hub;
+        self.store.commit(&effects.ops);
+        effects
+    }
+
+    fn request(&mut self, request: Request) -> (Ticket, Effects) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        (ticket, self.handle(Input::Request(ticket, Box::new(request))))
+    }
+
+    fn ask(&mut self, request: Request) -> Result<Reply, Refused> {
+        let (ticket, effects) = self.request(request);
+        let reply = effects.replies.into_iter().find(|(of, _)| *of == ticket);
+        reply.map(|(_, reply)| reply).unwrap()
+    }
+
+    fn add(&mut self, name: &str) -> ClusterId {
+        let token = Digest::of(name.as_bytes());
+        let request = Request::AddCluster { name: name.to_owned(), labels: BTreeMap::new(), token };
+        let Ok(Reply::Added { cluster, .. }) = self.ask(request) else { panic!("not added") };
+        cluster
+    }
+
+    fn put(&mut self, name: &str, cluster: &str, finalizer: bool) {
+        let application = Ok(application(name, cluster, finalizer));
+        let document = AppDocument { file: format!("{name}.yaml"), application, document: String::new() };
+        self.read.apps.insert(id(name), document);
+    }
+
+    fn read(&mut self) -> Effects {
+        self.handle(Input::Fleet(Box::new(self.read.clone())))
+    }
+
+    /// Renders apps to one object each, named after the app, with a content.
+    fn render(&mut self, apps: &[(&str, &str)]) -> Effects {
+        let mut content = Vec::new();
+        let mut rendered = BTreeMap::new();
+        for (name, value) in apps {
+            let object = ResourceKey::new("", "ConfigMap", "shop", *name);
+            let (release, manifests) = of_manifests([(object, value.as_bytes().to_vec())]);
+            content.extend(store_ops(&release, &manifests));
+            let commit = format!("commit {value}");
+            let rendering = Rendering::Rendered { root: release.root(), commit, warnings: Vec::new() };
+            let source = self.hub.sources().get(&id(name)).cloned().unwrap();
+            rendered.insert(id(name), RenderedApp { source, rendering });
+        }
+        self.handle(Input::Rendered { apps: rendered, content })
+    }
+
+    /// Connects an agent that holds `head`.
+    fn connect(&mut self, cluster: ClusterId, head: Option<SignedHead>) -> (SessionId, Effects) {
+        self.sessions += 1;
+        let session = SessionId(self.sessions);
+        let opened = self.handle(Input::Opened { session, cluster });
+        if !opened.close.is_empty() {
+            return (session, opened);
+        }
+        let hello = Hello {
+            protocol: PROTOCOL,
+            capabilities: BTreeSet::new(),
+            facts: ClusterFacts { kube_system_uid: "uid".to_owned(), ..ClusterFacts::default() },
+            head,
+            anchor: head.map(|head| crate::desired::Anchor::of(&head.head)),
+            incarnation: Incarnation::new([3; 16]),
+            status_sequence: 0,
+            read_only: None,
+        };
+        let effects = self.frame(session, AgentFrame::Hello(Box::new(hello)));
+        (session, effects)
+    }
+
+    fn frame(&mut self, session: SessionId, frame: AgentFrame) -> Effects {
+        self.handle(Input::Frame(session, Box::new(frame)))
+    }
+
+    /// Acknowledges the head that is among some effects; gives what the acknowledgement leads to.
+    fn acknowledge(&mut self, session: SessionId, cluster: ClusterId, effects: &Effects) -> Effects {
+        let generation = generation(effects).expect("a head");
+        let (epoch, _) = self.hub.links[&cluster].sent().unwrap();
+        self.frame(session, AgentFrame::HeadAck { epoch, generation })
+    }
+
+    fn status(&mut self, session: SessionId, sequence: u64, app: &str, change: impl Fn(&mut AppStatus)) -> Effects {
+        let mut status = AppStatus {
+            sync: crate::status::SyncStatus::Synced,
+            health: crate::health::Health::Healthy,
+            health_message: String::new(),
+            listed: None,
+            assigned: None,
+            synced: None,
+            phase: Phase::Active,
+            operation: None,
+            counts: crate::status::Counts::default(),
+            resources: Vec::new(),
+            conditions: Vec::new(),
+            held: None,
+            observed: at(self.ms).mono,
+            emptied: None,
+        };
+        change(&mut status);
+        let batch = StatusBatch {
+            incarnation: Incarnation::new([3; 16]),
+            entries: vec![StatusEntry { sequence, app: id(app), value: Some(crate::store::encode(&status)) }],
+            now: at(self.ms).mono,
+            observed: Some(at(self.ms).mono),
+            complete: true,
+        };
+        self.frame(session, AgentFrame::Status(batch))
+    }
+
+    fn app(&self, name: &str) -> AppView {
+        self.hub.app(&id(name), None, at(self.ms), &self.store).unwrap().unwrap()
+    }
+}
+
+fn generation(effects: &Effects) -> Option<crate::ids::Generation> {
+    effects.frames.iter().find_map(|(_, frame)| match frame {
+        HubFrame::Head { generation, .. } => Some(*generation),
+        _ => None,
+    })
+}
+
+fn refusal(effects: &Effects) -> Option<RefusalReason> {
+    effects.frames.iter().find_map(|(_, frame)| match frame {
+        HubFrame::Refused(refusal) => Some(refusal.reason),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_commit_is_stored_and_published_in_one_transaction() {
+    let (mut world, cluster) = World::with_apps(&["web"]);
+    let (session, effects) = world.connect(cluster, None);
+    assert!(generation(&effects).is_some());
+    world.acknowledge(session, cluster, &effects);
+    let effects = world.render(&[("web", "two")]);
+    assert!(generation(&effects).is_some());
+    let tables: BTreeSet<Table> = effects
+        .ops
+        .iter()
+        .map(|op| match op {
+            StoreOp::Put { table, .. } | StoreOp::Delete { table, .. } => *table,
+        })
+        .collect();
+    for table in [RELEASES, MANIFESTS, PLACEMENTS, link_tables::HUB_LINK] {
+        assert!(tables.contains(table), "{table} in {tables:?}");
+    }
+}
+
+#[test]
+fn a_hub_that_starts_again_publishes_what_it_had_before_it_reads_anything() {
+    let (mut world, cluster) = World::with_apps(&["web"]);
+    let desired = world.app("web").desired;
+    world.restart();
+    assert!(world.hub.sources().is_empty());
+    let (session, effects) = world.connect(cluster, None);
+    world.acknowledge(session, cluster, &effects);
+    let list = world.hub.links[&cluster].acknowledged_list().unwrap();
+    assert_eq!(list.get(&id("web")).map(|assignment| assignment.root), desired);
+}
+
+#[test]
+fn an_agent_without_a_place_in_the_registry_is_refused_by_the_reason() {
+    let (mut world, cluster) = World::with_apps(&["web"]);
+    let (_, effects) = world.connect(ClusterId::new([7; 16]), None);
+    assert_eq!(refusal(&effects), Some(RefusalReason::Unregistered));
+    let (session, _) = world.connect(cluster, None);
+    let (ticket, effects) = world.request(Request::RevokeCluster { name: "edge".to_owned() });
+    assert_eq!(refusal(&effects), Some(RefusalReason::Revoked));
+    assert!(effects.close.iter().any(|(of, _)| *of == session), "the live stream is cut");
+    assert_eq!(effects.replies, [(ticket, Ok(Reply::Revoked { cluster, was_connected: true }))]);
+    let (_, effects) = world.connect(cluster, None);
+    assert_eq!(refusal(&effects), Some(RefusalReason::Revoked));
+    world.restart();
+    let (_, effects) = world.connect(cluster, None);
+    assert_eq!(refusal(&effects), Some(RefusalReason::Revoked), "also after a restart");
+    assert_ne!(world.add("edge"), cluster, "added again it is another cluster");
+    assert!(world.frame(session, AgentFrame::Alive).frames.is_empty(), "a late frame says nothing");
+}
+
+#[test]
+fn a_revoked_clusters_rows_leave_the_store() {
+    let (mut world, cluster) = World::with_apps(&["web"]);
+    let (session, effects) = world.connect(cluster, None);
+    world.acknowledge(session, cluster, &effects);
+    world.status(session, 1, "web", |_| {});
+    world.ask(Request::RevokeCluster { name: "edge".to_owned() }).unwrap();
+    for table in [link_tables::HUB_LINK, link_tables::HUB_ACKED, link_tables::HUB_STATUS, PLACEMENTS] {
+        assert_eq!(world.store.len(table), 0, "{table}");
+    }
+}
+
+#[test]
+fn two_clusters_with_one_identity_wait_for_the_operator() {
+    let (mut world, cluster) = World::with_apps(&["web"]);
+    world.connect(cluster, None);
+    world.sessions += 1;
+    let session = SessionId(world.sessions);
+    let _opened = world.handle(Input::Opened { session, cluster });
+    let hello = Hello {
+        protocol: PROTOCOL,
+        capabilities: BTreeSet::new(),
+        facts: ClusterFacts { kube_system_uid: "other".to_owned(), ..ClusterFacts::default() },
+        head: None,
+        anchor: None,
+        incarnation: Incarnation::new([4; 16]),
+        status_sequence: 0,
+        read_only: None,
+    };
+    let effects = world.frame(session, AgentFrame::Hello(Box::new(hello)));
+    assert_eq!(refusal(&effects), Some(RefusalReason::Cloned));
+    assert_eq!(world.hub.cluster("edge", at(world.ms)).unwrap().chain, Chain::Cloned);
+    let ask = |keep: &str| Request::Reconcile {
+        name: "edge".to_owned(),
+        confirm: false,
+        keep: Some(keep.to_owned()),
+    };
+    assert!(matches!(world.ask(ask("third")), Err(Refused::NoClone { .. })));
+    let Ok(Reply::Reconciled(reconciliation)) = world.ask(ask("uid")) else { panic!() };
+    assert!(reconciliation.clones.is_empty());
+    let (_, effects) = world.connect(cluster, None);
+    assert_eq!(refusal(&effects), None, "the one that was kept is served");
+}
+
+#[test]
+fn an_enrolment_uses_its_token_up_and_a_refusal_is_counted() {
+    let mut world = World::new();
+    let cluster = world.add("edge");
+    let attempt = Attempt {
+        token: Digest::of(b"edge"),
+        name: "edge".to_owned(),
+        key: Digest::of(b"key"),
+        installation: OURS,
+        kube_system_uid: "uid".to_owned(),
+        agent_version: "0.1.0".to_owned(),
+    };
+    assert_eq!(world.ask(Request::Enrol(attempt.clone())), Ok(Reply::Enrolled { cluster }));
+    let other = Attempt { key: Digest::of(b"other"), ..attempt };
+    let refused = world.ask(Request::Enrol(other.clone()));
+    assert_eq!(refused, Err(EnrolError::Used { name: "edge".to_owned() }.into()));
+    world.restart();
+    assert!(world.hub.admit(&other, at(world.ms).wall).is_err());
+    let view = world.hub.cluster("edge", at(world.ms)).unwrap();
+    assert!(view.joined && view.conditions[0].message.starts_with("1 attempts"), "{view:?}");
+}
+
+#[test]
+fn a_released_app_leaves_the_list_when_the_agent_has_taken_its_release() {
+    let (mut world, cluster) = World::with_apps(&["web", "api"]);
+    let (session, effects) = world.connect(cluster, None);
+    world.acknowledge(session, cluster, &effects);
+    world.read.apps.remove(&id("web"));
+    let effects = world.read();
+    assert_eq!(world.app("web").phase, Some(Phase::Released));
+    let effects = world.acknowledge(session, cluster, &effects);
+    assert!(generation(&effects).is_some(), "the list without it follows at once");
+    assert!(world.hub.app(&id("web"), None, at(world.ms), &world.store).unwrap().is_none());
+}
+
+#[test]
+fn a_deleted_app_leaves_the_list_when_its_agent_reports_that_nothing_is_left() {
+    let mut world = World::new();
+    let cluster = world.add("edge");
+    world.put("web", "edge", true);
+    world.put("api", "edge", false);
+    world.read();
+    world.render(&[("web", "1"), ("api", "1")]);
+    let (session, effects) = world.connect(cluster, None);
+    world.acknowledge(session, cluster, &effects);
+    world.read.apps.remove(&id("web"));
+    let effects = world.read();
+    world.acknowledge(session, cluster, &effects);
+    let deletion = world.hub.deletions_of(cluster).next().unwrap().1.assignment.deletion;
+    assert!(deletion.is_some());
+    world.status(session, 1, "web", |status| status.emptied = Some(DeletionId::new([1; 16])));
+    assert_eq!(world.app("web").phase, Some(Phase::Deleting), "that was another deletion");
+    let effects = world.status(session, 2, "web", |status| status.emptied = deletion);
+    assert!(generation(&effects).is_some());
+    assert!(!world.hub.fleet.placements().contains_key(&(cluster, id("web"))));
+}
+
+#[test]
+fn a_mass_loss_is_confirmed_at_the_hub_and_once() {
+    let (mut world, _) = World::with_apps(&["a", "b", "c", "d"]);
+    let all = world.read.clone();
+    for name in ["a", "b", "c"] {
+        world.read.apps.remove(&id(name));
+    }
+    world.read();
+    let held = world.app("a").status.unwrap().held.unwrap();
+    assert!(held.reason.contains("lost 3 apps"), "{held:?}");
+    assert!(world.hub.settled().unwrap_err().contains("loss of 3 apps"));
+    let confirm = |plan| Request::Command {
+        app: AppName { app: id("a"), cluster: None },
+        kind: CommandKind::Confirm { app: id("a"), plan },
+        deadline_ms: 1000,
+    };
+    assert!(matches!(world.ask(confirm(Digest::of(b"other"))), Err(Refused::Away(_))), "that is the agent's to judge");
+    let Ok(Reply::Command(progress)) = world.ask(confirm(held.plan)) else { panic!() };
+    assert_eq!(progress.state, CommandState::Succeeded);
+    assert_eq!(world.app("a").phase, Some(Phase::Released));
+    let gone = std::mem::replace(&mut world.read, all);
+    world.read();
+    world.render(&[("a", "a"), ("b", "b"), ("c", "c")]);
+    assert_eq!(world.app("a").phase, Some(Phase::Active));
+    world.read = gone;
+    world.read();
+    assert_eq!(world.app("a").phase, Some(Phase::Active), "the same loss later is another one");
+}
+
+#[test]
+fn a_command_goes_to_the_agent_and_its_end_to_who_asked() {
+    let (mut world, cluster) = World::with_apps(&["web"]);
+    let sync = Request::Command {
+        app: AppName { app: id("web"), cluster: None },
+        kind: CommandKind::Sync { app: id("web"), expect: None, prune: false },
+        deadline_ms: 1000,
+    };
+    assert_eq!(world.ask(sync.clone()), Err(Refused::Away("edge".to_owned())));
+    let (session, _) = world.connect(cluster, None);
+    let (ticket, effects) = world.request(sync);
+    let command = effects.frames.iter().find_map(|(_, frame)| match frame {
+        HubFrame::Command(command) => Some(command.clone()),
+        _ => None,
+    });
+    let command = command.unwrap().id;
+    for (state, ends) in [(CommandState::Running, false), (CommandState::Succeeded, true)] {
+        let update = CommandUpdate { id: command, state, message: String::new(), payload: Vec::new() };
+        let effects = world.frame(session, AgentFrame::CommandUpdate(update));
+        let [(of, Ok(Reply::Command(progress)))] = effects.replies.as_slice() else { panic!("{effects:?}") };
+        assert_eq!((*of, progress.state), (ticket, state));
+        assert_eq!(world.hub.pending.is_empty(), ends);
+    }
+    let unknown = Request::Command {
+        app: AppName { app: id("nope"), cluster: None },
+        kind: CommandKind::Refresh { app: id("nope") },
+        deadline_ms: 1,
+    };
+    assert!(matches!(world.ask(unknown), Err(Refused::NoApp(_))));
+}
+
+#[test]
+fn a_rendering_of_another_source_than_the_documents_says_nothing() {
+    let (mut world, _) = World::with_apps(&["web"]);
+    let desired = world.app("web").desired;
+    let old = world.hub.sources()[&id("web")].clone();
+    let Ok(application) = &mut world.read.apps.get_mut(&id("web")).unwrap().application else { panic!() };
+    application.source.revision = "next".to_owned();
+    world.read();
+    assert!(world.app("web").conditions[0].condition.message.contains("not read yet"));
+    let rendering = Rendering::Failed("of the old source".to_owned());
+    let apps = [(id("web"), RenderedApp { source: old, rendering })].into();
+    let _effects = world.handle(Input::Rendered { apps, content: Vec::new() });
+    assert!(world.app("web").conditions[0].condition.message.contains("not read yet"));
+    assert_eq!(world.app("web").desired, desired, "the last good release stays");
+}
+
+#[test]
+fn a_rendering_whose_release_is_nowhere_is_asked_for_again() {
+    let (mut world, _) = World::with_apps(&["web"]);
+    let source = world.hub.sources()[&id("web")].clone();
+    let root = crate::release::Root(Digest::of(b"gone"));
+    let rendering = Rendering::Rendered { root, commit: "c".to_owned(), warnings: Vec::new() };
+    let apps = [(id("web"), RenderedApp { source, rendering })].into();
+    let effects = world.handle(Input::Rendered { apps, content: Vec::new() });
+    assert!(effects.render_anew);
+    assert_ne!(world.app("web").desired, Some(root));
+}
+
+#[test]
+fn an_unreachable_repository_is_shown_and_its_last_good_commit_stays() {
+    let (mut world, _) = World::with_apps(&["web"]);
+    let desired = world.app("web").desired;
+    let problem = SourceProblem { message: "no route".to_owned(), since: WallTime(1), last_read: None };
+    let repository = crate::project::normalise_repository(REPO);
+    let _effects =
+        world.handle(Input::RepositoryProblem { repository: repository.clone(), problem: Some(problem) });
+    let view = world.app("web");
+    assert_eq!(view.conditions[0].condition.kind, "ComparisonError");
+    assert_eq!(view.conditions[0].condition.message, "no route; its last good commit commit web stays");
+    assert_eq!((view.desired, view.phase), (desired, Some(Phase::Active)));
+    assert!(world.hub.settled().is_err());
+    let _effects = world.handle(Input::RepositoryProblem { repository, problem: None });
+    assert!(world.app("web").conditions.is_empty());
+    assert_eq!(world.hub.settled(), Ok(()));
+}
+
+#[test]
+fn both_tables_of_content_stay_bounded_over_a_thousand_commits() {
+    let (mut world, cluster) = World::with_apps(&["web"]);
+    let (session, effects) = world.connect(cluster, None);
+    world.acknowledge(session, cluster, &effects);
+    for commit in 0..1000 {
+        world.ms += 1000;
+        world.frame(session, AgentFrame::Alive);
+        let effects = world.render(&[("web", &format!("content {commit}"))]);
+        if generation(&effects).is_some() {
+            world.acknowledge(session, cluster, &effects);
+        }
+    }
+    world.ms += 20_000;
+    world.handle(Input::Tick);
+    assert!(world.store.len(RELEASES) <= 8, "{} releases", world.store.len(RELEASES));
+    assert!(world.store.len(MANIFESTS) <= 8, "{} manifests", world.store.len(MANIFESTS));
+    let events = world.hub.events_after(0).count();
+    assert!(events <= 1000);
+}
+
+#[test]
+fn a_status_is_last_known_when_its_cluster_is_away() {
+    let (mut world, cluster) = World::with_apps(&["web"]);
+    let (session, effects) = world.connect(cluster, None);
+    world.acknowledge(session, cluster, &effects);
+    world.status(session, 1, "web", |_| {});
+    assert!(!world.app("web").observed.unwrap().last_known);
+    let counts = world.hub.cluster("edge", at(world.ms)).unwrap().apps;
+    assert_eq!((counts.total, counts.synced, counts.healthy, counts.unknown), (1, 1, 1, 0));
+    let _effects = world.handle(Input::Closed(session));
+    world.ms += 5000;
+    let observed = world.app("web").observed.unwrap();
+    assert!(observed.last_known && observed.age >= std::time::Duration::from_secs(5), "{observed:?}");
+    assert!(!world.hub.cluster("edge", at(world.ms)).unwrap().connected);
+}

@@ -565,3 +565,85 @@ fn an_object_gone_from_under_a_failing_app_is_not_pruned_while_the_list_holds_it
     bench.change("web", |assignment| assignment.held.clear());
     assert_eq!(bench.deletes(), 1);
 }
+
+#[test]
+fn an_object_that_its_owner_lets_go_of_is_synced_by_the_next_app() {
+    let mut bench = Bench::new();
+    bench.assign("a", &[("x", 1), ("y", 1)]);
+    bench.assign("b", &[("x", 2)]);
+    assert_eq!(bench.status("b").sync, SyncStatus::OutOfSync, "app a owns it");
+    let uid = bench.uid("x");
+    bench.assign("a", &[("y", 1)]);
+    assert_eq!(bench.status("b").sync, SyncStatus::Synced);
+    assert_eq!(bench.uid("x"), uid);
+    assert_eq!(bench.deletes(), 0);
+}
+
+#[test]
+fn a_rolled_back_store_heals_nothing_to_what_it_remembers() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("x", 1)]);
+    let copy = bench.store.clone();
+    bench.assign("web", &[("x", 2)]);
+    let newest = bench.writes.last().cloned();
+    bench.store = copy;
+    bench.put("web", &[("x", 2)]);
+    bench.reconciler = Reconciler::load(&bench.store, installation(), now(bench.now)).unwrap();
+    bench.reconciler.distrust();
+    bench.reconciler.set_kinds(kinds(), &bench.store, now(bench.now)).unwrap();
+    let before = bench.writes.len();
+    bench.desire();
+    bench.pass(60_000);
+    for write in &bench.writes[before..] {
+        assert_eq!(Some(write), newest.as_ref(), "nothing but the newest release is applied");
+    }
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+}
+
+#[test]
+fn an_open_intent_of_an_app_that_is_deleted_is_not_done_again() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("x", 1)]);
+    bench.fail = Some(ApiError::Unreachable("no answer".to_owned()));
+    bench.assign("web", &[("x", 2)]);
+    bench.change("web", |assignment| assignment.phase = Phase::Deleting);
+    bench.fail = None;
+    let before = bench.writes.len();
+    bench.pass(30_000);
+    assert_eq!(bench.writes.len(), before, "the request may still be under way");
+}
+
+#[test]
+fn a_heal_that_meets_another_incarnation_looks_again() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("x", 1)]);
+    let mut stale = bench.objects[&config("x")].clone();
+    stale.resource_version += 1;
+    stale.fingerprint = Some(Digest::of(b"robbed"));
+    if let Some(live) = bench.objects.get_mut(&config("x")) {
+        live.uid = "another".to_owned();
+        live.resource_version += 2;
+    }
+    bench.reconciler.watched(&stale.key.group_kind(), WatchEvent::Seen(stale), now(bench.now));
+    bench.settle();
+    bench.pass(10_000);
+    let entry = &bench.reconciler.inventory()[&config("x")];
+    assert_eq!(entry.uid.as_deref(), Some("another"));
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+}
+
+#[test]
+fn nothing_changes_hands_before_the_kinds_are_known() {
+    let mut bench = Bench::new();
+    let namespace = ResourceKey::new("", "Namespace", "", "extra");
+    let body = json!({"kind": "Namespace", "metadata": {"name": "extra"}}).to_string().into_bytes();
+    let (release, _) = Release::build([(namespace.clone(), Digest::of(&body))]);
+    bench.store.commit(&[put_manifest(&body), put_release(&release)]);
+    let assignment = Assignment { root: release.root(), ..bench.put("web", &[]) };
+    bench.list.set(assignment);
+    bench.desire();
+    let owned = bench.reconciler.inventory()[&namespace].clone();
+    bench.reconciler = Reconciler::load(&bench.store, installation(), now(bench.now)).unwrap();
+    bench.desire();
+    assert_eq!(bench.reconciler.inventory()[&namespace], owned);
+}

@@ -103,6 +103,9 @@ struct Session {
     ready: bool,
     patch: Option<ListPatch>,
     meter: Meter,
+    /// What the hub was told of the cluster, and of why nothing is written.
+    facts: ClusterFacts,
+    read_only: Option<String>,
 }
 
 impl AgentLink {
@@ -157,17 +160,16 @@ impl AgentLink {
             self.identity.anchor = anchor;
             effects.anchor = anchor;
         }
-        let rolled_back =
-            self.rolled_back.then(|| "the store is older than what was acknowledged".to_owned());
+        let read_only = read_only.or_else(|| self.distrust());
         effects.frames.push(AgentFrame::Hello(Box::new(Hello {
             protocol: PROTOCOL,
             capabilities: BTreeSet::new(),
-            facts,
+            facts: facts.clone(),
             head: self.held,
             anchor: self.identity.anchor,
             incarnation: self.outbox.incarnation(),
             status_sequence: self.outbox.last(),
-            read_only: read_only.or(rolled_back),
+            read_only: read_only.clone(),
         })));
         self.connection = Connection::Open(Box::new(Session {
             liveness: Liveness::new(context.now),
@@ -175,8 +177,36 @@ impl AgentLink {
             ready: false,
             patch: None,
             meter: Meter::new(),
+            facts,
+            read_only,
         }));
         effects
+    }
+
+    /// Says what is known of the cluster, and why the rest of the agent writes nothing, if it does not: what has changed
+    /// since `Hello` is told.
+    pub fn describe(
+        &mut self,
+        facts: Option<&ClusterFacts>,
+        read_only: Option<String>,
+        now: Now,
+    ) -> AgentEffects {
+        let mut effects = AgentEffects::default();
+        let read_only = read_only.or_else(|| self.distrust());
+        let Connection::Open(session) = &mut self.connection else { return effects };
+        let facts = facts.unwrap_or(&session.facts);
+        if !session.welcomed || (*facts == session.facts && read_only == session.read_only) {
+            return effects;
+        }
+        session.facts = facts.clone();
+        session.read_only.clone_from(&read_only);
+        effects.frames.push(AgentFrame::Facts { facts: session.facts.clone(), read_only });
+        self.sent(now, effects)
+    }
+
+    /// Says why a store that was rolled back is not trusted.
+    fn distrust(&self) -> Option<String> {
+        self.rolled_back.then(|| "the store is older than what was acknowledged".to_owned())
     }
 
     /// The stream ended, or could not be opened.

@@ -286,6 +286,13 @@ pub enum AgentFrame {
     Status(StatusBatch),
     /// What became of a command.
     CommandUpdate(CommandUpdate),
+    /// What [`Hello`] said of the agent and its cluster has changed.
+    Facts {
+        /// About the cluster.
+        facts: ClusterFacts,
+        /// Why the agent only reads, if it does.
+        read_only: Option<String>,
+    },
     /// The agent refuses what it got and closes.
     Refused(Refusal),
     /// Nothing but a sign of life.

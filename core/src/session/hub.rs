@@ -254,6 +254,12 @@ impl HubLink {
                     effects.events.push(HubEvent::Command(update));
                 }
             }
+            AgentFrame::Facts { facts, read_only } => {
+                current.read_only = read_only;
+                if !self.is_cloned(session, &facts, &mut effects) {
+                    self.take_facts(facts, now, &mut effects);
+                }
+            }
             AgentFrame::Refused(refusal) => {
                 effects.events.push(HubEvent::AgentRefused(refusal.clone()));
                 effects.close.push((session, HubClosing::Refused(refusal)));

@@ -29,6 +29,9 @@ impl From<AgentFrame> for v1::AgentFrame {
             AgentFrame::Credit(bytes) => Frame::Credit(bytes),
             AgentFrame::Status(batch) => Frame::Status(batch.into()),
             AgentFrame::CommandUpdate(update) => Frame::CommandUpdate(update.into()),
+            AgentFrame::Facts { facts, read_only } => {
+                Frame::Facts(v1::FactsUpdate { facts: Some(facts.into()), read_only })
+            }
             AgentFrame::Refused(refusal) => Frame::Refused(refusal.into()),
             AgentFrame::Alive => Frame::Alive(v1::Alive {}),
         };
@@ -52,6 +55,10 @@ impl TryFrom<v1::AgentFrame> for AgentFrame {
             Frame::Credit(bytes) => Self::Credit(bytes),
             Frame::Status(batch) => Self::Status(batch.try_into()?),
             Frame::CommandUpdate(update) => Self::CommandUpdate(update.try_into()?),
+            Frame::Facts(update) => Self::Facts {
+                facts: field::required("facts.facts", update.facts)?.try_into()?,
+                read_only: read_only("facts.read_only", update.read_only)?,
+            },
             Frame::Refused(refusal) => Self::Refused(refusal.try_into()?),
             Frame::Alive(v1::Alive {}) => Self::Alive,
         })
@@ -108,12 +115,13 @@ impl TryFrom<v1::Hello> for Hello {
             anchor: hello.anchor.map(TryInto::try_into).transpose()?,
             incarnation: shared::incarnation("hello.incarnation", &hello.incarnation)?,
             status_sequence: hello.status_sequence,
-            read_only: hello
-                .read_only
-                .map(|reason| field::text("hello.read_only", reason, limits::TEXT))
-                .transpose()?,
+            read_only: read_only("hello.read_only", hello.read_only)?,
         })
     }
+}
+
+fn read_only(name: &'static str, reason: Option<String>) -> Result<Option<String>, FrameError> {
+    reason.map(|reason| field::text(name, reason, limits::TEXT)).transpose()
 }
 
 impl From<ClusterFacts> for v1::ClusterFacts {

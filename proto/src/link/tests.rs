@@ -77,20 +77,12 @@ fn hello() -> impl Strategy<Value = Hello> {
         generation: Generation(generation),
         hash,
     });
-    let facts = ("[a-z0-9-]{0,36}", "v1[.0-9]{0,6}", "[0-9.]{0,6}", any::<i64>()).prop_map(
-        |(kube_system_uid, kubernetes_version, agent_version, expiry)| ClusterFacts {
-            kube_system_uid,
-            kubernetes_version,
-            agent_version,
-            certificate_not_after: WallTime(expiry),
-        },
-    );
     let protocol =
         (1_u32..9, 0_u32..9).prop_map(|(oldest, more)| ProtocolRange { oldest, newest: oldest + more });
     (
         protocol,
         btree_set("[a-z-]{1,8}", 0..4),
-        facts,
+        facts(),
         of(head),
         of(anchor),
         incarnation(),
@@ -154,6 +146,17 @@ fn update() -> impl Strategy<Value = CommandUpdate> {
     )
 }
 
+fn facts() -> impl Strategy<Value = ClusterFacts> {
+    ("[a-z0-9-]{0,36}", "v1[.0-9]{0,6}", "[0-9.]{0,6}", any::<i64>()).prop_map(
+        |(kube_system_uid, kubernetes_version, agent_version, expiry)| ClusterFacts {
+            kube_system_uid,
+            kubernetes_version,
+            agent_version,
+            certificate_not_after: WallTime(expiry),
+        },
+    )
+}
+
 fn agent_frame() -> impl Strategy<Value = AgentFrame> {
     prop_oneof![
         hello().prop_map(|hello| AgentFrame::Hello(Box::new(hello))),
@@ -166,6 +169,7 @@ fn agent_frame() -> impl Strategy<Value = AgentFrame> {
         any::<u64>().prop_map(AgentFrame::Credit),
         batch().prop_map(AgentFrame::Status),
         update().prop_map(AgentFrame::CommandUpdate),
+        (facts(), of(".{0,20}")).prop_map(|(facts, read_only)| AgentFrame::Facts { facts, read_only }),
         refusal().prop_map(AgentFrame::Refused),
         Just(AgentFrame::Alive),
     ]

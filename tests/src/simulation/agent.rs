@@ -236,7 +236,7 @@ impl World {
                     ));
                 }
                 Notice::Link(AgentEvent::Warning(text)) => {
-                    self.note(&format!("agent {agent}: warning {text}"))
+                    self.note(&format!("agent {agent}: warning {text}"));
                 }
                 Notice::Link(event) => self.note(&format!("agent {agent}: {}", short(&event))),
             }
@@ -360,19 +360,18 @@ impl World {
     ) {
         let lingers = self.random.percent(25);
         let Some(cluster) = self.clusters.get_mut(agent) else { return };
-        let answer = match fails {
-            Some(error) => Err(error),
-            None => {
-                let before = match request {
-                    Request::Get { key } | Request::Apply { key, .. } | Request::Delete { key, .. } => {
-                        cluster.objects.get(key).cloned()
-                    }
-                    Request::EnsureNamespace { .. } => None,
-                };
-                let answer = cluster.execute(request, lingers);
-                self.oracle.executed(&self.git, agent, request, before.as_ref(), &answer);
-                answer
-            }
+        let answer = if let Some(error) = fails {
+            Err(error)
+        } else {
+            let before = match request {
+                Request::Get { key } | Request::Apply { key, .. } | Request::Delete { key, .. } => {
+                    cluster.objects.get(key).cloned()
+                }
+                Request::EnsureNamespace { .. } => None,
+            };
+            let answer = cluster.execute(request, lingers);
+            self.oracle.executed(&self.git, agent, request, before.as_ref(), &answer);
+            answer
         };
         self.oracle.landed(agent, request);
         if !matches!(request, Request::Get { .. }) {
@@ -625,6 +624,7 @@ fn describe(frame: &AgentFrame) -> String {
         | AgentFrame::Cancel(_)
         | AgentFrame::Credit(_)
         | AgentFrame::CommandUpdate(_)
+        | AgentFrame::Facts { .. }
         | AgentFrame::Refused(_)
         | AgentFrame::Alive => format!("{frame:?}"),
     }

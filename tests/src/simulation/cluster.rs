@@ -19,6 +19,7 @@ use super::objects::{self, is_namespaced};
 
 /// One live object.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of an object")]
 pub(super) struct Object {
     pub(super) uid: String,
     pub(super) version: u64,
@@ -201,9 +202,9 @@ impl Cluster {
         let unchanged = object.manifest == Some(manifest)
             && object.tracking == tracking
             && object.labelled
-            && object.fingerprint == Some(self.owned(manifest, app, &object.uid));
+            && object.fingerprint == Some(Self::owned(manifest, app, &object.uid));
         if !unchanged {
-            object.fingerprint = Some(self.owned(manifest, app, &object.uid));
+            object.fingerprint = Some(Self::owned(manifest, app, &object.uid));
             object.manifest = Some(manifest);
             object.tracking = tracking;
             object.labelled = true;
@@ -217,7 +218,7 @@ impl Cluster {
     }
 
     /// The fingerprint of owning everything of a body.
-    fn owned(&self, manifest: Digest, app: &AppId, uid: &str) -> Digest {
+    fn owned(manifest: Digest, app: &AppId, uid: &str) -> Digest {
         let app = app.to_string();
         let parts = [manifest.as_bytes().as_slice(), app.as_bytes(), uid.as_bytes()];
         Digest::of_parts("simulated ownership", parts)

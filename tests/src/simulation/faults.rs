@@ -26,6 +26,7 @@ pub(super) enum Fault {
 
 /// Which kinds of fault a run has: every run has some of them, so that none hides another.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent switches, drawn one by one")]
 pub(super) struct Plan {
     pub(super) link: bool,
     pub(super) agent_crashes: bool,

@@ -34,6 +34,7 @@ pub(super) enum Document {
 
 /// One application with the directory that it names.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent fields of a document")]
 pub(super) struct Source {
     pub(super) cluster: usize,
     pub(super) namespace: String,

@@ -232,7 +232,7 @@ impl World {
         let session = SessionId(stream);
         match what {
             ToHub::Frame(frame) => {
-                self.with_link(agent, |link, context| link.received(session, frame, context))
+                self.with_link(agent, |link, context| link.received(session, frame, context));
             }
             ToHub::Closed => {
                 self.network.hub_closed(stream);

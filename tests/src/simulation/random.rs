@@ -1,4 +1,4 @@
-//! Randomness from the seed: SplitMix64, so that a seed means the same run on every machine.
+//! Randomness from the seed: `SplitMix64`, so that a seed means the same run on every machine.
 
 use argosy_core::time::Entropy;
 

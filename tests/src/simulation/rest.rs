@@ -101,7 +101,10 @@ impl World {
                 && operation.phase == OperationPhase::Running
             {
                 let watches = process.machine.reconciler().is_observing();
-                unmet.push(format!("{app} still syncs on {agent}: {:?}, observing={watches}", operation.message));
+                unmet.push(format!(
+                    "{app} still syncs on {agent}: {:?}, observing={watches}",
+                    operation.message
+                ));
             }
             if status.is_none() {
                 unmet.push(format!("{app} has no status on {agent}"));
@@ -162,7 +165,7 @@ impl World {
         }
         let Some(hub) = &self.hub.process else { return };
         let listed = hub.links.get(agent).and_then(|link| link.acknowledged_list());
-        for (app, element) in listed.into_iter().flat_map(|list| list.elements()) {
+        for (app, element) in listed.into_iter().flat_map(argosy_core::desired::DesiredList::elements) {
             let over = element.assignment.phase == Phase::Released && hub.decision.mass_loss.is_none();
             let unknown = hub.links.get(agent).is_some_and(|link| link.unknown_chain().is_some());
             if over && !unknown {

@@ -181,7 +181,7 @@ impl World {
             Event::Answer { agent, life, id, answer } => self.answered(agent, life, id, answer),
             Event::List { agent, life, kind, number } => self.list(agent, life, kind, number),
             Event::Watch { agent, life, kind, number, event } => {
-                self.watched(agent, life, kind, number, event)
+                self.watched(agent, life, kind, number, event);
             }
             Event::Grow { cluster, key, uid } => {
                 if let Some(state) = self.clusters.get_mut(cluster) {

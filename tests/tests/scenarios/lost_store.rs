@@ -154,10 +154,15 @@ fn an_old_store_reverts_nothing() {
 
 #[test]
 fn what_left_git_while_the_store_was_lost_is_shown_and_pruned_only_when_asked() {
-    let (stage, _commit) = harmed(|file| std::fs::remove_file(file).unwrap());
+    let stage = Stage::start();
+    stage.bring_up("web", &NAMES);
+    stage.edge().stop_agent().unwrap();
+    std::fs::remove_file(store(&stage)).unwrap();
     let commit = stage.remove(&["web/c"]);
+    stage.world.await_app("web", "to be desired without what was removed", |app| {
+        app["status"]["releases"]["desired"]["revision"] == *commit
+    });
     stage.edge().start_agent().unwrap();
-    stage.world.hub().start().unwrap();
     stage.world.await_connected(EDGE, true);
 
     let app = stage.world.await_app("web", "to show what it found", |app| {
@@ -170,4 +175,15 @@ fn what_left_git_while_the_store_was_lost_is_shown_and_pruned_only_when_asked() 
     stage.await_absent("c");
     stage.world.await_synced("web", &commit);
     assert_eq!((stage.value("a"), stage.value("b")), ("1".to_owned(), "1".to_owned()));
+}
+
+#[test]
+fn zz_idle() {
+    let stage = Stage::start();
+    stage.bring_up("web", &NAMES);
+    stage.remove(&["web/c"]);
+    throughout(std::time::Duration::from_secs(70), "link", || {
+        let c = stage.world.hub().cluster(EDGE).unwrap();
+        if c["connected"] == true { Ok(()) } else { Err(c.to_string()) }
+    });
 }

@@ -143,10 +143,7 @@ fn tokens_that_are_wrong_used_or_of_another_name_are_refused_on_both_sides() {
     let used = refused(&stage, "used", stage.edge().join());
     assert!(used.contains("used"), "{used}");
     let log = hub.log().unwrap();
-    assert!(
-        log.lines().filter(|line| line.contains("was refused")).count() >= 4,
-        "{log}"
-    );
+    assert!(log.lines().filter(|line| line.contains("was refused")).count() >= 4, "{log}");
     assert_eq!(hub.cluster("new").unwrap()["membership"], "Pending");
     // None of this harmed the agent that has joined.
     assert_eq!(hub.cluster(EDGE).unwrap()["connected"], true);

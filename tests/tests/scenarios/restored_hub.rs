@@ -14,7 +14,7 @@ const COMMITS: u32 = 20;
 fn restored(stage: &Stage) -> String {
     let hub = stage.world.hub();
     stage.bring_up("web", &["a", "b", "c", "d", "e"]);
-    stage.bring_up("other", &["x", "y"]);
+    stage.bring_up("other", &["p", "q"]);
     let copy = stage.world.scratch().join("backup");
     hub.stop().unwrap();
     copy_folder(hub.data_folder(), &copy).unwrap();
@@ -39,7 +39,7 @@ fn restored(stage: &Stage) -> String {
 }
 
 fn values(stage: &Stage) -> Vec<String> {
-    ["a", "b", "c", "d", "e", "new-0", "new-1", "new-2", "new-3", "x", "y"]
+    ["a", "b", "c", "d", "e", "new-0", "new-1", "new-2", "new-3", "p", "q"]
         .map(|name| stage.value(name))
         .into()
 }

@@ -44,7 +44,7 @@ fn a_huge_app_on_a_thin_link_delays_no_other_app() {
         let text = config_map(&name, &noise(HUGE / OBJECTS, number as u64));
         stage.world.apps().write(&format!("huge/{name}.yaml"), text).unwrap();
     }
-    let huge = stage.world.apps().commit("Add the huge app").unwrap();
+    stage.world.apps().commit("Add the huge app").unwrap();
     stage.world.put_app(&stage.app("huge")).unwrap();
     eventually(PATIENCE, "the huge app to be on its way", || {
         let moved = proxy.moved() - before;
@@ -61,7 +61,7 @@ fn a_huge_app_on_a_thin_link_delays_no_other_app() {
     assert!(stage.live("huge-0").is_none(), "half a release is not applied");
 
     proxy.limit(None);
-    stage.world.await_synced("huge", &huge);
+    stage.world.await_app("huge", "to be Synced", |app| app["status"]["sync"]["status"] == "Synced");
     assert_eq!(stage.value("huge-7").len(), HUGE / OBJECTS);
 }
 

@@ -34,6 +34,27 @@ fn an_idle_link_stays_up() {
 }
 
 #[test]
+fn what_an_agent_says_of_itself_is_told_again_when_it_changes() {
+    let mut world = connected();
+    let mut facts = world.facts.clone();
+    facts.kubernetes_version = "v9.9.9".to_owned();
+    world.agent_input(|agent, context| {
+        agent.describe(Some(&facts), Some("another writes".to_owned()), context.now)
+    });
+    world.flow();
+    assert_eq!(world.hub.read_only(), Some("another writes"));
+    assert_eq!(world.hub.facts().unwrap().kubernetes_version, "v9.9.9");
+
+    world.agent_input(|agent, context| agent.describe(None, None, context.now));
+    world.flow();
+    assert_eq!(world.hub.read_only(), None);
+    assert_eq!(world.hub.facts().unwrap().kubernetes_version, "v9.9.9", "what is not known again stays");
+
+    world.agent_input(|agent, context| agent.describe(Some(&facts), None, context.now));
+    assert!(world.up.is_empty(), "what has not changed is not told");
+}
+
+#[test]
 fn of_two_streams_the_newer_one_wins() {
     let mut world = connected();
     let old = world.session.unwrap();

@@ -102,6 +102,13 @@ impl<'a> Scene<'a> {
         )
     }
 
+    /// Shows the last line of an agent's log with a word.
+    pub(crate) fn agent_log(&self, cluster: &str, word: &str) -> anyhow::Result<()> {
+        let log = self.edge(cluster)?.log()?;
+        let line = log.lines().rev().find(|line| line.contains(word)).unwrap_or_default();
+        self.stage.command(&format!("grep {word} agent-{cluster}.log | tail -n 1"), line)
+    }
+
     /// Runs kubectl on a cluster and shows it.
     pub(crate) fn kubectl(&self, cluster: &str, arguments: &[&str]) -> anyhow::Result<()> {
         let text = self.edge(cluster)?.plane().kubectl_text(arguments)?;
@@ -152,14 +159,12 @@ impl<'a> Scene<'a> {
     }
 
     /// Waits until the hub says that the agent of a cluster is connected, or away.
-    pub(crate) fn await_connected(&self, cluster: &str, connected: bool) -> anyhow::Result<Duration> {
-        let watch = Stopwatch::start();
+    pub(crate) fn await_connected(&self, cluster: &str, connected: bool) -> anyhow::Result<()> {
         poll(PATIENCE, &format!("{cluster} to be {}", if connected { "connected" } else { "away" }), || {
             let status = self.world.hub().cluster(cluster)?;
             anyhow::ensure!(status["connected"] == connected, "{status}");
             anyhow::Ok(())
-        })?;
-        Ok(watch.elapsed())
+        })
     }
 
     /// Returns the number of the head that a cluster has stored.

@@ -251,7 +251,7 @@ fn rendering(next: &mut Snapshot, app: &AppId) -> String {
 fn destination(next: &mut Snapshot, random: &mut Random, app: &AppId, clusters: usize) -> String {
     let Some(source) = next.get_mut(app) else { return String::new() };
     if random.percent(50) {
-        source.namespace = random.pick(&NAMESPACES).unwrap_or_default().to_owned();
+        random.pick(&NAMESPACES).unwrap_or_default().clone_into(&mut source.namespace);
     } else {
         source.cluster = random.index(clusters);
     }

@@ -138,6 +138,7 @@ impl Oracle {
             | AgentFrame::Credit(_)
             | AgentFrame::Status(_)
             | AgentFrame::CommandUpdate(_)
+            | AgentFrame::Facts { .. }
             | AgentFrame::Refused(_) => {}
         }
         self.frames += 1;

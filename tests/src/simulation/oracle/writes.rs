@@ -48,7 +48,10 @@ impl Oracle {
                 let place = uid.as_ref().map(|uid| (key.clone(), uid.clone()));
                 let dying = place.and_then(|place| seen.deletes.get(&place)).is_some_and(|count| *count > 0);
                 if dying {
-                    self.violate("M18", format!("agent {agent} applies {key} while its delete may be under way"));
+                    self.violate(
+                        "M18",
+                        format!("agent {agent} applies {key} while its delete may be under way"),
+                    );
                 }
                 self.applies(git, agent, disk, &key, *manifest, app);
             }
@@ -108,7 +111,8 @@ impl Oracle {
         let synced = operation
             .filter(|_| listed.phase == Phase::Active)
             .is_some_and(|operation| self.holds(&operation.assignment, key) == Some(manifest));
-        let assigned = get_as::<Assignment>(&disk.store, link_tables::ASSIGNED, &encode(&owner)).ok().flatten();
+        let assigned =
+            get_as::<Assignment>(&disk.store, link_tables::ASSIGNED, &encode(&owner)).ok().flatten();
         let desired = assigned.is_some_and(|assigned| self.holds(&assigned, key).is_some());
         let applied = entry
             .as_ref()
@@ -125,12 +129,22 @@ impl Oracle {
             self.violate("M8", format!("agent {agent} applies {key} of {app} out of nowhere: {why}"));
         }
         if self.commit_of_object(git, agent, key, manifest, app).is_none() {
-            self.violate("I1", format!("agent {agent} puts {key} of {app} back to an older commit than was applied"));
+            self.violate(
+                "I1",
+                format!("agent {agent} puts {key} of {app} back to an older commit than was applied"),
+            );
         }
     }
 
     /// What was applied of an object is the least of what may be applied next.
-    pub(super) fn has_applied(&mut self, git: &Git, agent: usize, key: &ResourceKey, manifest: Digest, app: &AppId) {
+    pub(super) fn has_applied(
+        &mut self,
+        git: &Git,
+        agent: usize,
+        key: &ResourceKey,
+        manifest: Digest,
+        app: &AppId,
+    ) {
         if let Some(commit) = self.commit_of_object(git, agent, key, manifest, app)
             && let Some(seen) = self.agents.get_mut(agent)
         {
