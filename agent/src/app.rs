@@ -1,19 +1,17 @@
 //! The composition root: makes every part of the agent and joins them.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use argosy_core::agent::{Input, TABLES};
+use argosy_core::agent::Input;
 use argosy_core::session::agent::AgentIdentity;
 use argosy_runtime::admin::{Admin, BoundAdmin, Connectivity};
 use argosy_runtime::clock::{Clock, wall};
-use argosy_runtime::files;
+use argosy_runtime::files::{self, FolderLock};
 use argosy_runtime::join::JoinString;
 use argosy_runtime::metrics::Metrics;
-use argosy_runtime::store::Store;
 use argosy_runtime::supervisor::Supervisor;
 use argosy_runtime::telemetry::LogHandle;
 use parking_lot::Mutex;
@@ -44,6 +42,7 @@ pub struct Bound {
     pub admin: SocketAddr,
     /// Its tasks.
     pub supervisor: Supervisor,
+    _lock: FolderLock,
 }
 
 /// Starts the agent: enrols it if it has to, opens its store, and sets everything going.
@@ -52,6 +51,9 @@ pub struct Bound {
 /// Not safe: tasks that were started go on.
 pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     let folder = Folder::open(&args.data_dir)?;
+    let lock = files::lock_folder(&args.data_dir)?.with_context(|| {
+        format!("{} is in use by another process: an agent has its folder for itself", args.data_dir.display())
+    })?;
     let supervisor = Supervisor::new();
     let readiness = argosy_runtime::admin::Readiness::new();
     let enrolled_ready = readiness.await_for("enrolment");
@@ -71,7 +73,8 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
 
     let clock = Clock::new()?;
     let opened = store::open(&folder, enrolled.enrolment.cluster)?;
-    show_store(&admin, &opened);
+    let shown = opened.clone();
+    admin.add_state("store", move || shown.to_json());
     let (queue, events) = mpsc::channel::<Event>(QUEUE);
     let (watches, watches_handle, watched) = Watches::new(connection.clone());
     let (discover, asked) = mpsc::channel(1);
@@ -122,7 +125,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     supervisor
         .spawn_isolated("discovery", discover_kinds(connection, asked, queue.clone(), stopping.clone()));
     supervisor.spawn_isolated("control", control::serve(folder.socket(), queue, stopping));
-    Ok(Bound { admin: address, supervisor })
+    Ok(Bound { admin: address, supervisor, _lock: lock })
 }
 
 fn serve_admin(supervisor: &Supervisor, bound: BoundAdmin, folder: &Folder) -> anyhow::Result<()> {
@@ -139,15 +142,6 @@ fn show(admin: &Admin, view: &Arc<Mutex<View>>) {
     admin.set_connectivity(move || {
         let view = shown.lock();
         Connectivity { connected: view.connected, detail: view.to_json() }
-    });
-}
-
-/// Shows how much the store holds.
-fn show_store(admin: &Admin, store: &Store) {
-    let shown = store.clone();
-    admin.add_state("store", move || {
-        let rows: BTreeMap<&str, u64> = TABLES.iter().map(|table| (*table, shown.rows(table))).collect();
-        json!({ "rows": rows, "bytes": shown.file_len().ok() })
     });
 }
 

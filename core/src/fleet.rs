@@ -68,7 +68,11 @@ pub struct Revision {
 impl Placement {
     /// Gives the newest commit that renders to a release.
     pub fn commit_of(&self, root: Root) -> Option<&str> {
-        self.revisions.iter().rev().find(|revision| revision.root == root).map(|revision| revision.commit.as_str())
+        self.revisions
+            .iter()
+            .rev()
+            .find(|revision| revision.root == root)
+            .map(|revision| revision.commit.as_str())
     }
 
     fn note(&mut self, root: Root, commit: &str) {
@@ -296,7 +300,11 @@ impl Fleet {
             {
                 decision.failing.insert(app.clone());
                 let message = format!("{}: {}; the last good state stays", broken.file, broken.message);
-                decision.conditions.entry(app.clone()).or_default().push(condition("InvalidSpecError", message));
+                decision
+                    .conditions
+                    .entry(app.clone())
+                    .or_default()
+                    .push(condition("InvalidSpecError", message));
                 verdicts.insert(app.clone(), Verdict::frozen(None, placement.repository.clone()));
             }
         }
@@ -308,10 +316,13 @@ impl Fleet {
         match &verdict.outcome {
             Outcome::Place { cluster, assignment, commit, application } => {
                 let file = read.apps.get(app).map(|document| document.file.clone()).unwrap_or_default();
-                let document = read.apps.get(app).map(|document| document.document.clone()).unwrap_or_default();
+                let document =
+                    read.apps.get(app).map(|document| document.document.clone()).unwrap_or_default();
                 let key = (*cluster, app.clone());
-                let held = self.placements.get(&key).map(|old| old.assignment.held.clone()).unwrap_or_default();
-                let revisions = self.placements.get(&key).map(|old| old.revisions.clone()).unwrap_or_default();
+                let held =
+                    self.placements.get(&key).map(|old| old.assignment.held.clone()).unwrap_or_default();
+                let revisions =
+                    self.placements.get(&key).map(|old| old.revisions.clone()).unwrap_or_default();
                 let mut placement = Placement {
                     assignment: Assignment { held, ..assignment.as_ref().clone() },
                     repository: verdict.repository.clone(),
@@ -377,9 +388,14 @@ impl Fleet {
         decision: &mut Decision,
         entropy: &mut dyn Entropy,
     ) {
-        let present = |placement: &Placement| matches!(placement.assignment.phase, Phase::Active | Phase::Frozen);
-        let known: BTreeSet<AppId> =
-            self.placements.iter().filter(|(_, placement)| present(placement)).map(|((_, app), _)| app.clone()).collect();
+        let present =
+            |placement: &Placement| matches!(placement.assignment.phase, Phase::Active | Phase::Frozen);
+        let known: BTreeSet<AppId> = self
+            .placements
+            .iter()
+            .filter(|(_, placement)| present(placement))
+            .map(|((_, app), _)| app.clone())
+            .collect();
         let may_be_meant = |app: &AppId| read.broken_words.contains(&app.name);
         let lost: Vec<AppId> =
             known.iter().filter(|app| !verdicts.contains_key(*app) && !may_be_meant(app)).cloned().collect();
@@ -422,7 +438,8 @@ impl Fleet {
                     placement.assignment.deletion = Some(DeletionId::new(entropy.bytes16()));
                 }
                 Some(_) => {
-                    let message = "removed from the fleet; its deletion waits until the new apps have rendered";
+                    let message =
+                        "removed from the fleet; its deletion waits until the new apps have rendered";
                     decision
                         .conditions
                         .entry(app.clone())
@@ -442,7 +459,8 @@ impl Fleet {
         store: &dyn StoreRead,
     ) -> Result<(), StoreError> {
         // A document that nobody can name may be of any repository.
-        let placed: BTreeSet<&str> = self.placements.values().map(|placement| placement.file.as_str()).collect();
+        let placed: BTreeSet<&str> =
+            self.placements.values().map(|placement| placement.file.as_str()).collect();
         let anonymous = read.broken.iter().any(|broken| !placed.contains(broken.file.as_str()))
             || verdicts.values().any(|verdict| verdict.is_failing() && verdict.repository.is_empty());
         let failing: BTreeSet<&str> = verdicts
@@ -550,7 +568,8 @@ fn judge(
             document.file,
             target.cluster.server()
         );
-        return Verdict::frozen(Some(project.limits.clone()), repository).because("InvalidSpecError", message);
+        return Verdict::frozen(Some(project.limits.clone()), repository)
+            .because("InvalidSpecError", message);
     };
     let denied = project
         .permits_source(&application.source.repo_url)

@@ -306,15 +306,17 @@ impl HubMachine {
                 return;
             }
             (Standing::Revoked, _) => (RefusalReason::Revoked, "this cluster was revoked"),
-            (Standing::Unknown | Standing::Member, _) => {
-                (RefusalReason::Unregistered, "this cluster is in no registry of this hub: add it and enrol again")
-            }
+            (Standing::Unknown | Standing::Member, _) => (
+                RefusalReason::Unregistered,
+                "this cluster is in no registry of this hub: add it and enrol again",
+            ),
         };
         let refusal = Refusal { reason, message: message.to_owned() };
         effects.frames.push((session, HubFrame::Refused(refusal.clone())));
         effects.close.push((session, HubClosing::Refuses(refusal)));
         let name = self.registry.name_of(cluster).map(str::to_owned);
-        let message = format!("an agent with a valid certificate of cluster {cluster} was refused: {message}");
+        let message =
+            format!("an agent with a valid certificate of cluster {cluster} was refused: {message}");
         self.tell(Severity::Warning, "AgentRefused", message, name, None, context.now, effects);
     }
 

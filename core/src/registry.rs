@@ -144,14 +144,18 @@ pub enum EnrolError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddError {
     /// The name is no name.
-    #[error("{name:?} is not a cluster name: 1 to 63 lower-case letters, digits and dashes, with a letter or digit at \
-             both ends")]
+    #[error(
+        "{name:?} is not a cluster name: 1 to 63 lower-case letters, digits and dashes, with a letter or digit at \
+             both ends"
+    )]
     Name {
         /// The name.
         name: String,
     },
     /// A member has it.
-    #[error("the name {name:?} is taken by cluster {cluster}; to replace that one: argosy cluster revoke {name}")]
+    #[error(
+        "the name {name:?} is taken by cluster {cluster}; to replace that one: argosy cluster revoke {name}"
+    )]
     Taken {
         /// The name.
         name: String,
@@ -324,7 +328,9 @@ impl Registry {
     /// Counts an attempt that was refused.
     pub fn refused(&mut self, name: &str) -> Vec<StoreOp> {
         let member = self.by_name.get(name).copied();
-        if let Some((cluster, member)) = member.and_then(|id| self.members.get_mut(&id).map(|member| (id, member))) {
+        if let Some((cluster, member)) =
+            member.and_then(|id| self.members.get_mut(&id).map(|member| (id, member)))
+        {
             if member.refused >= COUNTED {
                 return Vec::new();
             }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use argosy_core::tree::TreePath;
 use argosy_runtime::admin::{Admin, Connectivity, Readiness};
 use argosy_runtime::clock::{Clock, wall};
-use argosy_runtime::files;
+use argosy_runtime::files::{self, FolderLock};
 use argosy_runtime::metrics::Metrics as Registry;
 use argosy_runtime::pki::CertificateAuthority;
 use argosy_runtime::supervisor::Supervisor;
@@ -42,6 +42,7 @@ pub struct Bound {
     pub admin: SocketAddr,
     /// Its tasks.
     pub supervisor: Supervisor,
+    _lock: FolderLock,
 }
 
 /// Starts the hub: opens its store, publishes what it had published, and sets everything going.
@@ -51,6 +52,9 @@ pub struct Bound {
 pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     let folder = Folder::at(&args.data_dir);
     let installation = Installation::load(&folder)?;
+    let lock = files::lock_folder(&args.data_dir)?.with_context(|| {
+        format!("{} is in use by another process: a hub has its folder for itself", args.data_dir.display())
+    })?;
     let source = FleetSource::parse(&args.fleet, args.fleet_revision.as_deref())?;
     let path = TreePath::parse(&args.fleet_path).context("--fleet-path")?;
     let clock = Clock::new()?;
@@ -66,9 +70,10 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
 
     let id = installation.facts.installation;
     let opened = store::open(&folder, id)?;
-    let server = BoundServer::bind(args.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}", args.listen))?;
+    let held = opened.clone();
+    admin.add_state("store", move || held.to_json());
+    let server =
+        BoundServer::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let listen = server.address();
     let shown = IdentityHandle::new(&installation.server_identity()?)?;
     let authority = installation.authority.anchor().clone();
@@ -105,7 +110,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     let listening = json!({ "listen": listen.to_string(), "admin": admin_address.to_string() });
     files::write(&folder.listening(), listening.to_string().as_bytes())?;
     info!(installation = %id, %listen, admin = %admin_address, address = %facts.address, "the hub runs");
-    Ok(Bound { listen, admin: admin_address, supervisor })
+    Ok(Bound { listen, admin: admin_address, supervisor, _lock: lock })
 }
 
 #[expect(clippy::too_many_arguments, reason = "a composition root hands everything to everybody")]
@@ -175,11 +180,15 @@ fn show(
         "listen": listen.to_string(),
     });
     admin.add_state("config", move || config.clone());
-    let state = handle.state();
+    let [state, store] = handle.states();
     admin.add_state("hub", move || state.borrow().clone());
+    admin.add_state("store", move || store.borrow().clone());
     let tasks = supervisor.clone();
     admin.add_state("tasks", move || json!(tasks.running()));
     // A hub reaches for nobody: agents come to it.
-    let state = handle.state();
+    let [state, _store] = handle.states();
     admin.set_connectivity(move || Connectivity { connected: true, detail: state.borrow().clone() });
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use argosy_core::hub::{Context, Effects, Event as HubEvent, HubMachine, Input, Refused, Reply, Request, Ticket};
+use argosy_core::hub::{
+    Context, Effects, Event as HubEvent, HubMachine, Input, Refused, Reply, Request, TABLES, Ticket,
+};
 use argosy_core::ids::ClusterId;
 use argosy_core::registry::{Attempt, EnrolError};
 use argosy_core::session::frame::HubFrame;
 use argosy_core::session::hub::{HubClosing, SessionId};
-use argosy_core::store::StoreError;
+use argosy_core::store::{StoreError, Table};
 use argosy_core::time::Now;
 use argosy_proto::{ZstdCodec, v1};
 use argosy_runtime::blocking::{BlockingError, Pool};
@@ -135,6 +137,7 @@ pub(crate) struct Engine {
     sources: watch::Sender<Arc<Wanted>>,
     newest_event: watch::Sender<u64>,
     state: watch::Sender<Value>,
+    store_state: watch::Sender<Value>,
     metrics: Metrics,
     clock: Clock,
 }
@@ -179,7 +182,9 @@ impl Engine {
         let (queue, events) = mpsc::channel(QUEUE);
         let newest_event = watch::Sender::new(0);
         let state = watch::Sender::new(Value::Null);
-        let handle = Handle::new(queue, newest_event.subscribe(), state.subscribe());
+        let store_state = watch::Sender::new(Value::Null);
+        let handle =
+            Handle::new(queue, newest_event.subscribe(), [state.subscribe(), store_state.subscribe()]);
         let mut engine = Self {
             core: Some(core),
             pool,
@@ -190,6 +195,7 @@ impl Engine {
             sources,
             newest_event,
             state,
+            store_state,
             metrics,
             clock,
         };
@@ -300,8 +306,10 @@ impl Engine {
             "commands": summary.commands,
             "queue": { "waiting": self.events.len(), "capacity": QUEUE },
             "requests": self.sinks.len(),
-            "storeRevision": core.store.revision(),
         }));
+        let rows: BTreeMap<Table, u64> =
+            TABLES.iter().map(|table| (*table, core.store.rows(table))).collect();
+        self.store_state.send_replace(json!({ "rows": rows, "revision": core.store.revision() }));
     }
 
     /// Gives the requests whose answer nobody waits for any more.
@@ -324,7 +332,10 @@ impl Engine {
             let Some(sender) = self.sessions.get(&session) else { continue };
             if sender.frames.try_send(Ok(v1::HubFrame::from(frame))).is_err() {
                 if !sender.closing.is_cancelled() {
-                    warn!(session = session.0, "the agent is too slow for what has to be said: its stream is closed");
+                    warn!(
+                        session = session.0,
+                        "the agent is too slow for what has to be said: its stream is closed"
+                    );
                 }
                 self.hang_up(session);
             }

@@ -177,8 +177,8 @@ impl FleetReader {
             (FleetSource::Directory(directory), _) => {
                 let directory = directory.clone();
                 let read = move || {
-                    let tree =
-                        read_directory(&directory, &DirectoryLimits::default()).map_err(|error| chain(&error))?;
+                    let tree = read_directory(&directory, &DirectoryLimits::default())
+                        .map_err(|error| chain(&error))?;
                     files_of(&tree, &path)
                 };
                 self.pool.run("read the fleet", read).await.map_err(|error| error.to_string())?

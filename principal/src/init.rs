@@ -141,7 +141,10 @@ mod tests {
         assert_eq!((&hub["address"], &hub["serverName"]), (&json!("127.0.0.1:8443"), &json!("127.0.0.1")));
         std::fs::remove_dir_all(&config).unwrap();
         let again = init_at(&args(home.path(), "hub"), &config).unwrap_err().to_string();
-        assert!(again.contains(&made.installation.to_string()) && again.contains("--operator-only"), "{again}");
+        assert!(
+            again.contains(&made.installation.to_string()) && again.contains("--operator-only"),
+            "{again}"
+        );
         let only = InitArgs { operator_only: true, ..args(home.path(), "hub") };
         assert_eq!(init_at(&only, &config).unwrap(), made);
         assert!(init_at(&only, &config).is_ok(), "its own configuration is replaced");

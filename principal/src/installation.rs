@@ -54,7 +54,7 @@ impl Folder {
     }
 
     pub(crate) fn store(&self) -> PathBuf {
-        self.root.join("hub.redb")
+        self.root.join("store.redb")
     }
 
     pub(crate) fn mirrors(&self) -> PathBuf {
@@ -105,7 +105,9 @@ impl Installation {
         let signer = HeadSigner::create(&new)?;
         files::write(&new.join(FILE), serde_json::to_string_pretty(&facts)?.as_bytes())?;
         fs::rename(&new, &identity).with_context(|| format!("cannot make {}", identity.display()))?;
-        fs::File::open(&folder.root).and_then(|root| root.sync_all()).context("cannot keep the installation")?;
+        fs::File::open(&folder.root)
+            .and_then(|root| root.sync_all())
+            .context("cannot keep the installation")?;
         Ok(Self { facts, authority, signer })
     }
 

@@ -97,8 +97,7 @@ impl BoundServer {
             .max_encoding_message_size(MESSAGE_LIMIT);
         let enrollment = EnrollmentServer::new(enrollment::Enrollment::new(services.clone()))
             .max_decoding_message_size(REQUEST_LIMIT);
-        let fleet =
-            FleetServer::new(fleet::Fleet::new(services)).max_decoding_message_size(REQUEST_LIMIT);
+        let fleet = FleetServer::new(fleet::Fleet::new(services)).max_decoding_message_size(REQUEST_LIMIT);
         Server::builder()
             .max_concurrent_streams(STREAMS)
             .http2_max_header_list_size(HEADERS)

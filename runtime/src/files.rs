@@ -4,7 +4,7 @@
 //! reader sees the old bytes or the new ones, never a mixture. A *sealed* file carries a checksum of its content as
 //! well, so that a damaged one is told apart from a missing one and never read as if it were sound.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -52,6 +52,30 @@ impl FileError {
 /// Makes a folder and its parents, readable by the owner alone; an existing one stays as it is.
 pub fn create_private_dir(path: &Path) -> Result<(), FileError> {
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("create", path))
+}
+
+/// A folder that no other process uses, for as long as the value lives.
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+/// Takes a folder for this process alone; `None` while another one has it. The system lets go of it when the process
+/// ends, however it ends.
+pub fn lock_folder(folder: &Path) -> Result<Option<FolderLock>, FileError> {
+    let path = folder.join("lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(FolderLock { _file: file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed("lock", &path)(error)),
+    }
 }
 
 /// Writes a file of mode 0600, whole or not at all, durable on return.
@@ -144,6 +168,16 @@ pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(std::io::E
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_is_one_owners_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = lock_folder(folder.path()).unwrap();
+        assert!(first.is_some());
+        assert!(lock_folder(folder.path()).unwrap().is_none());
+        drop(first);
+        assert!(lock_folder(folder.path()).unwrap().is_some());
+    }
 
     #[test]
     fn a_sealed_file_reads_back_and_is_private() {

@@ -217,7 +217,11 @@ fn a_document_that_comes_back_cancels_the_deletion_at_once() {
     world.put("web", document("web", "edge", true));
     world.decide();
     let back = &world.fleet.placements[&(EDGE, id("web"))].assignment;
-    assert_eq!((back.phase, back.deletion), (Phase::Active, None), "with the last good release, before it rendered");
+    assert_eq!(
+        (back.phase, back.deletion),
+        (Phase::Active, None),
+        "with the last good release, before it rendered"
+    );
     world.remove("web");
     world.decide();
     world.put("web", document("web", "edge", true));
@@ -277,7 +281,8 @@ fn an_app_that_a_broken_file_may_mean_stays() {
 fn what_a_project_refuses_is_frozen_within_the_newest_limits() {
     let mut world = World::with(&[("web", &["a"])]);
     let limits = ProjectLimits { project: "shop".to_owned(), ..Project::permissive().limits };
-    let shop = Project { description: String::new(), source_repos: vec!["https://other/*".to_owned()], limits };
+    let shop =
+        Project { description: String::new(), source_repos: vec!["https://other/*".to_owned()], limits };
     world.read.projects.insert("shop".to_owned(), Ok(shop));
     let mut in_shop = document("web", "edge", false);
     in_shop["spec"]["project"] = json!("shop");

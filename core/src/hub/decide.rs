@@ -67,7 +67,8 @@ impl HubMachine {
         if let Some(problem) = &problem
             && self.fleet_problem.as_ref().map(|before| &before.message) != Some(&problem.message)
         {
-            let message = format!("the fleet's source cannot be read: {}; its last state stays", problem.message);
+            let message =
+                format!("the fleet's source cannot be read: {}; its last state stays", problem.message);
             self.tell(Severity::Error, "FleetUnreadable", message, None, None, context.now, effects);
         }
         self.fleet_problem = problem;
@@ -109,7 +110,11 @@ impl HubMachine {
     }
 
     /// Decides and publishes until nothing changes any more, and drops what nothing names.
-    pub(super) fn settle(&mut self, context: &mut Context<'_>, effects: &mut Effects) -> Result<(), StoreError> {
+    pub(super) fn settle(
+        &mut self,
+        context: &mut Context<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), StoreError> {
         // What publishing leads to may call for one more decision; it never calls for many.
         for _ in 0..8 {
             if !std::mem::take(&mut self.dirty) {
@@ -158,7 +163,8 @@ impl HubMachine {
     fn loss_waits(&self) -> bool {
         let Some(read) = &self.read else { return false };
         self.fleet.placements().iter().any(|((_, app), placement)| {
-            matches!(placement.assignment.phase, Phase::Active | Phase::Frozen) && !read.apps.contains_key(app)
+            matches!(placement.assignment.phase, Phase::Active | Phase::Frozen)
+                && !read.apps.contains_key(app)
         })
     }
 
@@ -231,7 +237,8 @@ impl HubMachine {
             .collect();
         self.conditions = next;
         for (app, condition) in news {
-            let severity = if condition.kind.ends_with("Error") { Severity::Error } else { Severity::Warning };
+            let severity =
+                if condition.kind.ends_with("Error") { Severity::Error } else { Severity::Warning };
             let message = format!("{}: {}", condition.kind, condition.message);
             self.tell(severity, "Condition", message, None, Some(app), context.now, effects);
         }
@@ -242,9 +249,12 @@ impl HubMachine {
     }
 
     fn problem_text(&self, app: &AppId, problem: &SourceProblem) -> String {
-        let good = self.fleet.placements_of(app).into_iter().next().and_then(|(_, placement)| {
-            placement.commit_of(placement.assignment.root).map(str::to_owned)
-        });
+        let good = self
+            .fleet
+            .placements_of(app)
+            .into_iter()
+            .next()
+            .and_then(|(_, placement)| placement.commit_of(placement.assignment.root).map(str::to_owned));
         match good {
             Some(commit) => format!("{}; its last good commit {commit} stays", problem.message),
             None => problem.message.clone(),
@@ -291,13 +301,17 @@ impl HubMachine {
             (None, _) => missing.push("the fleet has not been read since the hub started".to_owned()),
             (Some(_), Some(problem)) => missing.push(format!("the fleet's source: {}", problem.message)),
             (Some(read), None) => {
-                missing.extend(read.broken.iter().map(|broken| format!("{}: {}", broken.file, broken.message)));
+                missing
+                    .extend(read.broken.iter().map(|broken| format!("{}: {}", broken.file, broken.message)));
             }
         }
         missing.extend(self.repository_problems.values().map(|problem| problem.message.clone()));
         missing.extend(self.failing.iter().map(|app| {
             let why = self.conditions.get(app).and_then(|conditions| conditions.keys().next());
-            format!("app {app}: {}", why.map_or("its source was not read yet", |condition| &condition.message))
+            format!(
+                "app {app}: {}",
+                why.map_or("its source was not read yet", |condition| &condition.message)
+            )
         }));
         if let Some(loss) = &self.mass_loss {
             missing.push(format!("the loss of {} apps is not confirmed", loss.apps.len()));

@@ -22,7 +22,8 @@ pub struct Documents {
 
 /// Reads all files of a fleet's source; the source was read whole.
 pub fn read_documents(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Documents {
-    let mut reader = Reader { documents: Documents::default(), seen: BTreeMap::new(), projects: BTreeMap::new() };
+    let mut reader =
+        Reader { documents: Documents::default(), seen: BTreeMap::new(), projects: BTreeMap::new() };
     reader.documents.read.complete = true;
     for (file, bytes) in files {
         reader.file(&file, &bytes);
@@ -144,7 +145,7 @@ mod tests {
         assert!(documents.read.complete);
         assert!(documents.read.apps[&AppId::new("", "good")].application.is_ok());
         let error = error_of(&documents, "bad");
-        assert!(error.contains("document 2, line 7") && error.contains("spec.operation"), "{error}");
+        assert!(error.contains("document 2, line 8") && error.contains("spec.operation"), "{error}");
         assert_eq!(documents.read.broken.len(), 1);
         assert!(documents.read.broken[0].message.starts_with("document 3, line "), "{documents:?}");
         assert!(documents.read.broken_words.contains("good"), "any name in the file may be meant");
@@ -163,7 +164,9 @@ mod tests {
         assert_eq!(documents.read, FleetRead { complete: true, ..FleetRead::default() });
         assert_eq!(
             documents.others,
-            ["x.yaml: document 1, line 1: kind ConfigMap of v1 is no Application or AppProject and is left alone"]
+            [
+                "x.yaml: document 1, line 1: kind ConfigMap of v1 is no Application or AppProject and is left alone"
+            ]
         );
     }
 
@@ -171,6 +174,9 @@ mod tests {
     fn an_application_without_a_name_is_a_broken_file() {
         let text = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nspec: {}\n";
         let documents = read(&[("x.yaml", text)]);
-        assert_eq!(documents.read.broken[0].message, "document 1, line 1: metadata.name: is missing or no name");
+        assert_eq!(
+            documents.read.broken[0].message,
+            "document 1, line 1: metadata.name: is missing or no name"
+        );
     }
 }

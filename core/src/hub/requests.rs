@@ -291,8 +291,11 @@ impl HubMachine {
         };
         let was_holding = link.unknown_chain().is_some();
         let mut obstacles = Vec::new();
-        let clones: Vec<String> =
-            link.clones().into_iter().flat_map(|(known, other)| [known.to_owned(), other.to_owned()]).collect();
+        let clones: Vec<String> = link
+            .clones()
+            .into_iter()
+            .flat_map(|(known, other)| [known.to_owned(), other.to_owned()])
+            .collect();
         if let [known, other] = clones.as_slice() {
             obstacles.push(format!(
                 "two clusters use this identity, kube-system {known} and {other}: say which one it belongs to: argosy \
@@ -343,7 +346,8 @@ impl HubMachine {
         }
         let said = link.decide_clone(keep);
         self.absorb(cluster, said, context.now, effects);
-        let message = format!("the identity belongs to the cluster with kube-system {keep}; the other is refused");
+        let message =
+            format!("the identity belongs to the cluster with kube-system {keep}; the other is refused");
         let name = Some(name.to_owned());
         self.tell(Severity::Warning, "CloneDecided", message, name, None, context.now, effects);
         Ok(())
@@ -359,7 +363,10 @@ impl HubMachine {
         apps.dedup();
         let side = |app: &AppId, root: Root| {
             let placement = self.fleet.placements().get(&(cluster, app.clone()));
-            Side { root, commit: placement.and_then(|placement| placement.commit_of(root)).map(str::to_owned) }
+            Side {
+                root,
+                commit: placement.and_then(|placement| placement.commit_of(root)).map(str::to_owned),
+            }
         };
         apps.into_iter()
             .filter_map(|app| {
@@ -471,7 +478,8 @@ impl HubMachine {
             if pending.at.0 != cluster || !apps.contains(&pending.at.1) {
                 continue;
             }
-            let Some(status) = link.statuses().get(&pending.at.1).and_then(|row| read_status(row.value())) else {
+            let Some(status) = link.statuses().get(&pending.at.1).and_then(|row| read_status(row.value()))
+            else {
                 continue;
             };
             if status.operation == pending.operation {

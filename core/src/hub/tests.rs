@@ -1,3 +1,5 @@
+#![expect(unused_must_use, reason = "the world of a test commits what it is given")]
+
 use serde_json::json;
 
 use super::*;
@@ -44,14 +46,8 @@ fn application(name: &str, cluster: &str, finalizer: bool) -> Application {
 }
 
 fn load(store: &MemoryStore, entropy: &mut Seed, ms: u64) -> (HubMachine, Effects) {
-    let mut context = Context {
-        now: at(ms),
-        store,
-        codec: &SpliceCodec,
-        signer: &Key(1),
-        verifier: &Key(1),
-        entropy,
-    };
+    let mut context =
+        Context { now: at(ms), store, codec: &SpliceCodec, signer: &Key(1), verifier: &Key(1), entropy };
     HubMachine::load(OURS, &mut context).unwrap()
 }
 
@@ -177,7 +173,13 @@ impl World {
         self.frame(session, AgentFrame::HeadAck { epoch, generation })
     }
 
-    fn status(&mut self, session: SessionId, sequence: u64, app: &str, change: impl Fn(&mut AppStatus)) -> Effects {
+    fn status(
+        &mut self,
+        session: SessionId,
+        sequence: u64,
+        app: &str,
+        change: impl Fn(&mut AppStatus),
+    ) -> Effects {
         let mut status = AppStatus {
             sync: crate::status::SyncStatus::Synced,
             health: crate::health::Health::Healthy,
@@ -392,7 +394,10 @@ fn a_mass_loss_is_confirmed_at_the_hub_and_once() {
         kind: CommandKind::Confirm { app: id("a"), plan },
         deadline_ms: 1000,
     };
-    assert!(matches!(world.ask(confirm(Digest::of(b"other"))), Err(Refused::Away(_))), "that is the agent's to judge");
+    assert!(
+        matches!(world.ask(confirm(Digest::of(b"other"))), Err(Refused::Away(_))),
+        "that is the agent's to judge"
+    );
     let Ok(Reply::Command(progress)) = world.ask(confirm(held.plan)) else { panic!() };
     assert_eq!(progress.state, CommandState::Succeeded);
     assert_eq!(world.app("a").phase, Some(Phase::Released));

@@ -193,7 +193,10 @@ impl HubMachine {
             );
         }
         if member.refused > 0 {
-            say("EnrolmentRefused", format!("{} attempts to enrol under this name were refused", member.refused));
+            say(
+                "EnrolmentRefused",
+                format!("{} attempts to enrol under this name were refused", member.refused),
+            );
         }
         Some(ClusterView {
             cluster,

@@ -27,7 +27,7 @@ pub(crate) struct Stopped;
 pub(crate) struct Handle {
     queue: mpsc::Sender<Event>,
     events: watch::Receiver<u64>,
-    state: watch::Receiver<Value>,
+    states: [watch::Receiver<Value>; 2],
     sessions: Arc<AtomicU64>,
 }
 
@@ -37,9 +37,9 @@ impl Handle {
     pub(super) fn new(
         queue: mpsc::Sender<Event>,
         events: watch::Receiver<u64>,
-        state: watch::Receiver<Value>,
+        states: [watch::Receiver<Value>; 2],
     ) -> Self {
-        Self { queue, events, state, sessions: Arc::new(AtomicU64::new(1)) }
+        Self { queue, events, states, sessions: Arc::new(AtomicU64::new(1)) }
     }
 
     /// Puts an input to the machine; waits while the queue is full.
@@ -101,9 +101,9 @@ impl Handle {
         self.events.clone()
     }
 
-    /// Gives what the admin endpoint shows of the engine, as of its last round.
-    pub(crate) fn state(&self) -> watch::Receiver<Value> {
-        self.state.clone()
+    /// Gives what the admin endpoint shows of the hub and of its store, as of the last round.
+    pub(crate) fn states(&self) -> [watch::Receiver<Value>; 2] {
+        self.states.clone()
     }
 
     async fn send(&self, event: Event) -> Result<(), Stopped> {

@@ -102,11 +102,7 @@ pub(super) fn incoming(
     ReceiverStream::new(accepted)
 }
 
-async fn shake(
-    tcp: TcpStream,
-    acceptor: &TlsAcceptor,
-    authority: &TrustAnchor,
-) -> io::Result<Connection> {
+async fn shake(tcp: TcpStream, acceptor: &TlsAcceptor, authority: &TrustAnchor) -> io::Result<Connection> {
     tcp.set_nodelay(true)?;
     let stream = acceptor.accept(tcp).await?;
     let (_, session) = stream.get_ref();

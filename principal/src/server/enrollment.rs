@@ -33,7 +33,8 @@ impl Service for Enrollment {
         request: Request<v1::EnrollRequest>,
     ) -> Result<Response<v1::EnrollResponse>, Status> {
         let request = EnrollmentRequest::try_from(request.into_inner())?;
-        let EnrollmentRequest { token, csr_der, name, kube_system_uid, installation, agent_version } = request;
+        let EnrollmentRequest { token, csr_der, name, kube_system_uid, installation, agent_version } =
+            request;
         let attempt = Attempt {
             token: Digest::new(*JoinToken::new(token).hash().as_bytes()),
             name: name.clone(),
@@ -63,8 +64,9 @@ impl Service for Enrollment {
 
 /// Names the key that a request asks a certificate for.
 fn key_of(csr: &[u8]) -> Result<Digest, Status> {
-    let (_, request) = X509CertificationRequest::from_der(csr)
-        .map_err(|error| Status::invalid_argument(format!("the certificate request does not parse: {error}")))?;
+    let (_, request) = X509CertificationRequest::from_der(csr).map_err(|error| {
+        Status::invalid_argument(format!("the certificate request does not parse: {error}"))
+    })?;
     Ok(Digest::of(request.certification_request_info.subject_pki.raw))
 }
 

@@ -43,7 +43,10 @@ impl Fleet {
             Order::AddCluster { name, .. } => format!("cluster add {name}"),
             Order::RevokeCluster { name } => format!("cluster revoke {name}"),
             Order::Reconcile { name, confirm, keep } => {
-                format!("cluster reconcile {name} (confirm: {confirm}, keep: {})", keep.as_deref().unwrap_or("-"))
+                format!(
+                    "cluster reconcile {name} (confirm: {confirm}, keep: {})",
+                    keep.as_deref().unwrap_or("-")
+                )
             }
             Order::Enrol(_) | Order::Command { .. } => String::new(),
         };
@@ -247,7 +250,8 @@ async fn tell_events(
                 let of = |event: &&&argosy_core::hub::Event| {
                     cluster.is_empty() || event.cluster.as_deref() == Some(cluster.as_str())
                 };
-                let events: Vec<v1::Event> = all.iter().filter(of).map(|event| view::event(event, now)).collect();
+                let events: Vec<v1::Event> =
+                    all.iter().filter(of).map(|event| view::event(event, now)).collect();
                 (seen, events)
             })
             .await?;
@@ -272,7 +276,9 @@ async fn progress(reply: Reply, handle: &Handle) -> Result<v1::CommandProgress, 
     let Reply::Command(progress) = reply else { return Err(unexpected()) };
     let (cluster, app) = progress.at.clone();
     let observed = handle
-        .query(move |machine, _, now| machine.observed(cluster, &app, now).map(|seen| view::observation(seen, now)))
+        .query(move |machine, _, now| {
+            machine.observed(cluster, &app, now).map(|seen| view::observation(seen, now))
+        })
         .await
         .map_err(stopped)?;
     view::progress(progress, observed).map_err(|error| failed(&error))

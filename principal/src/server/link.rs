@@ -43,10 +43,8 @@ impl AgentLink for Link {
         let closing = CancellationToken::new();
         let sender = Sender { frames: frames.clone(), closing: closing.clone() };
         let handle = self.services.handle.clone();
-        let session = handle
-            .open(cluster, sender)
-            .await
-            .map_err(|Stopped| Status::unavailable("the hub stops"))?;
+        let session =
+            handle.open(cluster, sender).await.map_err(|Stopped| Status::unavailable("the hub stops"))?;
         let incoming = request.into_inner();
         let span = info_span!("session", cluster = %cluster, session = session.0);
         let pump = async move {

@@ -110,7 +110,8 @@ impl Cache {
             let outcome = match selection.render(&tree, &limits) {
                 Ok(rendered) => {
                     let root = rendered.release.root();
-                    let manifests = rendered.manifests.iter().map(|manifest| put_manifest(&manifest.canonical));
+                    let manifests =
+                        rendered.manifests.iter().map(|manifest| put_manifest(&manifest.canonical));
                     batch.content.extend(manifests);
                     batch.content.push(put_release(&rendered.release));
                     let mut warnings: Vec<String> =
@@ -128,7 +129,9 @@ impl Cache {
             outcome
         };
         Ok(match outcome {
-            Outcome::Rendered { root, warnings } => Rendering::Rendered { root, commit: commit.sha, warnings },
+            Outcome::Rendered { root, warnings } => {
+                Rendering::Rendered { root, commit: commit.sha, warnings }
+            }
             Outcome::Failed(message) => Rendering::Failed(format!("{message} (commit {})", commit.sha)),
         })
     }

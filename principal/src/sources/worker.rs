@@ -172,9 +172,10 @@ impl Worker {
             let input = Input::RepositoryProblem { repository: self.key(), problem: Some(problem) };
             self.handle.input(input).await?;
         }
-        let unknown = wanted.sources.iter().filter(|(app, source)| {
-            self.told.get(*app).is_none_or(|told| told.source != **source)
-        });
+        let unknown = wanted
+            .sources
+            .iter()
+            .filter(|(app, source)| self.told.get(*app).is_none_or(|told| told.source != **source));
         let apps: BTreeMap<AppId, RenderedApp> = unknown
             .map(|(app, source)| {
                 let rendering = Rendering::Pending("its source was not read yet".to_owned());
@@ -197,5 +198,6 @@ impl Worker {
 
 /// Gives a time for people.
 fn text_of(time: WallTime) -> String {
-    jiff::Timestamp::from_millisecond(time.0).map_or_else(|_beyond| time.0.to_string(), |at| format!("{at:.0}"))
+    jiff::Timestamp::from_millisecond(time.0)
+        .map_or_else(|_beyond| time.0.to_string(), |at| format!("{at:.0}"))
 }

@@ -30,17 +30,13 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut out = std::io::stdout();
-    let (text, passed) = match arguments.seed {
-        Some(seed) => {
-            let outcome = run(seed, arguments.trace);
-            let passed = outcome.violation.is_none();
-            (outcome.to_string(), passed)
-        }
-        None => {
-            let end = arguments.from.saturating_add(arguments.seeds);
-            let sweep = sweep(arguments.from..end, arguments.failures);
-            (summary(&sweep), sweep.failures.is_empty())
-        }
+    let (text, passed) = if let Some(seed) = arguments.seed {
+        let outcome = run(seed, arguments.trace);
+        (outcome.to_string(), outcome.violation.is_none())
+    } else {
+        let end = arguments.from.saturating_add(arguments.seeds);
+        let sweep = sweep(arguments.from..end, arguments.failures);
+        (summary(&sweep), sweep.failures.is_empty())
     };
     // Nobody is left to be told when standard output is closed.
     let _unheard = writeln!(out, "{text}");

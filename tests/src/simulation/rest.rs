@@ -137,7 +137,9 @@ impl World {
         let newest = self.git.newest();
         let reconciler = process.machine.reconciler();
         let list = process.machine.link().list();
-        for (key, entry) in reconciler.inventory() {
+        // While an app fails nobody may reconcile an unknown chain, which holds everything.
+        let holds = list.is_some_and(|list| list.settings().hold_deletes);
+        for (key, entry) in reconciler.inventory().iter().filter(|_| !holds) {
             let held = reconciler
                 .statuses()
                 .get(&entry.app)

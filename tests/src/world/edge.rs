@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Hub;
 use crate::admin;
@@ -56,7 +56,9 @@ impl Edge {
             let text = answer[field].as_str().with_context(|| format!("`cluster add` gave no {field}"))?;
             anyhow::Ok(text.to_owned())
         };
-        plane.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}"))?;
+        // Not by kubectl, which fails when another test makes the namespace at the same moment.
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
+        plane.api().apply(&format!("/api/v1/namespaces/{NAMESPACE}"), "argosy-tests", &namespace)?;
         Ok(Self {
             name: name.to_owned(),
             uuid: field("uuid")?,

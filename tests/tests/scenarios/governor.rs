@@ -11,6 +11,8 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 
 /// Brings up an app and empties its folder; returns what is held, with nothing deleted.
 fn emptied(stage: &Stage) -> Value {
+    // Git knows no empty folder.
+    stage.world.apps().write("web/README.md", "words\n").unwrap();
     stage.bring_up("web", &NAMES);
     stage.remove(&["web/a", "web/b", "web/c"]);
     let held = stage.await_held("web");
@@ -51,8 +53,9 @@ fn an_emptied_folder_deletes_nothing_until_the_hub_confirms_the_plan_that_was_sh
     for name in NAMES {
         stage.await_absent(name);
     }
-    let app = stage.world.await_app("web", "to hold nothing", |app| app["status"]["held"].is_null());
-    assert_eq!(app["status"]["sync"]["status"], "Synced", "{app}");
+    stage.world.await_app("web", "to be Synced and to hold nothing", |app| {
+        app["status"]["held"].is_null() && app["status"]["sync"]["status"] == "Synced"
+    });
 }
 
 #[test]
@@ -81,6 +84,19 @@ fn somebody_at_the_edge_confirms_with_no_hub() {
     for name in NAMES {
         stage.await_absent(name);
     }
+}
+
+#[test]
+fn a_folder_that_is_gone_is_an_error_and_no_empty_app() {
+    let stage = Stage::start();
+    stage.bring_up("web", &NAMES);
+
+    stage.remove(&["web/a", "web/b", "web/c"]);
+
+    let app = stage.await_condition("web", "ComparisonError", &["web", "does not exist"]);
+    assert!(app["status"]["held"].is_null(), "{app}");
+    stage.expect_untouched(&NAMES);
+    stage.expect_heal("a");
 }
 
 #[test]

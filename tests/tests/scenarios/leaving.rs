@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::stage::{Stage, config_map, row};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
+const BROKEN: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: broken\n";
 
 #[track_caller]
 fn await_gone(stage: &Stage, app: &str) {
@@ -160,7 +161,7 @@ fn an_object_on_its_way_to_an_app_that_does_not_render_is_held() {
     let before = uids(&stage, &["a"]);
 
     stage.world.apps().rename("one/a.yaml", "two/a.yaml").unwrap();
-    stage.world.apps().write("two/broken.yaml", "a: [1\n").unwrap();
+    stage.world.apps().write("two/broken.yaml", BROKEN).unwrap();
     stage.commit(&[("one/b", "2")]);
 
     // What the commit changes elsewhere goes on.
@@ -186,7 +187,7 @@ fn an_object_that_only_left_an_app_beside_a_broken_one_is_pruned_once_that_rende
     stage.bring_up("one", &["a", "b", "c"]);
     stage.bring_up("two", &["z"]);
 
-    stage.world.apps().write("two/broken.yaml", "a: [1\n").unwrap();
+    stage.world.apps().write("two/broken.yaml", BROKEN).unwrap();
     stage.remove(&["one/a"]);
     let held = stage.await_held("one");
     assert_eq!(held["deletes"][0]["name"], "a", "{held}");

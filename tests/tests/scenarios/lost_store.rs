@@ -176,14 +176,3 @@ fn what_left_git_while_the_store_was_lost_is_shown_and_pruned_only_when_asked() 
     stage.world.await_synced("web", &commit);
     assert_eq!((stage.value("a"), stage.value("b")), ("1".to_owned(), "1".to_owned()));
 }
-
-#[test]
-fn zz_idle() {
-    let stage = Stage::start();
-    stage.bring_up("web", &NAMES);
-    stage.remove(&["web/c"]);
-    throughout(std::time::Duration::from_secs(70), "link", || {
-        let c = stage.world.hub().cluster(EDGE).unwrap();
-        if c["connected"] == true { Ok(()) } else { Err(c.to_string()) }
-    });
-}

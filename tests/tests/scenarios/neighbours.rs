@@ -69,7 +69,9 @@ fn install_policy(stage: &Stage) -> impl Drop + use<'_> {
     let policy = Policy(stage, name);
     api.create(&format!("{group}/mutatingadmissionpolicybindings"), &binding).unwrap();
     eventually(PATIENCE, "the admission policy to be in force", || {
-        let probe = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"value": "1"}});
+        let probe = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe"}, "data": {"value": "1"},
+        });
         let applied = api.apply(&stage.path("probe"), "probe", &probe).unwrap();
         applied["data"]["value"] == "admitted"
     });

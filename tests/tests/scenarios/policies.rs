@@ -30,7 +30,7 @@ fn a_namespace_is_created_for_an_app_that_asks_for_it_and_only_then() {
     let made = namespace(&asked).unwrap();
     assert!(made["metadata"]["annotations"]["argocd.argoproj.io/tracking-id"].is_null(), "nobody's: {made}");
     stage.world.await_app("silent", "to say that its namespace is missing", |app| {
-        app["status"].to_string().contains(&format!("namespaces \\\"{unasked}\\\" not found"))
+        app["status"].to_string().contains(&format!("namespace \\\"{unasked}\\\" is not there"))
     });
     assert!(namespace(&unasked).is_none());
     // Neither compared nor pruned.
