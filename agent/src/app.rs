@@ -52,7 +52,10 @@ pub struct Bound {
 pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     let folder = Folder::open(&args.data_dir)?;
     let lock = files::lock_folder(&args.data_dir)?.with_context(|| {
-        format!("{} is in use by another process: an agent has its folder for itself", args.data_dir.display())
+        format!(
+            "{} is in use by another process: an agent has its folder for itself",
+            args.data_dir.display()
+        )
     })?;
     let supervisor = Supervisor::new();
     let readiness = argosy_runtime::admin::Readiness::new();
@@ -151,8 +154,9 @@ async fn enrolment(args: &RunArgs, folder: &Folder, connection: &Connection) -> 
         None => None,
     };
     let Some(enrolled) = folder.load()? else {
-        let join =
-            join.context("this agent is not enrolled: pass --join with the string of `argosy cluster add NAME`")?;
+        let join = join.context(
+            "this agent is not enrolled: pass --join with the string of `argosy cluster add NAME`",
+        )?;
         return Ok(enrol::enrol(folder, &join, connection).await?);
     };
     let Some(join) = join else { return Ok(enrolled) };
@@ -172,8 +176,8 @@ async fn enrolment(args: &RunArgs, folder: &Folder, connection: &Connection) -> 
     // The same cluster joins again (M23): store and anchor stay with the cluster that they describe.
     info!(name = %join.cluster_name, "enrolling again");
     let again = enrol::enrol(folder, &join, connection).await?;
-    let same = again.enrolment.cluster == ours.cluster
-        && again.enrolment.kube_system_uid == ours.kube_system_uid;
+    let same =
+        again.enrolment.cluster == ours.cluster && again.enrolment.kube_system_uid == ours.kube_system_uid;
     if same {
         return Ok(Enrolled { anchor: enrolled.anchor, ..again });
     }

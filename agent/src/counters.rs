@@ -45,7 +45,11 @@ impl LinkCounters {
             Unit::Bytes,
             this.sent.clone(),
         );
-        registry.register("argosy_agent_link_sessions", "Streams to the hub that stood", this.sessions.clone());
+        registry.register(
+            "argosy_agent_link_sessions",
+            "Streams to the hub that stood",
+            this.sessions.clone(),
+        );
         this
     }
 

@@ -166,7 +166,9 @@ impl Folder {
 
     /// Leaves the hub: moves identity and store into a folder beside them, which it gives. The cluster's objects stay.
     pub fn leave(&self) -> Result<PathBuf, IdentityError> {
-        let free = (1..1_000).map(|number: u32| self.root.join(format!("left-{number}"))).find(|left| !left.exists());
+        let free = (1..1_000)
+            .map(|number: u32| self.root.join(format!("left-{number}")))
+            .find(|left| !left.exists());
         let left = free.unwrap_or_else(|| self.root.join("left"));
         files::create_private_dir(&left)?;
         let failed = |path: &Path, source| FileError::Io { doing: "move", path: path.to_owned(), source };

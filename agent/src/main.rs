@@ -64,10 +64,13 @@ async fn run(args: RunArgs) -> anyhow::Result<()> {
 fn leave(args: &LeaveArgs) -> anyhow::Result<()> {
     let folder = Folder::at(&args.data_dir);
     let enrolled = folder.load()?;
-    let enrolled = enrolled.with_context(|| format!("no agent is enrolled in {}", args.data_dir.display()))?;
+    let enrolled =
+        enrolled.with_context(|| format!("no agent is enrolled in {}", args.data_dir.display()))?;
     // The store's lock tells a running agent.
     let owner = enrolled.enrolment.cluster.to_string();
-    if let Err(error @ OpenError::Busy { .. }) = argosy_runtime::store::verify(&folder.store(), &store::spec(&owner)) {
+    if let Err(error @ OpenError::Busy { .. }) =
+        argosy_runtime::store::verify(&folder.store(), &store::spec(&owner))
+    {
         anyhow::bail!("{error}: stop the agent first");
     }
     let left = folder.leave()?;

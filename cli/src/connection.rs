@@ -70,7 +70,7 @@ impl Hub {
         let channel = timeout(CONNECT, endpoint.connect_with_connector(dial))
             .await
             .map_err(|_elapsed| unreachable(format!("no answer within {} s", CONNECT.as_secs())))?
-            .map_err(|error| unreachable(causes(&error)))?;
+            .map_err(|error| Failure::of_transport(&config.address, &error))?;
         let client = FleetClient::new(channel).max_decoding_message_size(LARGEST);
         Ok(Self { client, address: config.address.clone() })
     }

@@ -59,11 +59,22 @@ impl Failure {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
+    /// Reads what kept a link from coming up, or ended it.
+    pub(crate) fn of_transport(address: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+        if let Some(rustls::Error::AlertReceived(alert)) = tls_error(error) {
+            return Self::Failed(format!(
+                "the hub at {address} refuses the certificate of this operator ({alert:?}); is it of another hub? \
+                 `argosy-principal init` on the hub makes a new identity"
+            ));
+        }
+        Self::Unreachable { address: address.to_owned(), why: causes(error) }
+    }
+
     /// Reads the answer of a hub that refuses.
     pub(crate) fn of_status(address: &str, status: &Status) -> Self {
         // A status with a cause was made on this side of the link: the hub never said it.
         if status.source().is_some() {
-            return Self::Unreachable { address: address.to_owned(), why: causes(status) };
+            return Self::of_transport(address, status);
         }
         let message = status.message().to_owned();
         let message = if message.is_empty() { status.code().description().to_owned() } else { message };
@@ -88,6 +99,20 @@ impl Failure {
             | Code::DataLoss => Self::Failed(message),
         }
     }
+}
+
+/// Finds what TLS said among an error's causes.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // An error of input and output hides what it was made of from `source`.
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(found) = inner.and_then(|inner| inner.downcast_ref()) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// Gives an error's words and those of its causes, each once.
@@ -115,6 +140,9 @@ mod tests {
         assert_eq!(code(Status::unavailable("busy")), FAILED);
         assert_eq!(code(Status::not_found("app web")), FAILED);
         assert_eq!(code(Status::from_error(Box::new(io::Error::other("reset")))), UNREACHABLE);
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::UnknownCA);
+        let refused = io::Error::new(io::ErrorKind::InvalidData, alert);
+        assert_eq!(code(Status::from_error(Box::new(refused))), FAILED);
         assert_eq!(code(Status::deadline_exceeded("the agent did not begin in time")), FAILED);
     }
 }

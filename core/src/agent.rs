@@ -12,8 +12,12 @@ use crate::ids::{AppId, CommandId, Digest};
 use crate::key::GroupKind;
 use crate::reconcile::{CommandOutcome, Event, Output, Reconciler};
 use crate::release::Root;
-use crate::session::agent::{AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, Pins};
-use crate::session::frame::{AgentFrame, ClusterFacts, Command, CommandKind, CommandState, CommandUpdate, HubFrame};
+use crate::session::agent::{
+    AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, Pins,
+};
+use crate::session::frame::{
+    AgentFrame, ClusterFacts, Command, CommandKind, CommandState, CommandUpdate, HubFrame,
+};
 use crate::session::tables as link_tables;
 use crate::status::AppStatus;
 use crate::store::{StoreError, StoreOp, StoreRead, Table, encode};
@@ -171,7 +175,12 @@ impl AgentMachine {
         Ok(effects)
     }
 
-    fn take(&mut self, input: Input, context: &mut Context<'_>, effects: &mut Effects) -> Result<(), StoreError> {
+    fn take(
+        &mut self,
+        input: Input,
+        context: &mut Context<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), StoreError> {
         match input {
             Input::Connected(facts) => {
                 let read_only = self.read_only.clone();
@@ -258,7 +267,12 @@ impl AgentMachine {
         Ok(())
     }
 
-    fn emit(&mut self, output: Output, context: &mut Context<'_>, effects: &mut Effects) -> Result<(), StoreError> {
+    fn emit(
+        &mut self,
+        output: Output,
+        context: &mut Context<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), StoreError> {
         effects.ops.extend(output.ops);
         effects.requests.extend(output.requests);
         effects.discover |= output.discover;
@@ -288,7 +302,12 @@ impl AgentMachine {
         self.absorb(link, context, effects)
     }
 
-    fn absorb(&mut self, link: AgentEffects, context: &mut Context<'_>, effects: &mut Effects) -> Result<(), StoreError> {
+    fn absorb(
+        &mut self,
+        link: AgentEffects,
+        context: &mut Context<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), StoreError> {
         let AgentEffects { ops, anchor, frames, close, events } = link;
         effects.ops.extend(ops);
         effects.anchor = anchor.or(effects.anchor);
@@ -305,7 +324,9 @@ impl AgentMachine {
                         self.waiting_reads.remove(id);
                     }
                 }
-                AgentEvent::ListAccepted { .. } | AgentEvent::Assigned(_) | AgentEvent::InSync => desired = true,
+                AgentEvent::ListAccepted { .. } | AgentEvent::Assigned(_) | AgentEvent::InSync => {
+                    desired = true
+                }
                 AgentEvent::Welcomed(_) | AgentEvent::Warning(_) => {}
             }
             effects.notices.push(Notice::Link(event));
@@ -354,7 +375,8 @@ impl AgentMachine {
     fn collect(&mut self, context: &mut Context<'_>, effects: &mut Effects) -> Result<(), StoreError> {
         self.collect_at = context.now.ms().saturating_add(COLLECT_MS);
         self.may_collect = false;
-        let pins = Pins { roots: self.reconciler.pinned_roots(), manifests: self.reconciler.pinned_manifests() };
+        let pins =
+            Pins { roots: self.reconciler.pinned_roots(), manifests: self.reconciler.pinned_manifests() };
         // What this turn's transaction adds is in memory already, so it is pinned like the rest.
         let staged = Staged { base: context.store, ops: &effects.ops };
         let ops = self.link.collect(&pins, &staged)?;

@@ -165,13 +165,18 @@ impl Governor {
         let before = usize::try_from(self.counted(case.now_ms)).unwrap_or(usize::MAX);
         // What the window has deleted still counts as part of the cluster it is a tenth of.
         let limit = (case.cluster_objects.saturating_add(before) / 10).max(WINDOW_FLOOR);
-        (before.saturating_add(counted) > limit).then(|| {
-            format!("{counted} deletes after {before} within an hour are more than {limit}")
-        })
+        (before.saturating_add(counted) > limit)
+            .then(|| format!("{counted} deletes after {before} within an hour are more than {limit}"))
     }
 
     /// Frees exactly the held deletes. The caller makes the confirmation durable.
-    pub fn confirm(&mut self, app: &AppId, held: Option<&Held>, plan: Digest, all_held: bool) -> Result<(), ConfirmError> {
+    pub fn confirm(
+        &mut self,
+        app: &AppId,
+        held: Option<&Held>,
+        plan: Digest,
+        all_held: bool,
+    ) -> Result<(), ConfirmError> {
         let held = held.ok_or(ConfirmError::NothingHeld)?;
         if all_held {
             return Err(ConfirmError::Reconcile);

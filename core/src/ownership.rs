@@ -32,10 +32,15 @@ pub fn read(object: &Value, group: &str, kind: &str) -> Result<LiveMeta, Metadat
     let verdict = health::assess(&key.group_kind(), object);
     Ok(LiveMeta {
         uid: uid.to_owned(),
-        resource_version: text("resourceVersion").parse().map_err(|_text| MetadataError("resourceVersion"))?,
+        resource_version: text("resourceVersion")
+            .parse()
+            .map_err(|_text| MetadataError("resourceVersion"))?,
         tracking: tracking::read(metadata),
         labelled: metadata.pointer(&format!("/labels/{}", MANAGED.replace('/', "~1"))).is_some(),
-        owned: metadata.get("ownerReferences").and_then(Value::as_array).is_some_and(|owners| !owners.is_empty()),
+        owned: metadata
+            .get("ownerReferences")
+            .and_then(Value::as_array)
+            .is_some_and(|owners| !owners.is_empty()),
         deleting: metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null()),
         fingerprint: fingerprint(metadata),
         last_writer: last_writer(metadata),
@@ -133,7 +138,9 @@ fn equal(sent: &Value, received: &Value) -> bool {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
         // A quantity comes back in its canonical form; digits tell a number written as text from a word.
         (Value::String(a), Value::String(b)) => a == b || (is_quantity(a) && is_quantity(b)),
-        (Value::Number(_), Value::String(text)) | (Value::String(text), Value::Number(_)) => is_quantity(text),
+        (Value::Number(_), Value::String(text)) | (Value::String(text), Value::Number(_)) => {
+            is_quantity(text)
+        }
         (a, b) => a == b,
     }
 }
@@ -181,8 +188,7 @@ mod tests {
     #[test]
     fn what_admission_changes_is_named_and_what_it_adds_is_not() {
         let sent = json!({"apiVersion": "apps/v1", "spec": {"replicas": 3, "template": {"cpu": "1000m", "list": [1, 2]}}});
-        let received =
-            json!({"apiVersion": "apps/v1", "spec": {"replicas": 5, "added": true, "template": {"cpu": "1", "list": [1, 9]}}});
+        let received = json!({"apiVersion": "apps/v1", "spec": {"replicas": 5, "added": true, "template": {"cpu": "1", "list": [1, 9]}}});
         assert_eq!(changed_paths(&sent, &received, 9), ["spec.replicas", "spec.template.list[1]"]);
         assert_eq!(changed_paths(&sent, &received, 1).len(), 1);
         assert!(changed_paths(&sent, &sent, 9).is_empty());

@@ -197,8 +197,12 @@ impl Reconciler {
                 facts.insert(digest, store::decode(tables::FACTS, &value)?);
             }
         }
-        let ingested =
-            store.keys(tables::INGESTED)?.iter().filter_map(|key| Digest::from_slice(key)).map(Root).collect();
+        let ingested = store
+            .keys(tables::INGESTED)?
+            .iter()
+            .filter_map(|key| Digest::from_slice(key))
+            .map(Root)
+            .collect();
         let mut this = Self {
             installation,
             kinds: Kinds::new(),
@@ -298,7 +302,8 @@ impl Reconciler {
             return Ok(());
         }
         let served = std::mem::replace(&mut self.kinds, kinds);
-        for kind in served.keys().filter(|kind| !self.kinds.contains_key(*kind)).cloned().collect::<Vec<_>>() {
+        for kind in served.keys().filter(|kind| !self.kinds.contains_key(*kind)).cloned().collect::<Vec<_>>()
+        {
             self.kind_removed(&kind);
         }
         self.resolve_all(store, now)
@@ -379,7 +384,11 @@ impl Reconciler {
 
     /// Gives the commands whose operations run.
     pub fn running_commands(&self) -> BTreeSet<CommandId> {
-        self.apps.values().filter_map(|app| app.operation.as_ref()).filter_map(|operation| operation.command).collect()
+        self.apps
+            .values()
+            .filter_map(|app| app.operation.as_ref())
+            .filter_map(|operation| operation.command)
+            .collect()
     }
 
     /// Forgets a sync that has not begun and must not begin any more.
@@ -406,7 +415,12 @@ impl Reconciler {
     }
 
     /// Takes one turn: does everything that is due.
-    pub fn turn(&mut self, store: &dyn StoreRead, now: Now, entropy: &mut dyn Entropy) -> Result<Output, StoreError> {
+    pub fn turn(
+        &mut self,
+        store: &dyn StoreRead,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Output, StoreError> {
         self.turned_at = now.ms();
         let unwatched: Vec<GroupKind> =
             self.watches.keys().filter(|kind| !self.must_watch(kind)).cloned().collect();
@@ -439,7 +453,8 @@ impl Reconciler {
         let heals = self.heal_queue.values().copied();
         let deletes = self.delete_queue.values().map(|(_, _, _, due)| *due);
         let work = self.apps.values().flat_map(App::timers);
-        let reads = self.verify_queue.values().chain(self.settle_queue.values()).chain(self.report_due.values());
+        let reads =
+            self.verify_queue.values().chain(self.settle_queue.values()).chain(self.report_due.values());
         let all = reads.copied().chain(self.discover_due).chain(heals).chain(deletes).chain(work);
         all.filter(|at| *at > self.turned_at).min()
     }
@@ -453,7 +468,8 @@ impl Reconciler {
     }
 
     fn must_watch(&self, kind: &GroupKind) -> bool {
-        (self.managed_kinds.contains_key(kind) || self.desired_kinds.contains(kind)) && self.kinds.contains_key(kind)
+        (self.managed_kinds.contains_key(kind) || self.desired_kinds.contains(kind))
+            && self.kinds.contains_key(kind)
     }
 
     fn is_watched(&self, kind: &GroupKind) -> bool {
@@ -486,7 +502,8 @@ impl Reconciler {
 
     /// Gives the manifests that were applied, or are about to be.
     pub fn pinned_manifests(&self) -> BTreeSet<Digest> {
-        let applied = self.inventory.values().filter_map(|entry| entry.applied.as_ref()).map(|body| body.manifest);
+        let applied =
+            self.inventory.values().filter_map(|entry| entry.applied.as_ref()).map(|body| body.manifest);
         let intended = self.inventory.values().filter_map(|entry| match &entry.intent {
             Some(Intent::Apply { body, .. }) => Some(body.manifest),
             Some(Intent::Delete { .. }) | None => None,
@@ -510,7 +527,13 @@ impl Reconciler {
 
     // === Inside ===
 
-    fn event(&mut self, app: &AppId, key: Option<&ResourceKey>, reason: &'static str, message: impl Into<String>) {
+    fn event(
+        &mut self,
+        app: &AppId,
+        key: Option<&ResourceKey>,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
         let event = Event { app: app.clone(), key: key.cloned(), reason, message: message.into() };
         self.out.events.push(event);
     }
@@ -578,7 +601,9 @@ impl Reconciler {
             .entry(key.clone())
             .or_insert_with(|| Backoff::new(Duration::from_millis(200), Duration::from_secs(10)));
         let delay = backoff.next_delay(entropy);
-        crate::time::millis(after.map_or(delay, |after| after.min(Duration::from_mins(1)).saturating_add(delay)))
+        crate::time::millis(
+            after.map_or(delay, |after| after.min(Duration::from_mins(1)).saturating_add(delay)),
+        )
     }
 
     /// Takes what was just seen of an object.
@@ -590,7 +615,8 @@ impl Reconciler {
             return;
         }
         self.verify_queue.remove(&key);
-        let replaced = |entry: &InventoryEntry| entry.going && entry.uid.as_deref() != Some(live.uid.as_str());
+        let replaced =
+            |entry: &InventoryEntry| entry.going && entry.uid.as_deref() != Some(live.uid.as_str());
         if self.inventory.get(&key).is_some_and(replaced) {
             // What was deleted is gone; this is somebody's new object.
             self.gone(&key);
@@ -701,7 +727,12 @@ impl Reconciler {
         entry.recovered = true;
         entry.resource_version = live.resource_version;
         entry.fingerprint = live.fingerprint;
-        self.event(&app, Some(&live_key), "Recovered", "tracked by this app and in no inventory: shown, not deleted");
+        self.event(
+            &app,
+            Some(&live_key),
+            "Recovered",
+            "tracked by this app and in no inventory: shown, not deleted",
+        );
         self.put_inventory(&live.key, Some(entry));
     }
 
@@ -759,7 +790,10 @@ impl Reconciler {
 
     fn phase_of(&self, app: &AppId) -> Phase {
         // An app in the inventory that a verified list does not name is treated as released (M6).
-        self.apps.get(app).and_then(|state| state.listed.as_ref()).map_or(Phase::Released, |listed| listed.phase)
+        self.apps
+            .get(app)
+            .and_then(|state| state.listed.as_ref())
+            .map_or(Phase::Released, |listed| listed.phase)
     }
 }
 

@@ -39,7 +39,8 @@ pub fn parse_tracking_id(text: &str) -> Option<(AppId, ResourceKey)> {
 
 /// Reads what tracks an object from its annotations and labels.
 pub fn read(metadata: &Value) -> Tracking {
-    let get = |group: &str, name: &str| metadata.get(group).and_then(|map| map.get(name)).and_then(Value::as_str);
+    let get =
+        |group: &str, name: &str| metadata.get(group).and_then(|map| map.get(name)).and_then(Value::as_str);
     let annotation = |name: &str| get("annotations", name);
     let installation = annotation(INSTALLATION_ID).map(str::parse::<InstallationId>);
     if let Some(id) = annotation(TRACKING_ID) {

@@ -377,22 +377,20 @@ impl Engine {
 
     fn reply(&mut self, ticket: Ticket, reply: Result<Reply, Refused>) {
         let goes_on = matches!(&reply, Ok(Reply::Command(progress)) if !progress.state.is_final());
-        match self.sinks.remove(&ticket) {
-            Some(Sink::Once(answer)) => {
-                if answer.send(reply).is_err() {
-                    debug!("nobody waits for the answer any more");
-                }
-            }
+        let unread = match self.sinks.remove(&ticket) {
+            Some(Sink::Once(answer)) => answer.send(reply).is_err(),
             Some(Sink::Many(answers)) => {
                 // The last place is kept for the last answer.
-                if (!goes_on || answers.capacity() > 1) && answers.try_send(reply).is_err() {
-                    debug!("nobody reads the command's progress any more");
-                }
+                let unread = (!goes_on || answers.capacity() > 1) && answers.try_send(reply).is_err();
                 if goes_on {
                     self.sinks.insert(ticket, Sink::Many(answers));
                 }
+                unread
             }
-            None => {}
+            None => false,
+        };
+        if unread {
+            debug!("nobody reads the answer any more");
         }
     }
 }

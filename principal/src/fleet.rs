@@ -140,18 +140,16 @@ impl FleetReader {
     }
 
     async fn read(&mut self) -> Result<(), String> {
-        let files = self.files().await?;
+        let found = self.files().await?;
         self.last_read = Some(wall());
-        let parts = files.iter().flat_map(|(path, bytes)| [path.as_bytes(), bytes.as_slice()]);
-        let digest = Digest::of_parts("fleet files", parts);
         let recovered = self.problem.take().is_some();
-        if self.last == Some(digest) {
+        let Some((key, files)) = found else {
             if recovered {
                 let told = self.handle.input(Input::FleetProblem(None)).await;
                 return told.map_err(|stopped| stopped.to_string());
             }
             return Ok(());
-        }
+        };
         let parse = move || read_documents(files);
         let Documents { read, others } =
             self.pool.run("read documents", parse).await.map_err(|error| error.to_string())?;
@@ -167,19 +165,19 @@ impl FleetReader {
         );
         let told = self.handle.input(Input::Fleet(Box::new(read))).await;
         told.map_err(|stopped| stopped.to_string())?;
-        self.last = Some(digest);
+        self.last = Some(key);
         Ok(())
     }
 
-    async fn files(&mut self) -> Result<Vec<(String, Vec<u8>)>, String> {
-        let path = self.path.clone();
+    async fn files(&mut self) -> Result<Found, String> {
+        let (path, last) = (self.path.clone(), self.last);
         match (&self.source, &mut self.repository) {
             (FleetSource::Directory(directory), _) => {
                 let directory = directory.clone();
                 let read = move || {
                     let tree = read_directory(&directory, &DirectoryLimits::default())
                         .map_err(|error| chain(&error))?;
-                    files_of(&tree, &path)
+                    files_of(&tree, &path, last)
                 };
                 self.pool.run("read the fleet", read).await.map_err(|error| error.to_string())?
             }
@@ -189,7 +187,7 @@ impl FleetReader {
                     .look(move |mirror| {
                         let commit = mirror.resolve(&revision)?;
                         let tree = mirror.tree(&commit)?;
-                        Ok::<_, GitError>(files_of(&tree, &path))
+                        Ok::<_, GitError>(files_of(&tree, &path, last))
                     })
                     .await
                     .map_err(|failure| failure.message)?
@@ -199,11 +197,18 @@ impl FleetReader {
     }
 }
 
-/// Reads every document's file below a path, by path.
-fn files_of(tree: &dyn Tree, path: &TreePath) -> Result<Vec<(String, Vec<u8>)>, String> {
+/// The files of a source with what names their content; absent when they are those of the last read.
+type Found = Option<(Digest, Vec<(String, Vec<u8>)>)>;
+
+/// Reads every document's file below a path, by path, unless they are the ones that were read last.
+fn files_of(tree: &dyn Tree, path: &TreePath, last: Option<Digest>) -> Result<Found, String> {
     let options = DirectoryOptions { recurse: true, ..DirectoryOptions::default() };
     let limits = RenderLimits::default();
     let selection = select(tree, path, &options, &limits).map_err(|error| error.to_string())?;
+    let key = selection.cache_key();
+    if last == Some(key) {
+        return Ok(None);
+    }
     let mut files = Vec::new();
     let mut left = limits.bytes;
     for (path, id) in selection.files() {
@@ -212,5 +217,5 @@ fn files_of(tree: &dyn Tree, path: &TreePath) -> Result<Vec<(String, Vec<u8>)>, 
         left = left.saturating_sub(bytes.len() as u64);
         files.push((path.to_string(), bytes));
     }
-    Ok(files)
+    Ok(Some((key, files)))
 }

@@ -84,14 +84,8 @@ impl BoundServer {
         metrics: Metrics,
         stopping: CancellationToken,
     ) -> Result<(), tonic::transport::Error> {
-        let incoming = accept::incoming(
-            self.listener,
-            tls,
-            authority,
-            services.supervisor.clone(),
-            metrics,
-            stopping.clone(),
-        );
+        let incoming =
+            accept::incoming(self.listener, tls, authority, &services.supervisor, metrics, stopping.clone());
         let link = AgentLinkServer::new(link::Link::new(services.clone()))
             .max_decoding_message_size(MESSAGE_LIMIT)
             .max_encoding_message_size(MESSAGE_LIMIT);

@@ -118,16 +118,13 @@ impl Sources {
             needed
         });
         for (url, wanted) in by_repository {
-            match self.workers.get(&url) {
-                Some(running) => {
-                    if **running.wanted.borrow() != wanted {
-                        running.wanted.send_replace(Arc::new(wanted));
-                    }
-                }
-                None => {
-                    let running = self.start(&url, wanted);
-                    self.workers.insert(url, running);
-                }
+            let Some(running) = self.workers.get(&url) else {
+                let running = self.start(&url, wanted);
+                self.workers.insert(url, running);
+                continue;
+            };
+            if **running.wanted.borrow() != wanted {
+                running.wanted.send_replace(Arc::new(wanted));
             }
         }
         refused

@@ -64,15 +64,15 @@ impl World {
         for (name, objects) in apps {
             let finalizer = name.ends_with('!');
             let name = name.trim_end_matches('!');
-            world.put(name, document(name, "edge", finalizer));
+            world.put(name, &document(name, "edge", finalizer));
             world.render(name, objects);
         }
         world.decide();
         world
     }
 
-    fn put(&mut self, name: &str, document: serde_json::Value) {
-        let application = Application::try_from(&document).map_err(|error| error.to_string());
+    fn put(&mut self, name: &str, document: &serde_json::Value) {
+        let application = Application::try_from(document).map_err(|error| error.to_string());
         let document = AppDocument { file: format!("{name}.yaml"), application, document: String::new() };
         self.read.apps.insert(id(name), document);
     }
@@ -140,13 +140,16 @@ impl World {
 
 fn said(decision: &Decision, name: &str) -> String {
     let conditions = decision.conditions.get(&id(name)).into_iter().flatten();
-    conditions.map(|condition| format!("{}: {}\n", condition.kind, condition.message)).collect()
+    conditions
+        .map(|condition| format!("{}: {}", condition.kind, condition.message))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
 fn an_app_is_assigned_when_it_is_rendered_and_its_cluster_exists() {
     let mut world = World::new();
-    world.put("web", document("web", "moon", false));
+    world.put("web", &document("web", "moon", false));
     world.render("web", &["a"]);
     let decision = world.decide();
     assert!(said(&decision, "web").contains("waits for cluster moon"), "{decision:?}");
@@ -178,7 +181,7 @@ fn a_commit_that_renders_to_the_same_changes_no_list() {
 #[test]
 fn a_moved_app_is_released_on_its_old_cluster_whatever_its_finalizer_says() {
     let mut world = World::with(&[("web!", &["a"])]);
-    world.put("web", document("web", "far", true));
+    world.put("web", &document("web", "far", true));
     let decision = world.decide();
     assert_eq!(decision.changed, [EDGE, FAR].into());
     assert_eq!(world.phase("web"), Some(Phase::Released));
@@ -214,7 +217,7 @@ fn a_document_that_comes_back_cancels_the_deletion_at_once() {
     world.remove("web");
     world.decide();
     assert_eq!(world.phase("web"), Some(Phase::Deleting));
-    world.put("web", document("web", "edge", true));
+    world.put("web", &document("web", "edge", true));
     world.decide();
     let back = &world.fleet.placements[&(EDGE, id("web"))].assignment;
     assert_eq!(
@@ -224,7 +227,7 @@ fn a_document_that_comes_back_cancels_the_deletion_at_once() {
     );
     world.remove("web");
     world.decide();
-    world.put("web", document("web", "edge", true));
+    world.put("web", &document("web", "edge", true));
     world.refuse("web");
     world.decide();
     assert_eq!(world.phase("web"), Some(Phase::Frozen), "also one that is refused");
@@ -256,8 +259,8 @@ fn what_is_refused_or_unreadable_is_frozen_with_its_last_good_release() {
     }
     assert_eq!(world.phase("job"), Some(Phase::Active));
     world.read.broken.clear();
-    world.put("web", document("web", "edge", false));
-    world.put("api", document("api", "edge", false));
+    world.put("web", &document("web", "edge", false));
+    world.put("api", &document("api", "edge", false));
     world.decide();
     assert_eq!((world.phase("web"), world.phase("api")), (Some(Phase::Active), Some(Phase::Active)));
 }
@@ -286,7 +289,7 @@ fn what_a_project_refuses_is_frozen_within_the_newest_limits() {
     world.read.projects.insert("shop".to_owned(), Ok(shop));
     let mut in_shop = document("web", "edge", false);
     in_shop["spec"]["project"] = json!("shop");
-    world.put("web", in_shop);
+    world.put("web", &in_shop);
     let decision = world.decide();
     assert!(said(&decision, "web").contains("application repo https://git.example/apps is not permitted"));
     let assignment = &world.fleet.placements[&(EDGE, id("web"))].assignment;
@@ -309,7 +312,7 @@ fn the_loss_of_most_apps_changes_nothing_until_it_is_confirmed() {
     world.confirmed_loss = Some(Digest::of(b"another"));
     assert!(world.decide().mass_loss.is_some());
     world.confirmed_loss = Some(loss.plan);
-    world.put("new", document("new", "edge", false));
+    world.put("new", &document("new", "edge", false));
     assert!(world.decide().mass_loss.is_none());
     assert_eq!(world.phase("a"), Some(Phase::Active), "all of it waits for the new app");
     world.render("new", &["n"]);
@@ -331,7 +334,7 @@ fn three_apps_are_too_few_for_a_mass_loss() {
 fn a_deletion_waits_for_the_apps_that_are_new_in_the_read() {
     let mut world = World::with(&[("old!", &["a", "b"]), ("other", &["c"])]);
     world.remove("old");
-    world.put("new", document("new", "edge", true));
+    world.put("new", &document("new", "edge", true));
     let decision = world.decide();
     assert!(said(&decision, "old").contains("its deletion waits"), "{decision:?}");
     assert_eq!(world.phase("old"), Some(Phase::Active));
@@ -365,7 +368,7 @@ fn an_app_of_another_repository_holds_nothing_unless_nobody_knows_which_it_is() 
     let mut world = World::with(&[("web", &["a", "b"]), ("api", &["c"])]);
     let mut elsewhere = document("api", "edge", false);
     elsewhere["spec"]["source"]["repoURL"] = json!("https://git.example/others");
-    world.put("api", elsewhere);
+    world.put("api", &elsewhere);
     world.fail("api");
     world.render("web", &["a"]);
     world.decide();

@@ -63,7 +63,8 @@ fn namespace(object: &Value) -> Verdict {
 }
 
 fn custom_resource_definition(object: &Value) -> Verdict {
-    let refused = condition(object, "NamesAccepted").filter(|condition| text(condition, "/status") == "False");
+    let refused =
+        condition(object, "NamesAccepted").filter(|condition| text(condition, "/status") == "False");
     if let Some(refused) = refused {
         return Verdict::new(Health::Degraded, text(refused, "/message"));
     }
@@ -85,13 +86,18 @@ fn deployment(object: &Value) -> Verdict {
         return Verdict::new(Health::Suspended, "Deployment is paused");
     }
     if unobserved(object) {
-        return progressing("Waiting for rollout to finish: observed deployment generation less than desired generation");
+        return progressing(
+            "Waiting for rollout to finish: observed deployment generation less than desired generation",
+        );
     }
     let deadline = condition(object, "Progressing")
         .is_some_and(|condition| text(condition, "/reason") == "ProgressDeadlineExceeded");
     if deadline {
         let name = text(object, "/metadata/name");
-        return Verdict::new(Health::Degraded, format!("Deployment \"{name}\" exceeded its progress deadline"));
+        return Verdict::new(
+            Health::Degraded,
+            format!("Deployment \"{name}\" exceeded its progress deadline"),
+        );
     }
     let updated = count(object, "/status/updatedReplicas");
     let available = count(object, "/status/availableReplicas");
@@ -133,7 +139,10 @@ fn stateful_set(object: &Value) -> Verdict {
                 desired - partition
             ));
         }
-        return Verdict::new(Health::Healthy, format!("partitioned roll out complete: {updated} new pods have been updated..."));
+        return Verdict::new(
+            Health::Healthy,
+            format!("partitioned roll out complete: {updated} new pods have been updated..."),
+        );
     }
     if text(object, "/status/updateRevision") != text(object, "/status/currentRevision") {
         return progressing(format!(
@@ -153,13 +162,18 @@ fn stateful_set(object: &Value) -> Verdict {
 
 fn daemon_set(object: &Value) -> Verdict {
     if unobserved(object) {
-        return progressing("Waiting for rollout to finish: observed daemon set generation less than desired generation");
+        return progressing(
+            "Waiting for rollout to finish: observed daemon set generation less than desired generation",
+        );
     }
     let desired = count(object, "/status/desiredNumberScheduled");
     let updated = count(object, "/status/updatedNumberScheduled");
     let available = count(object, "/status/numberAvailable");
     if text(object, "/spec/updateStrategy/type") == "OnDelete" {
-        return Verdict::new(Health::Healthy, format!("daemon set {updated} out of {desired} new pods have been updated"));
+        return Verdict::new(
+            Health::Healthy,
+            format!("daemon set {updated} out of {desired} new pods have been updated"),
+        );
     }
     if updated < desired {
         return progressing(format!(
@@ -176,9 +190,12 @@ fn daemon_set(object: &Value) -> Verdict {
 
 fn replica_set(object: &Value) -> Verdict {
     if unobserved(object) {
-        return progressing("Waiting for rollout to finish: observed replica set generation less than desired generation");
+        return progressing(
+            "Waiting for rollout to finish: observed replica set generation less than desired generation",
+        );
     }
-    let failure = condition(object, "ReplicaFailure").filter(|condition| text(condition, "/status") == "True");
+    let failure =
+        condition(object, "ReplicaFailure").filter(|condition| text(condition, "/status") == "True");
     if let Some(failure) = failure {
         return Verdict::new(Health::Degraded, text(failure, "/message"));
     }
@@ -230,8 +247,9 @@ fn pod(object: &Value) -> Verdict {
             if condition(object, "Ready").is_some_and(|ready| text(ready, "/status") == "True") {
                 return Verdict::new(Health::Healthy, message);
             }
-            let restarted = containers(object)
-                .any(|container| container.pointer("/lastState/terminated").is_some_and(|last| !last.is_null()));
+            let restarted = containers(object).any(|container| {
+                container.pointer("/lastState/terminated").is_some_and(|last| !last.is_null())
+            });
             if restarted { Verdict::new(Health::Degraded, message) } else { progressing(message) }
         }
         "Pending" | "Running" => progressing(message),
@@ -281,7 +299,8 @@ mod tests {
         assert_eq!(health("apps", "Deployment", &deployment), Some(Health::Healthy));
         deployment["status"]["availableReplicas"] = json!(1);
         assert_eq!(health("apps", "Deployment", &deployment), Some(Health::Progressing));
-        deployment["status"]["conditions"] = json!([{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}]);
+        deployment["status"]["conditions"] =
+            json!([{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}]);
         assert_eq!(health("apps", "Deployment", &deployment), Some(Health::Degraded));
         deployment["spec"]["paused"] = json!(true);
         assert_eq!(health("apps", "Deployment", &deployment), Some(Health::Suspended));

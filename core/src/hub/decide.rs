@@ -22,6 +22,7 @@ const OBSTACLES: usize = 10;
 impl HubMachine {
     pub(super) fn take_read(&mut self, read: FleetRead, context: &Context<'_>, effects: &mut Effects) {
         if self.fleet_problem.take().is_some() {
+            self.dirty = true;
             let message = "the fleet's source is read again".to_owned();
             self.tell(Severity::Info, "FleetRead", message, None, None, context.now, effects);
         }

@@ -43,7 +43,7 @@ struct Reader {
 impl Reader {
     fn file(&mut self, file: &str, bytes: &[u8]) {
         let limits = Limits::default();
-        let parsed = if file.ends_with(".json") {
+        let parsed = if is_json(file) {
             Ok(vec![yaml::parse_json(bytes, &limits)])
         } else {
             yaml::parse_each(bytes, &limits)
@@ -117,6 +117,11 @@ impl Reader {
         let words = text.split(|character| !is_part(character)).map(|word| word.trim_matches(['-', '.']));
         self.documents.read.broken_words.extend(words.filter(|word| !word.is_empty()).map(str::to_owned));
     }
+}
+
+/// Tells by its name whether a file is JSON; names are compared as they are, as everywhere in Git.
+fn is_json(file: &str) -> bool {
+    file.rsplit_once('.').is_some_and(|(_, ending)| ending == "json")
 }
 
 #[cfg(test)]

@@ -39,13 +39,21 @@ impl Reconciler {
             Purpose::DeleteCheck { app, delete, counted } => {
                 self.checked(&app, delete, counted, answer, now, entropy);
             }
-            Purpose::Delete { app, delete, counted } => self.deleted(&app, &delete, counted, answer, now, entropy),
+            Purpose::Delete { app, delete, counted } => {
+                self.deleted(&app, &delete, counted, answer, now, entropy)
+            }
             Purpose::Namespace { app } => self.namespace_ensured(&app, &key, &answer, now, entropy),
         }
         self.touch(&key, now);
     }
 
-    fn verified(&mut self, key: &ResourceKey, answer: Result<Answer, ApiError>, now: Now, entropy: &mut dyn Entropy) {
+    fn verified(
+        &mut self,
+        key: &ResourceKey,
+        answer: Result<Answer, ApiError>,
+        now: Now,
+        entropy: &mut dyn Entropy,
+    ) {
         match answer {
             Ok(Answer::Found(live)) => {
                 let going = self.inventory.get(key).is_some_and(|entry| entry.going);
@@ -136,7 +144,8 @@ impl Reconciler {
                 if let Some(note) = note {
                     self.event(app, Some(key), "Adopted", note);
                 }
-                let entry = self.inventory.get(key).cloned().unwrap_or_else(|| InventoryEntry::new(app.clone()));
+                let entry =
+                    self.inventory.get(key).cloned().unwrap_or_else(|| InventoryEntry::new(app.clone()));
                 self.put_inventory(key, Some(InventoryEntry { uid: Some(uid.clone()), ..entry }));
                 self.apply(app, key, body, Some(uid), heal, now);
             }
@@ -148,7 +157,9 @@ impl Reconciler {
                 self.drop_unclaimed(key);
                 self.fail(app, key, heal, format!("not applied: the object is {reason}"), now);
             }
-            Claim::Wait => self.later(app, key, heal, now.ms().saturating_add(LOOK_AGAIN_MS), "deletion", false),
+            Claim::Wait => {
+                self.later(app, key, heal, now.ms().saturating_add(LOOK_AGAIN_MS), "deletion", false)
+            }
         }
     }
 
@@ -167,10 +178,9 @@ impl Reconciler {
 
     fn still_wanted(&self, app: &AppId, key: &ResourceKey, body: &AppliedBody, heal: bool) -> bool {
         let Some(state) = self.apps.get(app) else { return false };
-        let queued = state
-            .work
-            .as_ref()
-            .is_some_and(|work| work.wanted.keys.get(key).is_some_and(|wanted| wanted.manifest == body.manifest));
+        let queued = state.work.as_ref().is_some_and(|work| {
+            work.wanted.keys.get(key).is_some_and(|wanted| wanted.manifest == body.manifest)
+        });
         if heal { self.has(app, key) } else { queued && self.is_queued(app, key) }
     }
 
@@ -232,10 +242,13 @@ impl Reconciler {
         let facts: ManifestFacts = self.facts.get(&body.manifest).cloned().unwrap_or_default();
         let entry = self.inventory.get(key).cloned().unwrap_or_else(|| InventoryEntry::new(app.clone()));
         let adopted = without_uid && !created;
-        let done = entry.done && entry.applied.as_ref() == Some(&body) && entry.uid.as_deref() == Some(live.uid.as_str());
+        let done = entry.done
+            && entry.applied.as_ref() == Some(&body)
+            && entry.uid.as_deref() == Some(live.uid.as_str());
         self.settle_queue.remove(key);
         if !changed.is_empty() && entry.changed != changed {
-            let message = format!("admission or the API server changed what was applied: {}", changed.join(", "));
+            let message =
+                format!("admission or the API server changed what was applied: {}", changed.join(", "));
             self.event(app, Some(key), "ChangedByAdmission", message);
         }
         let manifest = body.manifest;
@@ -305,13 +318,12 @@ impl Reconciler {
             ApiError::Replaced(_) | ApiError::Conflict(_) if heal => {
                 self.later(app, key, true, soon, "a new look", true);
             }
-            ApiError::Replaced(reason) | ApiError::Conflict(reason) => self.item_conflict(app, key, now, reason),
+            ApiError::Replaced(reason) | ApiError::Conflict(reason) => {
+                self.item_conflict(app, key, now, reason)
+            }
             ApiError::NamespaceMissing(reason) => {
-                let creates = self
-                    .apps
-                    .get(app)
-                    .and_then(|state| state.listed.as_ref())
-                    .is_some_and(|listed| {
+                let creates =
+                    self.apps.get(app).and_then(|state| state.listed.as_ref()).is_some_and(|listed| {
                         listed.policy.create_namespace && listed.destination.namespace == key.namespace
                     });
                 if creates && !heal {
@@ -321,7 +333,8 @@ impl Reconciler {
                     self.later(app, key, heal, soon, "its namespace", true);
                 } else if creates {
                     let name = key.namespace.clone();
-                    let pseudo = ResourceKey::new("argosy.dev", "DestinationNamespace", app.to_string(), name.clone());
+                    let pseudo =
+                        ResourceKey::new("argosy.dev", "DestinationNamespace", app.to_string(), name.clone());
                     if !self.busy.contains(&pseudo) {
                         let purpose = Purpose::Namespace { app: app.clone() };
                         self.send(pseudo, purpose, crate::cluster::Request::EnsureNamespace { name });
@@ -340,7 +353,15 @@ impl Reconciler {
     }
 
     /// Looks at an object again later, for the operation or for the heal that wants it.
-    fn later(&mut self, app: &AppId, key: &ResourceKey, heal: bool, due: u64, waits_for: &str, attempt: bool) {
+    fn later(
+        &mut self,
+        app: &AppId,
+        key: &ResourceKey,
+        heal: bool,
+        due: u64,
+        waits_for: &str,
+        attempt: bool,
+    ) {
         if heal {
             self.heal_queue.insert(key.clone(), due);
         } else {
@@ -424,7 +445,11 @@ impl Reconciler {
             if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) {
                 work.failed = true;
                 let message = format!("not deleted: {error}");
-                work.results.push(ResultRow { key: delete.key.clone(), code: ResultCode::SyncFailed, message });
+                work.results.push(ResultRow {
+                    key: delete.key.clone(),
+                    code: ResultCode::SyncFailed,
+                    message,
+                });
             }
             REFUSED_MS
         };

@@ -27,7 +27,8 @@ impl Reconciler {
             Some(case) => self.governor.judge(app, case, &candidates),
             None => crate::governor::Judgement::default(),
         };
-        let (before, others) = std::mem::take(&mut self.delete_queue).into_iter().partition(|(_, (_, of, _, _))| of == app);
+        let (before, others) =
+            std::mem::take(&mut self.delete_queue).into_iter().partition(|(_, (_, of, _, _))| of == app);
         self.delete_queue = others;
         let before: std::collections::BTreeMap<ResourceKey, (HeldDelete, AppId, bool, u64)> = before;
         for (deletes, counted) in [(judged.confirmed, false), (judged.free, true)] {
@@ -57,7 +58,8 @@ impl Reconciler {
         let state = self.apps.get(app)?;
         let listed = state.listed.as_ref()?;
         let allow_empty = listed.policy.automated.is_some_and(|automated| automated.allow_empty);
-        let attached = |key: &&ResourceKey| self.inventory.get(*key).is_some_and(|entry| entry.belongs_to(app));
+        let attached =
+            |key: &&ResourceKey| self.inventory.get(*key).is_some_and(|entry| entry.belongs_to(app));
         Some(Case {
             app_objects: self.by_app.get(app).into_iter().flatten().filter(attached).count(),
             cluster_objects: self.inventory.len(),
@@ -71,7 +73,9 @@ impl Reconciler {
     /// Gives what the app's policy wants deleted and nothing else forbids: the desired state is complete and verified, no
     /// app desires the object, and we know its incarnation.
     fn candidates(&self, app: &AppId) -> Vec<Candidate> {
-        let Some(listed) = self.apps.get(app).and_then(|state| state.listed.as_ref()) else { return Vec::new() };
+        let Some(listed) = self.apps.get(app).and_then(|state| state.listed.as_ref()) else {
+            return Vec::new();
+        };
         self.by_app
             .get(app)
             .into_iter()
@@ -80,17 +84,23 @@ impl Reconciler {
                 let entry = self.inventory.get(key)?;
                 let uid = entry.uid.clone()?;
                 let delete = HeldDelete { key: key.clone(), uid };
-                self.may_delete(app, listed, entry, &delete).then(|| Candidate {
-                    held_by_list: is_held(listed, key),
-                    delete,
-                })
+                self.may_delete(app, listed, entry, &delete)
+                    .then(|| Candidate { held_by_list: is_held(listed, key), delete })
             })
             .collect()
     }
 
-    fn may_delete(&self, app: &AppId, listed: &Assignment, entry: &InventoryEntry, delete: &HeldDelete) -> bool {
+    fn may_delete(
+        &self,
+        app: &AppId,
+        listed: &Assignment,
+        entry: &InventoryEntry,
+        delete: &HeldDelete,
+    ) -> bool {
         let state = self.apps.get(app);
-        let asked = state.and_then(|state| state.operation.as_ref()).is_some_and(|op| op.prune && op.command.is_some());
+        let asked = state
+            .and_then(|state| state.operation.as_ref())
+            .is_some_and(|op| op.prune && op.command.is_some());
         let confirmed = self.governor.confirmed(app).contains(delete);
         let automated = listed.policy.automated.is_some_and(|automated| automated.prune);
         let wanted = match listed.phase {
@@ -131,13 +141,18 @@ impl Reconciler {
 
     /// Begins what may be deleted now: after the app's applies, last kinds first.
     pub(super) fn run_deletes(&mut self, now: Now) {
-        let mut by_app: std::collections::BTreeMap<AppId, Vec<ResourceKey>> = std::collections::BTreeMap::new();
+        let mut by_app: std::collections::BTreeMap<AppId, Vec<ResourceKey>> =
+            std::collections::BTreeMap::new();
         for (key, (_, app, _, _)) in &self.delete_queue {
             by_app.entry(app.clone()).or_default().push(key.clone());
         }
         for (app, keys) in by_app {
             let applying = self.apps.get(&app).and_then(|state| state.operation.as_ref()).is_some()
-                && self.apps.get(&app).and_then(|state| state.work.as_ref()).is_none_or(|work| !work.queue.is_empty());
+                && self
+                    .apps
+                    .get(&app)
+                    .and_then(|state| state.work.as_ref())
+                    .is_none_or(|work| !work.queue.is_empty());
             if applying {
                 continue;
             }
@@ -197,8 +212,11 @@ impl Reconciler {
         let intent = Some(Intent::Delete { uid: delete.uid.clone(), at: now.mono });
         self.settle_queue.insert(key.clone(), now.ms().saturating_add(super::settle_ms()));
         self.put_inventory(&key, Some(InventoryEntry { intent, ..entry }));
-        let propagation =
-            self.apps.get(app).and_then(|state| state.listed.as_ref()).map(|listed| listed.policy.propagation);
+        let propagation = self
+            .apps
+            .get(app)
+            .and_then(|state| state.listed.as_ref())
+            .map(|listed| listed.policy.propagation);
         let request = Request::Delete {
             key: key.clone(),
             uid: delete.uid.clone(),
@@ -219,7 +237,8 @@ impl Reconciler {
             self.settle_queue.remove(&delete.key);
             self.verify_queue.insert(delete.key.clone(), now.ms());
         }
-        let row = ResultRow { key: delete.key.clone(), code: ResultCode::Pruned, message: "pruned".to_owned() };
+        let row =
+            ResultRow { key: delete.key.clone(), code: ResultCode::Pruned, message: "pruned".to_owned() };
         if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) {
             work.results.push(row);
         }

@@ -135,7 +135,9 @@ impl Reconciler {
         let forgotten: Vec<(AppId, ResourceKey)> = self
             .apps
             .keys()
-            .flat_map(|app| self.governor.confirmed(app).into_iter().map(move |delete| (app.clone(), delete.key)))
+            .flat_map(|app| {
+                self.governor.confirmed(app).into_iter().map(move |delete| (app.clone(), delete.key))
+            })
             .filter(|(_, key)| self.desirers.contains_key(key))
             .collect();
         for (app, key) in forgotten {
@@ -183,10 +185,11 @@ impl Reconciler {
                 continue;
             }
             let table = link_tables::MANIFESTS;
-            let bytes = store.get(table, entry.digest.as_bytes())?.ok_or_else(|| StoreError::Undecodable {
-                table,
-                why: format!("manifest {} of a complete release is not there", entry.digest.short()),
-            })?;
+            let bytes =
+                store.get(table, entry.digest.as_bytes())?.ok_or_else(|| StoreError::Undecodable {
+                    table,
+                    why: format!("manifest {} of a complete release is not there", entry.digest.short()),
+                })?;
             let manifest: Value = serde_json::from_slice(&bytes)
                 .map_err(|error| StoreError::Undecodable { table, why: error.to_string() })?;
             let facts = facts_of(&entry.id.key, &manifest);
@@ -309,7 +312,8 @@ impl Reconciler {
         self.apps.get(app).is_some_and(|state: &App| {
             let root = state.listed.as_ref().map(|listed| listed.root);
             let switched = root.is_some() && state.assigned.as_ref().map(|assigned| assigned.root) == root;
-            switched && state.operation.as_ref().is_none_or(|operation| Some(operation.assignment.root) == root)
+            switched
+                && state.operation.as_ref().is_none_or(|operation| Some(operation.assignment.root) == root)
         })
     }
 }
@@ -335,12 +339,8 @@ fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
         .unwrap_or_default();
     let has = |option: &str| options.split(',').any(|given| given.trim() == option);
     let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let defines = key
-        .is_crd()
-        .then(|| (GroupKind::new(text("/spec/group"), text("/spec/names/kind")), text("/spec/scope") != "Cluster"));
-    ManifestFacts {
-        defines,
-        kept: key.is_crd() || has("Delete=false"),
-        prune_refused: has("Prune=false"),
-    }
+    let defines = key.is_crd().then(|| {
+        (GroupKind::new(text("/spec/group"), text("/spec/names/kind")), text("/spec/scope") != "Cluster")
+    });
+    ManifestFacts { defines, kept: key.is_crd() || has("Delete=false"), prune_refused: has("Prune=false") }
 }

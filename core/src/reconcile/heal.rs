@@ -39,7 +39,9 @@ impl Reconciler {
             Some(Live::Present(live)) => {
                 if entry.uid.as_deref() != Some(live.uid.as_str()) {
                     Drift::Changed
-                } else if live.resource_version <= entry.resource_version || live.fingerprint == entry.fingerprint {
+                } else if live.resource_version <= entry.resource_version
+                    || live.fingerprint == entry.fingerprint
+                {
                     Drift::None
                 } else {
                     Drift::Changed
@@ -113,7 +115,8 @@ impl Reconciler {
         let fight = heals.count(now.ms(), opponent);
         if fight && !was_fight {
             let who = heals.opponent.clone().unwrap_or_else(|| "another writer".to_owned());
-            let message = format!("{who} keeps changing it: healed {FIGHT} times within ten minutes, now backing off");
+            let message =
+                format!("{who} keeps changing it: healed {FIGHT} times within ten minutes, now backing off");
             self.event(&app, Some(key), "Fight", message);
         }
         self.event(&app, Some(key), "Healed", "put back what was applied");

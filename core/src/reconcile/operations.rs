@@ -107,7 +107,9 @@ impl Reconciler {
     fn start_automated(&mut self, app: &AppId, now: Now) {
         let Some(state) = self.apps.get(app) else { return };
         let (Some(listed), Some(assigned)) = (&state.listed, &state.assigned) else { return };
-        let Some(automated) = listed.policy.automated.filter(|_| listed.phase == Phase::Active) else { return };
+        let Some(automated) = listed.policy.automated.filter(|_| listed.phase == Phase::Active) else {
+            return;
+        };
         if state.operation.is_some() {
             return;
         }
@@ -233,7 +235,8 @@ impl Reconciler {
     /// An automated operation that failed or cannot reach the API server goes on with the newest release (M20).
     fn restart_at_newest(&mut self, app: &AppId, now: Now) -> bool {
         let Some(state) = self.apps.get(app) else { return false };
-        let (Some(operation), Some(work), Some(assigned)) = (&state.operation, &state.work, &state.assigned) else {
+        let (Some(operation), Some(work), Some(assigned)) = (&state.operation, &state.work, &state.assigned)
+        else {
             return false;
         };
         let newer = attempt_of(assigned) != operation.attempt;
@@ -280,7 +283,8 @@ impl Reconciler {
         if item.due > now.ms() {
             return;
         }
-        let wanted = self.apps.get(app).and_then(|state| state.work.as_ref()).and_then(|w| w.wanted.keys.get(key));
+        let wanted =
+            self.apps.get(app).and_then(|state| state.work.as_ref()).and_then(|w| w.wanted.keys.get(key));
         let Some(Wanted { manifest, .. }) = wanted.cloned() else { return };
         if let Err(reason) = self.permits(app, key) {
             self.item_failed(app, key, reason);
@@ -304,7 +308,11 @@ impl Reconciler {
             if self.desirers.get(key).is_some_and(|apps| apps.contains(&owner)) {
                 self.item_shared(app, key, &owner);
             } else if item.attempts >= FORMER_LOOKS {
-                self.item_failed(app, key, format!("app {owner}, which no longer desires it, has not let go of it"));
+                self.item_failed(
+                    app,
+                    key,
+                    format!("app {owner}, which no longer desires it, has not let go of it"),
+                );
             } else {
                 // A newer release may be what its former app waits for: an automated sync goes on with that one.
                 self.item_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "its former app", true);
@@ -388,15 +396,20 @@ impl Reconciler {
         heal: bool,
         now: Now,
     ) {
-        let mut entry = self.inventory.get(key).cloned().unwrap_or_else(|| super::InventoryEntry::new(app.clone()));
+        let mut entry =
+            self.inventory.get(key).cloned().unwrap_or_else(|| super::InventoryEntry::new(app.clone()));
         entry.app = app.clone();
         entry.detached = false;
         entry.intent = Some(super::Intent::Apply { body: body.clone(), at: now.mono });
         self.settle_queue.insert(key.clone(), now.ms().saturating_add(super::settle_ms()));
         self.put_inventory(key, Some(entry));
         // What is healed after a hand-over still names the app that it was applied for, until its new one syncs.
-        let request =
-            Request::Apply { key: key.clone(), uid: uid.clone(), manifest: body.manifest, app: body.app.clone() };
+        let request = Request::Apply {
+            key: key.clone(),
+            uid: uid.clone(),
+            manifest: body.manifest,
+            app: body.app.clone(),
+        };
         let purpose = Purpose::Apply { app: app.clone(), body, heal, uid };
         self.send(key.clone(), purpose, request);
     }
@@ -444,7 +457,11 @@ impl Reconciler {
         if let Some(state) = self.apps.get_mut(app) {
             state.problems.insert(key.clone(), reason.clone());
         }
-        self.item_done(app, key, ResultRow { key: key.clone(), code: ResultCode::SyncFailed, message: reason });
+        self.item_done(
+            app,
+            key,
+            ResultRow { key: key.clone(), code: ResultCode::SyncFailed, message: reason },
+        );
     }
 
     pub(super) fn item_shared(&mut self, app: &AppId, key: &ResourceKey, owner: &AppId) {
@@ -456,7 +473,14 @@ impl Reconciler {
     }
 
     /// Looks at one object of an operation again later.
-    pub(super) fn item_again(&mut self, app: &AppId, key: &ResourceKey, due: u64, waits_for: &str, attempt: bool) {
+    pub(super) fn item_again(
+        &mut self,
+        app: &AppId,
+        key: &ResourceKey,
+        due: u64,
+        waits_for: &str,
+        attempt: bool,
+    ) {
         let rank = order::rank(key);
         if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut())
             && let Some(item) = work.queue.get_mut(&(rank, key.clone()))
@@ -497,7 +521,8 @@ impl Reconciler {
             let retry = operation.assignment.policy.retry.or(automated.then(Retry::default));
             let tries = i64::try_from(operation.retries).unwrap_or(i64::MAX);
             if let Some(retry) = retry.filter(|retry| retry.limit < 0 || tries < retry.limit) {
-                let factor = u64::from(retry.factor.max(1)).saturating_pow(u32::try_from(operation.retries).unwrap_or(32).min(32));
+                let factor = u64::from(retry.factor.max(1))
+                    .saturating_pow(u32::try_from(operation.retries).unwrap_or(32).min(32));
                 let delay = retry.delay_ms.saturating_mul(factor).min(retry.max_delay_ms);
                 work.retry_at = Some(now.ms().saturating_add(delay));
                 self.dirty.insert(app.clone());

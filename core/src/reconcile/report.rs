@@ -25,7 +25,8 @@ impl Reconciler {
 
     fn compare(&self, app: &AppId, key: &ResourceKey, manifest: Digest) -> SyncStatus {
         let Some(entry) = self.inventory.get(key) else { return SyncStatus::OutOfSync };
-        let applied = entry.applied.as_ref().is_some_and(|body| body.manifest == manifest && body.app == *app);
+        let applied =
+            entry.applied.as_ref().is_some_and(|body| body.manifest == manifest && body.app == *app);
         if !entry.belongs_to(app) || !applied || entry.intent.is_some() || entry.going {
             return SyncStatus::OutOfSync;
         }
@@ -55,9 +56,8 @@ impl Reconciler {
             let status = self.status_of(&app, state, now);
             let busy = state.is_working();
             let before = self.reported.get(&app);
-            let changed = before.is_none_or(|before| {
-                AppStatus { observed: status.observed, ..before.clone() } != status
-            });
+            let changed = before
+                .is_none_or(|before| AppStatus { observed: status.observed, ..before.clone() } != status);
             if changed {
                 self.out.statuses.push((app.clone(), Some(status.clone())));
                 self.reported.insert(app.clone(), status);
@@ -104,7 +104,9 @@ impl Reconciler {
             Some(Live::Present(live)) => live.health.clone(),
             Some(Live::Absent) if self.inventory.get(key).is_some_and(|entry| entry.done) => None,
             Some(Live::Absent) => Some(crate::health::Verdict::new(Health::Missing, "")),
-            None if !self.inventory.contains_key(key) => Some(crate::health::Verdict::new(Health::Missing, "")),
+            None if !self.inventory.contains_key(key) => {
+                Some(crate::health::Verdict::new(Health::Missing, ""))
+            }
             None => None,
         };
         let mut notes = Vec::new();
@@ -150,9 +152,10 @@ impl Reconciler {
         let phase = self.phase_of(name);
         let calm = sync == SyncStatus::Synced && health == Health::Healthy;
         let telling = |row: &ResourceRow| {
-            !calm && (row.status != SyncStatus::Synced
-                || row.health.is_some_and(|health| health != Health::Healthy)
-                || !row.message.is_empty())
+            !calm
+                && (row.status != SyncStatus::Synced
+                    || row.health.is_some_and(|health| health != Health::Healthy)
+                    || !row.message.is_empty())
                 || !row.message.is_empty()
         };
         let resources = rows.iter().filter(|row| telling(row)).take(ROWS).cloned().collect();
@@ -216,12 +219,18 @@ impl Reconciler {
         }
         if !state.wanted.repeated.is_empty() {
             let keys: Vec<String> = state.wanted.repeated.iter().take(10).map(ToString::to_string).collect();
-            add("RepeatedResourceWarning", format!("given more than once, the last wins: {}", keys.join(", ")));
+            add(
+                "RepeatedResourceWarning",
+                format!("given more than once, the last wins: {}", keys.join(", ")),
+            );
         }
         if let Some(last) = state.last.as_ref().filter(|last| last.phase != OperationPhase::Succeeded)
             && state.operation.is_none()
         {
-            add("SyncError", format!("Failed last sync attempt to {}: {}", last.root.0.short(), last.message));
+            add(
+                "SyncError",
+                format!("Failed last sync attempt to {}: {}", last.root.0.short(), last.message),
+            );
         }
         if let Some(held) = &state.held {
             add("DeletesHeld", format!("{} deletes are held: {}", held.deletes.len(), held.reason));
@@ -229,7 +238,9 @@ impl Reconciler {
         if let Some(reason) = &self.read_only {
             add("ReadOnly", reason.clone());
         }
-        if state.listed.as_ref().map(|listed| listed.root) != state.assigned.as_ref().map(|assigned| assigned.root) {
+        if state.listed.as_ref().map(|listed| listed.root)
+            != state.assigned.as_ref().map(|assigned| assigned.root)
+        {
             add("ReleasePending", "a newer release is on its way to the cluster".to_owned());
         }
         let fights: Vec<String> = rows
@@ -273,7 +284,10 @@ fn operation_status(state: &App) -> Option<OperationStatus> {
     if let Some(operation) = &state.operation {
         let message = match &state.work {
             Some(work) if work.retry_at.is_some() => {
-                format!("one or more objects failed to apply. Retrying attempt #{}.", operation.retries.saturating_add(1))
+                format!(
+                    "one or more objects failed to apply. Retrying attempt #{}.",
+                    operation.retries.saturating_add(1)
+                )
             }
             Some(work) => work.waiting.clone(),
             None => String::new(),
@@ -287,7 +301,10 @@ fn operation_status(state: &App) -> Option<OperationStatus> {
             finished: None,
             retries: operation.retries,
             automated: operation.command.is_none(),
-            results: failures.into_iter().filter(|row| row.code == crate::status::ResultCode::SyncFailed).collect(),
+            results: failures
+                .into_iter()
+                .filter(|row| row.code == crate::status::ResultCode::SyncFailed)
+                .collect(),
         });
     }
     state.last.as_ref().map(|last| OperationStatus {

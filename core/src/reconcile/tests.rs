@@ -105,7 +105,8 @@ impl Bench {
             })
             .collect();
         let mut ops: Vec<StoreOp> = manifests.iter().map(|(_, bytes)| put_manifest(bytes)).collect();
-        let (release, _) = Release::build(manifests.into_iter().map(|(key, bytes)| (key, Digest::of(&bytes))));
+        let (release, _) =
+            Release::build(manifests.into_iter().map(|(key, bytes)| (key, Digest::of(&bytes))));
         ops.push(put_release(&release));
         self.store.commit(&ops);
         Assignment {
@@ -167,8 +168,12 @@ impl Bench {
                 .filter(|kind| !self.reconciler.is_watched(kind))
                 .collect();
             for kind in &unseen {
-                let objects = self.objects.values().filter(|live| live.key.group_kind() == *kind && live.labelled);
-                let event = WatchEvent::Listed { resource_version: self.version, objects: objects.cloned().collect() };
+                let objects =
+                    self.objects.values().filter(|live| live.key.group_kind() == *kind && live.labelled);
+                let event = WatchEvent::Listed {
+                    resource_version: self.version,
+                    objects: objects.cloned().collect(),
+                };
                 self.reconciler.watched(kind, event, now(self.now));
             }
             if output.requests.is_empty() && unseen.is_empty() {
@@ -394,7 +399,10 @@ fn an_object_that_moves_between_apps_is_never_absent_and_keeps_its_uid() {
     bench.desire();
     assert_eq!((bench.uid("a"), bench.deletes()), (uid, 0));
     assert_eq!(bench.reconciler.inventory()[&config("a")].app, app("new"));
-    assert_eq!((bench.status("old").sync, bench.status("new").sync), (SyncStatus::Synced, SyncStatus::Synced));
+    assert_eq!(
+        (bench.status("old").sync, bench.status("new").sync),
+        (SyncStatus::Synced, SyncStatus::Synced)
+    );
 }
 
 #[test]

@@ -1,3 +1,5 @@
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test names the frames that it looks for")]
+
 use std::path::Path;
 
 use argosy_core::ids::{AppId, Incarnation};
@@ -23,7 +25,7 @@ use tonic::{Code, Status};
 use super::*;
 use crate::args::InitArgs;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A hub in this process, with a fleet of one app in a repository.
 struct Hub {

@@ -70,6 +70,7 @@ impl Mirror {
         }
         remove(&old)?;
         if dir.exists() {
+            drop_locks(&dir)?;
             match open_whole(&dir, url) {
                 Ok(repo) => {
                     drop_leftovers(&dir)?;
@@ -251,6 +252,24 @@ fn pack_count(dir: &Path) -> Result<usize, GitError> {
         .iter()
         .filter(|path| path.extension().is_some_and(|extension| extension == "pack"))
         .count())
+}
+
+/// Removes the locks of a process that was killed: a mirror has one user, and that is whoever opens it.
+fn drop_locks(dir: &Path) -> Result<(), GitError> {
+    let failed = |error: &std::io::Error| GitError::disk(dir, error);
+    for entry in fs::read_dir(dir).map_err(|error| failed(&error))? {
+        let entry = entry.map_err(|error| failed(&error))?;
+        let path = entry.path();
+        if entry.file_type().map_err(|error| failed(&error))?.is_dir() {
+            // Objects are named by their content and take no locks; there are many of them.
+            if entry.file_name() != "objects" {
+                drop_locks(&path)?;
+            }
+        } else if path.extension().is_some_and(|extension| extension == "lock") {
+            fs::remove_file(&path).map_err(|error| GitError::disk(&path, &error))?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes what a fetch that was killed had begun: packs that did not get their name.

@@ -294,6 +294,18 @@ fn what_a_killed_fetch_left_is_removed() {
 }
 
 #[test]
+fn locks_of_a_killed_fetch_hold_up_no_other() {
+    let mut up = Upstream::new();
+    up.commit("main", &[("a", "1")]);
+    let dir = up.fetched().dir().to_owned();
+    for lock in ["refs/heads/main.lock", "packed-refs.lock", "config.lock"] {
+        std::fs::write(dir.join(lock), "").unwrap();
+    }
+    up.commit("main", &[("a", "2")]);
+    assert_eq!(read(&up.fetched(), "main", "a").unwrap(), "2");
+}
+
+#[test]
 fn a_mirror_stays_bounded_over_many_commits() {
     let mut up = Upstream::new();
     let mut mirror = up.open();

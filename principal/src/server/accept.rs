@@ -52,7 +52,7 @@ pub(super) fn incoming(
     listener: TcpListener,
     tls: Arc<ServerConfig>,
     authority: TrustAnchor,
-    supervisor: Supervisor,
+    supervisor: &Supervisor,
     metrics: Metrics,
     stopping: CancellationToken,
 ) -> ReceiverStream<io::Result<Connection>> {

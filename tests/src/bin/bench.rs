@@ -19,7 +19,7 @@ const COMMITS: u32 = 200;
 const OBJECTS: u32 = 2_000;
 /// Objects of the app of which one field changes.
 const APP: u32 = 500;
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 fn main() -> anyhow::Result<()> {
     let mut world = World::builder().clusters(&["a"]).own_control_planes().audit(true).start()?;

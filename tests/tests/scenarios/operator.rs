@@ -33,12 +33,12 @@ fn exit_codes_tell_success_failure_usage_and_a_hub_that_is_away() {
     }
     assert_eq!(code(&run(&format!("app wait web --revision {commit} --sync --health --timeout 30"))), 0);
     assert_eq!(code(&run("app sync web")), 0);
+    assert_eq!(code(&run("app confirm web")), 0, "nothing is held");
 
     for (line, said) in [
         ("app get unheard-of", "unheard-of"),
         ("app sync unheard-of", "unheard-of"),
         ("cluster get unheard-of", "unheard-of"),
-        ("app confirm web", "web"),
         ("app wait web --revision 0000000 --timeout 1", "timed out"),
         ("app sync web --expect 0000000000000000000000000000000000000000000000000000000000000000", ""),
     ] {
