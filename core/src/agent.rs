@@ -11,7 +11,7 @@ use crate::governor::ConfirmError;
 use crate::ids::{AppId, CommandId, Digest};
 use crate::key::GroupKind;
 use crate::reconcile::{CommandOutcome, Event, Output, Reconciler};
-use crate::release::Root;
+use crate::release::{Release, Root};
 use crate::session::agent::{
     AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, Pins,
 };
@@ -335,6 +335,7 @@ impl AgentMachine {
             self.may_collect = true;
             let staged = Staged { base: context.store, ops: &effects.ops };
             let (list, assigned, verified) = desired_of(&self.link)?;
+            self.reconciler.set_announced(announced(&self.link, &staged)?);
             self.reconciler.set_desired(list, &assigned, verified, &staged, context.now)?;
         }
         Ok(())
@@ -342,6 +343,7 @@ impl AgentMachine {
 
     fn follow_link(&mut self, context: &Context<'_>) -> Result<(), StoreError> {
         let (list, assigned, verified) = desired_of(&self.link)?;
+        self.reconciler.set_announced(announced(&self.link, context.store)?);
         self.reconciler.set_desired(list, &assigned, verified, context.store, context.now)
     }
 
@@ -420,6 +422,21 @@ fn desired_of(link: &AgentLink) -> Result<Desired<'_>, StoreError> {
         }
     }
     Ok((link.list(), assigned, link.all_releases_verified()))
+}
+
+/// Gives the verified entries of every listed release that its app has not switched to.
+fn announced(link: &AgentLink, store: &dyn StoreRead) -> Result<BTreeMap<Root, Release>, StoreError> {
+    let mut announced = BTreeMap::new();
+    for (app, element) in link.list().into_iter().flat_map(|list| list.elements()) {
+        let root = element.assignment.root;
+        if link.assigned(app) == Some(element.bytes.as_slice()) || announced.contains_key(&root) {
+            continue;
+        }
+        if let Some(release) = link.entries(root, store)? {
+            announced.insert(root, release);
+        }
+    }
+    Ok(announced)
 }
 
 /// A store as it will be after a transaction that is not carried out yet.

@@ -340,8 +340,13 @@ impl Fleet {
                 let key = (*cluster, app.clone());
                 if let Some(placement) = self.placements.get_mut(&key) {
                     let old = &placement.assignment;
-                    placement.assignment =
-                        Assignment { root: old.root, held: old.held.clone(), ..assignment.as_ref().clone() };
+                    // Another destination moves objects, which only what renders may (M5).
+                    placement.assignment = Assignment {
+                        root: old.root,
+                        destination: old.destination.clone(),
+                        held: old.held.clone(),
+                        ..assignment.as_ref().clone()
+                    };
                     placement.cascade = application.cascade;
                     if let Some(document) = read.apps.get(app) {
                         placement.file.clone_from(&document.file);
@@ -477,13 +482,19 @@ impl Fleet {
             let Some(old) = before.get(key) else { continue };
             let deletes = placement.assignment.phase == Phase::Deleting;
             let begins = deletes && old.assignment.phase != Phase::Deleting;
-            if old.assignment.root == placement.assignment.root && !begins {
+            let before = &old.assignment.destination.namespace;
+            let moves = *before != placement.assignment.destination.namespace;
+            if old.assignment.root == placement.assignment.root && !begins && !moves {
                 continue;
             }
             // An app that is deleted desires nothing any more: all of it left.
             let new_keys = if deletes { BTreeSet::new() } else { keys_of(store, placement.assignment.root)? };
             let mut held: BTreeSet<ResourceKey> = placement.assignment.held.iter().cloned().collect();
-            held.extend(keys_of(store, old.assignment.root)?);
+            let old_keys = keys_of(store, old.assignment.root)?;
+            // What named no namespace leaves the old one (M7).
+            let left = |key: &ResourceKey| moves && key.namespace.is_empty();
+            held.extend(old_keys.iter().filter(|key| left(key)).map(|key| key.in_namespace(before)));
+            held.extend(old_keys);
             placement.assignment.held = held.difference(&new_keys).cloned().collect();
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::desired::{Assignment, DesiredList, Phase};
 use crate::governor::Governor;
 use crate::ids::{AppId, CommandId, Digest, InstallationId};
 use crate::key::{GroupKind, ResourceKey};
-use crate::release::Root;
+use crate::release::{Release, Root};
 use crate::session::frame::CommandState;
 use crate::status::{AppStatus, HeldDelete};
 use crate::store::{self, StoreError, StoreOp, StoreRead, encode};
@@ -135,6 +135,10 @@ pub struct Reconciler {
     watches: BTreeMap<GroupKind, KindWatch>,
     apps: BTreeMap<AppId, App>,
     desirers: BTreeMap<ResourceKey, BTreeSet<AppId>>,
+    /// Releases of the list that their apps have not switched to: verified entries.
+    announced: BTreeMap<Root, Release>,
+    /// The objects in them: what somebody is about to desire is not deleted (M21).
+    announced_keys: BTreeSet<ResourceKey>,
     /// Managed objects that are not where they belong: desired by others than their app, or kept and desired by nobody.
     strays: BTreeSet<ResourceKey>,
     /// How many managed objects of each kind there are, and which kinds are desired: what has to be watched.
@@ -216,6 +220,8 @@ impl Reconciler {
             watches: BTreeMap::new(),
             apps,
             desirers: BTreeMap::new(),
+            announced: BTreeMap::new(),
+            announced_keys: BTreeSet::new(),
             strays: BTreeSet::new(),
             managed_kinds: BTreeMap::new(),
             desired_kinds: BTreeSet::new(),
@@ -282,6 +288,12 @@ impl Reconciler {
     }
 
     // === Inputs ===
+
+    /// Takes the verified entries of the listed releases that are still on their way, for the next
+    /// [`Self::set_desired`].
+    pub fn set_announced(&mut self, announced: BTreeMap<Root, Release>) {
+        self.announced = announced;
+    }
 
     /// Takes the newest verified list, what is assigned of it, and whether every release in it is complete.
     pub fn set_desired(
@@ -630,7 +642,9 @@ impl Reconciler {
     /// An object of the watch is gone, or lost our label: a GET tells which.
     fn suspect(&mut self, key: ResourceKey, now: Now) {
         if self.inventory.contains_key(&key) || self.desirers.contains_key(&key) {
-            self.verify_queue.entry(key).or_insert(now.ms());
+            // A look that was put off comes forward.
+            let due = self.verify_queue.entry(key).or_insert(now.ms());
+            *due = (*due).min(now.ms());
         } else {
             self.live.remove(&key);
         }

@@ -59,7 +59,7 @@ impl Reconciler {
                 let going = self.inventory.get(key).is_some_and(|entry| entry.going);
                 if going {
                     // Its finalizers hold it; the watch tells when it goes, this look is for a watch that does not.
-                    self.verify_queue.insert(key.clone(), now.ms().saturating_add(10_000));
+                    self.verify_queue.entry(key.clone()).or_insert(now.ms().saturating_add(10_000));
                 }
                 let later = self.verify_queue.get(key).copied();
                 self.observe(live, now);
@@ -82,8 +82,10 @@ impl Reconciler {
         match answer {
             Ok(Answer::Found(live)) => {
                 self.settle_queue.remove(key);
-                let ours = matches!(&live.tracking, crate::cluster::Tracking::Ours { installation, names, .. }
+                let tracked = matches!(&live.tracking, crate::cluster::Tracking::Ours { installation, names, .. }
                     if *installation == Some(self.installation) && names == key);
+                // A copy that a backup made of ours carries the tracking, and no field that we applied.
+                let ours = tracked && live.fingerprint.is_some();
                 let applied = match &entry.intent {
                     Some(Intent::Apply { body, .. }) if ours => Some(body.clone()),
                     Some(Intent::Apply { .. } | Intent::Delete { .. }) | None => entry.applied.clone(),
@@ -322,10 +324,13 @@ impl Reconciler {
                 self.item_conflict(app, key, now, reason)
             }
             ApiError::NamespaceMissing(reason) => {
-                let creates =
-                    self.apps.get(app).and_then(|state| state.listed.as_ref()).is_some_and(|listed| {
-                        listed.policy.create_namespace && listed.destination.namespace == key.namespace
-                    });
+                let state = self.apps.get(app);
+                let frozen = state.and_then(|state| state.operation.as_ref()).map(|running| &running.assignment);
+                // A sync makes the namespace of the destination that it began with.
+                let assignment = frozen.filter(|_| !heal).or(state.and_then(|state| state.listed.as_ref()));
+                let creates = assignment.is_some_and(|assignment| {
+                    assignment.policy.create_namespace && assignment.destination.namespace == key.namespace
+                });
                 if creates && !heal {
                     if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) {
                         work.namespace = Some(NamespaceStep::Due(now.ms()));

@@ -123,6 +123,7 @@ impl Reconciler {
             && !delete.key.is_crd()
             && self.kinds.contains_key(&delete.key.group_kind())
             && !self.desirers.contains_key(&delete.key)
+            && !self.announced_keys.contains(&delete.key)
     }
 
     /// Tells whether deletes of an app are about to be sent or answered; one that rests after a failure is neither.

@@ -132,6 +132,7 @@ impl Reconciler {
             self.dirty.insert(name.clone());
             self.judge.insert(name.clone());
         }
+        self.announced_keys = self.announced_objects();
         let forgotten: Vec<(AppId, ResourceKey)> = self
             .apps
             .keys()
@@ -162,6 +163,17 @@ impl Reconciler {
             self.recover(live);
         }
         Ok(())
+    }
+
+    /// Gives the objects of listed releases that their apps have not switched to.
+    fn announced_objects(&self) -> BTreeSet<ResourceKey> {
+        let live = |listed: &&Assignment| matches!(listed.phase, Phase::Active | Phase::Frozen);
+        self.apps
+            .values()
+            .filter_map(|state| state.listed.as_ref().filter(live))
+            .filter_map(|listed| Some(self.wanted(listed, self.announced.get(&listed.root)?)))
+            .flat_map(|wanted| wanted.keys.into_keys())
+            .collect()
     }
 
     pub(super) fn forget_confirmation(&mut self, app: &AppId, key: &ResourceKey) {

@@ -37,6 +37,8 @@ struct Bench {
     events: Vec<Event>,
     list: DesiredList,
     fail: Option<ApiError>,
+    /// Deletes are accepted, and finalizers keep the objects.
+    finalizers: bool,
 }
 
 fn installation() -> InstallationId {
@@ -82,6 +84,7 @@ impl Bench {
             events: Vec::new(),
             list: DesiredList::empty(settings),
             fail: None,
+            finalizers: false,
         };
         bench.reconciler.set_kinds(kinds(), &bench.store, now(bench.now)).unwrap();
         bench
@@ -209,8 +212,12 @@ impl Bench {
             Request::EnsureNamespace { .. } => Ok(Answer::Namespace { created: false }),
             Request::Delete { key, uid, .. } => {
                 self.writes.push(request);
-                match self.objects.get(&key) {
+                match self.objects.get_mut(&key) {
                     Some(live) if live.uid != uid => Err(ApiError::Replaced("uid".to_owned())),
+                    Some(live) if self.finalizers => {
+                        live.deleting = true;
+                        Ok(Answer::Deleted)
+                    }
                     _ => {
                         self.objects.remove(&key);
                         Ok(Answer::Deleted)
@@ -384,6 +391,19 @@ fn what_left_the_release_is_pruned_and_an_emptied_app_is_held_until_confirmed() 
     bench.settle();
     assert_eq!(bench.deletes(), 5);
     assert!(bench.objects.is_empty() && bench.reconciler.inventory().is_empty());
+}
+
+#[test]
+fn a_deleted_object_is_gone_as_soon_as_its_finalizers_let_it_go() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1), ("b", 1), ("c", 1)]);
+    bench.finalizers = true;
+    bench.assign("web", &[("a", 1), ("b", 1)]);
+    assert_eq!(bench.status("web").sync, SyncStatus::OutOfSync, "it is still there");
+    bench.pass(1_000);
+    bench.vanish("c");
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+    assert_eq!(bench.deletes(), 1);
 }
 
 #[test]

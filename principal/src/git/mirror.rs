@@ -69,8 +69,10 @@ impl Mirror {
             rename(&old, &dir)?;
         }
         remove(&old)?;
-        if dir.exists() {
+        if dir.is_dir() {
             drop_locks(&dir)?;
+        }
+        if dir.exists() {
             match open_whole(&dir, url) {
                 Ok(repo) => {
                     drop_leftovers(&dir)?;

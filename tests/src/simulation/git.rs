@@ -153,6 +153,11 @@ impl Git {
         self.history.get(commit)?.get(app)
     }
 
+    /// Gives the directory of an app as of a commit of its repository.
+    pub(super) fn directory(&self, commit: usize, app: &AppId, repository: usize) -> Option<&Source> {
+        self.app(commit, app).filter(|directory| directory.repository == repository)
+    }
+
     /// Reads the fleet as of a commit.
     pub(super) fn fleet(&self, commit: usize) -> FleetRead {
         let mut read = FleetRead { complete: true, ..FleetRead::default() };
@@ -187,7 +192,8 @@ impl Git {
         app: &AppId,
         source: &Source,
     ) -> (BTreeMap<ResourceKey, Digest>, bool) {
-        let directory = at.of(source.repository).and_then(|commit| self.app(commit, app));
+        let directory =
+            at.of(source.repository).and_then(|commit| self.directory(commit, app, source.repository));
         match directory {
             Some(directory) => {
                 let there = Source { namespace: source.namespace.clone(), ..directory.clone() };

@@ -288,7 +288,7 @@ impl World {
                     .insert(app.clone(), Rendering::Pending("its repository was not read yet".to_owned()));
                 continue;
             };
-            let rendering = match self.git.app(commit, app) {
+            let rendering = match self.git.directory(commit, app, source.repository) {
                 None => Rendering::Failed("no such directory".to_owned()),
                 Some(directory) if !directory.renders => Rendering::Failed("a.yaml: line 1".to_owned()),
                 Some(directory) => {

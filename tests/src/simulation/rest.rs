@@ -1,7 +1,7 @@
 //! What must be true once faults have stopped: live equals Git, the hub knows it, and nothing moves any more.
 
 use argosy_core::cluster::Tracking;
-use argosy_core::desired::Phase;
+use argosy_core::desired::{DesiredList, Phase};
 use argosy_core::key::ResourceKey;
 use argosy_core::status::{OperationPhase, SyncStatus};
 
@@ -43,8 +43,10 @@ impl World {
         if !link.is_up_to_date() || !process.machine.link().is_connected() {
             unmet.push(format!("agent {agent} does not hold what it should"));
         }
+        let unknown = link.unknown_chain().is_some();
         for (app, progress) in process.machine.link().progress() {
-            if !progress.complete {
+            // What an agent of an unknown chain had not received is at no hub any more, until it is published anew.
+            if !progress.complete && !unknown {
                 unmet.push(format!("release {} of {app} is not complete at {agent}", progress.root));
             }
         }
@@ -83,6 +85,12 @@ impl World {
                 // Another app's entry may still own it while that app is frozen, released or by hand.
                 let foreign_entry =
                     process.machine.reconciler().inventory().get(&key).is_some_and(|entry| entry.app != *app);
+                // So does an app that still runs an older release.
+                let list = process.machine.link().list();
+                let shared = shared
+                    || list.into_iter().flat_map(DesiredList::elements).any(|(other, element)| {
+                        other != app && self.oracle.holds(&element.assignment, &key).is_some()
+                    });
                 if shared || foreign_entry || self.is_excused(agent, source, &key) {
                     continue;
                 }
@@ -167,7 +175,7 @@ impl World {
         }
         let Some(hub) = &self.hub.process else { return };
         let listed = hub.links.get(agent).and_then(|link| link.acknowledged_list());
-        for (app, element) in listed.into_iter().flat_map(argosy_core::desired::DesiredList::elements) {
+        for (app, element) in listed.into_iter().flat_map(DesiredList::elements) {
             let over = element.assignment.phase == Phase::Released && hub.decision.mass_loss.is_none();
             let unknown = hub.links.get(agent).is_some_and(|link| link.unknown_chain().is_some());
             if over && !unknown {
