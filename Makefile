@@ -8,13 +8,13 @@ CARGO ?= cargo
 LOG := target/test.log
 SEEDS ?= 20000
 
-.PHONY: help build test chaos lint deny format control-plane demo simulate
+.PHONY: help build test chaos lint deny format control-plane demo bench simulate
 
 help: ## Says what there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
 
 build: ## Builds the release binaries into target/release.
-	$(CARGO) build --release --workspace
+	$(CARGO) build --release --package argosy-principal --package argosy-agent --package argosy-cli
 
 test: control-plane ## Runs all tests, the scenarios on a real control plane among them, and sums them up.
 	$(CARGO) build --workspace --bins
@@ -50,4 +50,8 @@ control-plane: ## Prints the folder of the test control plane's binaries; builds
 	@$(CARGO) run --quiet --package argosy-tests --bin control-plane -- path
 
 demo: build ## Shows the main job live on two real control planes; DEMO_KEEP=1 leaves it running until Ctrl-C.
+	$(CARGO) build --release --package argosy-tests --bin demo
 	@target/release/demo
+
+bench: build ## Measures in release mode on a real control plane and prints the table of docs/benchmarks.md.
+	$(CARGO) run --release --package argosy-tests --bin bench

@@ -370,6 +370,10 @@ impl World {
                 Request::EnsureNamespace { .. } => None,
             };
             let answer = cluster.execute(request, lingers);
+            if let (Request::Apply { key, .. }, false) = (request, answered) {
+                // What lands so late that nobody waits for it is drift like another writer's.
+                cluster.meddled.insert(key.clone());
+            }
             self.oracle.executed(&self.git, agent, request, before.as_ref(), &answer);
             answer
         };
@@ -402,7 +406,7 @@ impl World {
         answer: Result<Answer, ApiError>,
     ) {
         if self.life_of(agent) == Some(life) {
-            self.oracle.answered(agent, id);
+            self.oracle.answered(&self.git, agent, id, answer.is_ok());
             self.agent_takes(agent, Input::Answer(id, answer));
         }
     }

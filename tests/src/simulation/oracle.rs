@@ -26,6 +26,9 @@ pub struct Violation {
     pub message: String,
 }
 
+/// A write under way: its object, and for an apply what it says for which app.
+type Write = (ResourceKey, Option<(Digest, AppId)>);
+
 /// What is known of one agent.
 #[derive(Debug, Default)]
 struct Seen {
@@ -38,7 +41,7 @@ struct Seen {
     /// The same for each object that was written.
     object_floors: BTreeMap<(AppId, ResourceKey), usize>,
     /// Writes that the process waits for.
-    waits: BTreeMap<RequestId, ResourceKey>,
+    waits: BTreeMap<RequestId, Write>,
     /// Deletes that may still reach the API server.
     deletes: BTreeMap<(ResourceKey, String), u32>,
     /// Bodies that a sync began to apply.
@@ -147,9 +150,10 @@ impl Oracle {
     }
 
     /// The process has its answer.
-    pub(super) fn answered(&mut self, agent: usize, id: RequestId) {
-        if let Some(seen) = self.agents.get_mut(agent) {
-            seen.waits.remove(&id);
+    pub(super) fn answered(&mut self, git: &Git, agent: usize, id: RequestId, done: bool) {
+        let write = self.agents.get_mut(agent).and_then(|seen| seen.waits.remove(&id));
+        if let Some((key, Some((manifest, app)))) = write.filter(|_| done) {
+            self.has_applied(git, agent, &key, manifest, &app);
         }
     }
 
@@ -178,8 +182,7 @@ impl Oracle {
         answer: &Result<Answer, ApiError>,
     ) {
         match (request, answer) {
-            (Request::Apply { key, manifest, app, .. }, Ok(Answer::Applied(applied))) => {
-                self.has_applied(git, agent, key, *manifest, app);
+            (Request::Apply { key, .. }, Ok(Answer::Applied(applied))) => {
                 self.applied.insert((agent, key.clone(), applied.live.uid.clone()));
             }
             (Request::Delete { key, uid, .. }, Ok(_)) => {

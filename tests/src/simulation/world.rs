@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use argosy_core::ids::{AppId, BootId, CommandId};
 use argosy_core::session::frame::{Command, CommandKind};
+use argosy_core::status::{OperationPhase, OperationStatus, SyncStatus};
 use argosy_core::time::{Entropy as _, MonoTime, Now, WallTime};
 
 use super::agent::Agent;
@@ -232,14 +233,11 @@ impl World {
             let apps = self.hub.process.as_ref().map(|process| process.reported(agent)).unwrap_or_default();
             if self.quiet {
                 for app in &apps {
-                    let failed =
-                        self.hub.process.as_ref().and_then(|process| process.status(agent, app)).is_some_and(
-                            |status| {
-                                status.operation.is_some_and(|operation| {
-                                    operation.phase == argosy_core::status::OperationPhase::Failed
-                                })
-                            },
-                        );
+                    let status = self.hub.process.as_ref().and_then(|process| process.status(agent, app));
+                    let failed = status.is_some_and(|status| {
+                        let ended = |operation: OperationStatus| operation.phase != OperationPhase::Running;
+                        status.sync == SyncStatus::OutOfSync && status.operation.is_some_and(ended)
+                    });
                     let tries = self.syncs.entry((agent, app.clone())).or_default();
                     if failed && *tries < 3 {
                         *tries += 1;

@@ -29,6 +29,11 @@ impl Oracle {
         disk: &Disk,
         ops: &[StoreOp],
     ) {
+        for op in ops {
+            if let StoreOp::Put { table: argosy_core::reconcile::tables::INVENTORY, key, .. } = op {
+                self.intends(agent, disk, key);
+            }
+        }
         let is_head = |op: &StoreOp| match op {
             StoreOp::Put { table, .. } | StoreOp::Delete { table, .. } => *table == tables::HEAD,
         };

@@ -11,7 +11,6 @@ use argosy_core::store::{StoreRead as _, decode, encode, get_as};
 use super::super::agent::{Agent, Disk};
 use super::super::cluster::Object;
 use super::super::git::{Git, ReadAt};
-use super::super::objects::resolve;
 use super::Oracle;
 
 impl Oracle {
@@ -52,8 +51,9 @@ impl Oracle {
         }
         let confirmed = self.confirmed.contains(&(agent, key.clone(), uid.to_owned()));
         let held = listed.held.iter().any(|held| {
-            resolve(held, &listed.destination.namespace) == *key
-                || (held.kind == key.kind && held.name == key.name)
+            let there =
+                held.namespace == key.namespace || held.namespace.is_empty() || key.namespace.is_empty();
+            there && held.kind == key.kind && held.name == key.name
         });
         if held && !confirmed {
             return Err("it is held: an app of its repository fails".to_owned());

@@ -6,7 +6,7 @@ use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::ResourceKey;
 use argosy_core::reconcile::{Intent, InventoryEntry, Operation, tables};
 use argosy_core::session::tables as link_tables;
-use argosy_core::store::{StoreRead as _, encode, get_as};
+use argosy_core::store::{StoreRead as _, decode, encode, get_as};
 
 use super::super::agent::{Agent, Disk};
 use super::super::git::Git;
@@ -36,12 +36,16 @@ impl Oracle {
         self.is_current(agent, disk, request);
         let Some(seen) = self.agents.get_mut(agent) else { return };
         let pseudo = matches!(request, Request::EnsureNamespace { .. });
-        if !pseudo && seen.waits.values().any(|other| *other == key) {
+        if !pseudo && seen.waits.values().any(|(other, _)| *other == key) {
             self.violate("M18", format!("agent {agent} life {life} has two writes of {key} under way"));
             return;
         }
         if !pseudo {
-            seen.waits.insert(id, key.clone());
+            let says = match request {
+                Request::Apply { manifest, app, .. } => Some((*manifest, app.clone())),
+                Request::Get { .. } | Request::Delete { .. } | Request::EnsureNamespace { .. } => None,
+            };
+            seen.waits.insert(id, (key.clone(), says));
         }
         match request {
             Request::Apply { manifest, app, uid, .. } => {
@@ -57,6 +61,21 @@ impl Oracle {
             }
             Request::Delete { uid, .. } => self.deletes(agent, state, &key, uid, now),
             Request::Get { .. } | Request::EnsureNamespace { .. } => {}
+        }
+    }
+
+    /// Notes the intents of syncs that a transaction makes durable: they may be carried out later, after a crash too.
+    pub(super) fn intends(&mut self, agent: usize, disk: &Disk, key: &[u8]) {
+        let entry = get_as::<InventoryEntry>(&disk.store, tables::INVENTORY, key).ok().flatten();
+        let Some(Intent::Apply { body, .. }) = entry.as_ref().and_then(|entry| entry.intent.clone()) else {
+            return;
+        };
+        let Ok(key) = decode::<ResourceKey>(tables::INVENTORY, key) else { return };
+        let operation =
+            get_as::<Operation>(&disk.store, tables::OPERATIONS, &encode(&body.app)).ok().flatten();
+        let synced = operation.is_some_and(|of| self.holds(&of.assignment, &key) == Some(body.manifest));
+        if let Some(seen) = self.agents.get_mut(agent).filter(|_| synced) {
+            seen.begun.insert((key, body.manifest, body.app));
         }
     }
 
@@ -122,9 +141,9 @@ impl Oracle {
         let body = (key.clone(), manifest, app.clone());
         let Some(seen) = self.agents.get_mut(agent) else { return };
         let again = seen.begun.contains(&body);
-        if synced {
+        if synced || (desired && applied && heals) {
             seen.begun.insert(body);
-        } else if !(desired && ((applied && heals) || again)) {
+        } else if !(desired && again) {
             let why = format!("desired={desired} applied={applied} selfHeal={heals}");
             self.violate("M8", format!("agent {agent} applies {key} of {app} out of nowhere: {why}"));
         }
@@ -188,7 +207,7 @@ impl Oracle {
     }
 
     /// Gives the manifest that an assignment holds for an object.
-    pub(super) fn holds(&self, assignment: &Assignment, key: &ResourceKey) -> Option<Digest> {
+    pub(in super::super) fn holds(&self, assignment: &Assignment, key: &ResourceKey) -> Option<Digest> {
         let entries = self.release(assignment.root)?;
         entries
             .iter()
