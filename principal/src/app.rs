@@ -70,8 +70,6 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
 
     let id = installation.facts.installation;
     let opened = store::open(&folder, id)?;
-    let held = opened.clone();
-    admin.add_state("store", move || held.to_json());
     let server =
         BoundServer::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     let listen = server.address();

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use argosy_core::hub::{
-    Context, Effects, Event as HubEvent, HubMachine, Input, Refused, Reply, Request, TABLES, Ticket,
+    Context, Effects, Event as HubEvent, HubMachine, Input, Refused, Reply, Request, Ticket,
 };
 use argosy_core::ids::ClusterId;
 use argosy_core::registry::{Attempt, EnrolError};
 use argosy_core::session::frame::HubFrame;
 use argosy_core::session::hub::{HubClosing, SessionId};
-use argosy_core::store::{StoreError, Table};
+use argosy_core::store::StoreError;
 use argosy_core::time::Now;
 use argosy_proto::{ZstdCodec, v1};
 use argosy_runtime::blocking::{BlockingError, Pool};
@@ -307,9 +307,7 @@ impl Engine {
             "queue": { "waiting": self.events.len(), "capacity": QUEUE },
             "requests": self.sinks.len(),
         }));
-        let rows: BTreeMap<Table, u64> =
-            TABLES.iter().map(|table| (*table, core.store.rows(table))).collect();
-        self.store_state.send_replace(json!({ "rows": rows, "revision": core.store.revision() }));
+        self.store_state.send_replace(core.store.to_json());
     }
 
     /// Gives the requests whose answer nobody waits for any more.

@@ -225,12 +225,12 @@ impl Store {
         self.inner.state.lock().revision
     }
 
-    /// Gives how much it holds, for the admin endpoint: rows by table, and the length of the file.
+    /// Gives how much it holds, for the admin endpoint: rows by table, transactions, and the length of the file.
     pub fn to_json(&self) -> serde_json::Value {
         let state = self.inner.state.lock();
         let rows: BTreeMap<&str, u64> =
             state.tables.iter().map(|(table, sum)| (table.as_str(), sum.rows)).collect();
-        serde_json::json!({ "rows": rows, "bytes": std::fs::metadata(&self.inner.path).ok().map(|file| file.len()) })
+        serde_json::json!({ "rows": rows, "revision": state.revision, "bytes": self.file_len().ok() })
     }
 
     /// Gives the length of the file, in bytes.

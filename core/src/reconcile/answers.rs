@@ -325,7 +325,8 @@ impl Reconciler {
             }
             ApiError::NamespaceMissing(reason) => {
                 let state = self.apps.get(app);
-                let frozen = state.and_then(|state| state.operation.as_ref()).map(|running| &running.assignment);
+                let frozen =
+                    state.and_then(|state| state.operation.as_ref()).map(|running| &running.assignment);
                 // A sync makes the namespace of the destination that it began with.
                 let assignment = frozen.filter(|_| !heal).or(state.and_then(|state| state.listed.as_ref()));
                 let creates = assignment.is_some_and(|assignment| {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use argosy_runtime::pki::{PeerCertificate, PeerIdentity, TrustAnchor};
 use argosy_runtime::supervisor::Supervisor;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -21,6 +21,10 @@ use tracing::{debug, warn};
 
 use crate::metrics::Metrics;
 
+/// How long a refused peer may take to hang up.
+const PARTING: Duration = Duration::from_secs(1);
+/// What a refused peer may still say.
+const UNHEARD: u64 = 64 << 10;
 /// How long a handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Handshakes at a time; the ones above wait in the system's queue.
@@ -104,7 +108,13 @@ pub(super) fn incoming(
 
 async fn shake(tcp: TcpStream, acceptor: &TlsAcceptor, authority: &TrustAnchor) -> io::Result<Connection> {
     tcp.set_nodelay(true)?;
-    let stream = acceptor.accept(tcp).await?;
+    let stream = match acceptor.accept(tcp).into_fallible().await {
+        Ok(stream) => stream,
+        Err((error, tcp)) => {
+            part(tcp).await;
+            return Err(error);
+        }
+    };
     let (_, session) = stream.get_ref();
     if session.alpn_protocol() != Some(b"h2") {
         return Err(io::Error::other("the peer does not speak HTTP/2"));
@@ -117,6 +127,20 @@ async fn shake(tcp: TcpStream, acceptor: &TlsAcceptor, authority: &TrustAnchor) 
         },
     };
     Ok(Connection { stream, peer })
+}
+
+/// Ends a connection whose peer is still to read why: closed at once, what it has sent by now would make the system
+/// throw away the alert that is on its way.
+async fn part(mut tcp: TcpStream) {
+    let parted = async {
+        tcp.shutdown().await?;
+        tokio::io::copy(&mut tcp.take(UNHEARD), &mut tokio::io::sink()).await
+    };
+    match tokio::time::timeout(PARTING, parted).await {
+        Ok(Ok(_unheard)) => {}
+        Ok(Err(error)) => debug!(%error, "a refused peer was gone before it was told why"),
+        Err(_elapsed) => debug!("a refused peer does not hang up"),
+    }
 }
 
 // === impl Connection ===
