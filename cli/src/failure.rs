@@ -14,6 +14,9 @@ pub(crate) const USAGE: u8 = 2;
 /// The hub cannot be reached.
 pub(crate) const UNREACHABLE: u8 = 3;
 
+/// What rustls says when the other side ends a handshake. HTTP/2 keeps of an error of the connection its words alone.
+const ALERT: &str = "received fatal alert";
+
 /// A command that did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -60,14 +63,15 @@ impl Failure {
     }
 
     /// Reads what kept a link from coming up, or ended it.
-    pub(crate) fn of_transport(address: &str, error: &(dyn std::error::Error + 'static)) -> Self {
-        if let Some(rustls::Error::AlertReceived(alert)) = tls_error(error) {
+    pub(crate) fn of_transport(address: &str, error: &dyn std::error::Error) -> Self {
+        let why = causes(error);
+        if why.contains(ALERT) {
             return Self::Failed(format!(
-                "the hub at {address} refuses the certificate of this operator ({alert:?}); is it of another hub? \
+                "the hub at {address} refuses the certificate of this operator ({why}); is it of another hub? \
                  `argosy-principal init` on the hub makes a new identity"
             ));
         }
-        Self::Unreachable { address: address.to_owned(), why: causes(error) }
+        Self::Unreachable { address: address.to_owned(), why }
     }
 
     /// Reads the answer of a hub that refuses.
@@ -99,20 +103,6 @@ impl Failure {
             | Code::DataLoss => Self::Failed(message),
         }
     }
-}
-
-/// Finds what TLS said among an error's causes.
-fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        // An error of input and output hides what it was made of from `source`.
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if let Some(found) = inner.and_then(|inner| inner.downcast_ref()) {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
 }
 
 /// Gives an error's words and those of its causes, each once.

@@ -67,7 +67,7 @@ pub struct Assignment {
     /// What the agent does with it.
     #[n(5)]
     pub phase: Phase,
-    /// Keys, as rendered, that nobody may delete because an object may be on its way to an app that fails (M5).
+    /// Keys, in the destination's namespace where the manifest names none, that nobody may delete because an object may be on its way to an app that fails (M5).
     #[n(6)]
     pub held: Vec<ResourceKey>,
     /// A deletion that an operator ordered, which confirms all but Namespaces and claims (M22).

@@ -482,28 +482,30 @@ impl Fleet {
             let Some(old) = before.get(key) else { continue };
             let deletes = placement.assignment.phase == Phase::Deleting;
             let begins = deletes && old.assignment.phase != Phase::Deleting;
-            let before = &old.assignment.destination.namespace;
-            let moves = *before != placement.assignment.destination.namespace;
+            let moves = old.assignment.destination.namespace != placement.assignment.destination.namespace;
             if old.assignment.root == placement.assignment.root && !begins && !moves {
                 continue;
             }
             // An app that is deleted desires nothing any more: all of it left.
-            let new_keys = if deletes { BTreeSet::new() } else { keys_of(store, placement.assignment.root)? };
+            let new_keys = if deletes { BTreeSet::new() } else { keys_at(store, &placement.assignment)? };
             let mut held: BTreeSet<ResourceKey> = placement.assignment.held.iter().cloned().collect();
-            let old_keys = keys_of(store, old.assignment.root)?;
-            // What named no namespace leaves the old one (M7).
-            let left = |key: &ResourceKey| moves && key.namespace.is_empty();
-            held.extend(old_keys.iter().filter(|key| left(key)).map(|key| key.in_namespace(before)));
-            held.extend(old_keys);
+            held.extend(keys_at(store, &old.assignment)?);
             placement.assignment.held = held.difference(&new_keys).cloned().collect();
         }
         Ok(())
     }
 }
 
-fn keys_of(store: &dyn StoreRead, root: Root) -> Result<BTreeSet<ResourceKey>, StoreError> {
-    let release = get_release(store, root)?;
-    Ok(release.iter().flat_map(crate::release::Release::entries).map(|entry| entry.id.key.clone()).collect())
+/// Gives the objects of an assignment, in its destination's namespace where they name none: what left it stays held
+/// there, whatever the destination becomes (M7).
+fn keys_at(store: &dyn StoreRead, assignment: &Assignment) -> Result<BTreeSet<ResourceKey>, StoreError> {
+    let release = get_release(store, assignment.root)?;
+    let entries = release.iter().flat_map(crate::release::Release::entries);
+    let keys = entries.map(|entry| match entry.id.key.namespace.as_str() {
+        "" => entry.id.key.in_namespace(&assignment.destination.namespace),
+        _ => entry.id.key.clone(),
+    });
+    Ok(keys.collect())
 }
 
 fn condition(kind: &str, message: String) -> Condition {

@@ -100,6 +100,9 @@ impl Cluster {
     /// Makes an untracked object of somebody else.
     pub(super) fn put(&mut self, key: &ResourceKey, writer: &str) {
         let object = self.fresh(writer);
+        if key.is_crd() {
+            self.later.push(Later::Grow(key.clone(), object.uid.clone()));
+        }
         self.store(key, object, false);
     }
 

@@ -30,8 +30,10 @@ const SETS: [&str; 14] = [
     "tekton-pipeline",
     "monitoring",
 ];
-/// How many definitions that makes.
-const DEFINITIONS: usize = 93;
+/// How many files that makes.
+const FILES: usize = 93;
+/// How many definitions they state: one of them twice, of which the last counts.
+const DEFINITIONS: usize = 92;
 /// How long megabytes of definitions may take on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -94,7 +96,7 @@ fn write_definitions(stage: &Stage, data: &Path) -> BTreeSet<[String; 3]> {
             count += 1;
         }
     }
-    assert_eq!(count, DEFINITIONS);
+    assert_eq!(count, FILES);
     served
 }
 
@@ -193,7 +195,8 @@ fn real_definitions_and_manifests_are_synced_or_refused_by_object_and_field() {
     let crds = Application::new("crds", EDGE, &stage.namespace, "crds").automated(true, true);
     stage.world.put_app(&crds.directory(json!({"recurse": true}))).unwrap();
     await_synced(&stage, "crds");
-    assert_eq!(stage.world.app("crds").unwrap()["status"]["counts"]["total"], DEFINITIONS);
+    let app = stage.await_condition("crds", "RepeatedResourceWarning", &["networks.operator.openshift.io"]);
+    assert_eq!(app["status"]["counts"]["total"], DEFINITIONS, "{}", app["status"]["counts"]);
 
     let manifests = manifests(&data, &served);
     let of = |verdicts: &[&str]| -> Vec<&Manifest> {
