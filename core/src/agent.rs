@@ -325,7 +325,7 @@ impl AgentMachine {
                     }
                 }
                 AgentEvent::ListAccepted { .. } | AgentEvent::Assigned(_) | AgentEvent::InSync => {
-                    desired = true
+                    desired = true;
                 }
                 AgentEvent::Welcomed(_) | AgentEvent::Warning(_) => {}
             }
@@ -427,7 +427,7 @@ fn desired_of(link: &AgentLink) -> Result<Desired<'_>, StoreError> {
 /// Gives the verified entries of every listed release that its app has not switched to.
 fn announced(link: &AgentLink, store: &dyn StoreRead) -> Result<BTreeMap<Root, Release>, StoreError> {
     let mut announced = BTreeMap::new();
-    for (app, element) in link.list().into_iter().flat_map(|list| list.elements()) {
+    for (app, element) in link.list().into_iter().flat_map(crate::desired::DesiredList::elements) {
         let root = element.assignment.root;
         if link.assigned(app) == Some(element.bytes.as_slice()) || announced.contains_key(&root) {
             continue;

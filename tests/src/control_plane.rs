@@ -30,7 +30,7 @@ mod launch;
 /// The user that tests act as: a member of `system:masters`.
 pub const ADMIN: &str = "admin";
 /// How many users there are for agents, so that the requests of each can be told apart on a shared control plane.
-const AGENTS: usize = 64;
+const AGENTS: usize = 1_024;
 
 /// How long a server may take to be ready on a machine that is busy with other things.
 const READY: Duration = Duration::from_mins(2);

@@ -40,7 +40,7 @@ impl Reconciler {
                 self.checked(&app, delete, counted, answer, now, entropy);
             }
             Purpose::Delete { app, delete, counted } => {
-                self.deleted(&app, &delete, counted, answer, now, entropy)
+                self.deleted(&app, &delete, counted, answer, now, entropy);
             }
             Purpose::Namespace { app } => self.namespace_ensured(&app, &key, &answer, now, entropy),
         }
@@ -160,7 +160,7 @@ impl Reconciler {
                 self.fail(app, key, heal, format!("not applied: the object is {reason}"), now);
             }
             Claim::Wait => {
-                self.later(app, key, heal, now.ms().saturating_add(LOOK_AGAIN_MS), "deletion", false)
+                self.later(app, key, heal, now.ms().saturating_add(LOOK_AGAIN_MS), "deletion", false);
             }
         }
     }
@@ -321,7 +321,7 @@ impl Reconciler {
                 self.later(app, key, true, soon, "a new look", true);
             }
             ApiError::Replaced(reason) | ApiError::Conflict(reason) => {
-                self.item_conflict(app, key, now, reason)
+                self.item_conflict(app, key, now, reason);
             }
             ApiError::NamespaceMissing(reason) => {
                 let state = self.apps.get(app);

@@ -6,7 +6,6 @@ use crate::desired::{Destination, ListSettings};
 use crate::ids::BootId;
 use crate::policy::{Automated, ProjectLimits, SyncPolicy};
 use crate::project::Project;
-use crate::release::Release;
 use crate::session::tables::{put_manifest, put_release};
 use crate::status::{OperationPhase, SyncStatus};
 use crate::store::MemoryStore;
@@ -674,4 +673,22 @@ fn nothing_changes_hands_before_the_kinds_are_known() {
     bench.reconciler = Reconciler::load(&bench.store, installation(), now(bench.now)).unwrap();
     bench.desire();
     assert_eq!(bench.reconciler.inventory()[&namespace], owned);
+}
+
+#[test]
+fn an_object_of_a_release_that_is_still_on_its_way_is_not_deleted() {
+    let mut bench = Bench::new();
+    bench.assign("a", &[("x", 1), ("y", 1)]);
+    let uid = bench.uid("x");
+    let (a, b) = (bench.put("a", &[("y", 1)]), bench.put("b", &[("x", 1)]));
+    bench.list.set(a.clone());
+    bench.list.set(b.clone());
+    let release = crate::session::tables::get_release(&bench.store, b.root).unwrap().unwrap();
+    bench.reconciler.set_announced(BTreeMap::from([(b.root, release)]));
+    let assigned = BTreeMap::from([(app("a"), a)]);
+    bench.reconciler.set_desired(Some(&bench.list), &assigned, true, &bench.store, now(bench.now)).unwrap();
+    bench.settle();
+    assert_eq!(bench.deletes(), 0);
+    bench.desire();
+    assert_eq!((bench.deletes(), bench.uid("x")), (0, uid), "it was handed over");
 }
