@@ -183,6 +183,7 @@ fn complaint(why: &str) -> Option<&str> {
 }
 
 #[test]
+#[ignore = "takes minutes: make real-input"]
 fn real_definitions_and_manifests_are_synced_or_refused_by_object_and_field() {
     let Some(data) = data() else {
         argosy_tests::say("skipped: there is no test data (ARGOSY_TEST_DATA names its folder)");
