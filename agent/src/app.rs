@@ -157,33 +157,30 @@ async fn enrolment(args: &RunArgs, folder: &Folder, connection: &Connection) -> 
         let join = join.context(
             "this agent is not enrolled: pass --join with the string of `argosy cluster add NAME`",
         )?;
-        return Ok(enrol::enrol(folder, &join, connection).await?);
+        return Ok(enrol::enrol(folder, &join, None, connection).await?);
     };
     let Some(join) = join else { return Ok(enrolled) };
     let ours = &enrolled.enrolment;
+    let leave = format!("argosy-agent leave --data-dir {}", args.data_dir.display());
     anyhow::ensure!(
         join.installation == ours.installation,
-        "--join is of installation {}, and this agent belongs to {}; run `argosy-agent leave --data-dir {}` first: the \
-         cluster's objects stay",
+        "--join is of installation {}, and this agent belongs to {}; run `{leave}` first: the cluster's objects stay",
         join.installation,
         ours.installation,
-        args.data_dir.display()
     );
+    if join.cluster != ours.cluster {
+        warn!(
+            ours = %ours.cluster, theirs = %join.cluster, remedy = %leave,
+            "--join is ignored: it is of another cluster than this agent; to become that one, leave first"
+        );
+        return Ok(enrolled);
+    }
     if join.rejoin_serial <= ours.rejoin_serial {
         info!("already enrolled: --join is ignored");
         return Ok(enrolled);
     }
-    // The same cluster joins again (M23): store and anchor stay with the cluster that they describe.
-    info!(name = %join.cluster_name, "enrolling again");
-    let again = enrol::enrol(folder, &join, connection).await?;
-    let same =
-        again.enrolment.cluster == ours.cluster && again.enrolment.kube_system_uid == ours.kube_system_uid;
-    if same {
-        return Ok(Enrolled { anchor: enrolled.anchor, ..again });
-    }
-    warn!("the join string is of another cluster than the data folder: its store is set aside");
-    folder.forget_cluster()?;
-    Ok(again)
+    info!(name = %join.cluster_name, serial = %join.rejoin_serial, "enrolling again");
+    Ok(enrol::enrol(folder, &join, Some(&enrolled), connection).await?)
 }
 
 fn lease_settings(args: &RunArgs, folder: &Folder, enrolled: &Enrolled) -> LeaseSettings {

@@ -72,14 +72,20 @@ impl<E: Into<EnrolError>> From<E> for Failure {
     }
 }
 
-/// Enrols; goes on trying while hub or cluster cannot be reached.
+/// Enrols; goes on trying while hub or cluster cannot be reached. An agent that is enrolled `before` stays the same
+/// cluster (M23): its store and anchor stay with it if they describe this Kubernetes cluster, else they are set aside.
 ///
 /// # Cancel safety
 /// Safe: the key is durable before it is used, and the same one is used by the next try.
-pub async fn enrol(folder: &Folder, join: &JoinString, cluster: &Connection) -> Result<Enrolled, EnrolError> {
+pub async fn enrol(
+    folder: &Folder,
+    join: &JoinString,
+    before: Option<&Enrolled>,
+    cluster: &Connection,
+) -> Result<Enrolled, EnrolError> {
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(15));
     loop {
-        match attempt(folder, join, cluster).await {
+        match attempt(folder, join, before, cluster).await {
             Ok(enrolled) => return Ok(enrolled),
             Err(Failure::Final(error)) => return Err(error),
             Err(Failure::Passing(error)) => {
@@ -91,7 +97,12 @@ pub async fn enrol(folder: &Folder, join: &JoinString, cluster: &Connection) -> 
     }
 }
 
-async fn attempt(folder: &Folder, join: &JoinString, cluster: &Connection) -> Result<Enrolled, Failure> {
+async fn attempt(
+    folder: &Folder,
+    join: &JoinString,
+    before: Option<&Enrolled>,
+    cluster: &Connection,
+) -> Result<Enrolled, Failure> {
     let facts =
         cluster.facts().await.map_err(|error| Failure::Passing(Passing::Cluster(error.to_string())))?;
     let key = match files::read(&folder.key())? {
@@ -124,11 +135,20 @@ async fn attempt(folder: &Folder, join: &JoinString, cluster: &Connection) -> Re
         );
         return Err(EnrolError::Answer(why).into());
     }
+    if issued.cluster != join.cluster {
+        let why = format!("it is for cluster {}, the join string for {}", issued.cluster, join.cluster);
+        return Err(EnrolError::Answer(why).into());
+    }
     let chain: Vec<CertificateDer<'static>> =
         issued.certificate_chain_der.into_iter().map(CertificateDer::from).collect();
     let last = chain.last().ok_or_else(|| EnrolError::Answer("no certificate".to_owned()))?;
     let authority = TrustAnchor::from_der_pinned(last, join.authority)?;
     let identity = key.into_identity(chain)?;
+    let stays = before.filter(|before| before.enrolment.kube_system_uid == facts.kube_system_uid);
+    if before.is_some() && stays.is_none() {
+        warn!("the data folder is of another Kubernetes cluster: its store is set aside");
+        folder.forget_cluster()?;
+    }
     let enrolled = Enrolled {
         enrolment: Enrolment {
             cluster: issued.cluster,
@@ -139,11 +159,11 @@ async fn attempt(folder: &Folder, join: &JoinString, cluster: &Connection) -> Re
             head_key: *join.head_key.as_bytes(),
             kube_system_uid: facts.kube_system_uid,
             rejoin_serial: join.rejoin_serial,
-            instance: Enrolment::new_instance(),
+            instance: stays.map_or_else(Enrolment::new_instance, |before| before.enrolment.instance),
         },
         identity,
         authority,
-        anchor: None,
+        anchor: stays.and_then(|before| before.anchor),
     };
     folder.save(&enrolled)?;
     info!(cluster = %enrolled.enrolment.cluster, name = %join.cluster_name, "enrolled");

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use argosy_core::desired::Anchor;
-use argosy_core::ids::{ClusterId, InstallationId};
+use argosy_core::ids::{ClusterId, InstallationId, RejoinSerial};
 use argosy_core::store::encode;
 use argosy_core::time::Entropy as _;
 use argosy_runtime::entropy::SystemEntropy;
@@ -43,7 +43,7 @@ pub struct Enrolment {
     pub kube_system_uid: String,
     /// Which join this was.
     #[n(7)]
-    pub rejoin_serial: u64,
+    pub rejoin_serial: RejoinSerial,
     /// Name of this installation of the agent, for its Lease.
     #[cbor(n(8), with = "minicbor::bytes")]
     pub instance: [u8; 16],

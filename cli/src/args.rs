@@ -86,8 +86,12 @@ pub(crate) enum ClusterCommand {
         /// Its name.
         name: String,
         /// A label; may be given more than once.
-        #[arg(short, long = "label", value_name = "KEY=VALUE")]
+        #[arg(short, long = "label", value_name = "KEY=VALUE", conflicts_with = "rejoin")]
         labels: Vec<Label>,
+        /// Lets the agent of a registered cluster join again, as the same cluster: the certificates of its earlier joins
+        /// are revoked at once.
+        #[arg(long)]
+        rejoin: bool,
         /// Form of the output.
         #[command(flatten)]
         output: Output,

@@ -26,7 +26,7 @@ pub use self::view::{AppCounts, AppView, Chain, ClusterView, Observed, Shown, Su
 use crate::application::Source;
 use crate::desired::{Phase, SignHead, VerifyHead};
 use crate::fleet::{Fleet, FleetRead, MassLoss, PLACEMENTS, Rendering};
-use crate::ids::{AppId, ClusterId, CommandId, DeletionId, Digest, InstallationId};
+use crate::ids::{AppId, ClusterId, CommandId, DeletionId, Digest, InstallationId, RejoinSerial};
 use crate::registry::{REGISTRY, REGISTRY_META, Registry, Standing};
 use crate::session::bulk::Codec;
 use crate::session::frame::{AgentFrame, HubFrame, Refusal, RefusalReason};
@@ -102,6 +102,8 @@ pub enum Input {
         session: SessionId,
         /// The cluster.
         cluster: ClusterId,
+        /// Which of its joins the certificate came from.
+        rejoin: RejoinSerial,
     },
     /// A stream ended.
     Closed(SessionId),
@@ -243,7 +245,9 @@ impl HubMachine {
         effects: &mut Effects,
     ) -> Result<(), StoreError> {
         match input {
-            Input::Opened { session, cluster } => self.opened(session, cluster, context, effects),
+            Input::Opened { session, cluster, rejoin } => {
+                self.opened(session, (cluster, rejoin), context, effects);
+            }
             Input::Closed(session) => {
                 if let Some(cluster) = self.sessions.remove(&session)
                     && let Some(link) = self.links.get_mut(&cluster)
@@ -293,12 +297,12 @@ impl HubMachine {
     fn opened(
         &mut self,
         session: SessionId,
-        cluster: ClusterId,
+        (cluster, rejoin): (ClusterId, RejoinSerial),
         context: &Context<'_>,
         effects: &mut Effects,
     ) {
         let link = self.links.get_mut(&cluster);
-        let (reason, message) = match (self.registry.standing(cluster), link) {
+        let (reason, message) = match (self.registry.standing(cluster, rejoin), link) {
             (Standing::Member, Some(link)) => {
                 self.sessions.insert(session, cluster);
                 let link = link.connected(session, context.now);
@@ -306,6 +310,11 @@ impl HubMachine {
                 return;
             }
             (Standing::Revoked, _) => (RefusalReason::Revoked, "this cluster was revoked"),
+            (Standing::Superseded, _) => (
+                RefusalReason::Revoked,
+                "this certificate was revoked when the cluster was asked to join again: run the agent with the newest \
+                 join string, argosy cluster add NAME --rejoin makes one",
+            ),
             (Standing::Unknown | Standing::Member, _) => (
                 RefusalReason::Unregistered,
                 "this cluster is in no registry of this hub: add it and enrol again",

@@ -239,6 +239,29 @@ impl fmt::Display for Generation {
     }
 }
 
+/// Which of a cluster's joins an identity came from: it grows with each `argosy cluster add NAME --rejoin`, and what an
+/// older one gave is revoked (M23). Zero is the first.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode, Serialize, Deserialize,
+)]
+#[cbor(transparent)]
+#[serde(transparent)]
+pub struct RejoinSerial(#[n(0)] pub u64);
+
+impl RejoinSerial {
+    /// Gives the one after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for RejoinSerial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
 /// An application: namespace and name of its `Application` document (M1).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct AppId {

@@ -96,6 +96,7 @@ impl TryFrom<Value> for Manifest {
             metadata.remove(field);
         }
         object.remove("status");
+        object.values_mut().for_each(drop_zero_times);
         let (group, _version) = split_api_version(&api_version);
         let key = ResourceKey::new(group, kind, namespace, name);
         if key.group_kind().is_secret() {
@@ -222,6 +223,23 @@ fn path_segment(text: &str, field: &str) -> Result<String, ManifestError> {
         Ok(text.to_owned())
     } else {
         Err(ManifestError::new(field, format!("{text:?} may not be the name of an object")))
+    }
+}
+
+/// Drops `creationTimestamp: null` from the metadata of templates: what Go's tools print for a time that is not set.
+/// Definitions of custom resources often declare no such field there, and the API server then refuses the object.
+fn drop_zero_times(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if let Some(Value::Object(metadata)) = map.get_mut("metadata")
+                && metadata.get("creationTimestamp").is_some_and(Value::is_null)
+            {
+                metadata.remove("creationTimestamp");
+            }
+            map.values_mut().for_each(drop_zero_times);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_zero_times),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

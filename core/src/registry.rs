@@ -3,14 +3,15 @@
 //! A cluster is a UUID; its name is an entry here. A token is kept as its hash, is bound to its cluster, is valid for a
 //! quarter of an hour and gives one identity: asking again with the same key, because the answer was lost, gives the
 //! same cluster; asking with another key is refused. A revoked cluster stays known as revoked, and one that is added
-//! again under its name is another cluster.
+//! again under its name is another cluster. One that joins again stays the same cluster: what its earlier joins gave is
+//! revoked (M23).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
-use crate::ids::{ClusterId, Digest, InstallationId};
+use crate::ids::{ClusterId, Digest, InstallationId, RejoinSerial};
 use crate::store::{StoreError, StoreOp, StoreRead, Table, decode, get_as};
 use crate::time::{WallTime, millis};
 
@@ -58,6 +59,10 @@ pub struct Member {
     /// Attempts to enrol under its name that were refused; counted to a thousand.
     #[n(7)]
     pub refused: u32,
+    /// The newest join that it was asked for; identities of older ones are revoked.
+    #[n(8)]
+    #[cbor(default)]
+    pub rejoin: RejoinSerial,
 }
 
 /// An enrolment.
@@ -107,18 +112,15 @@ pub enum EnrolError {
         name: String,
     },
     /// The token's time is over.
-    #[error(
-        "the token of cluster {name:?} has expired; make a new one: argosy cluster revoke {name} && argosy cluster \
-         add {name}"
-    )]
+    #[error("the token of cluster {name:?} has expired; make a new one: argosy cluster add {name} --rejoin")]
     Expired {
         /// The cluster.
         name: String,
     },
     /// Another key got its identity for the token.
     #[error(
-        "the token of cluster {name:?} was used already; if that was not this agent, revoke it: argosy cluster revoke \
-         {name}"
+        "the token of cluster {name:?} was used already; if that was not this agent, make a new one, which revokes what \
+         the used one gave: argosy cluster add {name} --rejoin"
     )]
     Used {
         /// The cluster.
@@ -154,13 +156,20 @@ pub enum AddError {
     },
     /// A member has it.
     #[error(
-        "the name {name:?} is taken by cluster {cluster}; to replace that one: argosy cluster revoke {name}"
+        "the name {name:?} is taken by cluster {cluster}; to let its agent join again: argosy cluster add {name} \
+         --rejoin; to replace it by another cluster: argosy cluster revoke {name}"
     )]
     Taken {
         /// The name.
         name: String,
         /// Who has it.
         cluster: ClusterId,
+    },
+    /// Nobody has it, so nobody can join again.
+    #[error("there is no cluster {name:?} that could join again; to add it: argosy cluster add {name}")]
+    Absent {
+        /// The name.
+        name: String,
     },
 }
 
@@ -169,10 +178,25 @@ pub enum AddError {
 pub enum Standing {
     /// It is a member.
     Member,
+    /// It is a member, and has been asked to join again since this identity was given.
+    Superseded,
     /// It was one.
     Revoked,
     /// It never was one, or so long ago that it is forgotten.
     Unknown,
+}
+
+/// A member that may join again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejoin {
+    /// Its UUID.
+    pub cluster: ClusterId,
+    /// Which of its joins this is.
+    pub serial: RejoinSerial,
+    /// Until when the token holds.
+    pub expires: WallTime,
+    /// What makes it durable.
+    pub ops: Vec<StoreOp>,
 }
 
 /// The registry.
@@ -235,11 +259,12 @@ impl Registry {
         self.members.get(&cluster).map(|member| (cluster, member))
     }
 
-    /// Says what a UUID is.
-    pub fn standing(&self, cluster: ClusterId) -> Standing {
-        match self.members.get(&cluster).map(|member| member.revoked) {
-            Some(None) => Standing::Member,
-            Some(Some(_)) => Standing::Revoked,
+    /// Says what an identity is. One of a join that this registry does not know yet is good: the registry was restored.
+    pub fn standing(&self, cluster: ClusterId, rejoin: RejoinSerial) -> Standing {
+        match self.members.get(&cluster) {
+            Some(member) if member.revoked.is_some() => Standing::Revoked,
+            Some(member) if rejoin < member.rejoin => Standing::Superseded,
+            Some(_) => Standing::Member,
             None => Standing::Unknown,
         }
     }
@@ -264,8 +289,7 @@ impl Registry {
         if let Some(cluster) = self.by_name.get(name).copied() {
             return Err(AddError::Taken { name: name.to_owned(), cluster });
         }
-        let lifetime = i64::try_from(millis(TOKEN_LIFETIME)).unwrap_or(i64::MAX);
-        let expires = WallTime(now.0.saturating_add(lifetime));
+        let expires = expiry(now);
         let member = Member {
             name: name.to_owned(),
             labels,
@@ -275,6 +299,7 @@ impl Registry {
             joined: None,
             revoked: None,
             refused: 0,
+            rejoin: RejoinSerial::default(),
         };
         let ops = vec![member.op(cluster)];
         self.by_name.insert(name.to_owned(), cluster);
@@ -282,8 +307,20 @@ impl Registry {
         Ok((expires, ops))
     }
 
-    /// Says which cluster an agent may become; changes nothing.
-    pub fn admit(&self, attempt: &Attempt, now: WallTime) -> Result<ClusterId, EnrolError> {
+    /// Lets a member join again under its UUID: revokes what its earlier joins gave, and their tokens (M23).
+    pub fn rejoin(&mut self, name: &str, token: Digest, now: WallTime) -> Result<Rejoin, AddError> {
+        let member = self
+            .by_name
+            .get(name)
+            .and_then(|cluster| self.members.get_mut(cluster).map(|member| (*cluster, member)));
+        let Some((cluster, member)) = member else { return Err(AddError::Absent { name: name.to_owned() }) };
+        let expires = expiry(now);
+        *member = Member { token, expires, joined: None, rejoin: member.rejoin.next(), ..member.clone() };
+        Ok(Rejoin { cluster, serial: member.rejoin, expires, ops: vec![member.op(cluster)] })
+    }
+
+    /// Says which cluster an agent may become, and by which join; changes nothing.
+    pub fn admit(&self, attempt: &Attempt, now: WallTime) -> Result<(ClusterId, RejoinSerial), EnrolError> {
         let ours = self.installation;
         // All are looked at, each in the same time whatever it has.
         let mut found = None;
@@ -310,7 +347,7 @@ impl Registry {
         if now >= member.expires {
             return Err(EnrolError::Expired { name: name() });
         }
-        Ok(cluster)
+        Ok((cluster, member.rejoin))
     }
 
     /// Uses the token up: the agent that was admitted has its identity.
@@ -360,6 +397,12 @@ impl Registry {
         }
         Some((cluster, ops))
     }
+}
+
+/// Gives until when a token that is made now holds.
+fn expiry(now: WallTime) -> WallTime {
+    let lifetime = i64::try_from(millis(TOKEN_LIFETIME)).unwrap_or(i64::MAX);
+    WallTime(now.0.saturating_add(lifetime))
 }
 
 /// Compares in the same time whatever is found.

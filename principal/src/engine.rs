@@ -10,7 +10,7 @@ use std::time::Duration;
 use argosy_core::hub::{
     Context, Effects, Event as HubEvent, HubMachine, Input, Refused, Reply, Request, Ticket,
 };
-use argosy_core::ids::ClusterId;
+use argosy_core::ids::{ClusterId, RejoinSerial};
 use argosy_core::registry::{Attempt, EnrolError};
 use argosy_core::session::frame::HubFrame;
 use argosy_core::session::hub::{HubClosing, SessionId};
@@ -72,7 +72,7 @@ pub(crate) enum EnrolFailure {
 /// What the engine takes.
 pub(crate) enum Event {
     Input(Box<Input>),
-    Opened { session: SessionId, cluster: ClusterId, sender: Sender },
+    Opened { session: SessionId, cluster: ClusterId, rejoin: RejoinSerial, sender: Sender },
     Ask { request: Box<Request>, sink: Sink },
     Enrol { attempt: Box<Attempt>, csr: Vec<u8>, answer: oneshot::Sender<EnrolAnswer> },
     Query(Query),
@@ -252,9 +252,9 @@ impl Engine {
                     }
                     steps.push(Step::Input(input));
                 }
-                Event::Opened { session, cluster, sender } => {
+                Event::Opened { session, cluster, rejoin, sender } => {
                     self.sessions.insert(session, sender);
-                    steps.push(Step::Input(Box::new(Input::Opened { session, cluster })));
+                    steps.push(Step::Input(Box::new(Input::Opened { session, cluster, rejoin })));
                 }
                 Event::Ask { request, sink } => {
                     self.next_ticket += 1;
@@ -459,8 +459,8 @@ impl Core {
     ) -> Result<(Effects, EnrolAnswer), StoreError> {
         let now = self.clock.now();
         let signed = match self.machine.admit(&attempt, now.wall) {
-            Ok(cluster) => {
-                let signed = self.authority.sign_csr(csr, cluster, CLUSTER_LIFETIME, now.wall);
+            Ok((cluster, rejoin)) => {
+                let signed = self.authority.sign_csr(csr, cluster, rejoin, CLUSTER_LIFETIME, now.wall);
                 match signed {
                     Ok(certificate) => Ok((cluster, certificate)),
                     Err(error) => return Ok((Effects::default(), Err(error.into()))),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use argosy_core::ids::ClusterId;
+use argosy_core::ids::{ClusterId, RejoinSerial};
 use argosy_core::session::frame::FRAME_LIMIT;
 use argosy_proto::v1::agent_link_server::AgentLinkServer;
 use argosy_proto::v1::enrollment_server::EnrollmentServer;
@@ -105,10 +105,10 @@ impl BoundServer {
     }
 }
 
-/// Gives the cluster that a request comes from.
-fn cluster_of<T>(request: &Request<T>) -> Result<ClusterId, Status> {
+/// Gives the cluster that a request comes from, and which of its joins the certificate came from.
+fn cluster_of<T>(request: &Request<T>) -> Result<(ClusterId, RejoinSerial), Status> {
     match identity_of(request)? {
-        PeerIdentity::Cluster(cluster) => Ok(cluster),
+        PeerIdentity::Cluster { id, rejoin } => Ok((id, rejoin)),
         PeerIdentity::Operator(_) => {
             Err(Status::permission_denied("this is for agents; the certificate is an operator's"))
         }
@@ -119,7 +119,7 @@ fn cluster_of<T>(request: &Request<T>) -> Result<ClusterId, Status> {
 fn operator_of<T>(request: &Request<T>) -> Result<String, Status> {
     match identity_of(request)? {
         PeerIdentity::Operator(name) => Ok(name),
-        PeerIdentity::Cluster(_) => {
+        PeerIdentity::Cluster { .. } => {
             Err(Status::permission_denied("this is for operators; the certificate is an agent's"))
         }
     }

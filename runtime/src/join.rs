@@ -7,7 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use argosy_core::ids::{ClusterId, InstallationId};
+use argosy_core::ids::{ClusterId, InstallationId, RejoinSerial};
 use argosy_core::time::Entropy;
 use minicbor::{Decode, Encode};
 
@@ -48,7 +48,7 @@ pub struct JoinString {
     /// The one-time token.
     pub token: JoinToken,
     /// Grows with each time the cluster is asked to join again; zero the first time.
-    pub rejoin_serial: u64,
+    pub rejoin_serial: RejoinSerial,
 }
 
 /// A one-time secret of 256 bits. It is neither shown nor compared; its hash is.
@@ -108,7 +108,7 @@ struct Encoded {
     #[n(7)]
     token: JoinToken,
     #[n(8)]
-    rejoin_serial: u64,
+    rejoin_serial: RejoinSerial,
 }
 
 // === impl JoinString ===
@@ -300,7 +300,7 @@ mod tests {
             cluster: ClusterId::from_random([4; 16]),
             cluster_name: "edge-1".to_owned(),
             token: JoinToken::generate(&mut SystemEntropy),
-            rejoin_serial: 7,
+            rejoin_serial: RejoinSerial(7),
         }
     }
 

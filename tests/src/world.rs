@@ -119,6 +119,12 @@ impl World {
         Ok(self.edges.entry(name.to_owned()).or_insert(edge))
     }
 
+    /// Has the hub ask a cluster to join again.
+    pub fn rejoin(&mut self, name: &str) -> anyhow::Result<()> {
+        let edge = self.edges.get_mut(name).with_context(|| format!("the world has no cluster {name:?}"))?;
+        edge.rejoin(&self.hub)
+    }
+
     /// Registers a cluster's name again, after its revocation, and starts an agent on a data folder of its own.
     pub fn join_again(&mut self, name: &str, plane: Arc<ControlPlane>) -> anyhow::Result<&Edge> {
         let folder = Scratch::new("again")?;

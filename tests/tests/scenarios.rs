@@ -8,6 +8,7 @@ mod scenarios {
     mod fleet_source;
     mod governor;
     mod harness;
+    mod joining_again;
     mod leaving;
     mod lost_store;
     mod membership;

@@ -2,7 +2,7 @@
 
 use argosy_proto::v1;
 
-use crate::args::{ClusterCommand, Format, Label};
+use crate::args::{ClusterCommand, Format};
 use crate::connection::Hub;
 use crate::failure::{FAILED, Failure, OK};
 use crate::output;
@@ -13,7 +13,10 @@ pub(super) async fn run(hub: &Hub, command: ClusterCommand) -> Result<u8, Failur
     match command {
         ClusterCommand::List { output } => list(hub, output.format).await,
         ClusterCommand::Get { name, output } => get(hub, name, output.format).await,
-        ClusterCommand::Add { name, labels, output } => add(hub, name, labels, output.format).await,
+        ClusterCommand::Add { name, labels, rejoin, output } => {
+            let labels = labels.into_iter().map(|label| (label.key, label.value)).collect();
+            add(hub, v1::AddClusterRequest { name, labels, rejoin }, output.format).await
+        }
         ClusterCommand::Revoke { name } => revoke(hub, name).await,
         ClusterCommand::Reconcile { name, confirm, keep, output } => {
             let request = v1::ReconcileClusterRequest { name, confirm, keep };
@@ -45,12 +48,11 @@ async fn get(hub: &Hub, name: String, format: Format) -> Result<u8, Failure> {
     Ok(OK)
 }
 
-async fn add(hub: &Hub, name: String, labels: Vec<Label>, format: Format) -> Result<u8, Failure> {
-    let labels = labels.into_iter().map(|label| (label.key, label.value)).collect();
-    let request = v1::AddClusterRequest { name, labels };
+async fn add(hub: &Hub, request: v1::AddClusterRequest, format: Format) -> Result<u8, Failure> {
+    let rejoin = request.rejoin;
     let response = hub.call(|mut client| async move { client.add_cluster(request).await }).await?;
     let text = match format {
-        Format::Table => cluster::added(&response),
+        Format::Table => cluster::added(&response, rejoin),
         Format::Json | Format::Yaml => output::document(format, &Added::from(&response))?,
     };
     output::print(&text)?;

@@ -369,9 +369,14 @@ impl From<&v1::AddClusterResponse> for Added {
 }
 
 /// Gives the answer of `cluster add` for people.
-pub(crate) fn added(response: &v1::AddClusterResponse) -> String {
+pub(crate) fn added(response: &v1::AddClusterResponse, rejoin: bool) -> String {
+    let what = if rejoin {
+        "may join again; the certificates of its earlier joins are revoked. It stays"
+    } else {
+        "is registered as"
+    };
     format!(
-        "Cluster {} is registered as {}.\nRun its agent with this command, once, before {}:\n\n  {}\n",
+        "Cluster {} {what} {}.\nRun its agent with this command, once, before {}:\n\n  {}\n",
         text::clean(&response.name),
         text::clean(&response.uuid),
         text::time(response.expires_at_unix_ms),

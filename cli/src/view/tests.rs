@@ -240,7 +240,7 @@ fn an_added_cluster() {
         "added_json",
         document(Format::Json, &view::cluster::Added::from(&added)).unwrap()
     );
-    insta::assert_snapshot!("added_table", view::cluster::added(&added));
+    insta::assert_snapshot!("added_table", view::cluster::added(&added, false));
 }
 
 #[test]

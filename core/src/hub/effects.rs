@@ -1,7 +1,7 @@
 //! What the hub asks its shell to do.
 
 use super::{CommandProgress, Event, Reconciliation, Refused};
-use crate::ids::ClusterId;
+use crate::ids::{ClusterId, RejoinSerial};
 use crate::session::frame::HubFrame;
 use crate::session::hub::{HubClosing, SessionId};
 use crate::store::StoreOp;
@@ -35,12 +35,14 @@ pub struct Effects {
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::large_enum_variant, reason = "moved once, from the machine to who asked")]
 pub enum Reply {
-    /// A cluster was added.
+    /// A cluster was added, or may join again.
     Added {
         /// Its UUID.
         cluster: ClusterId,
         /// Until when its token holds.
         expires: WallTime,
+        /// Which of its joins the token is for.
+        rejoin: RejoinSerial,
     },
     /// A cluster was revoked.
     Revoked {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{
     CONFIRMED_LOSS, Context, Effects, HubMachine, Reply, Severity, Ticket, link_context, read_status,
 };
-use crate::ids::{AppId, ClusterId, CommandId, Digest};
-use crate::registry::{AddError, Attempt, EnrolError, REGISTRY_META};
+use crate::ids::{AppId, ClusterId, CommandId, Digest, RejoinSerial};
+use crate::registry::{AddError, Attempt, EnrolError, REGISTRY_META, Rejoin};
 use crate::release::Root;
 use crate::session::frame::{Command, CommandKind, CommandState, CommandUpdate};
 use crate::session::hub::{HubLink, ReconcileError};
@@ -27,6 +27,13 @@ pub enum Request {
         name: String,
         /// Its labels.
         labels: BTreeMap<String, String>,
+        /// Hash of its one-time token.
+        token: Digest,
+    },
+    /// Lets a cluster's agent join again: revokes what its earlier joins gave, and cuts its stream (M23).
+    RejoinCluster {
+        /// Its name.
+        name: String,
         /// Hash of its one-time token.
         token: Digest,
     },
@@ -156,8 +163,12 @@ pub(super) struct Pending {
 }
 
 impl HubMachine {
-    /// Says which cluster an agent may become; the shell then signs its certificate and asks with [`Request::Enrol`].
-    pub fn admit(&self, attempt: &Attempt, now: crate::time::WallTime) -> Result<ClusterId, EnrolError> {
+    /// Says which cluster an agent may become, and by which join; the shell then signs its certificate and asks with [`Request::Enrol`].
+    pub fn admit(
+        &self,
+        attempt: &Attempt,
+        now: crate::time::WallTime,
+    ) -> Result<(ClusterId, RejoinSerial), EnrolError> {
         self.registry.admit(attempt, now)
     }
 
@@ -172,6 +183,7 @@ impl HubMachine {
             Request::AddCluster { name, labels, token } => {
                 self.add_cluster(&name, labels, token, context, effects)
             }
+            Request::RejoinCluster { name, token } => self.rejoin_cluster(&name, token, context, effects),
             Request::RevokeCluster { name } => self.revoke_cluster(&name, context, effects)?,
             Request::Enrol(attempt) => self.enrol(&attempt, context, effects),
             Request::Reconcile { name, confirm, keep } => {
@@ -206,7 +218,27 @@ impl HubMachine {
         self.dirty = true;
         let message = format!("added as {cluster}");
         self.tell(Severity::Info, "ClusterAdded", message, Some(name.to_owned()), None, context.now, effects);
-        Ok(Reply::Added { cluster, expires })
+        Ok(Reply::Added { cluster, expires, rejoin: RejoinSerial::default() })
+    }
+
+    fn rejoin_cluster(
+        &mut self,
+        name: &str,
+        token: Digest,
+        context: &mut Context<'_>,
+        effects: &mut Effects,
+    ) -> Result<Reply, Refused> {
+        let Rejoin { cluster, serial, expires, ops } = self.registry.rejoin(name, token, context.now.wall)?;
+        effects.ops.extend(ops);
+        if let Some(link) = self.links.get_mut(&cluster) {
+            let said = link.rejoin();
+            self.absorb(cluster, said, context.now, effects);
+        }
+        self.sessions.retain(|_, of| *of != cluster);
+        let message =
+            format!("{cluster} is asked to join again ({serial}); its earlier certificates are revoked");
+        self.tell(Severity::Warning, "Rejoin", message, Some(name.to_owned()), None, context.now, effects);
+        Ok(Reply::Added { cluster, expires, rejoin: serial })
     }
 
     fn revoke_cluster(
@@ -254,7 +286,7 @@ impl HubMachine {
         let now = context.now;
         let name = self.registry.find(&attempt.name).map(|_| attempt.name.clone());
         match self.registry.admit(attempt, now.wall) {
-            Ok(cluster) => {
+            Ok((cluster, _)) => {
                 effects.ops.extend(self.registry.enrolled(cluster, attempt, now.wall));
                 let message = format!("its agent enrolled (kube-system {})", attempt.kube_system_uid);
                 self.tell(Severity::Info, "Enrolled", message, name, None, now, effects);

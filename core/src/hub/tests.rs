@@ -145,7 +145,7 @@ impl World {
     fn connect(&mut self, cluster: ClusterId, head: Option<SignedHead>) -> (SessionId, Effects) {
         self.sessions += 1;
         let session = SessionId(self.sessions);
-        let opened = self.handle(Input::Opened { session, cluster });
+        let opened = self.handle(Input::Opened { session, cluster, rejoin: RejoinSerial::default() });
         if !opened.close.is_empty() {
             return (session, opened);
         }
@@ -296,7 +296,7 @@ fn two_clusters_with_one_identity_wait_for_the_operator() {
     world.connect(cluster, None);
     world.sessions += 1;
     let session = SessionId(world.sessions);
-    let _opened = world.handle(Input::Opened { session, cluster });
+    let _opened = world.handle(Input::Opened { session, cluster, rejoin: RejoinSerial::default() });
     let hello = Hello {
         protocol: PROTOCOL,
         capabilities: BTreeSet::new(),

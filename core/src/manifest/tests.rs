@@ -44,6 +44,18 @@ fn what_the_api_server_writes_is_dropped() {
 }
 
 #[test]
+fn times_that_are_not_set_are_dropped_from_templates() {
+    let pods = |metadata: Value| {
+        json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "x"},
+            "spec": {"creationTimestamp": null, "templates": [{"metadata": metadata}]}})
+    };
+    let given = pods(json!({"creationTimestamp": null, "labels": {"a": "b"}}));
+    assert_eq!(canonical(given), pods(json!({"labels": {"a": "b"}})));
+    let set = pods(json!({"creationTimestamp": "2026-01-01T00:00:00Z"}));
+    assert_eq!(canonical(set.clone()), set);
+}
+
+#[test]
 fn a_secrets_texts_become_its_data() {
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"},
         "data": {"a": "eA==", "b": null}, "stringData": {"a": "new", "c": null}});

@@ -36,10 +36,10 @@ fn with_edge() -> (Registry, MemoryStore) {
 fn a_token_gives_one_identity_and_the_same_one_to_the_same_key() {
     let (mut registry, mut store) = with_edge();
     let first = attempt("edge-1", 1, 9);
-    assert_eq!(registry.admit(&first, NOW), Ok(id(1)));
+    assert_eq!(registry.admit(&first, NOW), Ok((id(1), RejoinSerial::default())));
     store.commit(&registry.enrolled(id(1), &first, NOW));
     let registry = Registry::load(&store, OURS).unwrap();
-    assert_eq!(registry.admit(&first, NOW), Ok(id(1)), "the answer was lost");
+    assert_eq!(registry.admit(&first, NOW), Ok((id(1), RejoinSerial::default())), "the answer was lost");
     assert_eq!(
         registry.admit(&attempt("edge-1", 1, 7), NOW),
         Err(EnrolError::Used { name: "edge-1".to_owned() })
@@ -73,8 +73,8 @@ fn a_name_is_taken_until_its_cluster_is_revoked_and_then_is_another_cluster() {
     assert_eq!(revoked, id(1));
     store.commit(&ops);
     let mut registry = Registry::load(&store, OURS).unwrap();
-    assert_eq!(registry.standing(id(1)), Standing::Revoked);
-    assert_eq!(registry.standing(id(3)), Standing::Unknown);
+    assert_eq!(registry.standing(id(1), RejoinSerial::default()), Standing::Revoked);
+    assert_eq!(registry.standing(id(3), RejoinSerial::default()), Standing::Unknown);
     assert!(matches!(registry.admit(&attempt("edge-1", 1, 9), NOW), Err(EnrolError::Revoked { .. })));
     registry.add(id(2), "edge-1", BTreeMap::new(), token(2), NOW).unwrap();
     assert_eq!(registry.find("edge-1").unwrap().0, id(2));
@@ -104,7 +104,11 @@ fn revoked_clusters_are_forgotten_in_the_end() {
         registry.add(ClusterId::new(bytes), "edge", BTreeMap::new(), token(1), at).unwrap();
         registry.revoke("edge", at).unwrap();
     }
-    assert_eq!(registry.standing(ClusterId::new([0; 16])), Standing::Unknown, "the oldest");
+    assert_eq!(
+        registry.standing(ClusterId::new([0; 16]), RejoinSerial::default()),
+        Standing::Unknown,
+        "the oldest"
+    );
     assert_eq!(registry.members.len(), REVOKED);
 }
 
@@ -115,4 +119,31 @@ fn names_of_clusters_are_labels() {
         let error = registry.add(id(1), bad, BTreeMap::new(), token(1), NOW).unwrap_err();
         assert!(matches!(error, AddError::Name { .. }), "{bad}");
     }
+}
+
+#[test]
+fn a_member_joins_again_as_itself_and_what_it_had_is_revoked() {
+    let (mut registry, mut store) = with_edge();
+    let first = attempt("edge-1", 1, 9);
+    store.commit(&registry.enrolled(id(1), &first, NOW));
+    let serial = RejoinSerial::default().next();
+
+    let rejoin = registry.rejoin("edge-1", token(2), NOW).unwrap();
+
+    assert_eq!((rejoin.cluster, rejoin.serial), (id(1), serial));
+    store.commit(&rejoin.ops);
+    let mut registry = Registry::load(&store, OURS).unwrap();
+    assert_eq!(registry.standing(id(1), RejoinSerial::default()), Standing::Superseded);
+    assert_eq!(registry.standing(id(1), serial), Standing::Member);
+    assert_eq!(registry.standing(id(1), serial.next()), Standing::Member, "the registry was restored");
+    assert_eq!(registry.admit(&first, NOW), Err(EnrolError::Token), "the old token is void");
+    let again = attempt("edge-1", 2, 7);
+    assert_eq!(registry.admit(&again, NOW), Ok((id(1), serial)));
+    store.commit(&registry.enrolled(id(1), &again, NOW));
+    assert_eq!(registry.get(id(1)).unwrap().joined.as_ref().unwrap().key, again.key);
+    assert_eq!(registry.rejoin("edge-2", token(3), NOW), Err(AddError::Absent { name: "edge-2".to_owned() }));
+    assert_eq!(
+        registry.admit(&attempt("edge-1", 2, 8), NOW),
+        Err(EnrolError::Used { name: "edge-1".to_owned() })
+    );
 }

@@ -334,6 +334,19 @@ impl HubLink {
         self.shut(refusal(RefusalReason::Revoked, "this cluster was revoked"))
     }
 
+    /// Cuts every stream of the cluster, whose agent is to join again. What the cluster holds stays the base of what it
+    /// is sent next; the one that joins is whom the identity belongs to, so an open question between two is decided.
+    pub fn rejoin(&mut self) -> HubEffects {
+        let mut effects = self.cut(&refusal(RefusalReason::Revoked, "this cluster is asked to join again"));
+        self.record.clone = None;
+        self.record.refused_uids.clear();
+        if let Some(facts) = &mut self.record.facts {
+            facts.kube_system_uid.clear();
+        }
+        self.save(&mut effects);
+        effects
+    }
+
     /// Ends every stream because the hub stops.
     pub fn stop(&mut self) -> HubEffects {
         self.shut(refusal(RefusalReason::Stopping, "the hub stops"))

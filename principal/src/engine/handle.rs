@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use argosy_core::hub::{HubMachine, Input, Refused, Reply, Request};
-use argosy_core::ids::ClusterId;
+use argosy_core::ids::{ClusterId, RejoinSerial};
 use argosy_core::registry::Attempt;
 use argosy_core::session::hub::SessionId;
 use argosy_core::time::Now;
@@ -51,9 +51,14 @@ impl Handle {
     }
 
     /// Begins a stream of a cluster.
-    pub(crate) async fn open(&self, cluster: ClusterId, sender: Sender) -> Result<SessionId, Stopped> {
+    pub(crate) async fn open(
+        &self,
+        cluster: ClusterId,
+        rejoin: RejoinSerial,
+        sender: Sender,
+    ) -> Result<SessionId, Stopped> {
         let session = SessionId(self.sessions.fetch_add(1, Ordering::Relaxed));
-        self.send(Event::Opened { session, cluster, sender }).await?;
+        self.send(Event::Opened { session, cluster, rejoin, sender }).await?;
         Ok(session)
     }
 

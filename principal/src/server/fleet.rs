@@ -41,6 +41,7 @@ impl Fleet {
         // A token's hash is no secret, and is not shown all the same.
         let what = match &order {
             Order::AddCluster { name, .. } => format!("cluster add {name}"),
+            Order::RejoinCluster { name, .. } => format!("cluster add {name} --rejoin"),
             Order::RevokeCluster { name } => format!("cluster revoke {name}"),
             Order::Reconcile { name, confirm, keep } => {
                 format!(
@@ -91,18 +92,25 @@ impl Service for Fleet {
         request: Request<v1::AddClusterRequest>,
     ) -> Result<Response<v1::AddClusterResponse>, Status> {
         let operator = operator_of(&request)?;
-        let v1::AddClusterRequest { name, labels } = request.into_inner();
+        let v1::AddClusterRequest { name, labels, rejoin } = request.into_inner();
+        if rejoin && !labels.is_empty() {
+            return Err(Status::invalid_argument("labels cannot be given to a cluster that joins again"));
+        }
         let labels = checked_labels(labels)?;
         let token = JoinToken::generate(&mut SystemEntropy);
         let hash = Digest::new(*token.hash().as_bytes());
-        let order = Order::AddCluster { name: name.clone(), labels, token: hash };
-        let Reply::Added { cluster, expires } = self.order(&operator, order).await? else {
+        let order = if rejoin {
+            Order::RejoinCluster { name: name.clone(), token: hash }
+        } else {
+            Order::AddCluster { name: name.clone(), labels, token: hash }
+        };
+        let Reply::Added { cluster, expires, rejoin } = self.order(&operator, order).await? else {
             return Err(unexpected());
         };
         let join = self
             .services
             .join
-            .join(cluster, &name, token)
+            .join(cluster, &name, rejoin, token)
             .map_err(|error| Status::internal(format!("no join string can be made: {error}")))?;
         let command = format!("argosy-agent run --data-dir /var/lib/argosy-agent --join {join}");
         Ok(Response::new(v1::AddClusterResponse {
@@ -307,7 +315,10 @@ fn status_of(refused: &Refused) -> Status {
         Refused::Add(AddError::Taken { .. }) => Status::already_exists(message),
         Refused::Add(AddError::Name { .. }) => Status::invalid_argument(message),
         Refused::Enrol(_) => Status::unauthenticated(message),
-        Refused::NoCluster(_) | Refused::NoApp(_) | Refused::NoClone { .. } => Status::not_found(message),
+        Refused::Add(AddError::Absent { .. })
+        | Refused::NoCluster(_)
+        | Refused::NoApp(_)
+        | Refused::NoClone { .. } => Status::not_found(message),
         Refused::Waiting { .. } | Refused::Away(_) => Status::failed_precondition(message),
         Refused::Busy => Status::resource_exhausted(message),
     }

@@ -1,6 +1,6 @@
 //! Join strings: what a new agent must know.
 
-use argosy_core::ids::{ClusterId, InstallationId};
+use argosy_core::ids::{ClusterId, InstallationId, RejoinSerial};
 use argosy_runtime::join::{JoinString, JoinToken, ParseJoinError};
 use argosy_runtime::pki::{HeadVerifier, TrustAnchor};
 
@@ -20,6 +20,7 @@ impl JoinSettings {
         &self,
         cluster: ClusterId,
         name: &str,
+        rejoin_serial: RejoinSerial,
         token: JoinToken,
     ) -> Result<String, ParseJoinError> {
         JoinString {
@@ -31,7 +32,7 @@ impl JoinSettings {
             cluster,
             cluster_name: name.to_owned(),
             token,
-            rejoin_serial: 0,
+            rejoin_serial,
         }
         .reveal()
     }

@@ -38,13 +38,15 @@ impl AgentLink for Link {
         &self,
         request: Request<Streaming<v1::AgentFrame>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
-        let cluster = cluster_of(&request)?;
+        let (cluster, rejoin) = cluster_of(&request)?;
         let (frames, outgoing) = mpsc::channel(OUTGOING);
         let closing = CancellationToken::new();
         let sender = Sender { frames: frames.clone(), closing: closing.clone() };
         let handle = self.services.handle.clone();
-        let session =
-            handle.open(cluster, sender).await.map_err(|Stopped| Status::unavailable("the hub stops"))?;
+        let session = handle
+            .open(cluster, rejoin, sender)
+            .await
+            .map_err(|Stopped| Status::unavailable("the hub stops"))?;
         let incoming = request.into_inner();
         let span = info_span!("session", cluster = %cluster, session = session.0);
         let pump = async move {

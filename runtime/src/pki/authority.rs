@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use argosy_core::ids::ClusterId;
+use argosy_core::ids::{ClusterId, RejoinSerial};
 use argosy_core::time::{Entropy as _, WallTime, millis};
 use rcgen::string::Ia5String;
 use rcgen::{
@@ -28,6 +28,9 @@ const MAX_REQUEST: usize = 16 * 1024;
 /// Last second that a certificate can state.
 const MAX_WALL: u64 = 253_402_300_799_000;
 
+/// The subject's attribute `serialNumber`, which states the join.
+const SERIAL_NUMBER: [u64; 4] = [2, 5, 4, 5];
+
 /// A certificate authority with its key.
 pub struct CertificateAuthority {
     anchor: TrustAnchor,
@@ -47,10 +50,25 @@ pub struct IssuedCertificate {
 
 struct Leaf<'a> {
     common_name: &'a str,
+    rejoin: RejoinSerial,
     names: Vec<SanType>,
     usage: ExtendedKeyUsagePurpose,
     lifetime: Duration,
     now: WallTime,
+}
+
+// === impl Leaf ===
+
+impl<'a> Leaf<'a> {
+    fn new(
+        common_name: &'a str,
+        names: Vec<SanType>,
+        usage: ExtendedKeyUsagePurpose,
+        lifetime: Duration,
+        now: WallTime,
+    ) -> Self {
+        Self { common_name, rejoin: RejoinSerial::default(), names, usage, lifetime, now }
+    }
 }
 
 // === impl CertificateAuthority ===
@@ -132,7 +150,7 @@ impl CertificateAuthority {
         }
         let names = names.iter().map(|name| alternative_name(WHAT, name)).collect::<Result<_, _>>()?;
         let usage = ExtendedKeyUsagePurpose::ServerAuth;
-        self.identity(WHAT, Leaf { common_name: "argosy-principal", names, usage, lifetime, now })
+        self.identity(WHAT, Leaf::new("argosy-principal", names, usage, lifetime, now))
     }
 
     /// Makes an operator's identity: `spiffe://<trust domain>/operator/<name>`.
@@ -150,15 +168,16 @@ impl CertificateAuthority {
         }
         let names = vec![uri(WHAT, self.anchor.trust_domain().uri(&format!("/operator/{name}")))?];
         let usage = ExtendedKeyUsagePurpose::ClientAuth;
-        self.identity(WHAT, Leaf { common_name: "operator", names, usage, lifetime, now })
+        self.identity(WHAT, Leaf::new("operator", names, usage, lifetime, now))
     }
 
     /// Issues a cluster's certificate for the key of a request. The request proves that its sender holds the key; who it
-    /// says it is counts for nothing.
+    /// says it is counts for nothing. The certificate states which of the cluster's joins it came from.
     pub fn sign_csr(
         &self,
         request: &[u8],
         cluster: ClusterId,
+        rejoin: RejoinSerial,
         lifetime: Duration,
         now: WallTime,
     ) -> Result<IssuedCertificate, PkiError> {
@@ -174,7 +193,8 @@ impl CertificateAuthority {
         let common_name = format!("cluster {cluster}");
         let names = vec![uri(WHAT, self.anchor.trust_domain().uri(&format!("/cluster/{cluster}")))?];
         let usage = ExtendedKeyUsagePurpose::ClientAuth;
-        self.issue(WHAT, Leaf { common_name: &common_name, names, usage, lifetime, now }, &request.public_key)
+        let leaf = Leaf { rejoin, ..Leaf::new(&common_name, names, usage, lifetime, now) };
+        self.issue(WHAT, leaf, &request.public_key)
     }
 
     fn identity(&self, what: &'static str, leaf: Leaf<'_>) -> Result<Identity, PkiError> {
@@ -196,6 +216,11 @@ impl CertificateAuthority {
         let not_after = set_validity(&mut params, leaf.now, leaf.lifetime);
         params.serial_number = Some(serial.clone());
         params.distinguished_name.push(DnType::CommonName, leaf.common_name);
+        if leaf.rejoin != RejoinSerial::default() {
+            params
+                .distinguished_name
+                .push(DnType::CustomDnType(SERIAL_NUMBER.to_vec()), leaf.rejoin.to_string());
+        }
         params.subject_alt_names = leaf.names;
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];

@@ -2,18 +2,24 @@
 
 use std::fmt;
 
-use argosy_core::ids::ClusterId;
+use argosy_core::ids::{ClusterId, RejoinSerial};
 use argosy_core::time::WallTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
+use x509_parser::oid_registry::OID_X509_SERIALNUMBER;
 
 use super::{Fingerprint, TrustAnchor, anchor};
 
 /// Who a peer is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PeerIdentity {
-    /// An agent, by its cluster.
-    Cluster(ClusterId),
+    /// An agent.
+    Cluster {
+        /// Its cluster.
+        id: ClusterId,
+        /// Which of the cluster's joins its certificate came from.
+        rejoin: RejoinSerial,
+    },
     /// An operator, by name.
     Operator(String),
 }
@@ -73,7 +79,7 @@ pub enum PeerError {
 impl fmt::Display for PeerIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cluster(cluster) => write!(f, "cluster {cluster}"),
+            Self::Cluster { id, rejoin: _ } => write!(f, "cluster {id}"),
             Self::Operator(name) => write!(f, "operator {name}"),
         }
     }
@@ -97,7 +103,7 @@ impl PeerCertificate {
         if !is_client(&certificate) {
             return Err(PeerError::NotClient);
         }
-        let identity = identity(&one_uri(&certificate)?, authority)?;
+        let identity = identity(&one_uri(&certificate)?, rejoin(&certificate)?, authority)?;
         Ok(Self {
             identity,
             serial: data_encoding::HEXLOWER.encode(certificate.raw_serial()),
@@ -138,7 +144,16 @@ fn one_uri(certificate: &X509Certificate<'_>) -> Result<String, PeerError> {
     }
 }
 
-fn identity(uri: &str, authority: &TrustAnchor) -> Result<PeerIdentity, PeerError> {
+/// Reads which join a certificate came from; it says nothing of the first one.
+fn rejoin(certificate: &X509Certificate<'_>) -> Result<RejoinSerial, PeerError> {
+    let malformed = || PeerError::Malformed { why: "its subject has no number of a join".to_owned() };
+    let mut stated = certificate.subject().iter_by_oid(&OID_X509_SERIALNUMBER);
+    let Some(attribute) = stated.next() else { return Ok(RejoinSerial::default()) };
+    let text = attribute.as_str().map_err(|_not_text| malformed())?;
+    text.parse().map(RejoinSerial).map_err(|_not_number| malformed())
+}
+
+fn identity(uri: &str, rejoin: RejoinSerial, authority: &TrustAnchor) -> Result<PeerIdentity, PeerError> {
     let expected = authority.trust_domain();
     let path = uri
         .strip_prefix("spiffe://")
@@ -147,7 +162,9 @@ fn identity(uri: &str, authority: &TrustAnchor) -> Result<PeerIdentity, PeerErro
         .ok_or_else(|| PeerError::TrustDomain { uri: uri.to_owned(), expected: expected.to_string() })?;
     let neither = || PeerError::Path { uri: uri.to_owned() };
     match path.split_once('/') {
-        Some(("cluster", uuid)) => uuid.parse().map(PeerIdentity::Cluster).map_err(|_not_uuid| neither()),
+        Some(("cluster", uuid)) => {
+            uuid.parse().map(|id| PeerIdentity::Cluster { id, rejoin }).map_err(|_not_uuid| neither())
+        }
         Some(("operator", name)) if is_operator_name(name) => Ok(PeerIdentity::Operator(name.to_owned())),
         Some(_) | None => Err(neither()),
     }

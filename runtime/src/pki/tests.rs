@@ -3,7 +3,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use argosy_core::desired::{SignHead, VerifyHead};
-use argosy_core::ids::ClusterId;
+use argosy_core::ids::{ClusterId, RejoinSerial};
 use argosy_core::time::WallTime;
 use rcgen::string::Ia5String;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
@@ -13,6 +13,7 @@ use super::*;
 
 const NOW: WallTime = WallTime(1_800_000_000_000);
 const DAY: Duration = Duration::from_hours(24);
+const FIRST: RejoinSerial = RejoinSerial(0);
 
 fn authority(folder: &Path) -> CertificateAuthority {
     CertificateAuthority::create(folder, &"fleet.example".parse().unwrap(), NOW).unwrap()
@@ -90,9 +91,9 @@ fn a_cluster_is_who_the_hub_says_and_not_who_its_request_says() {
     params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let request = params.serialize_request(&key).unwrap();
 
-    let issued = authority.sign_csr(request.der(), cluster(), 30 * DAY, NOW).unwrap();
+    let issued = authority.sign_csr(request.der(), cluster(), RejoinSerial(3), 30 * DAY, NOW).unwrap();
     let peer = PeerCertificate::read(&issued.certificate, authority.anchor()).unwrap();
-    assert_eq!(peer.identity, PeerIdentity::Cluster(cluster()));
+    assert_eq!(peer.identity, PeerIdentity::Cluster { id: cluster(), rejoin: RejoinSerial(3) });
     assert_eq!(peer.serial, issued.serial);
     assert_eq!(peer.not_after, issued.not_after);
     assert_eq!(peer.not_after, WallTime(NOW.0 + 30 * 86_400_000));
@@ -107,7 +108,7 @@ fn an_agent_key_makes_a_request_and_takes_only_its_own_certificate() {
     let authority = authority(folder.path());
     let key = AgentKey::generate().unwrap();
     let key = AgentKey::from_pem(key.to_pem().as_bytes()).unwrap();
-    let issued = authority.sign_csr(&key.csr().unwrap(), cluster(), DAY, NOW).unwrap();
+    let issued = authority.sign_csr(&key.csr().unwrap(), cluster(), FIRST, DAY, NOW).unwrap();
     let chain = vec![issued.certificate];
     assert!(AgentKey::generate().unwrap().into_identity(chain.clone()).is_err());
     let identity = key.into_identity(chain).unwrap();
@@ -127,7 +128,8 @@ fn a_request_without_proof_of_its_key_is_refused() {
     let authority = authority(folder.path());
     let mut request = AgentKey::generate().unwrap().csr().unwrap();
     *request.last_mut().unwrap() ^= 1;
-    let refused = |request: &[u8]| authority.sign_csr(request, cluster(), DAY, NOW).unwrap_err().to_string();
+    let refused =
+        |request: &[u8]| authority.sign_csr(request, cluster(), FIRST, DAY, NOW).unwrap_err().to_string();
     assert!(refused(&request).contains("not sound"));
     assert!(refused(b"nonsense").contains("not sound"));
     assert!(refused(&vec![0; 20_000]).contains("longer than"));
@@ -195,7 +197,7 @@ fn every_certificate_has_a_serial_number_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let authority = authority(folder.path());
     let request = AgentKey::generate().unwrap().csr().unwrap();
-    let serial = || authority.sign_csr(&request, cluster(), DAY, NOW).unwrap().serial;
+    let serial = || authority.sign_csr(&request, cluster(), FIRST, DAY, NOW).unwrap().serial;
     assert_ne!(serial(), serial());
 }
 

@@ -1,4 +1,4 @@
-use argosy_core::ids::ClusterId;
+use argosy_core::ids::{ClusterId, RejoinSerial};
 use argosy_core::time::WallTime;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -34,7 +34,8 @@ fn server_identity(authority: &CertificateAuthority, now: WallTime) -> Identity 
 
 fn agent_identity(authority: &CertificateAuthority, cluster: ClusterId, now: WallTime) -> Identity {
     let key = AgentKey::generate().unwrap();
-    let issued = authority.sign_csr(&key.csr().unwrap(), cluster, HOUR, now).unwrap();
+    let issued =
+        authority.sign_csr(&key.csr().unwrap(), cluster, RejoinSerial::default(), HOUR, now).unwrap();
     key.into_identity(vec![issued.certificate]).unwrap()
 }
 
@@ -78,7 +79,7 @@ async fn an_agent_is_known_to_the_server_by_its_certificate() {
         client_config(hub.authority.anchor(), Some(IdentityHandle::new(&identity).unwrap())).unwrap();
     let leaf = connect(&hub.server, client, name("hub.example")).await.unwrap().unwrap();
     let peer = PeerCertificate::read(&leaf, hub.authority.anchor()).unwrap();
-    assert_eq!(peer.identity, PeerIdentity::Cluster(cluster));
+    assert_eq!(peer.identity, PeerIdentity::Cluster { id: cluster, rejoin: RejoinSerial::default() });
 }
 
 #[tokio::test]

@@ -72,6 +72,15 @@ impl Edge {
         })
     }
 
+    /// Has the hub ask the cluster to join again: the next start of the agent does, with the new join string.
+    pub fn rejoin(&mut self, hub: &Hub) -> anyhow::Result<()> {
+        let answer = hub.argosy_json(&["cluster", "add", &self.name, "--rejoin"])?;
+        let uuid = answer["uuid"].as_str().context("`cluster add --rejoin` gave no uuid")?;
+        anyhow::ensure!(uuid == self.uuid, "`cluster add --rejoin` gave another cluster, {uuid}");
+        answer["join"].as_str().context("`cluster add --rejoin` gave no join")?.clone_into(&mut self.join);
+        Ok(())
+    }
+
     /// Returns its registered name.
     pub fn name(&self) -> &str {
         &self.name
@@ -108,6 +117,15 @@ impl Edge {
         anyhow::ensure!(agent.is_none(), "the agent of {} is running", self.name);
         *agent = Some(self.launch(&self.data, &self.log)?.start()?);
         Ok(())
+    }
+
+    /// Starts an agent on a folder that is enrolled, with no join string, and the agent's own log.
+    pub fn launch_enrolled(&self, data: &Path) -> anyhow::Result<Daemon> {
+        Launch::new(our_binary("argosy-agent")?, &self.log)
+            .args(["run".as_ref(), "--data-dir".as_ref(), data.as_os_str()])
+            .args(["--kubeconfig".as_ref(), self.plane.kubeconfig_of(&self.user)?.as_os_str()])
+            .args(&self.arguments)
+            .start()
     }
 
     /// Describes an agent of this cluster with another data folder and log: a second process, or a clone.

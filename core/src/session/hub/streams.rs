@@ -227,13 +227,20 @@ impl HubLink {
         effects.events.extend(self.commands.disconnected().into_iter().map(HubEvent::Command));
     }
 
+    /// Refuses every stream, those to come included.
     pub(super) fn shut(&mut self, refusal: Refusal) -> HubEffects {
+        let effects = self.cut(&refusal);
+        self.shut = Some(refusal);
+        effects
+    }
+
+    /// Refuses every stream that is open.
+    pub(super) fn cut(&mut self, refusal: &Refusal) -> HubEffects {
         let mut effects = HubEffects::default();
         let streams: Vec<SessionId> = self.strangers.keys().copied().chain(self.session()).collect();
         for id in streams {
             self.refuse(id, refusal.clone(), &mut effects);
         }
-        self.shut = Some(refusal);
         effects
     }
 
