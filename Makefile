@@ -8,7 +8,7 @@ CARGO ?= cargo
 LOG := target/test.log
 SEEDS ?= 20000
 
-.PHONY: help build test chaos lint deny format control-plane demo bench simulate real-input
+.PHONY: help build test chaos lint deny format control-plane demo bench simulate
 
 help: ## Says what there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -29,10 +29,6 @@ chaos: control-plane ## Kills each daemon 200 times at random moments, and tries
 	$(CARGO) build --workspace --bins
 	ARGOSY_CHAOS_CYCLES=$${ARGOSY_CHAOS_CYCLES:-200} ARGOSY_CHAOS_COMMITS=$${ARGOSY_CHAOS_COMMITS:-1000} \
 	$(CARGO) test --package argosy-tests --test scenarios chaos -- --test-threads 2
-
-real-input: control-plane ## Delivers real definitions and manifests, where the data lies beside the repository.
-	$(CARGO) build --workspace --bins
-	$(CARGO) test --package argosy-tests --test scenarios real_input -- --ignored
 
 simulate: ## Runs SEEDS seeds of the simulation (20000 unless given) in release mode, on all cores.
 	$(CARGO) run --release --package argosy-tests --bin simulate -- --seeds $(SEEDS)

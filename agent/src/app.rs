@@ -124,7 +124,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     supervisor.spawn_isolated("lease mark", mark_holder(lease_state, folder.clone()));
     supervisor.spawn("watches", watches.run());
     supervisor.spawn_isolated("watch events", forward(watched, queue.clone()));
-    supervisor.spawn("facts", look_at_cluster(connection.clone(), enrolled, queue.clone()));
+    supervisor.spawn("facts", look_at_cluster(connection.clone(), enrolled, queue.clone(), stopping.clone()));
     supervisor
         .spawn_isolated("discovery", discover_kinds(connection, asked, queue.clone(), stopping.clone()));
     supervisor.spawn_isolated("control", control::serve(folder.socket(), queue, stopping));
@@ -227,14 +227,17 @@ async fn forward(
     Ok(())
 }
 
-/// Looks who the cluster is, until it answers. A data folder of another cluster stops the agent.
+/// Looks again and again who the cluster is, and of which version: it is upgraded while the agent runs. A data folder of
+/// another cluster stops the agent.
 async fn look_at_cluster(
     connection: Connection,
     enrolled: Enrolled,
     queue: mpsc::Sender<Event>,
+    stopping: tokio_util::sync::CancellationToken,
 ) -> Result<(), String> {
+    let mut told = None;
     loop {
-        match connection.facts().await {
+        let pause = match connection.facts().await {
             Ok(facts) => {
                 let ours = &enrolled.enrolment.kube_system_uid;
                 if facts.kube_system_uid != *ours {
@@ -247,16 +250,23 @@ async fn look_at_cluster(
                 }
                 let mut known = first_facts(facts.kube_system_uid, enrolled.identity.not_after());
                 known.kubernetes_version = facts.kubernetes_version;
-                // Nobody listens only when the process stops.
-                return queue
-                    .send(Event::Facts(known))
-                    .await
-                    .map_err(|_closed| "the engine is gone".to_owned());
+                if told.as_ref() != Some(&known) {
+                    told = Some(known.clone());
+                    // Nobody listens only when the process stops.
+                    queue
+                        .send(Event::Facts(known))
+                        .await
+                        .map_err(|_closed| "the engine is gone".to_owned())?;
+                }
+                DISCOVERY
             }
             Err(error) => {
                 warn!(%error, "the cluster cannot be looked at");
-                tokio::time::sleep(DISCOVERY_AGAIN).await;
+                DISCOVERY_AGAIN
             }
+        };
+        if stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
+            return Ok(());
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::engine::{ConfirmAnswer, Event};
 
@@ -19,6 +19,8 @@ use crate::engine::{ConfirmAnswer, Event};
 const LINE: u64 = 4 << 20;
 /// How long one conversation may take.
 const TALK: Duration = Duration::from_secs(10);
+/// Pause after the system refused to accept: it is out of file descriptors, and that passes.
+const REFUSED: Duration = Duration::from_secs(1);
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,8 +61,16 @@ pub(crate) async fn serve(
     let listener = UnixListener::bind(&path)?;
     loop {
         let stream = tokio::select! {
-            accepted = listener.accept() => accepted?.0,
+            accepted = listener.accept() => accepted,
             () = stopping.cancelled() => return Ok(()),
+        };
+        let stream = match stream {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                warn!(%error, "a conversation on the control socket cannot be accepted");
+                tokio::time::sleep(REFUSED).await;
+                continue;
+            }
         };
         // One conversation at a time: they are short, and bounded in time.
         match tokio::time::timeout(TALK, talk(stream, &events)).await {

@@ -130,8 +130,8 @@ pub enum Rendering {
         root: Root,
         /// The commit.
         commit: String,
-        /// Kinds given more than once and the like.
-        warnings: Vec<String>,
+        /// Objects given more than once and the like.
+        warnings: Vec<Condition>,
     },
     /// Failed, naming file and line.
     Failed(String),
@@ -628,10 +628,7 @@ fn judge(
                 application: Box::new(application.clone()),
             },
             repository,
-            conditions: warnings
-                .iter()
-                .map(|warning| condition("RepeatedResourceWarning", warning.clone()))
-                .collect(),
+            conditions: warnings.clone(),
             failing: false,
         },
         Some(Rendering::Failed(message) | Rendering::Pending(message)) => {

@@ -17,6 +17,7 @@ pub use self::files::{Selection, select};
 use crate::key::ResourceKey;
 use crate::manifest::Manifest;
 use crate::release::Release;
+use crate::status::Condition;
 use crate::tree::{Tree, TreeError, TreePath};
 use crate::yaml::{self, Document, YamlError};
 
@@ -60,9 +61,20 @@ pub struct Rendered {
     pub warnings: Vec<RenderWarning>,
 }
 
+/// What kind of warning it is: the type of the condition that shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WarningKind {
+    /// One object is given twice; the last one counts (Argo CD: `RepeatedResourceWarning`).
+    RepeatedResource,
+    /// A file or a field is left out or read otherwise than its author may think.
+    Manifest,
+}
+
 /// Something in a source that is legal but surely not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderWarning {
+    /// What kind it is.
+    pub kind: WarningKind,
     /// The file.
     pub file: TreePath,
     /// Which document of it, from 1.
@@ -97,6 +109,17 @@ impl Default for RenderLimits {
 }
 
 // === impl RenderWarning ===
+
+impl RenderWarning {
+    /// Gives the condition that shows it.
+    pub fn condition(&self) -> Condition {
+        let kind = match self.kind {
+            WarningKind::RepeatedResource => "RepeatedResourceWarning",
+            WarningKind::Manifest => "ManifestWarning",
+        };
+        Condition { kind: kind.to_owned(), message: self.to_string() }
+    }
+}
 
 impl fmt::Display for RenderWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -239,6 +262,7 @@ impl Renderer<'_> {
         for warning in document.warnings {
             let message = format!("{}: {}", warning.field, warning.message);
             self.warnings.push(RenderWarning {
+                kind: WarningKind::Manifest,
                 file: path.clone(),
                 document: index,
                 line: Some(warning.line),
@@ -261,7 +285,13 @@ impl Renderer<'_> {
             let key = manifest.key.clone();
             if let Some((_, before)) = self.objects.insert(key.clone(), (manifest, path.clone())) {
                 let message = format!("{key} is given before, in {before}; the last one counts");
-                self.warnings.push(RenderWarning { file: path.clone(), document: index, line, message });
+                self.warnings.push(RenderWarning {
+                    kind: WarningKind::RepeatedResource,
+                    file: path.clone(),
+                    document: index,
+                    line,
+                    message,
+                });
             }
             if self.objects.len() > self.limits.objects {
                 return Err(fail(None, format!("more than {} objects in all files", self.limits.objects)));
@@ -272,7 +302,13 @@ impl Renderer<'_> {
 
     fn warn(&mut self, path: &TreePath, message: &str) {
         let message = message.to_owned();
-        self.warnings.push(RenderWarning { file: path.clone(), document: None, line: None, message });
+        self.warnings.push(RenderWarning {
+            kind: WarningKind::Manifest,
+            file: path.clone(),
+            document: None,
+            line: None,
+            message,
+        });
     }
 }
 

@@ -117,7 +117,8 @@ impl Lease {
         clock: Clock,
     ) -> (Self, signal::Receiver<LeaseState>) {
         let reason = "the API server was not asked yet".to_owned();
-        let state = signal::Sender::new(LeaseState::Unknown { reason, last_holder: settings.was_holder });
+        // Nobody dials before the first look: the hub would hear of an agent that only reads, and a moment later otherwise.
+        let state = signal::Sender::new(LeaseState::Unknown { reason, last_holder: false });
         let receiver = state.subscribe();
         let installation: String = settings.installation.to_string().chars().take(8).collect();
         let namespace = path::segment(&settings.namespace);

@@ -1,6 +1,6 @@
 //! Which files of a directory are rendered.
 
-use super::{DirectoryOptions, RenderError, RenderLimits, RenderWarning};
+use super::{DirectoryOptions, RenderError, RenderLimits, RenderWarning, WarningKind};
 use crate::glob::Glob;
 use crate::ids::Digest;
 use crate::tree::{self, EntryKind, Node, NodeId, Tree, TreeError, TreePath};
@@ -185,6 +185,7 @@ impl Selector<'_> {
                 if self.recurse && !self.is_excluded(relative) {
                     let message = "is a symbolic link to a directory and is not followed".to_owned();
                     self.selection.warnings.push(RenderWarning {
+                        kind: WarningKind::Manifest,
                         file: path,
                         document: None,
                         line: None,

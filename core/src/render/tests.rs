@@ -89,6 +89,8 @@ fn files_that_are_no_manifests_are_left_out_with_a_warning() {
     assert_eq!(warned.len(), 2);
     assert!(warned[0].starts_with("app/notes.yaml: is not YAML"));
     assert_eq!(warned[1], "app/values.yaml: holds no manifest and is left out");
+    let kinds: Vec<String> = rendered.warnings.iter().map(|warning| warning.condition().kind).collect();
+    assert_eq!(kinds, ["ManifestWarning", "ManifestWarning"]);
 }
 
 #[test]
@@ -154,6 +156,7 @@ fn the_last_of_two_equal_keys_counts_with_a_warning() {
         rendered.warnings[0].to_string(),
         "app/b.yaml: document 1: line 1: /ConfigMap//x is given before, in app/a.yaml; the last one counts"
     );
+    assert_eq!(rendered.warnings[0].condition().kind, "RepeatedResourceWarning");
 }
 
 #[test]

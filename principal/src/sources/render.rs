@@ -7,8 +7,9 @@ use argosy_core::fleet::Rendering;
 use argosy_core::hub::RenderedApp;
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::release::Root;
-use argosy_core::render::{RenderLimits, select};
+use argosy_core::render::{RenderLimits, RenderWarning, select};
 use argosy_core::session::tables::{put_manifest, put_release};
+use argosy_core::status::Condition;
 use argosy_core::store::StoreOp;
 
 use crate::git::{GitError, Mirror};
@@ -27,7 +28,7 @@ struct Known {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Outcome {
-    Rendered { root: Root, warnings: Vec<String> },
+    Rendered { root: Root, warnings: Vec<Condition> },
     Failed(String),
 }
 
@@ -114,12 +115,7 @@ impl Cache {
                         rendered.manifests.iter().map(|manifest| put_manifest(&manifest.canonical));
                     batch.content.extend(manifests);
                     batch.content.push(put_release(&rendered.release));
-                    let mut warnings: Vec<String> =
-                        rendered.warnings.iter().take(WARNINGS).map(ToString::to_string).collect();
-                    let more = rendered.warnings.len().saturating_sub(WARNINGS);
-                    if more > 0 {
-                        warnings.push(format!("and {more} more"));
-                    }
+                    let warnings = shown(&rendered.warnings);
                     Outcome::Rendered { root, warnings }
                 }
                 Err(error) => Outcome::Failed(error.to_string()),
@@ -135,4 +131,14 @@ impl Cache {
             Outcome::Failed(message) => Rendering::Failed(format!("{message} (commit {})", commit.sha)),
         })
     }
+}
+
+/// Gives the warnings that are shown, the last of them with how many are not.
+fn shown(warnings: &[RenderWarning]) -> Vec<Condition> {
+    let mut shown: Vec<Condition> = warnings.iter().take(WARNINGS).map(RenderWarning::condition).collect();
+    let more = warnings.len().saturating_sub(WARNINGS);
+    if let Some(last) = shown.last_mut().filter(|_| more > 0) {
+        last.message.push_str(&format!("; and {more} more warnings"));
+    }
+    shown
 }

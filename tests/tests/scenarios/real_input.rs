@@ -34,8 +34,24 @@ const SETS: [&str; 14] = [
 const FILES: usize = 93;
 /// How many definitions they state: one of them twice, of which the last counts.
 const DEFINITIONS: usize = 92;
+/// Documents that the index calls good and these definitions, or the API server, do not: it looks at the newest release's
+/// schemas, and neither at metadata nor at what a definition needs beside its schema. With what the refusal names.
+const NOT_GOOD_HERE: [(&str, &str, &str, &str); 8] = [
+    // An annotation that is a number.
+    ("external-secrets.io/v1", "ExternalSecret", "hello-world", "acme.org/sha"),
+    // A version that the release of these definitions does not know.
+    ("sailoperator.io/v1", "Istio", "default", "spec.version"),
+    ("sailoperator.io/v1", "Istio", "gateway-controller", "spec.version"),
+    ("sailoperator.io/v1", "IstioCNI", "default", "spec.version"),
+    ("sailoperator.io/v1", "ZTunnel", "default", "spec.version"),
+    // Null for an integer.
+    ("operator.tekton.dev/v1alpha1", "TektonPruner", "pruner", "successfulHistoryLimit"),
+    // Versions that only the absent operator's webhook converts to the stored one.
+    ("tekton.dev/v1alpha1", "StepAction", "step-action", "conversion webhook"),
+    ("tekton.dev/v1alpha1", "StepAction", "step-action-when", "conversion webhook"),
+];
 /// How long megabytes of definitions may take on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_mins(10);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A document and what the index says of it.
 #[derive(Clone, Debug)]
@@ -119,6 +135,15 @@ fn manifests(data: &Path, served: &BTreeSet<[String; 3]>) -> Vec<Manifest> {
             let manifest = Manifest { source, verdict: verdict.to_owned(), why: why.to_owned(), document };
             let matches = manifest.text("/apiVersion") == api_version
                 && manifest.key() == [group, kind, namespace, name].map(str::to_owned);
+            let not_good = NOT_GOOD_HERE.iter().find(|(of, kind, name, _)| {
+                (api_version, manifest.text("/kind"), manifest.text("/metadata/name")) == (*of, *kind, *name)
+            });
+            let manifest = match not_good {
+                Some((.., why)) if verdict == "ok" => {
+                    Manifest { verdict: "refused".to_owned(), why: (*why).to_owned(), ..manifest }
+                }
+                Some(_) | None => manifest,
+            };
             if matches && seen.insert(manifest.key()) {
                 found.push(manifest);
             }
@@ -176,14 +201,22 @@ fn await_synced(stage: &Stage, app: &str) {
     });
 }
 
-/// Returns the last word of the first path that the index complains about, if it names one in the server's form.
-fn complaint(why: &str) -> Option<&str> {
-    let first = why.split(';').next()?.trim();
-    first.strip_prefix('.')?.rsplit('.').next()
+/// Returns the fields that a refusal has to name one of.
+fn complaints(manifest: &Manifest) -> Vec<&str> {
+    if manifest.verdict == "refused" {
+        return vec![&manifest.why];
+    }
+    let paths = manifest.why.split(';').filter_map(|path| path.trim().strip_prefix('.'));
+    let fields: Vec<&str> = paths.filter_map(|path| path.rsplit('.').next()).collect();
+    if fields.is_empty() { vec!["spec"] } else { fields }
+}
+
+/// Tells whether the index complains of the status alone, which nobody applies.
+fn is_of_status_alone(manifest: &Manifest) -> bool {
+    manifest.why.split(';').all(|path| path.trim().starts_with(".status."))
 }
 
 #[test]
-#[ignore = "takes minutes: make real-input"]
 fn real_definitions_and_manifests_are_synced_or_refused_by_object_and_field() {
     let Some(data) = data() else {
         argosy_tests::say("skipped: there is no test data (ARGOSY_TEST_DATA names its folder)");
@@ -203,7 +236,9 @@ fn real_definitions_and_manifests_are_synced_or_refused_by_object_and_field() {
     let of = |verdicts: &[&str]| -> Vec<&Manifest> {
         manifests.iter().filter(|manifest| verdicts.contains(&manifest.verdict.as_str())).collect()
     };
-    let (good, bad) = (of(&["ok"]), of(&["schema-error", "unknown-field"]));
+    let (good, mut bad) = (of(&["ok"]), of(&["schema-error", "unknown-field", "refused"]));
+    bad.retain(|manifest| !is_of_status_alone(manifest));
+    assert_eq!(of(&["refused"]).len(), NOT_GOOD_HERE.len());
     assert!(good.len() > 250 && bad.len() > 20, "{} good and {} bad", good.len(), bad.len());
     let namespaces: BTreeSet<&str> = manifests
         .iter()
@@ -243,8 +278,9 @@ fn expect_refusals(stage: &Stage, bad: &[&Manifest]) {
         assert_eq!(shown["status"]["sync"]["status"], "OutOfSync", "{shown}");
         for manifest in manifests {
             let said = message(&shown, manifest);
-            let field = complaint(&manifest.why).unwrap_or("spec");
-            assert!(said.contains(field), "{:?}: {field} is not in {said:?}", manifest.key());
+            let fields = complaints(manifest);
+            let named = fields.iter().any(|field| said.contains(field));
+            assert!(named, "{:?}: none of {fields:?} is in {said:?}", manifest.key());
         }
     }
 }
