@@ -16,7 +16,7 @@ use argosy_runtime::supervisor::Supervisor;
 use argosy_runtime::telemetry::LogHandle;
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::args::RunArgs;
@@ -124,9 +124,11 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     supervisor.spawn_isolated("lease mark", mark_holder(lease_state, folder.clone()));
     supervisor.spawn("watches", watches.run());
     supervisor.spawn_isolated("watch events", forward(watched, queue.clone()));
-    supervisor.spawn("facts", look_at_cluster(connection.clone(), enrolled, queue.clone(), stopping.clone()));
-    supervisor
-        .spawn_isolated("discovery", discover_kinds(connection, asked, queue.clone(), stopping.clone()));
+    let (ours, is_ours) = watch::channel(false);
+    let facts = look_at_cluster(connection.clone(), enrolled, queue.clone(), ours, stopping.clone());
+    supervisor.spawn("facts", facts);
+    let discovery = discover_kinds(connection, is_ours, asked, queue.clone(), stopping.clone());
+    supervisor.spawn_isolated("discovery", discovery);
     supervisor.spawn_isolated("control", control::serve(folder.socket(), queue, stopping));
     Ok(Bound { admin: address, supervisor, _lock: lock })
 }
@@ -191,15 +193,13 @@ fn lease_settings(args: &RunArgs, folder: &Folder, enrolled: &Enrolled) -> Lease
         namespace: args.namespace.clone(),
         installation: enrolled.enrolment.installation,
         holder: Holder::new(agent.to_string(), process.to_string(), host.trim()),
+        kube_system_uid: enrolled.enrolment.kube_system_uid.clone(),
         was_holder: folder.holder().exists(),
     }
 }
 
 /// Remembers beside the store whether this agent held the Lease last: it then may dial while the API server is away.
-async fn mark_holder(
-    mut state: tokio::sync::watch::Receiver<LeaseState>,
-    folder: Folder,
-) -> Result<(), files::FileError> {
+async fn mark_holder(mut state: watch::Receiver<LeaseState>, folder: Folder) -> Result<(), files::FileError> {
     loop {
         let now = state.borrow_and_update().clone();
         match now {
@@ -228,11 +228,12 @@ async fn forward(
 }
 
 /// Looks again and again who the cluster is, and of which version: it is upgraded while the agent runs. A data folder of
-/// another cluster stops the agent.
+/// another cluster stops the agent; `right` says when it was seen to be the right one.
 async fn look_at_cluster(
     connection: Connection,
     enrolled: Enrolled,
     queue: mpsc::Sender<Event>,
+    right: watch::Sender<bool>,
     stopping: tokio_util::sync::CancellationToken,
 ) -> Result<(), String> {
     let mut told = None;
@@ -248,6 +249,7 @@ async fn look_at_cluster(
                         facts.kube_system_uid
                     ));
                 }
+                right.send_replace(true);
                 let mut known = first_facts(facts.kube_system_uid, enrolled.identity.not_after());
                 known.kubernetes_version = facts.kubernetes_version;
                 if told.as_ref() != Some(&known) {
@@ -271,12 +273,18 @@ async fn look_at_cluster(
     }
 }
 
+/// Asks again and again what the cluster serves, once it was seen to be ours: what is watched follows from that, so
+/// nothing is learnt of the objects of another cluster.
 async fn discover_kinds(
     connection: Connection,
+    mut is_ours: watch::Receiver<bool>,
     mut asked: mpsc::Receiver<()>,
     queue: mpsc::Sender<Event>,
     stopping: tokio_util::sync::CancellationToken,
 ) -> Result<(), std::convert::Infallible> {
+    if !matches!(stopping.run_until_cancelled(is_ours.wait_for(|ours| *ours)).await, Some(Ok(_))) {
+        return Ok(());
+    }
     loop {
         let pause = match connection.discover().await {
             Ok(discovered) => {

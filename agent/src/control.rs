@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use argosy_core::ids::{AppId, Digest};
+use argosy_core::status::Held;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -44,8 +45,11 @@ pub struct Reply {
     pub plan: Option<Digest>,
     /// Why it is held.
     pub reason: String,
-    /// What would be deleted, as GROUP/KIND/NAMESPACE/NAME and UID.
+    /// What would be deleted, as GROUP/KIND/NAMESPACE/NAME and UID; of many the first.
     pub deletes: Vec<(String, String)>,
+    /// How many deletes are held.
+    #[serde(default)]
+    pub count: u64,
 }
 
 /// Serves the socket until the process stops.
@@ -117,6 +121,7 @@ async fn answer(question: Question, events: &mpsc::Sender<Event>) -> Reply {
         confirmed: matches!(result, Some(Ok(()))),
         plan: held.as_ref().map(|held| held.plan),
         reason: held.as_ref().map(|held| held.reason.clone()).unwrap_or_default(),
+        count: held.as_ref().map_or(0, Held::count),
         deletes: held
             .map(|held| held.deletes.into_iter().map(|delete| (delete.key.to_string(), delete.uid)).collect())
             .unwrap_or_default(),
@@ -124,7 +129,14 @@ async fn answer(question: Question, events: &mpsc::Sender<Event>) -> Reply {
 }
 
 fn failed(error: String) -> Reply {
-    Reply { error: Some(error), confirmed: false, plan: None, reason: String::new(), deletes: Vec::new() }
+    Reply {
+        error: Some(error),
+        confirmed: false,
+        plan: None,
+        reason: String::new(),
+        deletes: Vec::new(),
+        count: 0,
+    }
 }
 
 /// Asks a running agent.

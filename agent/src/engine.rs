@@ -315,7 +315,7 @@ impl Engine {
             }
         }
         if let Some(core) = &self.core {
-            self.watches.set(core.machine.kinds_to_watch());
+            self.watches.set(core.machine.watch_generations());
         }
     }
 
@@ -458,6 +458,7 @@ fn log(notice: Notice) {
             AgentEvent::Welcomed(welcome) => info!(protocol = welcome.protocol, "the hub took this agent in"),
             AgentEvent::InSync => info!("in sync with the hub"),
             AgentEvent::ListAccepted { .. } => info!("a new desired state is durable"),
+            AgentEvent::EntriesVerified(root) => debug!(%root, "the entries of a release are verified"),
             AgentEvent::Assigned(app) => info!(%app, "a release is complete"),
             AgentEvent::Command(command) => {
                 info!(command = %command.id, kind = ?command.kind, "an operator asks");

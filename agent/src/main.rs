@@ -86,9 +86,13 @@ async fn confirm(args: ConfirmArgs) -> anyhow::Result<()> {
     let question = Question { app: args.app.to_string(), plan: args.plan };
     let reply = control::ask(&Folder::at(&args.data_dir).socket(), &question).await?;
     if let Some(plan) = reply.plan {
-        show(&format!("{} deletes of app {} are held: {}", reply.deletes.len(), args.app, reply.reason));
+        show(&format!("{} deletes of app {} are held: {}", reply.count, args.app, reply.reason));
         for (key, uid) in &reply.deletes {
             show(&format!("  {key}  uid {uid}"));
+        }
+        let more = reply.count.saturating_sub(reply.deletes.len() as u64);
+        if more > 0 {
+            show(&format!("  and {more} more"));
         }
         show(&format!("plan {plan}"));
     }

@@ -69,6 +69,9 @@ pub(crate) enum Command {
 pub(crate) enum ClusterCommand {
     /// Shows every cluster.
     List {
+        /// Goes on showing changes.
+        #[arg(short, long)]
+        watch: bool,
         /// Form of the output.
         #[command(flatten)]
         output: Output,
@@ -77,6 +80,9 @@ pub(crate) enum ClusterCommand {
     Get {
         /// Its name.
         name: String,
+        /// Goes on showing changes.
+        #[arg(short, long)]
+        watch: bool,
         /// Form of the output.
         #[command(flatten)]
         output: Output,
@@ -100,6 +106,9 @@ pub(crate) enum ClusterCommand {
     Revoke {
         /// Its name.
         name: String,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
     },
     /// Shows what hub and agent disagree on after one of them was restored, or ends the hold on deletes.
     Reconcile {
@@ -128,6 +137,9 @@ pub(crate) enum AppCommand {
         /// Only those of this project.
         #[arg(short, long, value_name = "NAME", default_value = "")]
         project: String,
+        /// Goes on showing changes.
+        #[arg(short, long)]
+        watch: bool,
         /// Form of the output.
         #[arg(short, long, value_enum, default_value_t = ListFormat::Table)]
         output: ListFormat,
@@ -137,6 +149,9 @@ pub(crate) enum AppCommand {
         /// Which.
         #[command(flatten)]
         app: AppArguments,
+        /// Goes on showing changes.
+        #[arg(short, long)]
+        watch: bool,
         /// Form of the output.
         #[command(flatten)]
         output: Output,
@@ -158,6 +173,9 @@ pub(crate) enum AppCommand {
         /// Returns as soon as the agent has the command.
         #[arg(long = "async")]
         detach: bool,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
     },
     /// Waits until an application is synced and healthy.
     Wait {
@@ -176,12 +194,18 @@ pub(crate) enum AppCommand {
         /// How long to wait; 0 is without end.
         #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
         timeout: Duration,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
     },
     /// Asks the agent for every resource of an application.
     Resources {
         /// Which.
         #[command(flatten)]
         app: AppArguments,
+        /// Goes on showing changes.
+        #[arg(short, long)]
+        watch: bool,
         /// Form of the output.
         #[command(flatten)]
         output: Output,
@@ -194,6 +218,9 @@ pub(crate) enum AppCommand {
         /// Digest of the plan, as shown without this flag.
         #[arg(long, value_name = "DIGEST")]
         plan: Option<Digest>,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
     },
 }
 

@@ -27,7 +27,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8, Failure> {
     let config = HubConfig::load(&arguments.hub)?;
     let hub = Hub::connect(&config).await?;
     match arguments.command {
-        Command::Status { watch, output } => status(&hub, output.format, watch).await,
+        Command::Status { watch, output } => {
+            show(watch, async || status_text(&hub, output.format).await).await
+        }
         Command::Cluster(command) => cluster::run(&hub, command).await,
         Command::App(command) => app(&hub, command).await,
         Command::Events { follow, cluster, output } => {
@@ -38,21 +40,30 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8, Failure> {
 
 async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
     match command {
-        AppCommand::List { cluster, project, output } => app::list(hub, cluster, project, output).await,
-        AppCommand::Get { app, output } => app::get(hub, &app, output.format).await,
-        AppCommand::Resources { app, output } => app::resources(hub, &app, output.format).await,
-        AppCommand::Sync { app, prune, expect, timeout, detach } => {
-            sync::run(hub, &app, &sync::Options { prune, expect, timeout, detach }).await
+        AppCommand::List { cluster, project, watch, output } => {
+            let request = v1::ListAppsRequest { cluster, project };
+            show(watch, async || app::list(hub, &request, output).await).await
         }
-        AppCommand::Wait { app, revision, sync, health, timeout } => {
-            wait::run(hub, &app, &wait::Goal::new(revision, sync, health), timeout).await
+        AppCommand::Get { app, watch, output } => {
+            show(watch, async || app::get(hub, &app, output.format).await).await
         }
-        AppCommand::Confirm { app, plan } => confirm::run(hub, &app, plan).await,
+        AppCommand::Resources { app, watch, output } => {
+            show(watch, async || app::resources(hub, &app, output.format).await).await
+        }
+        AppCommand::Sync { app, prune, expect, timeout, detach, output } => {
+            let format = output.format;
+            sync::run(hub, &app, &sync::Options { prune, expect, timeout, detach, format }).await
+        }
+        AppCommand::Wait { app, revision, sync, health, timeout, output } => {
+            wait::run(hub, &app, &wait::Goal::new(revision, sync, health), timeout, output.format).await
+        }
+        AppCommand::Confirm { app, plan, output } => confirm::run(hub, &app, plan, output.format).await,
     }
 }
 
-async fn status(hub: &Hub, format: Format, watch: bool) -> Result<u8, Failure> {
-    let text = status_text(hub, format).await?;
+/// Prints a picture, once or as long as somebody looks.
+async fn show(watch: bool, make: impl AsyncFn() -> Result<String, Failure>) -> Result<u8, Failure> {
+    let text = make().await?;
     if !watch {
         output::print(&text)?;
         return Ok(OK);
@@ -60,7 +71,7 @@ async fn status(hub: &Hub, format: Format, watch: bool) -> Result<u8, Failure> {
     output::picture(&text)?;
     loop {
         sleep(WATCH).await;
-        match status_text(hub, format).await {
+        match make().await {
             Ok(text) => output::picture(&text)?,
             // The channel dials again by itself; until then the picture stands, and its end is said.
             Err(failure @ Failure::Unreachable { .. }) => output::note(&failure.to_string())?,
@@ -70,19 +81,18 @@ async fn status(hub: &Hub, format: Format, watch: bool) -> Result<u8, Failure> {
 }
 
 async fn status_text(hub: &Hub, format: Format) -> Result<String, Failure> {
-    let clusters = clusters(hub).await?;
+    let answer = clusters(hub).await?;
     let request = v1::ListAppsRequest::default();
     let apps = hub.call(|mut client| async move { client.list_apps(request).await }).await?.apps;
     match format {
-        Format::Table => Ok(view::cluster::status(&clusters, &apps)),
-        Format::Json | Format::Yaml => output::document(format, &view::cluster::Status::of(&clusters, &apps)),
+        Format::Table => Ok(view::cluster::status(&answer, &apps)),
+        Format::Json | Format::Yaml => output::document(format, &view::cluster::Status::of(&answer, &apps)),
     }
 }
 
-async fn clusters(hub: &Hub) -> Result<Vec<v1::ClusterView>, Failure> {
+async fn clusters(hub: &Hub) -> Result<v1::ListClustersResponse, Failure> {
     let request = v1::ListClustersRequest {};
-    let response = hub.call(|mut client| async move { client.list_clusters(request).await }).await?;
-    Ok(response.clusters)
+    hub.call(|mut client| async move { client.list_clusters(request).await }).await
 }
 
 async fn get_app(hub: &Hub, app: &AppArguments) -> Result<v1::AppView, Failure> {

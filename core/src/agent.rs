@@ -13,13 +13,12 @@ use crate::key::GroupKind;
 use crate::reconcile::{CommandOutcome, Event, Output, Reconciler};
 use crate::release::{Release, Root};
 use crate::session::agent::{
-    AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, Pins,
+    AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, Pins, STATUS_LIMIT,
 };
 use crate::session::frame::{
     AgentFrame, ClusterFacts, Command, CommandKind, CommandState, CommandUpdate, HubFrame,
 };
 use crate::session::tables as link_tables;
-use crate::status::AppStatus;
 use crate::store::{StoreError, StoreOp, StoreRead, Table, encode};
 use crate::time::{Entropy, Now};
 
@@ -224,9 +223,10 @@ impl AgentMachine {
         [self.link.next_timer(now), self.reconciler.next_timer(), collect].into_iter().flatten().min()
     }
 
-    /// Gives the kinds that must be watched.
-    pub fn kinds_to_watch(&self) -> BTreeSet<GroupKind> {
-        self.reconciler.kinds_to_watch()
+    /// Gives the kinds that must be watched, each with the generation of its watch: one of another generation begins with a
+    /// list.
+    pub fn watch_generations(&self) -> BTreeMap<GroupKind, u64> {
+        self.reconciler.watch_generations()
     }
 
     /// Gives the link's end.
@@ -259,7 +259,7 @@ impl AgentMachine {
         }
         // What this input's transaction adds is assigned already.
         let staged = Staged { base: context.store, ops: &effects.ops };
-        let output = self.reconciler.turn(&staged, context.now, context.entropy)?;
+        let output = self.reconciler.turn(&staged, context.now)?;
         self.emit(output, context, effects)?;
         if self.may_collect && context.now.ms() >= self.collect_at {
             self.collect(context, effects)?;
@@ -278,7 +278,7 @@ impl AgentMachine {
         effects.discover |= output.discover;
         effects.notices.extend(output.events.into_iter().map(Notice::App));
         for (app, status) in output.statuses {
-            let value = status.as_ref().map(encode::<AppStatus>);
+            let value = status.as_ref().map(|status| status.to_bytes(STATUS_LIMIT));
             let link = self.link.set_status(app, value, context.now);
             self.absorb(link, context, effects)?;
         }
@@ -324,7 +324,10 @@ impl AgentMachine {
                         self.waiting_reads.remove(id);
                     }
                 }
-                AgentEvent::ListAccepted { .. } | AgentEvent::Assigned(_) | AgentEvent::InSync => {
+                AgentEvent::ListAccepted { .. }
+                | AgentEvent::EntriesVerified(_)
+                | AgentEvent::Assigned(_)
+                | AgentEvent::InSync => {
                     desired = true;
                 }
                 AgentEvent::Welcomed(_) | AgentEvent::Warning(_) => {}

@@ -171,6 +171,11 @@ impl ApiError {
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Unavailable { .. })
     }
+
+    /// Tells whether the same request will fail again until somebody changes the cluster.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::NotServed(_))
+    }
 }
 
 /// What becomes known of a kind's objects by watching it.
@@ -188,8 +193,9 @@ pub enum WatchEvent {
     Seen(LiveMeta),
     /// An object is gone, or lost our label: nothing is concluded before a metadata GET (M19).
     Gone(ResourceKey),
-    /// The watch broke; until the next list the kind's objects are as last known.
-    Broken(String),
+    /// The watch broke; until the next list the kind's objects are as last known, or unknown if the API server refuses
+    /// to list or watch them.
+    Broken(ApiError),
 }
 
 /// Facts of a manifest that the reconciler needs without its body.

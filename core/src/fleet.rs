@@ -6,118 +6,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use minicbor::{Decode, Encode};
-
-use crate::application::Application;
-use crate::desired::{Assignment, DesiredList, Destination, ListSettings, Phase};
+use self::judge::{Outcome, Verdict, judge};
+pub use self::placement::{Placement, Revision};
+pub use self::projects::PROJECTS;
+use self::projects::Projects;
+pub use self::read::{AppDocument, BrokenFile, FleetRead, ProjectDocument, Words};
+pub use self::source::{Listing, SourceError, SourceFile, find_documents, is_document};
+use crate::desired::{Assignment, DesiredList, ListSettings, Phase};
 use crate::ids::{AppId, ClusterId, DeletionId, Digest, InstallationId};
-use crate::key::ResourceKey;
-use crate::policy::{ProjectLimits, Propagation};
-use crate::project::{DEFAULT, Project};
 use crate::release::Root;
-use crate::session::tables::get_release;
 use crate::status::Condition;
 use crate::store::{self, StoreError, StoreOp, StoreRead, Table, encode};
 use crate::time::Entropy;
 
+mod judge;
+mod leave;
+mod placement;
+mod projects;
+mod read;
+mod source;
 #[cfg(test)]
 mod tests;
 
 /// Table of placements: (cluster, app) → [`Placement`].
 pub const PLACEMENTS: Table = "placements";
-
-/// How many (release, commit) pairs a placement remembers, to show a commit for what an agent reports.
-const REVISIONS: usize = 20;
-/// A read that loses more than half of at least this many apps changes no phase unconfirmed (M6).
-const MASS_LOSS_FLOOR: usize = 4;
-
-/// One app on one cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct Placement {
-    /// The last good assignment, in its present phase.
-    #[n(0)]
-    pub assignment: Assignment,
-    /// The repository that it is rendered from, normalised.
-    #[n(1)]
-    pub repository: String,
-    /// Releases with the newest commit that renders to each, oldest first (M3).
-    #[n(2)]
-    pub revisions: Vec<Revision>,
-    /// The file of the fleet that its document came from.
-    #[n(3)]
-    pub file: String,
-    /// What the document's finalizer asks for when it is removed.
-    #[n(4)]
-    pub cascade: Option<Propagation>,
-    /// The document's metadata and spec as JSON, for those who ask.
-    #[n(5)]
-    pub document: String,
-}
-
-/// A release and a commit that renders to it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct Revision {
-    /// The release.
-    #[n(0)]
-    pub root: Root,
-    /// The commit.
-    #[n(1)]
-    pub commit: String,
-}
-
-impl Placement {
-    /// Gives the newest commit that renders to a release.
-    pub fn commit_of(&self, root: Root) -> Option<&str> {
-        self.revisions
-            .iter()
-            .rev()
-            .find(|revision| revision.root == root)
-            .map(|revision| revision.commit.as_str())
-    }
-
-    fn note(&mut self, root: Root, commit: &str) {
-        self.revisions.retain(|revision| revision.root != root);
-        self.revisions.push(Revision { root, commit: commit.to_owned() });
-        if self.revisions.len() > REVISIONS {
-            self.revisions.remove(0);
-        }
-    }
-}
-
-/// One app's document as it was read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AppDocument {
-    /// The file of the fleet.
-    pub file: String,
-    /// The application, or why it is refused.
-    pub application: Result<Application, String>,
-    /// Metadata and spec as JSON.
-    pub document: String,
-}
-
-/// A file that could not be read as documents.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BrokenFile {
-    /// The file.
-    pub file: String,
-    /// What is wrong, with document and line.
-    pub message: String,
-}
-
-/// One read of the fleet's source.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct FleetRead {
-    /// The whole source was read and is current: absence means something.
-    pub complete: bool,
-    /// Applications by identity.
-    pub apps: BTreeMap<AppId, AppDocument>,
-    /// Projects by name.
-    pub projects: BTreeMap<String, Result<Project, String>>,
-    /// Files that could not be read.
-    pub broken: Vec<BrokenFile>,
-    /// The words of those files: an app whose name is among them may be meant, and does not leave (M6).
-    pub broken_words: BTreeSet<String>,
-}
 
 /// What became of rendering an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,7 +78,7 @@ pub struct MassLoss {
 /// What a decision gives.
 #[derive(Debug, Default)]
 pub struct Decision {
-    /// Changes of the placements' table.
+    /// Changes of the tables of placements and projects.
     pub ops: Vec<StoreOp>,
     /// Clusters whose list changed.
     pub changed: BTreeSet<ClusterId>,
@@ -185,17 +97,18 @@ pub struct Decision {
 pub struct Fleet {
     installation: InstallationId,
     placements: BTreeMap<(ClusterId, AppId), Placement>,
+    projects: Projects,
 }
 
 impl Fleet {
-    /// Reads the placements.
+    /// Reads the placements and the projects.
     pub fn load(store: &dyn StoreRead, installation: InstallationId) -> Result<Self, StoreError> {
         let mut placements = BTreeMap::new();
         for (key, value) in store.scan(PLACEMENTS, &[])? {
             let key: (ClusterId, AppId) = store::decode(PLACEMENTS, &key)?;
             placements.insert(key, store::decode(PLACEMENTS, &value)?);
         }
-        Ok(Self { installation, placements })
+        Ok(Self { installation, placements, projects: Projects::load(store)? })
     }
 
     /// Gives all placements.
@@ -238,10 +151,12 @@ impl Fleet {
         let before = self.placements.clone();
         self.drop_done(inputs);
         if let Some(read) = inputs.read {
+            decision.ops.extend(self.projects.take(read));
             let verdicts = self.judge_all(read, inputs, &mut decision);
             for (app, verdict) in &verdicts {
                 self.place(app, verdict, read);
             }
+            self.refresh_limits();
             self.leave(read, inputs, &verdicts, &mut decision, entropy);
             self.hold(read, &verdicts, &before, store)?;
         }
@@ -281,7 +196,7 @@ impl Fleet {
     ) -> BTreeMap<AppId, Verdict> {
         let mut verdicts = BTreeMap::new();
         for (app, document) in &read.apps {
-            let verdict = judge(document, read, inputs, inputs.renderings.get(app));
+            let verdict = judge(document, read, &self.projects, inputs, inputs.renderings.get(app));
             let mut conditions = verdict.conditions.clone();
             if verdict.is_failing() {
                 decision.failing.insert(app.clone());
@@ -337,6 +252,7 @@ impl Fleet {
             }
             // The last good release stays; what the document says of policy and limits is newest.
             Outcome::KeepRelease { cluster, assignment, application } => {
+                self.cancel_deletions(app, Phase::Active, read);
                 let key = (*cluster, app.clone());
                 if let Some(placement) = self.placements.get_mut(&key) {
                     let old = &placement.assignment;
@@ -355,287 +271,64 @@ impl Fleet {
                 }
             }
             Outcome::Freeze { limits } => {
-                // A document that came back cancels a deletion, also one that is refused.
-                let came_back = read.apps.contains_key(app);
+                self.cancel_deletions(app, Phase::Frozen, read);
                 for ((_, of), placement) in &mut self.placements {
-                    let phase = placement.assignment.phase;
-                    let freezes = matches!(phase, Phase::Active | Phase::Frozen)
-                        || (phase == Phase::Deleting && came_back);
-                    if of == app && freezes {
-                        placement.assignment.phase = Phase::Frozen;
-                        placement.assignment.deletion = None;
+                    let assignment = &mut placement.assignment;
+                    if of == app && matches!(assignment.phase, Phase::Active | Phase::Frozen) {
+                        assignment.phase = Phase::Frozen;
                         if let Some(limits) = limits {
-                            placement.assignment.limits = limits.clone();
+                            assignment.limits = limits.clone();
                         }
                     }
                 }
             }
-            Outcome::Wait => {}
+            Outcome::Wait => self.cancel_deletions(app, Phase::Active, read),
         }
     }
 
-    /// An app that moved to another cluster is released on the old one, whatever its finalizer says (M6).
+    /// A document that came back cancels its app's deletions at once, wherever they are and whatever is wrong with it
+    /// (M6): the last good release is kept, in this phase.
+    fn cancel_deletions(&mut self, app: &AppId, phase: Phase, read: &FleetRead) {
+        let Some(document) = read.apps.get(app) else { return };
+        for ((_, of), placement) in &mut self.placements {
+            let assignment = &mut placement.assignment;
+            if of == app && assignment.phase == Phase::Deleting {
+                assignment.phase = phase;
+                assignment.deletion = None;
+                // How the deletion was to propagate went with it.
+                if let Ok(application) = &document.application {
+                    assignment.policy = application.policy.clone();
+                }
+            }
+        }
+    }
+
+    /// An app that moved to another cluster is released on the old one, whatever its finalizer says and also when it was
+    /// being deleted there (M6).
     fn release_elsewhere(&mut self, app: &AppId, here: ClusterId) {
         for ((cluster, of), placement) in &mut self.placements {
-            if of == app && *cluster != here && placement.assignment.phase != Phase::Deleting {
+            if of == app && *cluster != here {
                 placement.assignment.phase = Phase::Released;
+                placement.assignment.deletion = None;
             }
         }
     }
 
-    /// Apps that the read does not name leave (M6): only after a complete read, and not while a file that held one is
-    /// unreadable.
-    fn leave(
-        &mut self,
-        read: &FleetRead,
-        inputs: Inputs<'_>,
-        verdicts: &BTreeMap<AppId, Verdict>,
-        decision: &mut Decision,
-        entropy: &mut dyn Entropy,
-    ) {
-        let present =
-            |placement: &Placement| matches!(placement.assignment.phase, Phase::Active | Phase::Frozen);
-        let known: BTreeSet<AppId> = self
-            .placements
-            .iter()
-            .filter(|(_, placement)| present(placement))
-            .map(|((_, app), _)| app.clone())
-            .collect();
-        let may_be_meant = |app: &AppId| read.broken_words.contains(&app.name);
-        let lost: Vec<AppId> =
-            known.iter().filter(|app| !verdicts.contains_key(*app) && !may_be_meant(app)).cloned().collect();
-        if lost.is_empty() || !read.complete {
-            return;
-        }
-        let names: Vec<Vec<u8>> = lost.iter().map(encode).collect();
-        let plan = Digest::of_parts("argosy lost apps v1", names.iter().map(Vec::as_slice));
-        let mass = known.len() >= MASS_LOSS_FLOOR && lost.len() * 2 > known.len();
-        if mass && inputs.confirmed_loss != Some(plan) {
-            for app in &lost {
-                let message = format!(
-                    "the fleet lost {} of {} apps: nothing is released or deleted until it is confirmed: argosy app \
-                     confirm {} --plan {plan}",
-                    lost.len(),
-                    known.len(),
-                    app.name
-                );
-                decision.conditions.entry(app.clone()).or_default().push(condition("DeletesHeld", message));
-            }
-            decision.mass_loss = Some(MassLoss { plan, apps: lost });
-            return;
-        }
-        // Deleting waits until what is new in the read has rendered: an object may be on its way to it.
-        let newcomers_rendered = verdicts.iter().all(|(app, verdict)| {
-            known.contains(app) || matches!(verdict.outcome, Outcome::Place { .. } | Outcome::Wait)
-        });
-        // What was confirmed leaves as one: a part of it would be another loss, with another plan.
-        let together = mass && !newcomers_rendered;
-        for ((_, app), placement) in &mut self.placements {
-            if !lost.contains(app) || !present(placement) {
-                continue;
-            }
-            match placement.cascade {
-                None if together => {}
-                None => placement.assignment.phase = Phase::Released,
-                Some(propagation) if newcomers_rendered => {
-                    placement.assignment.phase = Phase::Deleting;
-                    placement.assignment.policy.propagation = propagation;
-                    placement.assignment.deletion = Some(DeletionId::new(entropy.bytes16()));
-                }
-                Some(_) => {
-                    let message =
-                        "removed from the fleet; its deletion waits until the new apps have rendered";
-                    decision
-                        .conditions
-                        .entry(app.clone())
-                        .or_default()
-                        .push(condition("ComparisonError", message.to_owned()));
-                }
+    /// What is enforced is enforced within the newest good limits of its project, also where nothing else of it is new
+    /// (M6).
+    fn refresh_limits(&mut self) {
+        for placement in self.placements.values_mut() {
+            let assignment = &mut placement.assignment;
+            if matches!(assignment.phase, Phase::Active | Phase::Frozen)
+                && let Some(limits) = self.projects.limits(&assignment.limits.project)
+                && assignment.limits != *limits
+            {
+                assignment.limits = limits.clone();
             }
         }
     }
-
-    /// Holds what left the desired state while an app of the same repository fails (M5).
-    fn hold(
-        &mut self,
-        read: &FleetRead,
-        verdicts: &BTreeMap<AppId, Verdict>,
-        before: &BTreeMap<(ClusterId, AppId), Placement>,
-        store: &dyn StoreRead,
-    ) -> Result<(), StoreError> {
-        // A document that nobody can name may be of any repository.
-        let placed: BTreeSet<&str> =
-            self.placements.values().map(|placement| placement.file.as_str()).collect();
-        let anonymous = read.broken.iter().any(|broken| !placed.contains(broken.file.as_str()))
-            || verdicts.values().any(|verdict| verdict.is_failing() && verdict.repository.is_empty());
-        let failing: BTreeSet<&str> = verdicts
-            .values()
-            .filter(|verdict| verdict.is_failing())
-            .map(|verdict| verdict.repository.as_str())
-            .collect();
-        for (key, placement) in &mut self.placements {
-            let holds = anonymous || failing.contains(placement.repository.as_str());
-            if !holds {
-                placement.assignment.held.clear();
-                continue;
-            }
-            let Some(old) = before.get(key) else { continue };
-            let deletes = placement.assignment.phase == Phase::Deleting;
-            let begins = deletes && old.assignment.phase != Phase::Deleting;
-            let moves = old.assignment.destination.namespace != placement.assignment.destination.namespace;
-            if old.assignment.root == placement.assignment.root && !begins && !moves {
-                continue;
-            }
-            // An app that is deleted desires nothing any more: all of it left.
-            let new_keys = if deletes { BTreeSet::new() } else { keys_at(store, &placement.assignment)? };
-            let mut held: BTreeSet<ResourceKey> = placement.assignment.held.iter().cloned().collect();
-            held.extend(keys_at(store, &old.assignment)?);
-            placement.assignment.held = held.difference(&new_keys).cloned().collect();
-        }
-        Ok(())
-    }
-}
-
-/// Gives the objects of an assignment, in its destination's namespace where they name none: what left it stays held
-/// there, whatever the destination becomes (M7).
-fn keys_at(store: &dyn StoreRead, assignment: &Assignment) -> Result<BTreeSet<ResourceKey>, StoreError> {
-    let release = get_release(store, assignment.root)?;
-    let entries = release.iter().flat_map(crate::release::Release::entries);
-    let keys = entries.map(|entry| match entry.id.key.namespace.as_str() {
-        "" => entry.id.key.in_namespace(&assignment.destination.namespace),
-        _ => entry.id.key.clone(),
-    });
-    Ok(keys.collect())
 }
 
 fn condition(kind: &str, message: String) -> Condition {
     Condition { kind: kind.to_owned(), message }
-}
-
-/// What is to be done with one app.
-#[derive(Debug, Clone)]
-struct Verdict {
-    outcome: Outcome,
-    /// Normalised; empty where it is not known.
-    repository: String,
-    conditions: Vec<Condition>,
-    failing: bool,
-}
-
-#[derive(Debug, Clone)]
-enum Outcome {
-    Place { cluster: ClusterId, assignment: Box<Assignment>, commit: String, application: Box<Application> },
-    KeepRelease { cluster: ClusterId, assignment: Box<Assignment>, application: Box<Application> },
-    Freeze { limits: Option<ProjectLimits> },
-    Wait,
-}
-
-impl Verdict {
-    fn frozen(limits: Option<ProjectLimits>, repository: String) -> Self {
-        Self { outcome: Outcome::Freeze { limits }, repository, conditions: Vec::new(), failing: true }
-    }
-
-    fn is_failing(&self) -> bool {
-        self.failing
-    }
-
-    fn because(mut self, kind: &str, message: String) -> Self {
-        self.conditions.push(condition(kind, message));
-        self
-    }
-}
-
-/// Judges one app's document.
-fn judge(
-    document: &AppDocument,
-    read: &FleetRead,
-    inputs: Inputs<'_>,
-    rendering: Option<&Rendering>,
-) -> Verdict {
-    let application = match &document.application {
-        Ok(application) => application,
-        Err(reason) => {
-            return Verdict::frozen(None, String::new())
-                .because("InvalidSpecError", format!("{}: {reason}", document.file));
-        }
-    };
-    let repository = crate::project::normalise_repository(&application.source.repo_url);
-    let permissive = Project::permissive();
-    let project = match read.projects.get(&application.project) {
-        Some(Ok(project)) => project,
-        None if application.project == DEFAULT => &permissive,
-        Some(Err(reason)) => {
-            let message = format!("project {} is refused: {reason}", application.project);
-            return Verdict::frozen(None, repository).because("InvalidSpecError", message);
-        }
-        None => {
-            let message =
-                format!("application references project {} which does not exist", application.project);
-            return Verdict::frozen(None, repository).because("InvalidSpecError", message);
-        }
-    };
-    let target = &application.destination;
-    let Some(name) = target.cluster.name() else {
-        let message = format!(
-            "{}: spec.destination.server: {:?} is no registered cluster; name one by spec.destination.name",
-            document.file,
-            target.cluster.server()
-        );
-        return Verdict::frozen(Some(project.limits.clone()), repository)
-            .because("InvalidSpecError", message);
-    };
-    let denied = project
-        .permits_source(&application.source.repo_url)
-        .and_then(|()| project.limits.permits_destination(target.cluster.server(), name, &target.namespace))
-        .err();
-    if let Some(denied) = denied {
-        return Verdict::frozen(Some(project.limits.clone()), repository)
-            .because("InvalidSpecError", denied.to_string());
-    }
-    let Some(cluster) = inputs.clusters.get(name).copied() else {
-        let message = format!("waits for cluster {name} to be registered: argosy cluster add {name}");
-        return Verdict { outcome: Outcome::Wait, repository, conditions: Vec::new(), failing: false }
-            .because("UnknownError", message);
-    };
-    let assignment = |root: Root| {
-        Box::new(Assignment {
-            app: application.id.clone(),
-            root,
-            destination: Destination {
-                namespace: target.namespace.clone(),
-                cluster: name.to_owned(),
-                server: target.cluster.server().to_owned(),
-            },
-            policy: application.policy.clone(),
-            limits: project.limits.clone(),
-            phase: Phase::Active,
-            held: Vec::new(),
-            cascade_confirmed: false,
-            deletion: None,
-        })
-    };
-    let keep = |application: &Application| Outcome::KeepRelease {
-        cluster,
-        assignment: assignment(Root(Digest::ZERO)),
-        application: Box::new(application.clone()),
-    };
-    match rendering {
-        Some(Rendering::Rendered { root, commit, warnings }) => Verdict {
-            outcome: Outcome::Place {
-                cluster,
-                assignment: assignment(*root),
-                commit: commit.clone(),
-                application: Box::new(application.clone()),
-            },
-            repository,
-            conditions: warnings.clone(),
-            failing: false,
-        },
-        Some(Rendering::Failed(message) | Rendering::Pending(message)) => {
-            Verdict { outcome: keep(application), repository, conditions: Vec::new(), failing: true }
-                .because("ComparisonError", message.clone())
-        }
-        None => Verdict { outcome: keep(application), repository, conditions: Vec::new(), failing: true }
-            .because("ComparisonError", "its source was not read yet".to_owned()),
-    }
 }

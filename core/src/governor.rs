@@ -13,6 +13,8 @@ use crate::status::{Held, HeldDelete};
 pub const WINDOW_MS: u64 = 3_600_000;
 /// Deletes in a window that are always permitted.
 const WINDOW_FLOOR: usize = 10;
+/// How long deletes are counted together.
+const BUCKET_MS: u64 = 60_000;
 /// An app of at least this many objects does not lose more than half of them.
 const HALF_FLOOR: usize = 4;
 
@@ -23,6 +25,8 @@ pub struct Candidate {
     pub delete: HeldDelete,
     /// Held by the list: an object may be on its way to an app that fails (M5).
     pub held_by_list: bool,
+    /// Found by its tracking after the store was lost: deleted only when an operator asks.
+    pub unasked: bool,
 }
 
 /// What the judgement is about.
@@ -32,6 +36,8 @@ pub struct Case {
     pub app_objects: usize,
     /// Objects that the agent manages.
     pub cluster_objects: usize,
+    /// Unconfirmed deletes besides these that are queued, sent or without an answer, of all apps.
+    pub under_way: usize,
     /// The app's release became empty, and its policy does not allow that.
     pub became_empty: bool,
     /// An operator ordered the deletion of the app, which confirms all but precious objects.
@@ -75,32 +81,54 @@ pub enum ConfirmError {
 /// Counts and confirmations.
 #[derive(Debug, Clone, Default)]
 pub struct Governor {
-    window: VecDeque<(u64, u32)>,
+    window: VecDeque<Bucket>,
     confirmed: BTreeMap<AppId, BTreeSet<HeldDelete>>,
+}
+
+/// Deletes of a minute: one bucket a minute bounds the window's memory.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    first: u64,
+    /// The bucket leaves the window with its last delete.
+    last: u64,
+    count: u32,
 }
 
 impl Governor {
     /// Restores counts and confirmations. The counts survive a restart; their hour starts again.
     pub fn restore(count: u32, confirmed: BTreeMap<AppId, BTreeSet<HeldDelete>>, now_ms: u64) -> Self {
-        let window = if count == 0 { VecDeque::new() } else { VecDeque::from([(now_ms, count)]) };
+        let bucket = Bucket { first: now_ms, last: now_ms, count };
+        let window = if count == 0 { VecDeque::new() } else { VecDeque::from([bucket]) };
         Self { window, confirmed }
     }
 
     /// Gives the deletes counted in the window that ends now.
     pub fn counted(&mut self, now_ms: u64) -> u32 {
-        while self.window.front().is_some_and(|(at, _)| now_ms.saturating_sub(*at) >= WINDOW_MS) {
+        while self.window.front().is_some_and(|bucket| now_ms.saturating_sub(bucket.last) >= WINDOW_MS) {
             self.window.pop_front();
         }
-        self.window.iter().map(|(_, count)| *count).sum()
+        self.window.iter().map(|bucket| bucket.count).fold(0, u32::saturating_add)
     }
 
     /// Counts one delete.
     pub fn count(&mut self, now_ms: u64) {
         match self.window.back_mut() {
-            // One bucket a minute bounds the window's memory.
-            Some((at, count)) if now_ms.saturating_sub(*at) < 60_000 => *count = count.saturating_add(1),
-            _ => self.window.push_back((now_ms, 1)),
+            Some(bucket) if now_ms.saturating_sub(bucket.first) < BUCKET_MS => {
+                bucket.last = now_ms;
+                bucket.count = bucket.count.saturating_add(1);
+            }
+            Some(_) | None => self.window.push_back(Bucket { first: now_ms, last: now_ms, count: 1 }),
         }
+    }
+
+    /// Tells whether the window has room for one more delete than are counted and under way.
+    pub fn has_room(&mut self, cluster_objects: usize, under_way: usize, now_ms: u64) -> bool {
+        let counted = self.counted_in(now_ms);
+        counted.saturating_add(under_way) < limit(cluster_objects, counted)
+    }
+
+    fn counted_in(&mut self, now_ms: u64) -> usize {
+        usize::try_from(self.counted(now_ms)).unwrap_or(usize::MAX)
     }
 
     /// Judges the deletes of one app.
@@ -110,6 +138,7 @@ impl Governor {
         let mut confirmed = Vec::new();
         let mut precious = Vec::new();
         let mut in_transit = Vec::new();
+        let mut unasked = Vec::new();
         let mut rest = Vec::new();
         for candidate in candidates {
             let delete = candidate.delete.clone();
@@ -123,6 +152,8 @@ impl Governor {
                 precious.push(delete);
             } else if case.cascade_confirmed {
                 confirmed.push(delete);
+            } else if candidate.unasked {
+                unasked.push(delete);
             } else {
                 rest.push(delete);
             }
@@ -143,11 +174,19 @@ impl Governor {
             reasons.push("an app of the same repository fails: an object may be on its way to it".to_owned());
             held.append(&mut in_transit);
         }
+        if !unasked.is_empty() {
+            reasons.push(
+                "the agent's store was lost: what is found by its tracking is not deleted unconfirmed"
+                    .to_owned(),
+            );
+            held.append(&mut unasked);
+        }
         held.sort();
         let held = (!held.is_empty()).then(|| Held {
             plan: Held::plan_of(&held),
             reason: reasons.join("; "),
             deletes: held,
+            more: 0,
         });
         Judgement { confirmed, free: rest, held }
     }
@@ -162,11 +201,14 @@ impl Governor {
         if case.app_objects >= HALF_FLOOR && of_app * 2 > case.app_objects {
             return Some(format!("{of_app} of the app's {} objects would be deleted", case.app_objects));
         }
-        let before = usize::try_from(self.counted(case.now_ms)).unwrap_or(usize::MAX);
-        // What the window has deleted still counts as part of the cluster it is a tenth of.
-        let limit = (case.cluster_objects.saturating_add(before) / 10).max(WINDOW_FLOOR);
-        (before.saturating_add(counted) > limit)
-            .then(|| format!("{counted} deletes after {before} within an hour are more than {limit}"))
+        let deleted = self.counted_in(case.now_ms);
+        let limit = limit(case.cluster_objects, deleted);
+        let before = deleted.saturating_add(case.under_way);
+        (before.saturating_add(counted) > limit).then(|| {
+            format!(
+                "{counted} deletes after {before} of the whole cluster within an hour are more than {limit}"
+            )
+        })
     }
 
     /// Frees exactly the held deletes. The caller makes the confirmation durable.
@@ -200,10 +242,21 @@ impl Governor {
         changed
     }
 
+    /// Tells whether a delete was confirmed.
+    pub fn is_confirmed(&self, app: &AppId, delete: &HeldDelete) -> bool {
+        self.confirmed.get(app).is_some_and(|set| set.contains(delete))
+    }
+
     /// Gives an app's confirmations, sorted.
     pub fn confirmed(&self, app: &AppId) -> Vec<HeldDelete> {
         self.confirmed.get(app).map(|set| set.iter().cloned().collect()).unwrap_or_default()
     }
+}
+
+/// Gives how many deletes an hour permits. What the window has deleted still counts as part of the cluster that it is a
+/// tenth of.
+fn limit(cluster_objects: usize, deleted: usize) -> usize {
+    (cluster_objects.saturating_add(deleted) / 10).max(WINDOW_FLOOR)
 }
 
 #[cfg(test)]
@@ -218,6 +271,7 @@ mod tests {
                     uid: format!("u{index}"),
                 },
                 held_by_list: false,
+                unasked: false,
             })
             .collect()
     }
@@ -226,6 +280,7 @@ mod tests {
         Case {
             app_objects,
             cluster_objects,
+            under_way: 0,
             became_empty: false,
             cascade_confirmed: false,
             all_held: false,
@@ -301,6 +356,26 @@ mod tests {
             objects -= 1;
             left.pop();
         }
+    }
+
+    #[test]
+    fn what_is_under_way_uses_up_the_window_as_well() {
+        let mut governor = Governor::default();
+        let busy = Case { under_way: 9, ..case(100, 100) };
+        assert_eq!(governor.judge(&app(), busy, &candidates("ConfigMap", 1)).free.len(), 1);
+        assert!(governor.judge(&app(), busy, &candidates("ConfigMap", 2)).held.is_some());
+        assert!(governor.has_room(100, 9, 0));
+        governor.count(0);
+        assert!(!governor.has_room(100, 9, 0));
+    }
+
+    #[test]
+    fn a_delete_is_counted_for_a_whole_hour() {
+        let mut governor = Governor::default();
+        governor.count(0);
+        governor.count(BUCKET_MS - 1);
+        assert_eq!(governor.counted(WINDOW_MS + BUCKET_MS - 2), 2);
+        assert_eq!(governor.counted(WINDOW_MS + BUCKET_MS - 1), 0);
     }
 
     #[test]

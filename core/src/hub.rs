@@ -9,7 +9,9 @@ mod decide;
 mod documents;
 mod effects;
 mod events;
+mod reports;
 mod requests;
+mod sources;
 mod staged;
 #[cfg(test)]
 mod tests;
@@ -24,8 +26,8 @@ pub use self::requests::{AppName, CommandProgress, Reconciliation, Refused, Requ
 pub use self::view::{AppCounts, AppView, Chain, ClusterView, Observed, Shown, Summary};
 
 use crate::application::Source;
-use crate::desired::{Phase, SignHead, VerifyHead};
-use crate::fleet::{Fleet, FleetRead, MassLoss, PLACEMENTS, Rendering};
+use crate::desired::{SignHead, VerifyHead};
+use crate::fleet::{Fleet, FleetRead, MassLoss, PLACEMENTS, PROJECTS, Rendering};
 use crate::ids::{AppId, ClusterId, CommandId, DeletionId, Digest, InstallationId, RejoinSerial};
 use crate::registry::{REGISTRY, REGISTRY_META, Registry, Standing};
 use crate::session::bulk::Codec;
@@ -53,6 +55,7 @@ pub const TABLES: &[Table] = &[
     link_tables::HUB_RECENT,
     link_tables::HUB_STATUS,
     PLACEMENTS,
+    PROJECTS,
     REGISTRY,
     REGISTRY_META,
 ];
@@ -151,6 +154,10 @@ pub struct HubMachine {
     repository_problems: BTreeMap<String, SourceProblem>,
     /// What the last decision says of apps, with when each was first said.
     conditions: BTreeMap<AppId, BTreeMap<Condition, WallTime>>,
+    /// What is wrong with the fleet as a whole, with when it was first said.
+    fleet_conditions: BTreeMap<Condition, WallTime>,
+    /// What agents say of apps, with when the hub first heard it.
+    heard: BTreeMap<(ClusterId, AppId), BTreeMap<Condition, WallTime>>,
     fresh: BTreeSet<AppId>,
     failing: BTreeSet<AppId>,
     mass_loss: Option<MassLoss>,
@@ -191,6 +198,8 @@ impl HubMachine {
             rendered: BTreeMap::new(),
             repository_problems: BTreeMap::new(),
             conditions: BTreeMap::new(),
+            fleet_conditions: BTreeMap::new(),
+            heard: BTreeMap::new(),
             fresh: BTreeSet::new(),
             failing: BTreeSet::new(),
             mass_loss: None,
@@ -207,6 +216,7 @@ impl HubMachine {
         };
         for cluster in this.links.keys().copied().collect::<Vec<_>>() {
             this.look_at_statuses(cluster);
+            this.hear_all(cluster, context.now);
             this.look_at_acknowledged(cluster);
         }
         let mut effects = Effects::default();
@@ -351,6 +361,9 @@ impl HubMachine {
             }
             HubEvent::Status(apps) => {
                 self.look_at_statuses(cluster);
+                for app in &apps {
+                    self.hear(cluster, app, now);
+                }
                 self.progress_of(cluster, &apps, effects);
                 return;
             }
@@ -395,46 +408,6 @@ impl HubMachine {
             }
         };
         self.tell(severity, reason, message, name, None, now, effects);
-    }
-
-    /// Notes which deletions this cluster's agent reports as done.
-    fn look_at_statuses(&mut self, cluster: ClusterId) {
-        let Some(link) = self.links.get(&cluster) else { return };
-        let mut found: BTreeSet<(ClusterId, AppId, DeletionId)> = BTreeSet::new();
-        for ((_, app), _) in self.deletions_of(cluster) {
-            let status = link.statuses().get(app).and_then(|row| read_status(row.value()));
-            if let Some(id) = status.and_then(|status| status.emptied) {
-                found.insert((cluster, app.clone(), id));
-            }
-        }
-        let before: BTreeSet<_> = self.emptied.iter().filter(|(of, _, _)| *of == cluster).cloned().collect();
-        if before != found {
-            self.emptied.retain(|(of, _, _)| *of != cluster);
-            self.emptied.extend(found);
-            self.dirty = true;
-        }
-    }
-
-    /// Notes which releases of apps this cluster's agent has taken.
-    fn look_at_acknowledged(&mut self, cluster: ClusterId) {
-        let Some(list) = self.links.get(&cluster).and_then(HubLink::acknowledged_list) else { return };
-        let released = list.elements().values().filter(|element| element.assignment.phase == Phase::Released);
-        let found: BTreeSet<(ClusterId, AppId)> =
-            released.map(|element| (cluster, element.assignment.app.clone())).collect();
-        let before: BTreeSet<_> = self.released.iter().filter(|(of, _)| *of == cluster).cloned().collect();
-        if before != found {
-            self.released.retain(|(of, _)| *of != cluster);
-            self.released.extend(found);
-            self.dirty = true;
-        }
-    }
-
-    fn look_behind(&mut self, cluster: ClusterId, now: Now) {
-        if self.links.get(&cluster).is_none_or(HubLink::is_up_to_date) {
-            self.behind.remove(&cluster);
-        } else {
-            self.behind.entry(cluster).or_insert(now.mono);
-        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "an event is said in one line where it happens")]

@@ -9,6 +9,7 @@ mod repository;
 #[cfg(test)]
 mod tests;
 
+use minicbor::{Decode, Encode};
 use serde_json::Value;
 
 use crate::application::fields::Fields;
@@ -23,13 +24,16 @@ pub use self::repository::normalise as normalise_repository;
 pub const DEFAULT: &str = "default";
 
 /// A project as its document states it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Project {
     /// What it is for.
+    #[n(0)]
     pub description: String,
     /// Globs of the repositories that may be used; `!` before one denies.
+    #[n(1)]
     pub source_repos: Vec<String>,
     /// What may be touched.
+    #[n(2)]
     pub limits: ProjectLimits,
 }
 

@@ -13,6 +13,20 @@ use crate::key::ResourceKey;
 use crate::release::Root;
 use crate::time::MonoTime;
 
+/// Most bytes of a message.
+const MESSAGE: usize = 1024;
+/// Most rows of a status: objects, results, held deletes. Counts tell of the rest.
+const ROWS: usize = 500;
+
+/// Cuts a message that says too much, and shows that it does.
+pub fn cut(message: &mut String) {
+    const MORE: &str = "…";
+    if message.len() > MESSAGE {
+        message.truncate(message.floor_char_boundary(MESSAGE - MORE.len()));
+        message.push_str(MORE);
+    }
+}
+
 /// Whether live objects are what Git says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Default)]
 #[cbor(index_only)]
@@ -83,9 +97,12 @@ pub enum ResultCode {
     /// Deleted.
     #[n(2)]
     Pruned,
-    /// To be deleted, but held or not asked for.
+    /// To be deleted, and held; the message says by what.
     #[n(3)]
     PruneSkipped,
+    /// Not applied: another application owns it.
+    #[n(4)]
+    SharedSkipped,
 }
 
 impl ResultCode {
@@ -96,6 +113,7 @@ impl ResultCode {
             Self::SyncFailed => "SyncFailed",
             Self::Pruned => "Pruned",
             Self::PruneSkipped => "PruneSkipped",
+            Self::SharedSkipped => "SharedSkipped",
         }
     }
 }
@@ -187,9 +205,13 @@ pub struct Held {
     /// Why.
     #[n(1)]
     pub reason: String,
-    /// What would be deleted.
+    /// What would be deleted; in a status the first of them.
     #[n(2)]
     pub deletes: Vec<HeldDelete>,
+    /// How many more there are, which the plan names as well.
+    #[n(3)]
+    #[cbor(default)]
+    pub more: u64,
 }
 
 /// One held delete.
@@ -204,6 +226,18 @@ pub struct HeldDelete {
 }
 
 impl Held {
+    /// Gives how many deletes are held.
+    pub fn count(&self) -> u64 {
+        (self.deletes.len() as u64).saturating_add(self.more)
+    }
+
+    /// States so many deletes at most.
+    fn shorten(&mut self, most: usize) {
+        let count = self.count();
+        self.deletes.truncate(most);
+        self.more = count.saturating_sub(self.deletes.len() as u64);
+    }
+
     /// Digest of a list of deletes, which must be sorted.
     pub fn plan_of(deletes: &[HeldDelete]) -> Digest {
         let parts: Vec<Vec<u8>> = deletes.iter().map(crate::store::encode).collect();
@@ -273,4 +307,83 @@ pub struct AppStatus {
     /// The deletion of which only kept objects remain (M6).
     #[n(13)]
     pub emptied: Option<DeletionId>,
+}
+
+impl AppStatus {
+    /// Keeps what fits into a report: every message and every list has a bound.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        cut(&mut self.health_message);
+        self.resources.truncate(ROWS);
+        for row in &mut self.resources {
+            cut(&mut row.health_message);
+            cut(&mut row.message);
+        }
+        if let Some(operation) = &mut self.operation {
+            cut(&mut operation.message);
+            operation.results.truncate(ROWS);
+            for row in &mut operation.results {
+                cut(&mut row.message);
+            }
+        }
+        for condition in &mut self.conditions {
+            cut(&mut condition.message);
+        }
+        if let Some(held) = &mut self.held {
+            cut(&mut held.reason);
+            held.shorten(ROWS);
+        }
+        self
+    }
+
+    /// Encodes it for the link. One beyond the limit gives way to a short one that says so: what the hub shows is never
+    /// older than it seems.
+    pub fn to_bytes(&self, limit: usize) -> Vec<u8> {
+        let bytes = crate::store::encode(self);
+        if bytes.len() <= limit {
+            return bytes;
+        }
+        let message =
+            format!("the status has {} bytes and at most {limit} are told: rows are left out", bytes.len());
+        let mut short = self.clone();
+        short.resources.clear();
+        if let Some(operation) = &mut short.operation {
+            operation.results.clear();
+        }
+        if let Some(held) = &mut short.held {
+            held.shorten(0);
+        }
+        short.conditions = vec![Condition { kind: "StatusTooLarge".to_owned(), message }];
+        crate::store::encode(&short)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_cut_between_characters() {
+        let mut message = "é".repeat(MESSAGE);
+        cut(&mut message);
+        assert!(message.len() <= MESSAGE && message.ends_with("é…"));
+        let mut short = "no".to_owned();
+        cut(&mut short);
+        assert_eq!(short, "no");
+    }
+
+    #[test]
+    fn a_shortened_plan_keeps_its_digest_and_its_count() {
+        let deletes: Vec<HeldDelete> = (0..2_000)
+            .map(|index| HeldDelete {
+                key: ResourceKey::new("", "ConfigMap", "n", format!("o{index:04}")),
+                uid: "u".to_owned(),
+            })
+            .collect();
+        let plan = Held::plan_of(&deletes);
+        let mut held = Held { plan, reason: String::new(), deletes, more: 0 };
+        held.shorten(ROWS);
+        held.shorten(10);
+        assert_eq!((held.plan, held.deletes.len(), held.count()), (plan, 10, 2_000));
+    }
 }

@@ -21,10 +21,10 @@ use tracing::info;
 
 use crate::args::RunArgs;
 use crate::engine::{Engine, Handle, Parts};
-use crate::fleet::{FleetReader, FleetSource};
+use crate::fleet::{FleetReader, FleetSource, LastRead};
 use crate::installation::{Facts, Folder, Installation};
 use crate::metrics::Metrics;
-use crate::server::{BoundServer, JoinSettings, Services};
+use crate::server::{BoundServer, FleetFacts, JoinSettings, Services};
 use crate::sources::{Sources, Wanted};
 use crate::store;
 
@@ -101,8 +101,11 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     supervisor.spawn("engine", engine.run(stopping.clone()));
     supervisor.spawn_isolated("server certificate", renew(renewing, facts.clone(), shown, stopping.clone()));
     show(&admin, &facts, args, listen, &handle, &supervisor);
-    read_sources(args, source, path, &folder, &handle, &supervisor, &metrics, follow);
-    let services = Services { handle, supervisor: supervisor.clone(), join: Arc::new(join) };
+    let fleet = FleetFacts { source: source.to_string(), last_read: LastRead::default() };
+    let last_read = fleet.last_read.clone();
+    read_sources(args, source, path, &folder, &handle, &supervisor, &metrics, last_read, follow);
+    let services =
+        Services { handle, supervisor: supervisor.clone(), join: Arc::new(join), fleet: Arc::new(fleet) };
     let serving = server.serve(tls, authority, services, metrics, stopping);
     supervisor.spawn("server", serving);
     let listening = json!({ "listen": listen.to_string(), "admin": admin_address.to_string() });
@@ -120,6 +123,7 @@ fn read_sources(
     handle: &Handle,
     supervisor: &Supervisor,
     metrics: &Metrics,
+    last_read: LastRead,
     wanted: watch::Receiver<Arc<Wanted>>,
 ) {
     let stopping = supervisor.stopping();
@@ -130,6 +134,7 @@ fn read_sources(
         folder.mirrors().join("fleet"),
         args.poll_interval,
         handle.clone(),
+        last_read,
         metrics,
         &stopping,
     );

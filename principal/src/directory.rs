@@ -1,12 +1,21 @@
 //! A plain directory as a tree: the fleet's source where it is no repository.
 //!
 //! It is read whole into memory, so that one look at it is one state of it; links are kept as links and resolved inside
-//! the tree like those of a repository, so nothing outside of the directory is ever read.
+//! the tree like those of a repository, so nothing outside of the directory is ever read. A directory has no commits:
+//! that it is not being written to right now is concluded from two walks that saw the same. A file that cannot be read
+//! is told and harms no other.
 
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use argosy_core::tree::{MemoryNode, MemoryTree, TreeError};
+use argosy_core::fleet::is_document;
+use argosy_core::tree::{MemoryNode, MemoryTree, Tree as _, TreeError, TreePath};
+
+/// Walks after which a directory that is still another one each time counts as being written to.
+const WALKS: usize = 4;
 
 /// What a directory may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +28,17 @@ pub struct DirectoryLimits {
     pub bytes: u64,
     /// Depth of directories.
     pub depth: usize,
+}
+
+/// What is in a directory.
+#[derive(Debug)]
+pub struct Directory {
+    /// Its files of documents, and its links.
+    pub tree: MemoryTree,
+    /// Files of documents that cannot be read, and directories that may hold some, with the reason.
+    pub unreadable: Vec<(TreePath, String)>,
+    /// Two walks saw the same: nobody was writing to it between them.
+    pub steady: bool,
 }
 
 /// Why a directory cannot be read.
@@ -43,12 +63,6 @@ pub enum DirectoryError {
         /// The most that is read.
         limit: u64,
     },
-    /// A name is not UTF-8.
-    #[error("{path}: the name is not UTF-8", path = .path.display())]
-    Name {
-        /// The name, as far as it is legible.
-        path: PathBuf,
-    },
     /// The names do not make a tree.
     #[error("the directory is no tree: {0}")]
     Tree(#[source] TreeError),
@@ -62,72 +76,210 @@ impl Default for DirectoryLimits {
     }
 }
 
-/// Reads a directory's YAML and JSON files and its links; other files, and `.git`, are passed over.
-pub fn read_directory(root: &Path, limits: &DirectoryLimits) -> Result<MemoryTree, DirectoryError> {
-    let mut reader = Reader { limits, entries: 0, bytes: 0, leaves: Vec::new() };
-    reader.dir(root, "", 0)?;
-    MemoryTree::build(reader.leaves).map_err(DirectoryError::Tree)
+/// Reads a directory's YAML and JSON files and its links, until two walks in a row see the same; other files, hidden ones
+/// and `.git` are passed over. `known` tells of a walk that it need not be made again: what it saw is known.
+pub fn read_directory(
+    root: &Path,
+    limits: &DirectoryLimits,
+    known: impl Fn(&Directory) -> bool,
+) -> Result<Directory, DirectoryError> {
+    settle(|| walk(root, limits), known)
 }
 
-struct Reader<'a> {
+/// Walks until nothing changes any more.
+fn settle(
+    mut walk: impl FnMut() -> Result<Walked, DirectoryError>,
+    known: impl Fn(&Directory) -> bool,
+) -> Result<Directory, DirectoryError> {
+    let mut before = walk()?;
+    if !before.moved && known(&before.directory) {
+        return Ok(before.directory);
+    }
+    for _ in 1..WALKS {
+        let mut again = walk()?;
+        if again.is_as(&before) {
+            again.directory.steady = true;
+            return Ok(again.directory);
+        }
+        before = again;
+    }
+    Ok(before.directory)
+}
+
+fn walk(root: &Path, limits: &DirectoryLimits) -> Result<Walked, DirectoryError> {
+    let mut walker = Walker {
+        limits,
+        entries: 0,
+        bytes: 0,
+        leaves: Vec::new(),
+        unreadable: Vec::new(),
+        seen: Vec::new(),
+        moved: false,
+    };
+    let entries = fs::read_dir(root).map_err(|source| io(root, source))?;
+    walker.dir(root, entries, &Below { text: String::new(), legible: true }, 0)?;
+    let Walker { leaves, mut unreadable, mut seen, moved, .. } = walker;
+    unreadable.sort();
+    seen.sort();
+    let tree = MemoryTree::build(leaves).map_err(DirectoryError::Tree)?;
+    Ok(Walked { directory: Directory { tree, unreadable, steady: false }, seen, moved })
+}
+
+/// What one walk saw.
+struct Walked {
+    directory: Directory,
+    /// Of each file its path, size, time of change and number.
+    seen: Vec<(PathBuf, [i64; 4])>,
+    /// Something was there in one moment and gone in the next.
+    moved: bool,
+}
+
+// === impl Walked ===
+
+impl Walked {
+    fn is_as(&self, other: &Self) -> bool {
+        !self.moved
+            && !other.moved
+            && self.seen == other.seen
+            && self.directory.tree.root() == other.directory.tree.root()
+            && self.directory.unreadable == other.directory.unreadable
+    }
+}
+
+/// Where a walk is, below the root.
+struct Below {
+    text: String,
+    /// Every name on the way is UTF-8 without control characters.
+    legible: bool,
+}
+
+// === impl Below ===
+
+impl Below {
+    fn join(&self, name: &OsStr) -> Self {
+        let shown = name.to_string_lossy().replace(char::is_control, "\u{fffd}");
+        let legible = self.legible && name.to_str() == Some(shown.as_str());
+        let text = if self.text.is_empty() { shown } else { format!("{}/{shown}", self.text) };
+        Self { text, legible }
+    }
+}
+
+struct Walker<'a> {
     limits: &'a DirectoryLimits,
     entries: usize,
     bytes: u64,
     leaves: Vec<(String, MemoryNode)>,
+    unreadable: Vec<(TreePath, String)>,
+    seen: Vec<(PathBuf, [i64; 4])>,
+    moved: bool,
 }
 
-// === impl Reader ===
+// === impl Walker ===
 
-impl Reader<'_> {
-    fn dir(&mut self, dir: &Path, below: &str, depth: usize) -> Result<(), DirectoryError> {
+impl Walker<'_> {
+    fn dir(
+        &mut self,
+        dir: &Path,
+        entries: fs::ReadDir,
+        below: &Below,
+        depth: usize,
+    ) -> Result<(), DirectoryError> {
         if depth > self.limits.depth {
             return Err(limit(dir, "levels of directories", self.limits.depth as u64));
         }
-        for entry in fs::read_dir(dir).map_err(|source| io(dir, source))? {
+        for entry in entries {
             let entry = entry.map_err(|source| io(dir, source))?;
-            let path = entry.path();
             self.entries += 1;
             if self.entries > self.limits.entries {
                 return Err(limit(dir, "files and directories", self.limits.entries as u64));
             }
-            let name = entry
-                .file_name()
-                .into_string()
-                .map_err(|_name| DirectoryError::Name { path: path.clone() })?;
-            let below = if below.is_empty() { name.clone() } else { format!("{below}/{name}") };
-            // Of the entry itself: a link is not followed.
-            let kind = entry.file_type().map_err(|source| io(&path, source))?;
-            if kind.is_symlink() {
-                let target = fs::read_link(&path).map_err(|source| io(&path, source))?;
-                let target =
-                    target.into_os_string().into_string().map_err(|_name| DirectoryError::Name { path })?;
-                self.leaves.push((below, MemoryNode::Link(target)));
-            } else if kind.is_dir() && name != ".git" {
-                self.dir(&path, &below, depth + 1)?;
-            } else if kind.is_file() && is_document(&path) {
-                self.file(&path, below)?;
-            }
+            let below = below.join(&entry.file_name());
+            self.entry(&entry, &below, depth)?;
         }
         Ok(())
     }
 
-    fn file(&mut self, path: &Path, below: String) -> Result<(), DirectoryError> {
-        let size = fs::metadata(path).map_err(|source| io(path, source))?.len();
-        if size > self.limits.file_bytes {
-            return Err(limit(path, "bytes in a file", self.limits.file_bytes));
+    fn entry(&mut self, entry: &DirEntry, below: &Below, depth: usize) -> Result<(), DirectoryError> {
+        let (path, name) = (entry.path(), entry.file_name());
+        // Of the entry itself: a link is not followed.
+        let kind = match entry.file_type() {
+            Ok(kind) => kind,
+            Err(error) => return self.cannot(below, &error),
+        };
+        let document = is_document(&name.to_string_lossy());
+        if kind.is_dir() {
+            if name == ".git" {
+                return Ok(());
+            }
+            return match fs::read_dir(&path) {
+                Ok(entries) => self.dir(&path, entries, below, depth + 1),
+                Err(error) => self.cannot(below, &error),
+            };
         }
-        let bytes = fs::read(path).map_err(|source| io(path, source))?;
+        if !below.legible {
+            // What is no document may be called as it likes.
+            return if document {
+                self.tell(below, "its path is not UTF-8, or has control characters")
+            } else {
+                Ok(())
+            };
+        }
+        if kind.is_symlink() {
+            match fs::read_link(&path) {
+                Ok(target) => match target.into_os_string().into_string() {
+                    Ok(target) => self.leaves.push((below.text.clone(), MemoryNode::Link(target))),
+                    Err(_target) if document => return self.tell(below, "its target is not UTF-8"),
+                    Err(_target) => {}
+                },
+                Err(error) => return self.cannot(below, &error),
+            }
+        } else if kind.is_file() && document {
+            return self.file(&path, below);
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, path: &Path, below: &Below) -> Result<(), DirectoryError> {
+        let metadata = match fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) => return self.cannot(below, &error),
+        };
+        self.seen.push((path.to_owned(), stamp(&metadata)));
+        if metadata.len() > self.limits.file_bytes {
+            return self.tell(below, &format!("more than {} bytes", self.limits.file_bytes));
+        }
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => return self.cannot(below, &error),
+        };
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         if self.bytes > self.limits.bytes {
             return Err(limit(path, "bytes in all files", self.limits.bytes));
         }
-        self.leaves.push((below, MemoryNode::File(bytes)));
+        self.leaves.push((below.text.clone(), MemoryNode::File(bytes)));
+        Ok(())
+    }
+
+    /// Notes what the system refuses; what is gone by now was moved under this walk.
+    fn cannot(&mut self, below: &Below, error: &std::io::Error) -> Result<(), DirectoryError> {
+        if error.kind() == ErrorKind::NotFound {
+            self.moved = true;
+            return Ok(());
+        }
+        self.tell(below, &format!("cannot be read: {error}"))
+    }
+
+    fn tell(&mut self, below: &Below, why: &str) -> Result<(), DirectoryError> {
+        let path = TreePath::parse(&below.text).map_err(DirectoryError::Tree)?;
+        self.unreadable.push((path, why.to_owned()));
         Ok(())
     }
 }
 
-fn is_document(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known))
+/// What changes with a file at the latest when its content does.
+fn stamp(metadata: &Metadata) -> [i64; 4] {
+    let number = |value: u64| i64::from_ne_bytes(value.to_ne_bytes());
+    [number(metadata.len()), metadata.mtime(), metadata.mtime_nsec(), number(metadata.ino())]
 }
 
 fn io(path: &Path, source: std::io::Error) -> DirectoryError {
@@ -139,68 +291,4 @@ fn limit(path: &Path, what: &'static str, limit: u64) -> DirectoryError {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use argosy_core::render::{DirectoryOptions, RenderLimits, select};
-    use argosy_core::tree::TreePath;
-
-    use super::*;
-
-    fn selected(root: &Path) -> Result<Vec<String>, String> {
-        let tree = read_directory(root, &DirectoryLimits::default()).map_err(|error| error.to_string())?;
-        let options = DirectoryOptions { recurse: true, ..DirectoryOptions::default() };
-        let selection =
-            select(&tree, &TreePath::ROOT, &options, &RenderLimits::default()).map_err(|e| e.to_string())?;
-        Ok(selection.files().map(|(path, _)| path.to_string()).collect())
-    }
-
-    #[test]
-    fn documents_are_read_and_links_stay_inside() {
-        let home = tempfile::tempdir().unwrap();
-        let root = home.path().join("fleet");
-        fs::create_dir_all(root.join("sub")).unwrap();
-        fs::create_dir_all(root.join(".git")).unwrap();
-        for (name, text) in
-            [("a.yaml", "a: 1"), ("sub/b.json", "{}"), ("c.txt", "x"), (".git/d.yaml", "d: 1")]
-        {
-            fs::write(root.join(name), text).unwrap();
-        }
-        symlink("sub/b.json", root.join("link.json")).unwrap();
-        assert_eq!(selected(&root).unwrap(), ["a.yaml", "link.json", "sub/b.json"]);
-        fs::write(home.path().join("outside.yaml"), "x: 1").unwrap();
-        symlink("../outside.yaml", root.join("out.yaml")).unwrap();
-        assert!(
-            selected(&root)
-                .unwrap_err()
-                .contains("out.yaml: symbolic link to \"../outside.yaml\" is refused")
-        );
-    }
-
-    #[test]
-    fn a_mounted_volume_is_read_once() {
-        let home = tempfile::tempdir().unwrap();
-        let root = home.path();
-        fs::create_dir(root.join("..2026_01_01")).unwrap();
-        fs::write(root.join("..2026_01_01/a.yaml"), "a: 1").unwrap();
-        symlink("..2026_01_01", root.join("..data")).unwrap();
-        symlink("..data/a.yaml", root.join("a.yaml")).unwrap();
-        assert_eq!(selected(root).unwrap(), ["a.yaml"]);
-    }
-
-    #[test]
-    fn limits_are_errors_with_names() {
-        let home = tempfile::tempdir().unwrap();
-        fs::write(home.path().join("a.yaml"), "a: 12345").unwrap();
-        fs::write(home.path().join("b.yaml"), "a: 12345").unwrap();
-        let fails = |limits: DirectoryLimits| read_directory(home.path(), &limits).unwrap_err().to_string();
-        let limits = DirectoryLimits::default();
-        assert!(fails(DirectoryLimits { file_bytes: 4, ..limits }).ends_with("more than 4 bytes in a file"));
-        assert!(fails(DirectoryLimits { bytes: 10, ..limits }).ends_with("more than 10 bytes in all files"));
-        assert!(
-            fails(DirectoryLimits { entries: 1, ..limits }).ends_with("more than 1 files and directories")
-        );
-        let missing = read_directory(&home.path().join("gone"), &limits).unwrap_err();
-        assert!(missing.to_string().ends_with("gone cannot be read"));
-    }
-}
+mod tests;

@@ -360,9 +360,12 @@ impl Engine {
         if (outcome.sources_changed || outcome.render_anew)
             && let Some(core) = &self.core
         {
-            let before = self.sources.borrow().anew;
-            let anew = before + u64::from(outcome.render_anew);
-            self.sources.send_replace(Arc::new(Wanted { sources: core.machine.sources(), anew }));
+            let before = Arc::clone(&self.sources.borrow());
+            self.sources.send_replace(Arc::new(Wanted {
+                sources: core.machine.sources(),
+                anew: before.anew + u64::from(outcome.render_anew),
+                changes: before.changes + 1,
+            }));
         }
     }
 

@@ -1,27 +1,36 @@
 //! The fleet's source: a directory or a repository of documents, read again and again.
 //!
 //! What a read says counts only when it is current: a repository is believed after a fetch in this life of the hub, so
-//! that a mirror that was restored with the hub takes nothing back.
+//! that a mirror that was restored with the hub takes nothing back; of a directory, what is missing counts once two looks
+//! agree on it and nobody was writing meanwhile (M6).
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use argosy_core::fleet::{FleetRead, SourceError, SourceFile, find_documents};
 use argosy_core::hub::{Documents, Input, SourceProblem, read_documents};
-use argosy_core::ids::Digest;
-use argosy_core::render::{DirectoryOptions, RenderLimits, select};
+use argosy_core::ids::{AppId, Digest};
+use argosy_core::render::RenderLimits;
 use argosy_core::time::WallTime;
 use argosy_core::tree::{Tree, TreePath};
 use argosy_runtime::blocking::Pool;
 use argosy_runtime::clock::wall;
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::directory::{DirectoryLimits, read_directory};
+use crate::directory::{Directory, DirectoryLimits, read_directory};
 use crate::engine::Handle;
 use crate::git::{GitError, RepositoryUrl};
 use crate::metrics::Metrics;
 use crate::poll::Pauses;
 use crate::sources::{Repository, chain};
+
+/// Longest pause after a look that left something open.
+const SOON: Duration = Duration::from_secs(2);
 
 /// Where the fleet's documents are.
 #[derive(Debug, Clone)]
@@ -37,6 +46,10 @@ pub(crate) enum FleetSource {
     },
 }
 
+/// When the fleet was read last in this life of the hub: told by the reader, shown to operators.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LastRead(Arc<Mutex<Option<WallTime>>>);
+
 /// Reads the fleet.
 pub(crate) struct FleetReader {
     source: FleetSource,
@@ -45,11 +58,78 @@ pub(crate) struct FleetReader {
     pool: Pool,
     pauses: Pauses,
     handle: Handle,
-    /// What was read last, to notice that nothing changed.
-    last: Option<Digest>,
+    /// What the hub was told last.
+    last: Option<Told>,
     problem: Option<SourceProblem>,
-    last_read: Option<WallTime>,
+    last_read: LastRead,
     others: Vec<String>,
+}
+
+/// A read that the hub was told.
+struct Told {
+    /// Names the files that it was of.
+    key: Digest,
+    complete: bool,
+    apps: BTreeSet<AppId>,
+    projects: BTreeSet<String>,
+}
+
+/// How sure it is that a look saw all there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Certainty {
+    /// It is a commit's.
+    Commit,
+    /// Of a directory that nobody was writing to.
+    Steady,
+    /// Of a directory that somebody was writing to.
+    Moving,
+}
+
+/// A look at the source that found something else than what was told last.
+struct Look {
+    key: Digest,
+    certainty: Certainty,
+    files: Vec<SourceFile>,
+}
+
+/// When to look again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// After the usual pause.
+    Later,
+    /// After a short one: this look left something open that the next one may settle.
+    Soon,
+}
+
+// === impl LastRead ===
+
+impl LastRead {
+    pub(crate) fn get(&self) -> Option<WallTime> {
+        *self.0.lock()
+    }
+
+    fn now(&self) {
+        *self.0.lock() = Some(wall());
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    fn of(key: Digest, read: &FleetRead) -> Self {
+        Self {
+            key,
+            complete: read.complete,
+            apps: read.apps.keys().cloned().collect(),
+            projects: read.projects.keys().cloned().collect(),
+        }
+    }
+
+    /// Tells whether a read has all that this one had.
+    fn is_within(&self, read: &FleetRead) -> bool {
+        self.apps.iter().all(|app| read.apps.contains_key(app))
+            && self.projects.iter().all(|project| read.projects.contains_key(project))
+    }
 }
 
 // === impl FleetSource ===
@@ -75,15 +155,26 @@ impl FleetSource {
     }
 }
 
+impl fmt::Display for FleetSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(path) => path.display().fmt(f),
+            Self::Repository { url, .. } => url.fmt(f),
+        }
+    }
+}
+
 // === impl FleetReader ===
 
 impl FleetReader {
+    #[expect(clippy::too_many_arguments, reason = "made in one place")]
     pub(crate) fn new(
         source: FleetSource,
         path: TreePath,
         mirrors: PathBuf,
         interval: Duration,
         handle: Handle,
+        last_read: LastRead,
         metrics: &Metrics,
         stopping: &CancellationToken,
     ) -> Self {
@@ -102,7 +193,7 @@ impl FleetReader {
             handle,
             last: None,
             problem: None,
-            last_read: None,
+            last_read,
             others: Vec::new(),
         }
     }
@@ -114,7 +205,8 @@ impl FleetReader {
     pub(crate) async fn run(mut self, stopping: CancellationToken) -> Result<(), std::convert::Infallible> {
         loop {
             let pause = match self.read().await {
-                Ok(()) => self.pauses.after_success(),
+                Ok(Next::Later) => self.pauses.after_success(),
+                Ok(Next::Soon) => self.pauses.after_success().min(SOON),
                 Err(message) => {
                     if self.fail(message).await.is_err() {
                         return Ok(());
@@ -130,7 +222,7 @@ impl FleetReader {
 
     async fn fail(&mut self, message: String) -> Result<(), crate::engine::Stopped> {
         let since = self.problem.as_ref().map_or_else(wall, |problem| problem.since);
-        let problem = SourceProblem { message, since, last_read: self.last_read };
+        let problem = SourceProblem { message, since, last_read: self.last_read.get() };
         if self.problem.as_ref() == Some(&problem) {
             return Ok(());
         }
@@ -139,20 +231,21 @@ impl FleetReader {
         self.handle.input(Input::FleetProblem(Some(problem))).await
     }
 
-    async fn read(&mut self) -> Result<(), String> {
-        let found = self.files().await?;
-        self.last_read = Some(wall());
+    async fn read(&mut self) -> Result<Next, String> {
+        let look = self.look().await?;
+        self.last_read.now();
         let recovered = self.problem.take().is_some();
-        let Some((key, files)) = found else {
+        let Some(Look { key, certainty, files }) = look else {
             if recovered {
                 let told = self.handle.input(Input::FleetProblem(None)).await;
-                return told.map_err(|stopped| stopped.to_string());
+                told.map_err(|stopped| stopped.to_string())?;
             }
-            return Ok(());
+            return Ok(Next::Later);
         };
         let parse = move || read_documents(files);
-        let Documents { read, others } =
+        let Documents { mut read, others } =
             self.pool.run("read documents", parse).await.map_err(|error| error.to_string())?;
+        let next = weigh(self.last.as_ref(), certainty, &mut read);
         for other in others.iter().filter(|other| !self.others.contains(other)) {
             warn!(document = %other, "left alone");
         }
@@ -161,61 +254,146 @@ impl FleetReader {
             apps = read.apps.len(),
             projects = read.projects.len(),
             broken = read.broken.len(),
+            complete = read.complete,
             "the fleet was read"
         );
-        let told = self.handle.input(Input::Fleet(Box::new(read))).await;
-        told.map_err(|stopped| stopped.to_string())?;
-        self.last = Some(key);
-        Ok(())
+        let told = Told::of(key, &read);
+        let sent = self.handle.input(Input::Fleet(Box::new(read))).await;
+        sent.map_err(|stopped| stopped.to_string())?;
+        self.last = Some(told);
+        Ok(next)
     }
 
-    async fn files(&mut self) -> Result<Found, String> {
-        let (path, last) = (self.path.clone(), self.last);
+    /// Looks at the source; gives nothing when it is what the hub was told last, with nothing left open.
+    async fn look(&mut self) -> Result<Option<Look>, String> {
+        let path = self.path.clone();
+        let last = self.last.as_ref().filter(|last| last.complete).map(|last| last.key);
         match (&self.source, &mut self.repository) {
             (FleetSource::Directory(directory), _) => {
                 let directory = directory.clone();
-                let read = move || {
-                    let tree = read_directory(&directory, &DirectoryLimits::default())
-                        .map_err(|error| chain(&error))?;
-                    files_of(&tree, &path, last)
-                };
+                let read = move || look_into(&directory, &path, last);
                 self.pool.run("read the fleet", read).await.map_err(|error| error.to_string())?
             }
             (FleetSource::Repository { revision, .. }, Some(repository)) => {
                 let revision = revision.clone();
-                repository
+                let found = repository
                     .look(move |mirror| {
                         let commit = mirror.resolve(&revision)?;
                         let tree = mirror.tree(&commit)?;
-                        Ok::<_, GitError>(files_of(&tree, &path, last))
+                        Ok::<_, GitError>(files_of(&tree, &path, &[], last))
                     })
                     .await
-                    .map_err(|failure| failure.message)?
+                    .map_err(|failure| failure.message)?;
+                let look = |(key, files)| Look { key, certainty: Certainty::Commit, files };
+                found.map(|found| found.map(look)).map_err(|error| error.to_string())
             }
             (FleetSource::Repository { .. }, None) => Err("the fleet's repository is not set up".to_owned()),
         }
     }
 }
 
-/// The files of a source with what names their content; absent when they are those of the last read.
-type Found = Option<(Digest, Vec<(String, Vec<u8>)>)>;
+/// Says whether a read has all there is (M6): what a directory lacks may be on its way back, so that the look after it
+/// has to agree; the first look of all is told by none before it what it lacks.
+fn weigh(last: Option<&Told>, certainty: Certainty, read: &mut FleetRead) -> Next {
+    read.complete = match certainty {
+        Certainty::Commit => true,
+        Certainty::Steady => last.is_some_and(|last| last.is_within(read)),
+        Certainty::Moving => false,
+    };
+    match (certainty, last) {
+        (Certainty::Moving, _) | (Certainty::Steady, None) => Next::Soon,
+        (Certainty::Commit, _) | (Certainty::Steady, Some(_)) => Next::Later,
+    }
+}
 
-/// Reads every document's file below a path, by path, unless they are the ones that were read last.
-fn files_of(tree: &dyn Tree, path: &TreePath, last: Option<Digest>) -> Result<Found, String> {
-    let options = DirectoryOptions { recurse: true, ..DirectoryOptions::default() };
+/// The files of a source with what names them; absent when they are those of the last read.
+type Found = Option<(Digest, Vec<SourceFile>)>;
+
+/// Reads every document's file of a directory below a path, unless they are the ones that were read last.
+fn look_into(directory: &Path, path: &TreePath, last: Option<Digest>) -> Result<Option<Look>, String> {
+    let known = |found: &Directory| {
+        last.is_some()
+            && files_of(&found.tree, path, &found.unreadable, last).is_ok_and(|files| files.is_none())
+    };
+    let found =
+        read_directory(directory, &DirectoryLimits::default(), known).map_err(|error| chain(&error))?;
+    let certainty = if found.steady { Certainty::Steady } else { Certainty::Moving };
+    let files = files_of(&found.tree, path, &found.unreadable, last).map_err(|error| error.to_string())?;
+    Ok(files.map(|(key, files)| Look { key, certainty, files }))
+}
+
+/// Reads every document's file below a path, unless they are the ones that were read last.
+fn files_of(
+    tree: &dyn Tree,
+    path: &TreePath,
+    unreadable: &[(TreePath, String)],
+    last: Option<Digest>,
+) -> Result<Found, SourceError> {
     let limits = RenderLimits::default();
-    let selection = select(tree, path, &options, &limits).map_err(|error| error.to_string())?;
-    let key = selection.cache_key();
+    let below = |other: &TreePath| {
+        let mut components = other.components();
+        path.components().all(|component| components.next() == Some(component))
+    };
+    let unreadable = unreadable.iter().filter(|(other, _)| below(other)).cloned();
+    let listing = find_documents(tree, path, &limits)?.with_unreadable(unreadable);
+    let key = listing.key();
     if last == Some(key) {
         return Ok(None);
     }
-    let mut files = Vec::new();
-    let mut left = limits.bytes;
-    for (path, id) in selection.files() {
-        let max = (limits.yaml.file_bytes as u64).min(left);
-        let bytes = tree.read(id, max).map_err(|error| error.at(path).to_string())?;
-        left = left.saturating_sub(bytes.len() as u64);
-        files.push((path.to_string(), bytes));
+    Ok(Some((key, listing.read(tree, &limits)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_of(apps: &[&str]) -> FleetRead {
+        let text = |name: &&str| {
+            format!(
+                "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {{name: {name}}}\nspec: {{}}\n"
+            )
+        };
+        let files = apps
+            .iter()
+            .map(|name| SourceFile { path: format!("{name}.yaml"), content: Ok(text(name).into_bytes()) });
+        read_documents(files).read
     }
-    Ok(Some((key, files)))
+
+    #[test]
+    fn what_a_directory_lacks_counts_once_two_steady_looks_agree_on_it() {
+        let mut last: Option<Told> = None;
+        let mut weighed = |certainty, apps: &[&str]| {
+            let mut read = read_of(apps);
+            let next = weigh(last.as_ref(), certainty, &mut read);
+            last = Some(Told::of(Digest::of(b"key"), &read));
+            (read.complete, next)
+        };
+        assert_eq!(weighed(Certainty::Steady, &["web", "api"]), (false, Next::Soon), "the first look of all");
+        assert_eq!(weighed(Certainty::Steady, &["web", "api"]), (true, Next::Later));
+        assert_eq!(weighed(Certainty::Steady, &["web", "api", "new"]), (true, Next::Later));
+        assert_eq!(
+            weighed(Certainty::Steady, &["web", "api"]),
+            (false, Next::Later),
+            "a first look without it"
+        );
+        assert_eq!(weighed(Certainty::Steady, &["web"]), (false, Next::Later));
+        assert_eq!(weighed(Certainty::Moving, &["web"]), (false, Next::Soon), "caught in the middle");
+        assert_eq!(weighed(Certainty::Steady, &["web"]), (true, Next::Later));
+        assert_eq!(weighed(Certainty::Commit, &[]), (true, Next::Later), "a commit is what it is");
+    }
+
+    #[test]
+    fn what_cannot_be_read_beside_the_fleets_path_is_not_the_fleets() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("fleet")).unwrap();
+        std::fs::write(home.path().join("fleet/a.yaml"), "a: 1").unwrap();
+        std::fs::write(home.path().join("odd\n.yaml"), "a: 1").unwrap();
+        let path = TreePath::parse("fleet").unwrap();
+        let look = look_into(home.path(), &path, None).unwrap().unwrap();
+        assert_eq!(look.certainty, Certainty::Steady);
+        assert_eq!(look.files.len(), 1);
+        assert!(look_into(home.path(), &path, Some(look.key)).unwrap().is_none());
+        std::fs::write(home.path().join("fleet/odd\n.yaml"), "a: 1").unwrap();
+        assert_eq!(look_into(home.path(), &path, Some(look.key)).unwrap().unwrap().files.len(), 2);
+    }
 }

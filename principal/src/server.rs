@@ -20,9 +20,11 @@ use tonic::transport::Server;
 use tonic::{Request, Status};
 
 use crate::engine::Handle;
+use crate::fleet::LastRead;
 use crate::metrics::Metrics;
 
 mod accept;
+mod admission;
 mod enrollment;
 mod fleet;
 mod join;
@@ -49,6 +51,16 @@ pub(crate) struct Services {
     pub(crate) handle: Handle,
     pub(crate) supervisor: Supervisor,
     pub(crate) join: Arc<JoinSettings>,
+    pub(crate) fleet: Arc<FleetFacts>,
+}
+
+/// What operators are told of the fleet's source beyond what the hub decides from it.
+#[derive(Debug)]
+pub(crate) struct FleetFacts {
+    /// Where it is.
+    pub(crate) source: String,
+    /// When it was read last.
+    pub(crate) last_read: LastRead,
 }
 
 /// A port that listens.

@@ -35,6 +35,9 @@ pub(crate) struct Wanted {
     pub(crate) sources: BTreeMap<AppId, Source>,
     /// Grows when everything has to be rendered anew.
     pub(crate) anew: u64,
+    /// Grows with each change of the sources: what was told before is told again, because the hub forgot what it was told of
+    /// an app that had left, even if it is back before anybody looked.
+    pub(crate) changes: u64,
 }
 
 /// Keeps a worker for each repository that some app uses.
@@ -101,6 +104,7 @@ impl Sources {
                 Ok(url) => {
                     let of = by_repository.entry(one_spelling(url)).or_default();
                     of.anew = wanted.anew;
+                    of.changes = wanted.changes;
                     of.sources.insert(app.clone(), source.clone());
                 }
                 Err(error) => {

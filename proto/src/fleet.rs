@@ -98,6 +98,7 @@ impl From<&Held> for v1::Held {
             plan: held.plan.as_bytes().to_vec(),
             reason: held.reason.clone(),
             deletes: held.deletes.iter().map(Into::into).collect(),
+            more: held.more,
         }
     }
 }
@@ -254,7 +255,7 @@ macro_rules! same_words {
 same_words!(SyncStatus, SyncStatus, [Synced, OutOfSync, Unknown]);
 same_words!(Health, Health, [Healthy, Suspended, Progressing, Missing, Degraded, Unknown]);
 same_words!(OperationPhase, OperationPhase, [Running, Succeeded, Failed, Error]);
-same_words!(ResultCode, ResultCode, [Synced, SyncFailed, Pruned, PruneSkipped]);
+same_words!(ResultCode, ResultCode, [Synced, SyncFailed, Pruned, PruneSkipped, SharedSkipped]);
 same_words!(Phase, AppPhase, [Active, Frozen, Released, Deleting]);
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod oracle;
 mod random;
 mod rest;
 mod schedule;
+mod thin_link;
 mod trace;
 mod world;
 
@@ -30,6 +31,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 pub use oracle::Violation;
+pub use thin_link::{Crossing, ThinLink, thin_link};
 
 /// What became of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,9 @@
-//! The simulation: hundreds of seeds of one hub and two agents under faults, each held to the rules by an oracle.
+//! The simulation: hundreds of seeds of one hub and two agents under faults, each held to the rules by an oracle; and a
+//! huge app on a thin link.
 
 #[cfg(test)]
 mod simulation {
-    use argosy_tests::simulation::{run, sweep};
+    use argosy_tests::simulation::{Crossing, ThinLink, run, sweep, thin_link};
 
     /// How many seeds are run each time.
     const SEEDS: u64 = 500;
@@ -21,5 +22,39 @@ mod simulation {
         let (first, second, other) = (run(7, false), run(7, false), run(8, false));
         assert_eq!(first.hash, second.hash);
         assert_ne!(first.hash, other.hash);
+    }
+
+    /// An app of 50 MiB on a link of 64 KiB/s.
+    const HUGE: ThinLink = ThinLink { seed: 1, objects: 400, filler: 128 << 10, rate: 64 << 10, again: None };
+
+    /// Lets it cross, and holds it to what is promised to everybody else.
+    fn cross(what: &ThinLink) -> Crossing {
+        let crossing = thin_link(what, false);
+        if let Some(violation) = &crossing.violation {
+            panic!("{}\n{what:?} breaks {}: {}", crossing.tail.join("\n"), violation.rule, violation.message);
+        }
+        assert!(crossing.slowest_beside_ms <= 10_000, "{crossing:?}");
+        assert!(crossing.slowest_elsewhere_ms <= 5_000, "{crossing:?}");
+        assert!(crossing.bytes >= 50 << 20);
+        let (_, arrived) = *crossing.switched_ms.last().unwrap();
+        let least = crossing.bytes * 1000 / what.rate;
+        assert!(arrived >= least * 9 / 10, "the link carried more than it can: {crossing:?}");
+        assert!(arrived <= least * 11 / 10, "the link was idle, or carried something twice: {crossing:?}");
+        assert!(crossing.live_ms <= arrived + 60_000, "{crossing:?}");
+        assert!(u64::from(crossing.changes_meanwhile) >= least / 30_000, "{crossing:?}");
+        crossing
+    }
+
+    #[test]
+    fn a_huge_app_on_a_thin_link_delays_no_other_app() {
+        let crossing = cross(&HUGE);
+        assert_eq!(crossing.switched_ms.len(), 1, "{crossing:?}");
+    }
+
+    #[test]
+    fn a_huge_app_that_changes_on_its_way_arrives_first_as_it_was_and_starves_nobody() {
+        let crossing = cross(&ThinLink { again: Some((400_000, 16)), ..HUGE });
+        let revisions: Vec<usize> = crossing.switched_ms.iter().map(|(revision, _)| *revision).collect();
+        assert_eq!(revisions, [0, 1], "{crossing:?}");
     }
 }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use argosy_core::cluster::ApiError;
+use argosy_core::status::cut;
 use serde::Deserialize;
 
 /// What a request was about, as far as its failure means different things.
@@ -190,7 +191,9 @@ impl Refusal {
     /// Gives the API server's words, or for a Secret what holds no value of it.
     fn words(&self, subject: Subject) -> String {
         if !subject.secret && !self.message.is_empty() {
-            return self.message.clone();
+            let mut message = self.message.clone();
+            cut(&mut message);
+            return message;
         }
         let mut words = match self.reason.as_str() {
             "" => format!("HTTP status {}", self.code),
@@ -204,6 +207,7 @@ impl Refusal {
             words.push_str(" at ");
             words.push_str(&fields.join(", "));
         }
+        cut(&mut words);
         words
     }
 }

@@ -46,6 +46,8 @@ pub struct LeaseSettings {
     pub installation: InstallationId,
     /// Who asks.
     pub holder: Holder,
+    /// UID of kube-system: nobody writes to a cluster that was not seen to be the one that the agent belongs to (M23).
+    pub kube_system_uid: String,
     /// Whether this agent held the lease when it last ran: counts while the API server has not been reached.
     pub was_holder: bool,
 }
@@ -80,6 +82,9 @@ pub struct Lease {
     collection: String,
     name: String,
     contest: Contest,
+    kube_system_uid: String,
+    /// Whether the API server was seen to be that of the right cluster since it last could not be asked.
+    verified: bool,
     /// The lease as this process last wrote it; absent when somebody may have changed it.
     held: Option<Record>,
     last_holder: bool,
@@ -128,6 +133,8 @@ impl Lease {
             collection: format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"),
             name: format!("argosy-agent-{installation}"),
             contest: Contest::new(settings.holder),
+            kube_system_uid: settings.kube_system_uid,
+            verified: false,
             held: None,
             last_holder: settings.was_holder,
             state,
@@ -153,6 +160,16 @@ impl Lease {
 
     /// Looks at the lease, and takes or renews it where it may.
     async fn attempt(&mut self) -> Result<LeaseState, ApiError> {
+        if !self.verified {
+            let found = self.connection.facts().await?.kube_system_uid;
+            if found != self.kube_system_uid {
+                let expected = &self.kube_system_uid;
+                return Err(ApiError::Refused(format!(
+                    "this is the cluster with kube-system {found}, and the agent belongs to {expected}"
+                )));
+            }
+            self.verified = true;
+        }
         for _round in 0..ROUNDS {
             let record = match self.held.take() {
                 Some(record) => Some(record),
@@ -209,6 +226,7 @@ impl Lease {
                 state
             }
             Err(error) => {
+                self.verified = false;
                 let current = self.state.borrow().clone();
                 if current.may_write(&self.clock.mono()) {
                     tracing::warn!(%error, "the lease could not be renewed");

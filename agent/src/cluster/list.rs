@@ -67,7 +67,7 @@ pub(super) async fn list(
                 return Err(ApiError::Unavailable { message, retry_after: None });
             }
             Err(Broken::TooLarge) => {
-                return Err(ApiError::Unreachable(format!("a single {kind} is beyond the limit")));
+                return Err(ApiError::Refused(format!("a single {kind} is beyond the limit")));
             }
             Err(Broken::Failed(error)) => return Err(error),
         }

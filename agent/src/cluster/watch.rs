@@ -34,8 +34,8 @@ pub struct Watch {
     kind: GroupKind,
     discovered: signal::Receiver<Option<Instant>>,
     backoff: Backoff,
-    /// Whether the break was told and no list followed yet.
-    broken: bool,
+    /// Why it broke, as was told; absent once a list followed.
+    broken: Option<ApiError>,
     state: State,
 }
 
@@ -63,7 +63,7 @@ impl Connection {
             kind,
             discovered: self.inner.discovered.subscribe(),
             backoff: BACKOFF,
-            broken: false,
+            broken: None,
             state: State::List,
         }
     }
@@ -119,7 +119,7 @@ impl Watch {
         };
         match list::list(&self.connection.inner.transport, &endpoint, &self.kind).await {
             Ok(list) => {
-                self.broken = false;
+                self.broken = None;
                 self.state = State::Resume(list.resource_version);
                 Some(WatchEvent::Listed { resource_version: list.resource_version, objects: list.objects })
             }
@@ -175,7 +175,8 @@ impl Watch {
         }
     }
 
-    /// Pauses before the next list; the first failure since a list is told.
+    /// Pauses before the next list. The first failure since a list is told, and then what changes about it: an outage is
+    /// one however it is worded, a refusal has its reason.
     fn fail(&mut self, error: &ApiError) -> Option<WatchEvent> {
         let mut pause = self.backoff.next_delay(&mut SystemEntropy);
         if let ApiError::Unavailable { retry_after: Some(asked), .. } = error {
@@ -184,8 +185,15 @@ impl Watch {
         let unserved = matches!(error, ApiError::NotServed(_) | ApiError::Unavailable { .. });
         self.state = State::Pause { until: Instant::now() + pause, unserved };
         tracing::debug!(resource = %self.kind, %error, ?pause, attempt = self.backoff.attempts(), "watch broke");
-        let told = std::mem::replace(&mut self.broken, true);
-        (!told).then(|| WatchEvent::Broken(error.to_string()))
+        let told = self
+            .broken
+            .as_ref()
+            .is_some_and(|told| if error.is_refusal() { told == error } else { !told.is_refusal() });
+        if told {
+            return None;
+        }
+        self.broken = Some(error.clone());
+        Some(WatchEvent::Broken(error.clone()))
     }
 
     async fn pause(&mut self, until: Instant, unserved: bool) {

@@ -1,7 +1,7 @@
 //! The watches of all kinds that matter, as one set that is changed as a whole.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::fmt;
 
@@ -21,21 +21,22 @@ const QUEUE: usize = 256;
 /// Watches of a set of kinds; a future to run.
 pub struct Watches {
     connection: Connection,
-    wanted: signal::Receiver<BTreeSet<GroupKind>>,
+    wanted: signal::Receiver<BTreeMap<GroupKind, u64>>,
     events: mpsc::Sender<(GroupKind, WatchEvent)>,
 }
 
 /// Sets which kinds are watched. The watches end when it is dropped.
 #[derive(Debug)]
 pub struct WatchesHandle {
-    wanted: signal::Sender<BTreeSet<GroupKind>>,
+    wanted: signal::Sender<BTreeMap<GroupKind, u64>>,
 }
 
 // === impl WatchesHandle ===
 
 impl WatchesHandle {
-    /// Watches exactly these kinds from now on. Events of others may still be in the queue.
-    pub fn set(&self, kinds: BTreeSet<GroupKind>) {
+    /// Watches exactly these kinds from now on, each in a generation: a watch of another one begins anew, with a list.
+    /// Events of others may still be in the queue.
+    pub fn set(&self, kinds: BTreeMap<GroupKind, u64>) {
         self.wanted.send_if_modified(|wanted| {
             let changed = *wanted != kinds;
             *wanted = kinds;
@@ -66,22 +67,22 @@ impl Watches {
     /// # Cancel safety
     /// Not safe: what the watches know is lost.
     pub async fn run(mut self) -> Result<(), Infallible> {
-        let mut running = BTreeMap::<GroupKind, AbortHandle>::new();
+        let mut running = BTreeMap::<GroupKind, (u64, AbortHandle)>::new();
         let mut watches = FuturesUnordered::new();
         loop {
             let wanted = self.wanted.borrow_and_update().clone();
-            running.retain(|kind, watch| {
-                let keep = wanted.contains(kind);
+            running.retain(|kind, (generation, watch)| {
+                let keep = wanted.get(kind) == Some(generation);
                 if !keep {
                     watch.abort();
                 }
                 keep
             });
-            for kind in wanted {
+            for (kind, generation) in wanted {
                 if let Entry::Vacant(place) = running.entry(kind) {
                     let (watch, handle) = self.start(place.key().clone());
                     watches.push(watch);
-                    place.insert(handle);
+                    place.insert((generation, handle));
                 }
             }
             loop {

@@ -6,7 +6,7 @@ use argosy_proto::v1;
 
 use crate::args::{AppArguments, Format, ListFormat};
 use crate::connection::Hub;
-use crate::failure::{Failure, OK};
+use crate::failure::Failure;
 use crate::output;
 use crate::view;
 use crate::view::app::Application;
@@ -17,36 +17,28 @@ const READ: Duration = Duration::from_secs(30);
 
 pub(super) async fn list(
     hub: &Hub,
-    cluster: String,
-    project: String,
+    request: &v1::ListAppsRequest,
     format: ListFormat,
-) -> Result<u8, Failure> {
-    let request = v1::ListAppsRequest { cluster, project };
+) -> Result<String, Failure> {
+    let request = request.clone();
     let apps = hub.call(|mut client| async move { client.list_apps(request).await }).await?.apps;
     let documents =
-        |format| output::document(format, &apps.iter().map(Application::from).collect::<Vec<_>>());
-    let text = match format {
-        ListFormat::Table => view::list::table(&apps),
-        ListFormat::Wide => view::list::wide(&apps),
-        ListFormat::Name => view::list::names(&apps),
-        ListFormat::Json => documents(Format::Json)?,
-        ListFormat::Yaml => documents(Format::Yaml)?,
-    };
-    output::print(&text)?;
-    Ok(OK)
+        |format| output::document(format, &apps.iter().map(Application::listed).collect::<Vec<_>>());
+    match format {
+        ListFormat::Table => Ok(view::list::table(&apps)),
+        ListFormat::Wide => Ok(view::list::wide(&apps)),
+        ListFormat::Name => Ok(view::list::names(&apps)),
+        ListFormat::Json => documents(Format::Json),
+        ListFormat::Yaml => documents(Format::Yaml),
+    }
 }
 
-pub(super) async fn get(hub: &Hub, app: &AppArguments, format: Format) -> Result<u8, Failure> {
+pub(super) async fn get(hub: &Hub, app: &AppArguments, format: Format) -> Result<String, Failure> {
     let view = super::get_app(hub, app).await?;
-    let text = match format {
-        Format::Table => view::app::detail(&view),
-        Format::Json | Format::Yaml => output::document(format, &Application::from(&view))?,
-    };
-    output::print(&text)?;
-    Ok(OK)
+    detail(&view, format)
 }
 
-pub(super) async fn resources(hub: &Hub, app: &AppArguments, format: Format) -> Result<u8, Failure> {
+pub(super) async fn resources(hub: &Hub, app: &AppArguments, format: Format) -> Result<String, Failure> {
     let kind = v1::run_command_request::Kind::Resources(v1::ResourcesCommand {});
     let (rows, observed, complete) = match super::run_command(hub, app, READ, kind, |_| Ok(false)).await {
         Ok(progress) if progress.state() == v1::CommandState::Succeeded => {
@@ -60,13 +52,19 @@ pub(super) async fn resources(hub: &Hub, app: &AppArguments, format: Format) -> 
         }
         Err(failure) => return Err(failure),
     };
-    let text = match format {
-        Format::Table => view::command::resources(&rows, observed.as_ref(), complete),
+    match format {
+        Format::Table => Ok(view::command::resources(&rows, observed.as_ref(), complete)),
         Format::Json | Format::Yaml => {
             let (namespace, name) = (&app.app.namespace, &app.app.name);
-            output::document(format, &ResourceList::of(namespace, name, &rows, observed.as_ref(), complete))?
+            output::document(format, &ResourceList::of(namespace, name, &rows, observed.as_ref(), complete))
         }
-    };
-    output::print(&text)?;
-    Ok(OK)
+    }
+}
+
+/// Gives one application with its resources.
+pub(super) fn detail(view: &v1::AppView, format: Format) -> Result<String, Failure> {
+    match format {
+        Format::Table => Ok(view::app::detail(view)),
+        Format::Json | Format::Yaml => output::document(format, &Application::from(view)),
+    }
 }

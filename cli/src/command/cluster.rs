@@ -6,18 +6,22 @@ use crate::args::{ClusterCommand, Format};
 use crate::connection::Hub;
 use crate::failure::{FAILED, Failure, OK};
 use crate::output;
-use crate::view::cluster::{self, Added, Cluster};
+use crate::view::cluster::{self, Added, Cluster, Revoked};
 use crate::view::reconcile::Reconciliation;
 
 pub(super) async fn run(hub: &Hub, command: ClusterCommand) -> Result<u8, Failure> {
     match command {
-        ClusterCommand::List { output } => list(hub, output.format).await,
-        ClusterCommand::Get { name, output } => get(hub, name, output.format).await,
+        ClusterCommand::List { watch, output } => {
+            super::show(watch, async || list(hub, output.format).await).await
+        }
+        ClusterCommand::Get { name, watch, output } => {
+            super::show(watch, async || get(hub, &name, output.format).await).await
+        }
         ClusterCommand::Add { name, labels, rejoin, output } => {
             let labels = labels.into_iter().map(|label| (label.key, label.value)).collect();
             add(hub, v1::AddClusterRequest { name, labels, rejoin }, output.format).await
         }
-        ClusterCommand::Revoke { name } => revoke(hub, name).await,
+        ClusterCommand::Revoke { name, output } => revoke(hub, name, output.format).await,
         ClusterCommand::Reconcile { name, confirm, keep, output } => {
             let request = v1::ReconcileClusterRequest { name, confirm, keep };
             reconcile(hub, request, output.format).await
@@ -25,27 +29,23 @@ pub(super) async fn run(hub: &Hub, command: ClusterCommand) -> Result<u8, Failur
     }
 }
 
-async fn list(hub: &Hub, format: Format) -> Result<u8, Failure> {
-    let clusters = super::clusters(hub).await?;
-    let text = match format {
-        Format::Table => cluster::table(&clusters),
+async fn list(hub: &Hub, format: Format) -> Result<String, Failure> {
+    let clusters = super::clusters(hub).await?.clusters;
+    match format {
+        Format::Table => Ok(cluster::table(&clusters)),
         Format::Json | Format::Yaml => {
-            output::document(format, &clusters.iter().map(Cluster::from).collect::<Vec<_>>())?
+            output::document(format, &clusters.iter().map(Cluster::from).collect::<Vec<_>>())
         }
-    };
-    output::print(&text)?;
-    Ok(OK)
+    }
 }
 
-async fn get(hub: &Hub, name: String, format: Format) -> Result<u8, Failure> {
-    let request = v1::GetClusterRequest { name };
+async fn get(hub: &Hub, name: &str, format: Format) -> Result<String, Failure> {
+    let request = v1::GetClusterRequest { name: name.to_owned() };
     let view = hub.call(|mut client| async move { client.get_cluster(request).await }).await?;
-    let text = match format {
-        Format::Table => cluster::detail(&view),
-        Format::Json | Format::Yaml => output::document(format, &Cluster::from(&view))?,
-    };
-    output::print(&text)?;
-    Ok(OK)
+    match format {
+        Format::Table => Ok(cluster::detail(&view)),
+        Format::Json | Format::Yaml => output::document(format, &Cluster::from(&view)),
+    }
 }
 
 async fn add(hub: &Hub, request: v1::AddClusterRequest, format: Format) -> Result<u8, Failure> {
@@ -59,12 +59,18 @@ async fn add(hub: &Hub, request: v1::AddClusterRequest, format: Format) -> Resul
     Ok(OK)
 }
 
-async fn revoke(hub: &Hub, name: String) -> Result<u8, Failure> {
+async fn revoke(hub: &Hub, name: String, format: Format) -> Result<u8, Failure> {
     let request = v1::RevokeClusterRequest { name: name.clone() };
     let response = hub.call(|mut client| async move { client.revoke_cluster(request).await }).await?;
-    let stream = if response.was_connected { "; its stream was cut" } else { "" };
-    let text = format!("Cluster {name} ({}) is revoked{stream}. Its objects stay.", response.uuid);
-    output::print(&format!("{}\n", crate::text::clean(&text)))?;
+    let text = match format {
+        Format::Table => {
+            let stream = if response.was_connected { "; its stream was cut" } else { "" };
+            let text = format!("Cluster {name} ({}) is revoked{stream}. Its objects stay.", response.uuid);
+            format!("{}\n", crate::text::clean(&text))
+        }
+        Format::Json | Format::Yaml => output::document(format, &Revoked::of(name, &response))?,
+    };
+    output::print(&text)?;
     Ok(OK)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use argosy_core::ids::Digest;
 use argosy_proto::v1;
 
-use crate::args::AppArguments;
+use crate::args::{AppArguments, Format};
 use crate::connection::Hub;
 use crate::failure::{FAILED, Failure, OK};
 use crate::output;
@@ -17,6 +17,7 @@ pub(super) struct Options {
     pub(super) expect: Option<Digest>,
     pub(super) timeout: Duration,
     pub(super) detach: bool,
+    pub(super) format: Format,
 }
 
 pub(super) async fn run(hub: &Hub, app: &AppArguments, options: &Options) -> Result<u8, Failure> {
@@ -31,36 +32,43 @@ pub(super) async fn run(hub: &Hub, app: &AppArguments, options: &Options) -> Res
     let mut operation = None;
     let progress = super::run_command(hub, app, options.timeout, kind, |progress| {
         if let Some(newest) = &progress.operation {
-            output::print(&rows.news(newest))?;
+            if options.format == Format::Table {
+                output::print(&rows.news(newest))?;
+            }
             operation = Some(newest.clone());
         }
         Ok(options.detach && is_durable(progress.state()))
     })
     .await?;
-    if let Some(operation) = &operation {
-        output::print(&format!("\n{}", command::operation(operation)))?;
-    }
-    let end = command::end(&progress);
-    match progress.state() {
-        v1::CommandState::Succeeded => {
-            output::print(&format!("{}\n", crate::text::clean(&end)))?;
-            Ok(OK)
-        }
-        v1::CommandState::Accepted | v1::CommandState::Running if options.detach => {
-            output::print(&format!("{}\n", crate::text::clean(&end)))?;
-            Ok(OK)
-        }
+    let went_well = match progress.state() {
+        v1::CommandState::Succeeded => true,
+        v1::CommandState::Accepted | v1::CommandState::Running => options.detach,
         v1::CommandState::Unspecified
-        | v1::CommandState::Accepted
-        | v1::CommandState::Running
         | v1::CommandState::Failed
         | v1::CommandState::Superseded
         | v1::CommandState::Interrupted
-        | v1::CommandState::TooLate => {
-            output::note(&format!("argosy: {end}"))?;
-            Ok(FAILED)
+        | v1::CommandState::TooLate => false,
+    };
+    let end = command::end(&progress);
+    match options.format {
+        Format::Table => {
+            if let Some(operation) = &operation {
+                output::print(&format!("\n{}", command::operation(operation)))?;
+            }
+            if went_well {
+                output::print(&format!("{}\n", crate::text::clean(&end)))?;
+            }
+        }
+        Format::Json | Format::Yaml => {
+            let view = super::get_app(hub, app).await?;
+            output::print(&super::app::detail(&view, options.format)?)?;
         }
     }
+    if went_well {
+        return Ok(OK);
+    }
+    output::note(&format!("argosy: {end}"))?;
+    Ok(FAILED)
 }
 
 /// Tells whether the agent has the command.

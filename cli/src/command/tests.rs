@@ -40,7 +40,7 @@ impl Fleet for OneApp {
 
     async fn list_clusters(&self, _: Request<v1::ListClustersRequest>) -> Answer<v1::ListClustersResponse> {
         let edge = v1::ClusterView { name: "edge-1".to_owned(), connected: true, ..Default::default() };
-        Ok(Response::new(v1::ListClustersResponse { clusters: vec![edge] }))
+        Ok(Response::new(v1::ListClustersResponse { clusters: vec![edge], fleet: None }))
     }
 
     async fn get_cluster(&self, request: Request<v1::GetClusterRequest>) -> Answer<v1::ClusterView> {

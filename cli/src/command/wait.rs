@@ -5,7 +5,7 @@ use std::time::Duration;
 use argosy_proto::v1;
 use tokio::time::{sleep, timeout};
 
-use crate::args::AppArguments;
+use crate::args::{AppArguments, Format};
 use crate::connection::Hub;
 use crate::failure::{Failure, OK};
 use crate::output;
@@ -89,7 +89,13 @@ impl Goal {
     }
 }
 
-pub(super) async fn run(hub: &Hub, app: &AppArguments, goal: &Goal, limit: Duration) -> Result<u8, Failure> {
+pub(super) async fn run(
+    hub: &Hub,
+    app: &AppArguments,
+    goal: &Goal,
+    limit: Duration,
+    format: Format,
+) -> Result<u8, Failure> {
     let mut missing = "nothing is known of it".to_owned();
     let work = poll(hub, app, goal, &mut missing);
     let view = if limit.is_zero() {
@@ -106,7 +112,11 @@ pub(super) async fn run(hub: &Hub, app: &AppArguments, goal: &Goal, limit: Durat
             }
         }
     };
-    output::print(&view::list::table(std::slice::from_ref(&view)))?;
+    let text = match format {
+        Format::Table => view::list::table(std::slice::from_ref(&view)),
+        Format::Json | Format::Yaml => super::app::detail(&view, format)?,
+    };
+    output::print(&text)?;
     Ok(OK)
 }
 

@@ -34,7 +34,9 @@ struct Status {
     health: Health,
     #[serde(skip_serializing_if = "Option::is_none")]
     operation_state: Option<OperationState>,
-    resources: Vec<Resource>,
+    /// Absent where they were not asked for, which is another thing than none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resources: Option<Vec<Resource>>,
     conditions: Vec<Condition>,
     observed: Option<Observed>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +80,8 @@ pub(crate) struct OperationState {
 #[derive(Debug, Serialize)]
 struct SyncResult {
     revision: String,
-    resources: Vec<ResultResource>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resources: Option<Vec<ResultResource>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -110,10 +113,11 @@ pub(crate) struct Resource {
 }
 
 #[derive(Debug, Serialize)]
-struct Held {
+pub(crate) struct Held {
     plan: String,
     reason: String,
-    deletes: Vec<Delete>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletes: Option<Vec<Delete>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -180,6 +184,22 @@ impl Document {
 
 // === impl Application ===
 
+impl Application {
+    /// Reads a view of a list, which tells neither rows nor results nor the objects of held deletes.
+    pub(crate) fn listed(view: &v1::AppView) -> Self {
+        let mut application = Self::from(view);
+        let status = &mut application.status;
+        status.resources = None;
+        if let Some(operation) = &mut status.operation_state {
+            operation.sync_result.resources = None;
+        }
+        if let Some(held) = &mut status.held {
+            held.deletes = None;
+        }
+        application
+    }
+}
+
 impl From<&v1::AppView> for Application {
     fn from(view: &v1::AppView) -> Self {
         let document = Document::of(view);
@@ -210,7 +230,7 @@ impl From<&v1::AppView> for Status {
             operation_state: status
                 .and_then(|status| status.operation.as_ref())
                 .map(|operation| OperationState::of(operation, stated)),
-            resources: status.iter().flat_map(|status| &status.resources).map(Into::into).collect(),
+            resources: Some(status.iter().flat_map(|status| &status.resources).map(Into::into).collect()),
             conditions: view.conditions.iter().chain(agent).map(Into::into).collect(),
             observed: view.observed.as_ref().map(Into::into),
             held: status.and_then(|status| status.held.as_ref()).map(Into::into),
@@ -253,7 +273,7 @@ impl OperationState {
             }),
             sync_result: SyncResult {
                 revision,
-                resources: operation.results.iter().map(Into::into).collect(),
+                resources: Some(operation.results.iter().map(Into::into).collect()),
             },
         }
     }
@@ -306,7 +326,7 @@ impl From<&v1::Held> for Held {
                 uid: delete.uid.clone(),
             }
         });
-        Self { plan: plan_of(held), reason: held.reason.clone(), deletes: deletes.collect() }
+        Self { plan: plan_of(held), reason: held.reason.clone(), deletes: Some(deletes.collect()) }
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::output::{Table, field};
 use crate::text;
+use crate::view::fleet::{self, Fleet};
 use crate::view::list::AppSummary;
 use crate::view::{Condition, age_of, revision_of};
 
@@ -16,6 +17,8 @@ pub(crate) struct Status {
     clusters: Vec<Cluster>,
     /// Apps whose cluster is not registered.
     waiting: Vec<AppSummary>,
+    /// Absent when the hub does not tell.
+    fleet: Option<Fleet>,
 }
 
 /// One cluster.
@@ -85,18 +88,28 @@ pub(crate) struct Added {
     expires_at: String,
 }
 
+/// The answer of `cluster revoke`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Revoked {
+    name: String,
+    uuid: String,
+    was_connected: bool,
+}
+
 // === impl Status ===
 
 impl Status {
-    /// Puts clusters and the apps on them together.
-    pub(crate) fn of(clusters: &[v1::ClusterView], apps: &[v1::AppView]) -> Self {
+    /// Puts clusters, the apps on them and their fleet together.
+    pub(crate) fn of(answer: &v1::ListClustersResponse, apps: &[v1::AppView]) -> Self {
+        let clusters = &answer.clusters;
         let here = clusters.iter().map(|view| {
             let here = apps.iter().filter(|app| app.cluster == view.name);
             Cluster { applications: Some(here.map(AppSummary::from).collect()), ..Cluster::from(view) }
         });
         let nowhere = apps.iter().filter(|app| !clusters.iter().any(|view| view.name == app.cluster));
         let waiting = nowhere.map(AppSummary::from).collect();
-        Self { clusters: here.collect(), waiting }
+        Self { clusters: here.collect(), waiting, fleet: answer.fleet.as_ref().map(Into::into) }
     }
 }
 
@@ -236,8 +249,9 @@ pub(crate) fn table(clusters: &[v1::ClusterView]) -> String {
     table.render()
 }
 
-/// Gives the tables of `status`: clusters, what an operator should know of them, and the apps on them.
-pub(crate) fn status(clusters: &[v1::ClusterView], apps: &[v1::AppView]) -> String {
+/// Gives the tables of `status`: clusters, what an operator should know of them, the apps on them, and the fleet.
+pub(crate) fn status(answer: &v1::ListClustersResponse, apps: &[v1::AppView]) -> String {
+    let clusters = &answer.clusters;
     let mut text = table(clusters);
     let mut known = Table::new(["CLUSTER", "CONDITION", "MESSAGE"]);
     for view in clusters {
@@ -267,6 +281,10 @@ pub(crate) fn status(clusters: &[v1::ClusterView], apps: &[v1::AppView]) -> Stri
     if table.has_rows() {
         text.push('\n');
         text.push_str(&table.render());
+    }
+    if let Some(fleet) = &answer.fleet {
+        text.push('\n');
+        text.push_str(&fleet::lines(fleet));
     }
     text
 }
@@ -352,6 +370,14 @@ pub(crate) fn detail(view: &v1::ClusterView) -> String {
         text.push_str(&known.render());
     }
     text
+}
+
+// === impl Revoked ===
+
+impl Revoked {
+    pub(crate) fn of(name: String, response: &v1::RevokeClusterResponse) -> Self {
+        Self { name, uuid: response.uuid.clone(), was_connected: response.was_connected }
+    }
 }
 
 // === impl Added ===

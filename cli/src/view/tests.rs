@@ -155,7 +155,7 @@ fn failing() -> v1::AppView {
             conditions: vec![v1::Condition {
                 r#type: "SyncError".to_owned(),
                 message: "Deployment shop/web was refused".to_owned(),
-                since_unix_ms: None,
+                since_unix_ms: Some(1_700_000_005_000),
             }],
             held: Some(v1::Held {
                 plan: vec![0xab; 32],
@@ -164,6 +164,7 @@ fn failing() -> v1::AppView {
                     key: Some(object("ConfigMap", "old")),
                     uid: "uid-1".to_owned(),
                 }],
+                more: 0,
             }),
             emptied: false,
         }),
@@ -208,18 +209,63 @@ fn waiting() -> v1::AppView {
     }
 }
 
+fn answer() -> v1::ListClustersResponse {
+    let condition = |kind: &str, message: &str| v1::Condition {
+        r#type: kind.to_owned(),
+        message: message.to_owned(),
+        since_unix_ms: Some(1_700_000_000_000),
+    };
+    v1::ListClustersResponse {
+        clusters: vec![connected(), away(), pending()],
+        fleet: Some(v1::FleetView {
+            source: "https://git.example/fleet.git".to_owned(),
+            last_read_unix_ms: Some(1_699_400_000_000),
+            last_read_age_ms: Some(604_800_000),
+            conditions: vec![
+                condition("FleetDocument", "new.yaml: document 2, line 4: kind: is missing"),
+                condition("FleetUnreadable", "the fleet's source cannot be read: no route\x1b[2J to host"),
+            ],
+        }),
+    }
+}
+
 #[test]
 fn status_as_json() {
-    let status =
-        view::cluster::Status::of(&[connected(), away(), pending()], &[failing(), last_known(), waiting()]);
+    let status = view::cluster::Status::of(&answer(), &[failing(), last_known(), waiting()]);
     insta::assert_snapshot!("status_json", document(Format::Json, &status).unwrap());
 }
 
 #[test]
 fn status_as_tables() {
-    let clusters = [connected(), away(), pending()];
     let apps = [failing(), last_known(), waiting()];
-    insta::assert_snapshot!("status_table", view::cluster::status(&clusters, &apps));
+    insta::assert_snapshot!("status_table", view::cluster::status(&answer(), &apps));
+}
+
+#[test]
+fn a_fleet_that_is_well_takes_a_line() {
+    let fleet = v1::FleetView {
+        source: "/srv/fleet".to_owned(),
+        last_read_age_ms: Some(3_400),
+        ..v1::FleetView::default()
+    };
+    assert_eq!(view::fleet::lines(&fleet), "Fleet /srv/fleet, read 3s ago\n");
+    let fleet = v1::FleetView { last_read_age_ms: None, ..fleet };
+    assert_eq!(view::fleet::lines(&fleet), "Fleet /srv/fleet, not read since the hub started\n");
+}
+
+#[test]
+fn a_list_leaves_out_what_it_does_not_know_rather_than_say_that_there_is_nothing() {
+    let mut view = failing();
+    if let Some(status) = &mut view.status {
+        status.leave_out_details();
+    }
+    let listed: serde_json::Value =
+        serde_json::from_str(&document(Format::Json, &view::app::Application::listed(&view)).unwrap())
+            .unwrap();
+    let status = &listed["status"];
+    assert!(status.get("resources").is_none(), "{status}");
+    assert!(status["operationState"]["syncResult"].get("resources").is_none(), "{status}");
+    assert!(status["held"]["plan"].is_string() && status["held"].get("deletes").is_none(), "{status}");
 }
 
 #[test]

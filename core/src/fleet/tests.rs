@@ -1,6 +1,12 @@
+mod projects;
+
 use serde_json::json;
 
 use super::*;
+use crate::application::Application;
+use crate::key::ResourceKey;
+use crate::policy::ProjectLimits;
+use crate::project::Project;
 use crate::session::tests::fixture::{Seed, of_manifests, store_ops};
 use crate::store::MemoryStore;
 
@@ -77,6 +83,11 @@ impl World {
         self.read.apps.insert(id(name), document);
     }
 
+    fn define(&mut self, name: &str, project: Result<Project, String>) {
+        let document = ProjectDocument { file: format!("projects/{name}.yaml"), project };
+        self.read.projects.insert(name.to_owned(), document);
+    }
+
     fn remove(&mut self, name: &str) {
         self.read.apps.remove(&id(name));
         self.renderings.remove(&id(name));
@@ -91,7 +102,8 @@ impl World {
     fn break_file(&mut self, name: &str) {
         self.read.apps.remove(&id(name));
         let message = "line 1: not YAML".to_owned();
-        self.read.broken.push(BrokenFile { file: format!("{name}.yaml"), message });
+        let words = Words::of(b"");
+        self.read.broken.push(BrokenFile { file: format!("{name}.yaml"), message, words });
     }
 
     fn render(&mut self, name: &str, objects: &[&str]) {
@@ -120,6 +132,7 @@ impl World {
         self.store.commit(&decision.ops);
         let loaded = Fleet::load(&self.store, OURS).unwrap();
         assert_eq!(loaded.placements, self.fleet.placements, "placements are durable");
+        assert_eq!(loaded.projects, self.fleet.projects, "projects are durable");
         decision
     }
 
@@ -234,6 +247,49 @@ fn a_document_that_comes_back_cancels_the_deletion_at_once() {
 }
 
 #[test]
+fn a_document_that_comes_back_for_another_cluster_cancels_the_deletion_as_well() {
+    let mut world = World::with(&[("web!", &["a"]), ("other", &["c"])]);
+    let root = world.fleet.list(EDGE).get(&id("web")).unwrap().root;
+    let delete = |world: &mut World| {
+        world.put("web", &document("web", "edge", true));
+        world.render("web", &["a"]);
+        world.decide();
+        world.remove("web");
+        world.decide();
+        assert_eq!(world.phase("web"), Some(Phase::Deleting));
+    };
+    let present = |world: &World| {
+        let assignment = &world.fleet.placements[&(EDGE, id("web"))].assignment;
+        (assignment.phase, assignment.deletion.is_some(), assignment.root)
+    };
+    delete(&mut world);
+    world.put("web", &document("web", "moon", true));
+    assert!(said(&world.decide(), "web").contains("waits for cluster moon"));
+    assert_eq!(present(&world), (Phase::Active, false, root), "while its cluster is awaited");
+    delete(&mut world);
+    world.put("web", &document("web", "far", true));
+    world.decide();
+    assert_eq!(present(&world), (Phase::Active, false, root), "until it has rendered");
+    delete(&mut world);
+    world.put("web", &document("web", "far", true));
+    world.render("web", &["a"]);
+    world.decide();
+    assert_eq!(present(&world), (Phase::Released, false, root), "and then it moves");
+    assert_eq!(world.phase_on(FAR, "web"), Some(Phase::Active));
+}
+
+#[test]
+fn an_app_whose_document_may_be_misspelt_stays() {
+    let mut world = World::with(&[("web!", &["a"]), ("other", &["c"])]);
+    world.remove("web");
+    let message = "document 1, line 1: kind Aplication".to_owned();
+    let words = Words::of(b"web");
+    world.read.unknown_kinds.push(BrokenFile { file: "web.yaml".to_owned(), message, words });
+    assert!(world.decide().failing.is_empty());
+    assert_eq!(world.phase("web"), Some(Phase::Active));
+}
+
+#[test]
 fn an_incomplete_read_takes_no_app_away() {
     let mut world = World::with(&[("web!", &["a"]), ("other", &["c"])]);
     world.remove("web");
@@ -270,12 +326,11 @@ fn an_app_that_a_broken_file_may_mean_stays() {
     let mut world = World::with(&[("web!", &["a"]), ("api", &["b"])]);
     world.remove("web");
     let message = "line 1: not YAML".to_owned();
-    world.read.broken.push(BrokenFile { file: "new.yaml".to_owned(), message });
-    world.read.broken_words = ["metadata".to_owned(), "web".to_owned()].into();
+    let words = Words::of(b"metadata: {name: web");
+    world.read.broken.push(BrokenFile { file: "new.yaml".to_owned(), message, words });
     world.decide();
     assert_eq!(world.phase("web"), Some(Phase::Active));
     world.read.broken.clear();
-    world.read.broken_words.clear();
     world.decide();
     assert_eq!(world.phase("web"), Some(Phase::Deleting));
 }
@@ -286,7 +341,7 @@ fn what_a_project_refuses_is_frozen_within_the_newest_limits() {
     let limits = ProjectLimits { project: "shop".to_owned(), ..Project::permissive().limits };
     let shop =
         Project { description: String::new(), source_repos: vec!["https://other/*".to_owned()], limits };
-    world.read.projects.insert("shop".to_owned(), Ok(shop));
+    world.define("shop", Ok(shop));
     let mut in_shop = document("web", "edge", false);
     in_shop["spec"]["project"] = json!("shop");
     world.put("web", &in_shop);

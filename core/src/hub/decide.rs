@@ -2,114 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    CONFIRMED_LOSS, Context, Effects, HubMachine, RenderedApp, Severity, SourceProblem, Staged, link_context,
-};
+use super::{CONFIRMED_LOSS, Context, Effects, HubMachine, Severity, SourceProblem, Staged, link_context};
 use crate::desired::Phase;
-use crate::fleet::{Decision, FleetRead, Inputs, Placement, Rendering};
+use crate::fleet::{Decision, Inputs, Placement, Rendering};
 use crate::ids::{AppId, ClusterId};
 use crate::project::normalise_repository;
 use crate::registry::REGISTRY_META;
 use crate::session::hub::Published;
-use crate::session::tables::has_release;
 use crate::status::Condition;
 use crate::store::{StoreError, StoreOp};
 use crate::time::WallTime;
 
-/// Most words of what keeps the hub from being settled.
-const OBSTACLES: usize = 10;
-
 impl HubMachine {
-    pub(super) fn take_read(&mut self, read: FleetRead, context: &Context<'_>, effects: &mut Effects) {
-        if self.fleet_problem.take().is_some() {
-            self.dirty = true;
-            let message = "the fleet's source is read again".to_owned();
-            self.tell(Severity::Info, "FleetRead", message, None, None, context.now, effects);
-        }
-        if self.read.as_ref() == Some(&read) {
-            self.dirty |= self.told.is_none();
-            return;
-        }
-        for broken in &read.broken {
-            let known = self.read.iter().flat_map(|before| &before.broken).any(|before| before == broken);
-            if !known {
-                let message = format!("{}: {}; its last good state stays", broken.file, broken.message);
-                self.tell(Severity::Error, "FleetDocument", message, None, None, context.now, effects);
-            }
-        }
-        for (name, project) in &read.projects {
-            let before = self.read.as_ref().and_then(|before| before.projects.get(name));
-            if let Err(reason) = project
-                && before != Some(project)
-            {
-                let message = format!("project {name} is refused: {reason}");
-                self.tell(Severity::Error, "FleetDocument", message, None, None, context.now, effects);
-            }
-        }
-        let before = self.sources();
-        self.read = Some(read);
-        let sources = self.sources();
-        // A rendering of another source than the document states now says nothing.
-        self.rendered.retain(|app, rendered| sources.get(app) == Some(&rendered.source));
-        let used: BTreeSet<String> =
-            sources.values().map(|source| normalise_repository(&source.repo_url)).collect();
-        self.repository_problems.retain(|repository, _| used.contains(repository));
-        effects.sources_changed |= before != sources;
-        self.dirty = true;
-        self.may_collect = true;
-    }
-
-    pub(super) fn take_fleet_problem(
-        &mut self,
-        problem: Option<SourceProblem>,
-        context: &Context<'_>,
-        effects: &mut Effects,
-    ) {
-        if let Some(problem) = &problem
-            && self.fleet_problem.as_ref().map(|before| &before.message) != Some(&problem.message)
-        {
-            let message =
-                format!("the fleet's source cannot be read: {}; its last state stays", problem.message);
-            self.tell(Severity::Error, "FleetUnreadable", message, None, None, context.now, effects);
-        }
-        self.fleet_problem = problem;
-        self.dirty = true;
-    }
-
-    pub(super) fn take_rendered(
-        &mut self,
-        apps: BTreeMap<AppId, RenderedApp>,
-        content: Vec<StoreOp>,
-        context: &Context<'_>,
-        effects: &mut Effects,
-    ) -> Result<(), StoreError> {
-        for op in content {
-            let (StoreOp::Put { table, key, .. } | StoreOp::Delete { table, key }) = &op;
-            // Content names itself: what is there is the same.
-            if matches!(op, StoreOp::Put { .. }) && !context.store.has(table, key)? {
-                effects.ops.push(op);
-            }
-        }
-        let sources = self.sources();
-        let staged = Staged::new(context.store, &effects.ops);
-        for (app, rendered) in apps {
-            if sources.get(&app) != Some(&rendered.source) {
-                continue;
-            }
-            // What is not in the store cannot be published: its renderer is asked again.
-            if let Rendering::Rendered { root, .. } = &rendered.rendering
-                && !has_release(&staged, *root)?
-            {
-                effects.render_anew = true;
-                continue;
-            }
-            self.rendered.insert(app, rendered);
-        }
-        self.dirty = true;
-        self.may_collect = true;
-        Ok(())
-    }
-
     /// Decides and publishes until nothing changes any more, and drops what nothing names.
     pub(super) fn settle(
         &mut self,
@@ -156,6 +60,7 @@ impl HubMachine {
         self.fresh = fresh;
         self.failing = failing;
         self.take_conditions(conditions, context, effects);
+        self.take_fleet_conditions(context.now.wall);
         self.may_collect |= !changed.is_empty();
         self.publish(&changed, context, effects)
     }
@@ -293,39 +198,6 @@ impl HubMachine {
             self.look_behind(cluster, context.now);
         }
         Ok(())
-    }
-
-    /// Tells whether everything was read and nothing fails; else what is missing.
-    pub(super) fn settled(&self) -> Result<(), String> {
-        let mut missing = Vec::new();
-        match (&self.read, &self.fleet_problem) {
-            (None, _) => missing.push("the fleet has not been read since the hub started".to_owned()),
-            (Some(_), Some(problem)) => missing.push(format!("the fleet's source: {}", problem.message)),
-            (Some(read), None) => {
-                missing
-                    .extend(read.broken.iter().map(|broken| format!("{}: {}", broken.file, broken.message)));
-            }
-        }
-        missing.extend(self.repository_problems.values().map(|problem| problem.message.clone()));
-        missing.extend(self.failing.iter().map(|app| {
-            let why = self.conditions.get(app).and_then(|conditions| conditions.keys().next());
-            format!(
-                "app {app}: {}",
-                why.map_or("its source was not read yet", |condition| &condition.message)
-            )
-        }));
-        if let Some(loss) = &self.mass_loss {
-            missing.push(format!("the loss of {} apps is not confirmed", loss.apps.len()));
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let more = missing.len().saturating_sub(OBSTACLES);
-        missing.truncate(OBSTACLES);
-        if more > 0 {
-            missing.push(format!("and {more} more"));
-        }
-        Err(missing.join("; "))
     }
 
     /// Gives the placements of a cluster that are on their way out with their objects.

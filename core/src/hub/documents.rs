@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::application::Application;
-use crate::fleet::{AppDocument, BrokenFile, FleetRead};
+use crate::fleet::{AppDocument, BrokenFile, FleetRead, ProjectDocument, SourceFile, Words};
 use crate::ids::AppId;
 use crate::project::Project;
 use crate::yaml::{self, Document, Limits};
@@ -20,13 +20,16 @@ pub struct Documents {
     pub others: Vec<String>,
 }
 
-/// Reads all files of a fleet's source; the source was read whole.
-pub fn read_documents(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Documents {
+/// Reads all files of a look at a fleet's source. Whether that saw all there is, is for the one to say who looked: see
+/// [`FleetRead::complete`].
+pub fn read_documents(files: impl IntoIterator<Item = SourceFile>) -> Documents {
     let mut reader =
         Reader { documents: Documents::default(), seen: BTreeMap::new(), projects: BTreeMap::new() };
-    reader.documents.read.complete = true;
-    for (file, bytes) in files {
-        reader.file(&file, &bytes);
+    for SourceFile { path, content } in files {
+        match content {
+            Ok(bytes) => reader.file(&path, &bytes),
+            Err(message) => reader.broken(&path, message, Words::unknown()),
+        }
     }
     reader.documents
 }
@@ -48,38 +51,47 @@ impl Reader {
         } else {
             yaml::parse_each(bytes, &limits)
         };
+        let mut words = None;
+        let mut words = || words.get_or_insert_with(|| Words::of(bytes)).clone();
         match parsed {
             Ok(documents) => {
                 for document in documents {
                     match document {
-                        Ok(document) => self.document(file, &document, bytes),
-                        Err(error) => self.broken(file, error.to_string(), bytes),
+                        Ok(document) => self.document(file, &document, &mut words),
+                        Err(error) => self.broken(file, error.to_string(), words()),
                     }
                 }
             }
-            Err(error) => self.broken(file, error.to_string(), bytes),
+            Err(error) => self.broken(file, error.to_string(), words()),
         }
     }
 
-    fn document(&mut self, file: &str, document: &Document, bytes: &[u8]) {
+    fn document(&mut self, file: &str, document: &Document, words: &mut dyn FnMut() -> Words) {
         let value = &document.value;
         let at = format!("document {}, line {}", document.index, document.line);
+        let text = |key| crate::json::text_at(value, &[key]).unwrap_or("nothing");
+        let (kind, version) = (text("kind"), text("apiVersion"));
         if Application::is_kind_of(value) {
             match Application::identity(value) {
                 Some(app) => self.application(file, &at, app, value),
-                None => self.broken(file, format!("{at}: metadata.name: is missing or no name"), bytes),
+                None => self.broken(file, format!("{at}: metadata.name: is missing or no name"), words()),
             }
         } else if Project::is_kind_of(value) {
             match Project::identity(value) {
                 Some(name) => self.project(file, &at, name, value),
-                None => self.broken(file, format!("{at}: metadata.name: is missing"), bytes),
+                // It may be any project.
+                None => self.broken(file, format!("{at}: metadata.name: is missing"), Words::unknown()),
             }
+        } else if version.starts_with("argoproj.io/") {
+            let name = crate::json::text_at(value, &["metadata", "name"]).unwrap_or_default();
+            self.documents.read.unknown_kinds.push(BrokenFile {
+                file: file.to_owned(),
+                message: format!("{at}: kind {kind} of {version} is not supported and is left alone"),
+                words: Words::of(name.as_bytes()),
+            });
         } else {
-            let text = |key| crate::json::text_at(value, &[key]).unwrap_or("nothing");
             let what = format!(
-                "{file}: {at}: kind {} of {} is no Application or AppProject and is left alone",
-                text("kind"),
-                text("apiVersion")
+                "{file}: {at}: kind {kind} of {version} is no Application or AppProject and is left alone"
             );
             self.documents.others.push(what);
         }
@@ -107,15 +119,12 @@ impl Reader {
         } else {
             self.projects.insert(name.clone(), format!("{file} ({at})"));
         }
-        self.documents.read.projects.insert(name, project);
+        let document = ProjectDocument { file: file.to_owned(), project };
+        self.documents.read.projects.insert(name, document);
     }
 
-    fn broken(&mut self, file: &str, message: String, bytes: &[u8]) {
-        self.documents.read.broken.push(BrokenFile { file: file.to_owned(), message });
-        let text = String::from_utf8_lossy(bytes);
-        let is_part = |character: char| character.is_ascii_alphanumeric() || "-.".contains(character);
-        let words = text.split(|character| !is_part(character)).map(|word| word.trim_matches(['-', '.']));
-        self.documents.read.broken_words.extend(words.filter(|word| !word.is_empty()).map(str::to_owned));
+    fn broken(&mut self, file: &str, message: String, words: Words) {
+        self.documents.read.broken.push(BrokenFile { file: file.to_owned(), message, words });
     }
 }
 
@@ -136,7 +145,11 @@ mod tests {
     }
 
     fn read(files: &[(&str, &str)]) -> Documents {
-        read_documents(files.iter().map(|(file, text)| ((*file).to_owned(), text.as_bytes().to_vec())))
+        let files = files.iter().map(|(path, text)| SourceFile {
+            path: (*path).to_owned(),
+            content: Ok(text.as_bytes().to_vec()),
+        });
+        read_documents(files)
     }
 
     fn error_of(documents: &Documents, name: &str) -> String {
@@ -147,13 +160,13 @@ mod tests {
     fn a_bad_document_is_told_by_place_and_harms_no_other() {
         let text = format!("{}---\n{}---\na: [\n", app("good", ""), app("bad", "  operation: {}\n"));
         let documents = read(&[("fleet.yaml", &text)]);
-        assert!(documents.read.complete);
         assert!(documents.read.apps[&AppId::new("", "good")].application.is_ok());
         let error = error_of(&documents, "bad");
         assert!(error.contains("document 2, line 8") && error.contains("spec.operation"), "{error}");
         assert_eq!(documents.read.broken.len(), 1);
         assert!(documents.read.broken[0].message.starts_with("document 3, line "), "{documents:?}");
-        assert!(documents.read.broken_words.contains("good"), "any name in the file may be meant");
+        assert!(documents.read.broken[0].words.may_name("good"), "any name in the file may be meant");
+        assert!(!documents.read.broken[0].words.may_name("other"));
     }
 
     #[test]
@@ -166,7 +179,7 @@ mod tests {
     #[test]
     fn other_kinds_are_reported_and_nothing_else() {
         let documents = read(&[("x.yaml", "kind: ConfigMap\napiVersion: v1\nmetadata: {name: x}\n")]);
-        assert_eq!(documents.read, FleetRead { complete: true, ..FleetRead::default() });
+        assert_eq!(documents.read, FleetRead::default());
         assert_eq!(
             documents.others,
             [
@@ -183,5 +196,28 @@ mod tests {
             documents.read.broken[0].message,
             "document 1, line 1: metadata.name: is missing or no name"
         );
+    }
+
+    #[test]
+    fn a_project_without_a_name_and_a_file_that_cannot_be_read_may_be_about_anything() {
+        let nameless = "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nspec: {}\n";
+        assert!(read(&[("x.yaml", nameless)]).read.broken[0].words.may_name("anything"));
+        assert!(!read(&[("x.yaml", "a: [")]).read.broken[0].words.may_name("anything"));
+        let file = SourceFile { path: "y.yaml".to_owned(), content: Err("too large".to_owned()) };
+        let documents = read_documents([file]);
+        assert_eq!(documents.read.broken[0].message, "too large");
+        assert!(documents.read.broken[0].words.may_name("anything"));
+        assert!(Words::of(&[0xff, 0xfe, 0x61, 0]).may_name("anything"), "no text that is read here");
+    }
+
+    #[test]
+    fn kinds_of_argo_cd_that_are_not_known_are_told_apart_and_may_be_misspelt() {
+        let text = "apiVersion: argoproj.io/v1alpha1\nkind: AppProjct\nmetadata: {name: shop}\n";
+        let documents = read(&[("x.yaml", text)]);
+        assert!(documents.others.is_empty() && documents.read.broken.is_empty());
+        let [unknown] = documents.read.unknown_kinds.as_slice() else { panic!("{documents:?}") };
+        assert_eq!(unknown.file, "x.yaml");
+        assert!(unknown.message.contains("document 1, line 1: kind AppProjct of argoproj.io/v1alpha1"));
+        assert!(unknown.words.may_name("shop") && !unknown.words.may_name("web"));
     }
 }

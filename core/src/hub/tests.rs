@@ -1,11 +1,14 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test names the frames that it looks for")]
 #![expect(unused_must_use, reason = "the world of a test commits what it is given")]
 
+mod members;
+mod sources;
+
 use serde_json::json;
 
 use super::*;
 use crate::application::Application;
-use crate::desired::SignedHead;
+use crate::desired::{Phase, SignedHead};
 use crate::fleet::AppDocument;
 use crate::ids::Incarnation;
 use crate::key::ResourceKey;
@@ -260,91 +263,6 @@ fn a_hub_that_starts_again_publishes_what_it_had_before_it_reads_anything() {
 }
 
 #[test]
-fn an_agent_without_a_place_in_the_registry_is_refused_by_the_reason() {
-    let (mut world, cluster) = World::with_apps(&["web"]);
-    let (_, effects) = world.connect(ClusterId::new([7; 16]), None);
-    assert_eq!(refusal(&effects), Some(RefusalReason::Unregistered));
-    let (session, _) = world.connect(cluster, None);
-    let (ticket, effects) = world.request(Request::RevokeCluster { name: "edge".to_owned() });
-    assert_eq!(refusal(&effects), Some(RefusalReason::Revoked));
-    assert!(effects.close.iter().any(|(of, _)| *of == session), "the live stream is cut");
-    assert_eq!(effects.replies, [(ticket, Ok(Reply::Revoked { cluster, was_connected: true }))]);
-    let (_, effects) = world.connect(cluster, None);
-    assert_eq!(refusal(&effects), Some(RefusalReason::Revoked));
-    world.restart();
-    let (_, effects) = world.connect(cluster, None);
-    assert_eq!(refusal(&effects), Some(RefusalReason::Revoked), "also after a restart");
-    assert_ne!(world.add("edge"), cluster, "added again it is another cluster");
-    assert!(world.frame(session, AgentFrame::Alive).frames.is_empty(), "a late frame says nothing");
-}
-
-#[test]
-fn a_revoked_clusters_rows_leave_the_store() {
-    let (mut world, cluster) = World::with_apps(&["web"]);
-    let (session, effects) = world.connect(cluster, None);
-    world.acknowledge(session, cluster, &effects);
-    world.status(session, 1, "web", |_| {});
-    world.ask(Request::RevokeCluster { name: "edge".to_owned() }).unwrap();
-    for table in [link_tables::HUB_LINK, link_tables::HUB_ACKED, link_tables::HUB_STATUS, PLACEMENTS] {
-        assert_eq!(world.store.len(table), 0, "{table}");
-    }
-}
-
-#[test]
-fn two_clusters_with_one_identity_wait_for_the_operator() {
-    let (mut world, cluster) = World::with_apps(&["web"]);
-    world.connect(cluster, None);
-    world.sessions += 1;
-    let session = SessionId(world.sessions);
-    let _opened = world.handle(Input::Opened { session, cluster, rejoin: RejoinSerial::default() });
-    let hello = Hello {
-        protocol: PROTOCOL,
-        capabilities: BTreeSet::new(),
-        facts: ClusterFacts { kube_system_uid: "other".to_owned(), ..ClusterFacts::default() },
-        head: None,
-        anchor: None,
-        incarnation: Incarnation::new([4; 16]),
-        status_sequence: 0,
-        read_only: None,
-    };
-    let effects = world.frame(session, AgentFrame::Hello(Box::new(hello)));
-    assert_eq!(refusal(&effects), Some(RefusalReason::Cloned));
-    assert_eq!(world.hub.cluster("edge", at(world.ms)).unwrap().chain, Chain::Cloned);
-    let ask = |keep: &str| Request::Reconcile {
-        name: "edge".to_owned(),
-        confirm: false,
-        keep: Some(keep.to_owned()),
-    };
-    assert!(matches!(world.ask(ask("third")), Err(Refused::NoClone { .. })));
-    let Ok(Reply::Reconciled(reconciliation)) = world.ask(ask("uid")) else { panic!() };
-    assert!(reconciliation.clones.is_empty());
-    let (_, effects) = world.connect(cluster, None);
-    assert_eq!(refusal(&effects), None, "the one that was kept is served");
-}
-
-#[test]
-fn an_enrolment_uses_its_token_up_and_a_refusal_is_counted() {
-    let mut world = World::new();
-    let cluster = world.add("edge");
-    let attempt = Attempt {
-        token: Digest::of(b"edge"),
-        name: "edge".to_owned(),
-        key: Digest::of(b"key"),
-        installation: OURS,
-        kube_system_uid: "uid".to_owned(),
-        agent_version: "0.1.0".to_owned(),
-    };
-    assert_eq!(world.ask(Request::Enrol(attempt.clone())), Ok(Reply::Enrolled { cluster }));
-    let other = Attempt { key: Digest::of(b"other"), ..attempt };
-    let refused = world.ask(Request::Enrol(other.clone()));
-    assert_eq!(refused, Err(EnrolError::Used { name: "edge".to_owned() }.into()));
-    world.restart();
-    assert!(world.hub.admit(&other, at(world.ms).wall).is_err());
-    let view = world.hub.cluster("edge", at(world.ms)).unwrap();
-    assert!(view.joined && view.conditions[0].message.starts_with("1 attempts"), "{view:?}");
-}
-
-#[test]
 fn a_released_app_leaves_the_list_when_the_agent_has_taken_its_release() {
     let (mut world, cluster) = World::with_apps(&["web", "api"]);
     let (session, effects) = world.connect(cluster, None);
@@ -389,6 +307,8 @@ fn a_mass_loss_is_confirmed_at_the_hub_and_once() {
     world.read();
     let held = world.app("a").status.unwrap().held.unwrap();
     assert!(held.reason.contains("lost 3 apps"), "{held:?}");
+    assert_eq!(world.hub.cluster("edge", at(world.ms)).unwrap().apps.held, 3);
+    assert!(world.hub.fleet_conditions()[0].condition.message.contains("lost 3 apps"));
     assert!(world.hub.settled().unwrap_err().contains("loss of 3 apps"));
     let confirm = |plan| Request::Command {
         app: AppName { app: id("a"), cluster: None },
@@ -443,52 +363,6 @@ fn a_command_goes_to_the_agent_and_its_end_to_who_asked() {
 }
 
 #[test]
-fn a_rendering_of_another_source_than_the_documents_says_nothing() {
-    let (mut world, _) = World::with_apps(&["web"]);
-    let desired = world.app("web").desired;
-    let old = world.hub.sources()[&id("web")].clone();
-    let Ok(application) = &mut world.read.apps.get_mut(&id("web")).unwrap().application else { panic!() };
-    application.source.revision = "next".to_owned();
-    world.read();
-    assert!(world.app("web").conditions[0].condition.message.contains("not read yet"));
-    let rendering = Rendering::Failed("of the old source".to_owned());
-    let apps = [(id("web"), RenderedApp { source: old, rendering })].into();
-    let _effects = world.handle(Input::Rendered { apps, content: Vec::new() });
-    assert!(world.app("web").conditions[0].condition.message.contains("not read yet"));
-    assert_eq!(world.app("web").desired, desired, "the last good release stays");
-}
-
-#[test]
-fn a_rendering_whose_release_is_nowhere_is_asked_for_again() {
-    let (mut world, _) = World::with_apps(&["web"]);
-    let source = world.hub.sources()[&id("web")].clone();
-    let root = crate::release::Root(Digest::of(b"gone"));
-    let rendering = Rendering::Rendered { root, commit: "c".to_owned(), warnings: Vec::new() };
-    let apps = [(id("web"), RenderedApp { source, rendering })].into();
-    let effects = world.handle(Input::Rendered { apps, content: Vec::new() });
-    assert!(effects.render_anew);
-    assert_ne!(world.app("web").desired, Some(root));
-}
-
-#[test]
-fn an_unreachable_repository_is_shown_and_its_last_good_commit_stays() {
-    let (mut world, _) = World::with_apps(&["web"]);
-    let desired = world.app("web").desired;
-    let problem = SourceProblem { message: "no route".to_owned(), since: WallTime(1), last_read: None };
-    let repository = crate::project::normalise_repository(REPO);
-    let _effects =
-        world.handle(Input::RepositoryProblem { repository: repository.clone(), problem: Some(problem) });
-    let view = world.app("web");
-    assert_eq!(view.conditions[0].condition.kind, "ComparisonError");
-    assert_eq!(view.conditions[0].condition.message, "no route; its last good commit commit web stays");
-    assert_eq!((view.desired, view.phase), (desired, Some(Phase::Active)));
-    assert!(world.hub.settled().is_err());
-    let _effects = world.handle(Input::RepositoryProblem { repository, problem: None });
-    assert!(world.app("web").conditions.is_empty());
-    assert_eq!(world.hub.settled(), Ok(()));
-}
-
-#[test]
 fn both_tables_of_content_stay_bounded_over_a_thousand_commits() {
     let (mut world, cluster) = World::with_apps(&["web"]);
     let (session, effects) = world.connect(cluster, None);
@@ -507,6 +381,28 @@ fn both_tables_of_content_stay_bounded_over_a_thousand_commits() {
     assert!(world.store.len(MANIFESTS) <= 8, "{} manifests", world.store.len(MANIFESTS));
     let events = world.hub.events_after(0).count();
     assert!(events <= 1000);
+}
+
+#[test]
+fn what_an_agent_says_has_the_time_at_which_the_hub_first_heard_it() {
+    let (mut world, cluster) = World::with_apps(&["web"]);
+    let (session, effects) = world.connect(cluster, None);
+    world.acknowledge(session, cluster, &effects);
+    let condition = |kind: &str| Condition { kind: kind.to_owned(), message: "x".to_owned() };
+    world.status(session, 1, "web", |status| status.conditions = vec![condition("SyncError")]);
+    let first = world.app("web").since[&condition("SyncError")];
+    world.ms += 5000;
+    world.status(session, 2, "web", |status| {
+        status.conditions = vec![condition("SharedResourceWarning"), condition("SyncError")];
+    });
+    let since = world.app("web").since;
+    assert_eq!(since[&condition("SyncError")], first);
+    assert!(since[&condition("SharedResourceWarning")].0 >= first.0 + 5000);
+    world.restart();
+    assert_eq!(world.app("web").since.len(), 2, "as far as it is known after a restart");
+    let (session, _) = world.connect(cluster, None);
+    world.status(session, 3, "web", |_| {});
+    assert!(world.app("web").since.is_empty());
 }
 
 #[test]

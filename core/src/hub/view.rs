@@ -127,6 +127,8 @@ pub struct AppView {
     pub conditions: Vec<Shown>,
     /// What its agent says of it.
     pub status: Option<AppStatus>,
+    /// Since when its agent is known to say each of its conditions.
+    pub since: BTreeMap<Condition, WallTime>,
     /// When that held.
     pub observed: Option<Observed>,
 }
@@ -223,6 +225,12 @@ impl HubMachine {
         let apps: BTreeSet<&AppId> = placed.chain(link.statuses().keys()).collect();
         for app in apps {
             counts.total += 1;
+            // What the hub holds back is held, whatever the agent knows of it.
+            let placement = self.fleet.placements().get(&(cluster, app.clone()));
+            let present = placement
+                .is_some_and(|placed| matches!(placed.assignment.phase, Phase::Active | Phase::Frozen));
+            let lost = present && self.mass_loss.iter().any(|loss| loss.apps.contains(app));
+            counts.held += u64::from(lost);
             let Some(status) = link.statuses().get(app).and_then(|row| read_status(row.value())) else {
                 counts.unknown += 1;
                 continue;
@@ -240,7 +248,7 @@ impl HubMachine {
             }
             counts.unknown +=
                 u64::from(status.sync == SyncStatus::Unknown || status.health == Health::Unknown);
-            counts.held += u64::from(status.held.is_some());
+            counts.held += u64::from(status.held.is_some() && !lost);
         }
         counts
     }
@@ -317,6 +325,7 @@ impl HubMachine {
             status.get_or_insert_with(unknown_status).held = Some(held);
         }
         let observed = placed.and_then(|(cluster, _)| self.observed(cluster, app, now));
+        let since = placed.and_then(|(cluster, _)| self.heard.get(&(cluster, app.clone())));
         let named = application.map(|application| &application.destination.cluster);
         let cluster = placed
             .and_then(|(cluster, _)| self.registry.name_of(cluster))
@@ -342,6 +351,7 @@ impl HubMachine {
                 .map(|(condition, since)| Shown { condition: condition.clone(), since: *since })
                 .collect(),
             status,
+            since: since.cloned().unwrap_or_default(),
             observed,
         })
     }
@@ -365,7 +375,7 @@ impl HubMachine {
             deletes.extend(entries.map(|entry| HeldDelete { key: entry.id.key.clone(), uid: String::new() }));
         }
         let reason = format!("the fleet lost {} apps at once: {}", names.len(), names.join(", "));
-        Ok(Some(Held { plan: loss.plan, reason, deletes }))
+        Ok(Some(Held { plan: loss.plan, reason, deletes, more: 0 }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Answers of the API server, and what follows from each.
 
 use super::claim::{Claim, claim};
+use super::failures::retry_after;
 use super::state::{Live, NamespaceStep};
 use super::{AppliedBody, Flight, Intent, InventoryEntry, Purpose, Reconciler};
 use crate::cluster::{Answer, ApiError, Applied, LiveMeta, ManifestFacts, RequestId};
@@ -10,8 +11,6 @@ use crate::key::ResourceKey;
 use crate::status::{HeldDelete, ResultCode, ResultRow};
 use crate::time::{Entropy, Now};
 
-/// How long a refused heal or delete rests before it is tried again.
-const REFUSED_MS: u64 = 60_000;
 /// How long a waited-for object rests between looks.
 const LOOK_AGAIN_MS: u64 = 1_000;
 
@@ -26,7 +25,9 @@ impl Reconciler {
     ) {
         let Some(Flight { key, purpose }) = self.flights.remove(&id) else { return };
         self.busy.remove(&key);
-        if answer.is_ok() {
+        // A look before a write says nothing of the write.
+        let before = matches!(purpose, Purpose::Claim { .. } | Purpose::DeleteCheck { .. });
+        if answer.is_ok() && !before {
             self.backoffs.remove(&key);
         }
         match purpose {
@@ -67,8 +68,11 @@ impl Reconciler {
                     self.verify_queue.insert(key.clone(), at);
                 }
             }
-            Ok(Answer::Absent) => self.gone(key),
+            Ok(Answer::Absent) => self.gone(key, now),
             Ok(Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. }) => {}
+            Err(_) if !self.inventory.contains_key(key) && !self.desirers.contains_key(key) => {
+                self.forget_name(key);
+            }
             Err(error) => {
                 let delay = self.back_off(key, retry_after(&error), entropy);
                 self.verify_queue.insert(key.clone(), now.ms().saturating_add(delay.max(LOOK_AGAIN_MS)));
@@ -82,28 +86,43 @@ impl Reconciler {
         match answer {
             Ok(Answer::Found(live)) => {
                 self.settle_queue.remove(key);
+                if live.deleting || entry.uid.as_ref() != Some(&live.uid) {
+                    self.count_unanswered(key, &entry, now);
+                }
                 let tracked = matches!(&live.tracking, crate::cluster::Tracking::Ours { installation, names, .. }
                     if *installation == Some(self.installation) && names == key);
                 // A copy that a backup made of ours carries the tracking, and no field that we applied.
                 let ours = tracked && live.fingerprint.is_some();
-                let applied = match &entry.intent {
-                    Some(Intent::Apply { body, .. }) if ours => Some(body.clone()),
-                    Some(Intent::Apply { .. } | Intent::Delete { .. }) | None => entry.applied.clone(),
+                // Nothing was written since the last apply that was answered: the open one never arrived.
+                let untouched = entry.uid.as_deref() == Some(live.uid.as_str())
+                    && live.fingerprint == entry.fingerprint
+                    && live.resource_version == entry.resource_version;
+                let settled = match &entry.intent {
+                    // Whether it arrived is not known: what is there is compared anew.
+                    Some(Intent::Apply { body, .. }) if ours && !untouched => InventoryEntry {
+                        applied: Some(body.clone()),
+                        fingerprint: None,
+                        resource_version: 0,
+                        ..entry
+                    },
+                    Some(Intent::Apply { .. } | Intent::Delete { .. }) | None => entry,
                 };
-                let uid = entry.uid.clone().or_else(|| ours.then(|| live.uid.clone()));
+                let uid = settled.uid.clone().or_else(|| ours.then(|| live.uid.clone()));
                 if uid.is_none() {
                     // The create never happened, and what is there is somebody else's.
-                    self.put_inventory(key, None);
+                    self.unclaim(key);
                 } else {
-                    self.put_inventory(key, Some(InventoryEntry { intent: None, uid, applied, ..entry }));
+                    self.put_inventory(key, Some(InventoryEntry { intent: None, uid, ..settled }));
                 }
                 self.observe(live, now);
             }
             Ok(Answer::Absent) => {
                 self.settle_queue.remove(key);
+                self.count_unanswered(key, &entry, now);
                 self.put_inventory(key, Some(InventoryEntry { intent: None, ..entry }));
-                self.gone(key);
-                if self.inventory.get(key).is_some_and(|entry| entry.uid.is_none()) {
+                self.gone(key, now);
+                let unmade = |entry: &InventoryEntry| entry.uid.is_none() && entry.applied.is_none();
+                if self.inventory.get(key).is_some_and(unmade) {
                     self.put_inventory(key, None);
                 }
             }
@@ -156,7 +175,7 @@ impl Reconciler {
                 self.item_shared(app, key, &owner);
             }
             Claim::Refused(reason) => {
-                self.drop_unclaimed(key);
+                self.unclaim(key);
                 self.fail(app, key, heal, format!("not applied: the object is {reason}"), now);
             }
             Claim::Wait => {
@@ -172,8 +191,24 @@ impl Reconciler {
         }
     }
 
+    /// What is there is somebody else's, who may take it away again: what was applied stays known, to be healed then.
+    fn unclaim(&mut self, key: &ResourceKey) {
+        let Some(entry) = self.inventory.get(key).cloned() else { return };
+        let wanted = self.desirers.get(key).is_some_and(|apps| apps.contains(&entry.app));
+        let kept = (wanted && entry.applied.is_some()).then_some(InventoryEntry {
+            uid: None,
+            fingerprint: None,
+            resource_version: 0,
+            intent: None,
+            done: false,
+            going: false,
+            ..entry
+        });
+        self.put_inventory(key, kept);
+    }
+
     /// Tells whether an app is listed and its release has the object.
-    fn has(&self, app: &AppId, key: &ResourceKey) -> bool {
+    pub(super) fn has(&self, app: &AppId, key: &ResourceKey) -> bool {
         matches!(self.phase_of(app), Phase::Active | Phase::Frozen)
             && self.apps.get(app).is_some_and(|state| state.wanted.keys.contains_key(key))
     }
@@ -199,7 +234,12 @@ impl Reconciler {
         entropy: &mut dyn Entropy,
     ) {
         match answer {
-            Ok(Answer::Applied(applied)) => self.apply_succeeded(app, key, body, without_uid, applied, now),
+            Ok(Answer::Applied(applied)) => {
+                if heal {
+                    self.healed(app, key, now);
+                }
+                self.apply_succeeded(app, key, body, without_uid, applied, now);
+            }
             Ok(Answer::Found(_) | Answer::Absent | Answer::Deleted | Answer::Namespace { .. }) => {}
             Err(error) => {
                 // Only an answer that never came leaves the intent open: the request may still be under way.
@@ -218,16 +258,12 @@ impl Reconciler {
             self.live.remove(key);
             self.verify_queue.insert(key.clone(), 0);
         }
-        if entry.uid.is_none() {
+        // A replaced object is looked at again as one that is unknown (M16).
+        let uid = if replaced { None } else { entry.uid.clone() };
+        if uid.is_none() && entry.applied.is_none() {
             self.put_inventory(key, None);
         } else {
-            // A replaced object is looked at again as one that is unknown (M16).
-            let uid = if replaced { None } else { entry.uid.clone() };
-            if uid.is_none() && entry.applied.is_none() {
-                self.put_inventory(key, None);
-            } else {
-                self.put_inventory(key, Some(InventoryEntry { intent: None, uid, ..entry }));
-            }
+            self.put_inventory(key, Some(InventoryEntry { intent: None, uid, ..entry }));
         }
     }
 
@@ -301,93 +337,6 @@ impl Reconciler {
         self.item_done(app, key, row);
     }
 
-    /// What follows from a failed look or apply.
-    fn again(
-        &mut self,
-        app: &AppId,
-        key: &ResourceKey,
-        heal: bool,
-        error: &ApiError,
-        now: Now,
-        entropy: &mut dyn Entropy,
-    ) {
-        let soon = now.ms().saturating_add(LOOK_AGAIN_MS);
-        match error {
-            ApiError::Unreachable(_) | ApiError::Unavailable { .. } => {
-                let due = now.ms().saturating_add(self.back_off(key, retry_after(error), entropy));
-                self.later(app, key, heal, due, "the API server", true);
-            }
-            ApiError::Replaced(_) | ApiError::Conflict(_) if heal => {
-                self.later(app, key, true, soon, "a new look", true);
-            }
-            ApiError::Replaced(reason) | ApiError::Conflict(reason) => {
-                self.item_conflict(app, key, now, reason);
-            }
-            ApiError::NamespaceMissing(reason) => {
-                let state = self.apps.get(app);
-                let frozen =
-                    state.and_then(|state| state.operation.as_ref()).map(|running| &running.assignment);
-                // A sync makes the namespace of the destination that it began with.
-                let assignment = frozen.filter(|_| !heal).or(state.and_then(|state| state.listed.as_ref()));
-                let creates = assignment.is_some_and(|assignment| {
-                    assignment.policy.create_namespace && assignment.destination.namespace == key.namespace
-                });
-                if creates && !heal {
-                    if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) {
-                        work.namespace = Some(NamespaceStep::Due(now.ms()));
-                    }
-                    self.later(app, key, heal, soon, "its namespace", true);
-                } else if creates {
-                    let name = key.namespace.clone();
-                    let pseudo =
-                        ResourceKey::new("argosy.dev", "DestinationNamespace", app.to_string(), name.clone());
-                    if !self.busy.contains(&pseudo) {
-                        let purpose = Purpose::Namespace { app: app.clone() };
-                        self.send(pseudo, purpose, crate::cluster::Request::EnsureNamespace { name });
-                    }
-                    self.later(app, key, heal, soon, "its namespace", true);
-                } else {
-                    self.fail(app, key, heal, reason.clone(), now);
-                }
-            }
-            ApiError::NotServed(reason) => {
-                self.rediscover(now.ms());
-                self.fail(app, key, heal, reason.clone(), now);
-            }
-            ApiError::Refused(reason) => self.fail(app, key, heal, reason.clone(), now),
-        }
-    }
-
-    /// Looks at an object again later, for the operation or for the heal that wants it.
-    fn later(
-        &mut self,
-        app: &AppId,
-        key: &ResourceKey,
-        heal: bool,
-        due: u64,
-        waits_for: &str,
-        attempt: bool,
-    ) {
-        if heal {
-            self.heal_queue.insert(key.clone(), due);
-        } else {
-            self.item_again(app, key, due, waits_for, attempt);
-        }
-    }
-
-    fn fail(&mut self, app: &AppId, key: &ResourceKey, heal: bool, reason: String, now: Now) {
-        if heal {
-            if let Some(state) = self.apps.get_mut(app) {
-                state.problems.insert(key.clone(), reason.clone());
-            }
-            self.event(app, Some(key), "HealFailed", reason);
-            self.heal_queue.insert(key.clone(), now.ms().saturating_add(REFUSED_MS));
-            self.dirty.insert(app.clone());
-        } else {
-            self.item_failed(app, key, reason);
-        }
-    }
-
     fn checked(
         &mut self,
         app: &AppId,
@@ -432,38 +381,6 @@ impl Reconciler {
         self.delete_failed(app, delete.clone(), counted, &error, now, entropy);
     }
 
-    fn delete_failed(
-        &mut self,
-        app: &AppId,
-        delete: HeldDelete,
-        counted: bool,
-        error: &ApiError,
-        now: Now,
-        entropy: &mut dyn Entropy,
-    ) {
-        let delay = if error.is_outage() {
-            self.back_off(&delete.key, retry_after(error), entropy)
-        } else {
-            if let Some(state) = self.apps.get_mut(app) {
-                state.problems.insert(delete.key.clone(), format!("not deleted: {error}"));
-            }
-            self.event(app, Some(&delete.key), "PruneFailed", error.to_string());
-            if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) {
-                work.failed = true;
-                let message = format!("not deleted: {error}");
-                work.results.push(ResultRow {
-                    key: delete.key.clone(),
-                    code: ResultCode::SyncFailed,
-                    message,
-                });
-            }
-            REFUSED_MS
-        };
-        let due = now.ms().saturating_add(delay);
-        self.delete_queue.insert(delete.key.clone(), (delete, app.clone(), counted, due));
-        self.judge.insert(app.clone());
-    }
-
     fn namespace_ensured(
         &mut self,
         app: &AppId,
@@ -480,6 +397,9 @@ impl Reconciler {
         if let Ok(Answer::Namespace { created: true }) = answer {
             self.event(app, None, "NamespaceCreated", format!("created namespace {name}"));
         }
+        if let (Err(error), None) = (answer, outage) {
+            self.event(app, None, "NamespaceFailed", format!("namespace {name}: {error}"));
+        }
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
         if work.namespace != Some(NamespaceStep::Sent) {
             return;
@@ -495,17 +415,5 @@ impl Reconciler {
             work.results.push(row);
         }
         self.dirty.insert(app.clone());
-    }
-}
-
-fn retry_after(error: &ApiError) -> Option<std::time::Duration> {
-    match error {
-        ApiError::Unavailable { retry_after, .. } => *retry_after,
-        ApiError::Unreachable(_)
-        | ApiError::Replaced(_)
-        | ApiError::Conflict(_)
-        | ApiError::NamespaceMissing(_)
-        | ApiError::NotServed(_)
-        | ApiError::Refused(_) => None,
     }
 }

@@ -1,6 +1,9 @@
 //! Deletes: candidates, the governor's word, and the last look before each (M21, M22).
 
-use super::state::{Live, tables};
+use std::collections::BTreeMap;
+
+use super::slots::Use;
+use super::state::{Live, QueuedDelete, prune_request, tables};
 use super::{Intent, InventoryEntry, Purpose, Reconciler};
 use crate::cluster::{LiveMeta, Request, Tracking};
 use crate::desired::{Assignment, Phase};
@@ -8,53 +11,128 @@ use crate::governor::{Candidate, Case};
 use crate::ids::AppId;
 use crate::key::ResourceKey;
 use crate::order;
-use crate::status::{HeldDelete, ResultCode, ResultRow};
-use crate::store::StoreOp;
+use crate::status::{Held, HeldDelete, ResultCode, ResultRow};
+use crate::store::{StoreOp, encode};
 use crate::time::Now;
 
 impl Reconciler {
     /// Judges the deletes of every app whose objects or desires changed.
     pub(super) fn judge_due(&mut self, now: Now) {
         let apps = std::mem::take(&mut self.judge);
+        if apps.is_empty() {
+            return;
+        }
+        // What other apps may delete uses up the hour that all of them share (M22).
+        let mut waiting: BTreeMap<AppId, usize> = BTreeMap::new();
+        for app in self.apps.keys() {
+            waiting.insert(app.clone(), self.waiting_deletes(app));
+        }
+        let mut total: usize = waiting.values().sum();
         for app in apps {
-            self.judge_app(&app, now);
+            let own = waiting.get(&app).copied().unwrap_or(0);
+            self.judge_app(&app, total.saturating_sub(own), now);
+            let left = self.waiting_deletes(&app);
+            total = total.saturating_sub(own).saturating_add(left);
+            waiting.insert(app, left);
         }
     }
 
-    fn judge_app(&mut self, app: &AppId, now: Now) {
+    fn judge_app(&mut self, app: &AppId, waiting: usize, now: Now) {
         let candidates = self.candidates(app);
-        let judged = match self.case(app, now) {
+        let judged = match self.case(app, waiting, now) {
             Some(case) => self.governor.judge(app, case, &candidates),
             None => crate::governor::Judgement::default(),
         };
-        let (before, others) =
-            std::mem::take(&mut self.delete_queue).into_iter().partition(|(_, (_, of, _, _))| of == app);
-        self.delete_queue = others;
-        let before: std::collections::BTreeMap<ResourceKey, (HeldDelete, AppId, bool, u64)> = before;
+        let before = self.delete_queue.remove(app).unwrap_or_default();
+        let mut queue = BTreeMap::new();
         for (deletes, counted) in [(judged.confirmed, false), (judged.free, true)] {
             for delete in deletes {
-                let due = before.get(&delete.key).map_or(now.ms(), |(_, _, _, due)| *due);
-                self.delete_queue.insert(delete.key.clone(), (delete, app.clone(), counted, due));
+                let (due, refused) =
+                    before.get(&delete.key).map_or((now.ms(), false), |queued| (queued.due, queued.refused));
+                queue.insert(delete.key.clone(), QueuedDelete { delete, counted, due, refused });
             }
         }
+        if !queue.is_empty() {
+            self.delete_queue.insert(app.clone(), queue);
+        }
+        self.forget_prune_request(app);
         let Some(state) = self.apps.get_mut(app) else { return };
         if state.held != judged.held {
             state.held.clone_from(&judged.held);
             self.dirty.insert(app.clone());
             if let Some(held) = judged.held {
-                let message = format!(
-                    "{} deletes are held: {}; argosy app confirm {} --plan {}",
-                    held.deletes.len(),
-                    held.reason,
-                    app.name,
-                    held.plan
-                );
+                let message = format!("{} deletes are {}", held.deletes.len(), held_back(app, &held));
                 self.event(app, None, "DeletesHeld", message);
             }
         }
     }
 
-    fn case(&self, app: &AppId, now: Now) -> Option<Case> {
+    /// Counts the unconfirmed deletes of an app that are queued or being looked at.
+    fn waiting_deletes(&self, app: &AppId) -> usize {
+        let queue = self.delete_queue.get(app);
+        let queued = queue.into_iter().flatten().filter(|(_, queued)| queued.counted).count();
+        let looked_at = self.flights.values().filter(|flight| match &flight.purpose {
+            Purpose::DeleteCheck { app: of, counted, .. } => {
+                of == app && *counted && !queue.is_some_and(|queue| queue.contains_key(&flight.key))
+            }
+            Purpose::Verify
+            | Purpose::Settle
+            | Purpose::Claim { .. }
+            | Purpose::Apply { .. }
+            | Purpose::Delete { .. }
+            | Purpose::Namespace { .. } => false,
+        });
+        queued.saturating_add(looked_at.count())
+    }
+
+    /// Counts the unconfirmed deletes of all apps that were sent and have no answer; each has its place in the settle
+    /// queue.
+    fn open_deletes(&self) -> usize {
+        let open = |key: &&ResourceKey| {
+            self.inventory
+                .get(*key)
+                .is_some_and(|entry| matches!(entry.intent, Some(Intent::Delete { counted: true, .. })))
+        };
+        self.settle_queue.keys().filter(open).count()
+    }
+
+    /// A manual prune is over once nothing is left of it, and void once the app's release is another one.
+    fn forget_prune_request(&mut self, app: &AppId) {
+        let Some(state) = self.apps.get(app) else { return };
+        let (Some(last), Some(assigned)) = (&state.last, &state.assigned) else { return };
+        let Some(asked) = last.prune_asked else { return };
+        let over = state.operation.is_none() && self.all_verified && self.discovered && !self.has_left(app);
+        if asked == prune_request(assigned) && !over {
+            return;
+        }
+        if let Some(last) = self.apps.get_mut(app).and_then(|state| state.last.as_mut()) {
+            last.prune_asked = None;
+            self.out.ops.push(StoreOp::put(tables::ATTEMPTS, encode(app), last));
+        }
+    }
+
+    /// Gives what a sync that prunes leaves because its kind cannot be watched.
+    pub(super) fn unseen_deletes(&self, app: &AppId) -> Vec<ResourceKey> {
+        let prunes = self.apps.get(app).and_then(|state| state.operation.as_ref()).is_some_and(|of| of.prune);
+        let left = |key: &&ResourceKey| {
+            let entry = self.inventory.get(*key);
+            entry.is_some_and(|entry| entry.belongs_to(app) && !entry.kept && !entry.prune_refused)
+                && self.is_refused(&key.group_kind())
+                && !self.desirers.contains_key(*key)
+        };
+        self.by_app.get(app).into_iter().flatten().filter(|_| prunes).filter(left).cloned().collect()
+    }
+
+    /// Tells whether an app manages something that left the desired state and that a prune is to take away.
+    fn has_left(&self, app: &AppId) -> bool {
+        self.by_app.get(app).into_iter().flatten().any(|key| {
+            let stays = self.desirers.contains_key(key) || key.is_crd();
+            let goes = |entry: &InventoryEntry| entry.belongs_to(app) && !entry.kept && !entry.prune_refused;
+            !stays && self.inventory.get(key).is_some_and(goes)
+        })
+    }
+
+    fn case(&self, app: &AppId, waiting: usize, now: Now) -> Option<Case> {
         let state = self.apps.get(app)?;
         let listed = state.listed.as_ref()?;
         let allow_empty = listed.policy.automated.is_some_and(|automated| automated.allow_empty);
@@ -63,6 +141,7 @@ impl Reconciler {
         Some(Case {
             app_objects: self.by_app.get(app).into_iter().flatten().filter(attached).count(),
             cluster_objects: self.inventory.len(),
+            under_way: waiting.saturating_add(self.open_deletes()),
             became_empty: listed.phase == Phase::Active && state.wanted.keys.is_empty() && !allow_empty,
             cascade_confirmed: listed.phase == Phase::Deleting && listed.cascade_confirmed,
             all_held: self.hold_deletes,
@@ -84,8 +163,12 @@ impl Reconciler {
                 let entry = self.inventory.get(key)?;
                 let uid = entry.uid.clone()?;
                 let delete = HeldDelete { key: key.clone(), uid };
-                self.may_delete(app, listed, entry, &delete)
-                    .then(|| Candidate { held_by_list: is_held(listed, key), delete })
+                let unasked = entry.recovered && listed.phase == Phase::Deleting;
+                self.may_delete(app, listed, entry, &delete).then(|| Candidate {
+                    held_by_list: is_held(listed, key),
+                    unasked,
+                    delete,
+                })
             })
             .collect()
     }
@@ -98,10 +181,8 @@ impl Reconciler {
         delete: &HeldDelete,
     ) -> bool {
         let state = self.apps.get(app);
-        let asked = state
-            .and_then(|state| state.operation.as_ref())
-            .is_some_and(|op| op.prune && op.command.is_some());
-        let confirmed = self.governor.confirmed(app).contains(delete);
+        let asked = state.is_some_and(|state| state.is_asked_to_prune(&delete.key));
+        let confirmed = self.governor.is_confirmed(app, delete);
         let automated = listed.policy.automated.is_some_and(|automated| automated.prune);
         let wanted = match listed.phase {
             Phase::Active => {
@@ -111,7 +192,7 @@ impl Reconciler {
                 let policy = confirmed || asked || (automated && !entry.recovered);
                 switched && policy && !entry.prune_refused
             }
-            Phase::Deleting => !entry.recovered || confirmed || listed.cascade_confirmed,
+            Phase::Deleting => true,
             Phase::Frozen | Phase::Released => false,
         };
         let settled = entry.intent.is_none() && !entry.going && entry.belongs_to(app);
@@ -122,14 +203,47 @@ impl Reconciler {
             && !entry.kept
             && !delete.key.is_crd()
             && self.kinds.contains_key(&delete.key.group_kind())
+            && !self.is_refused(&delete.key.group_kind())
             && !self.desirers.contains_key(&delete.key)
             && !self.announced_keys.contains(&delete.key)
     }
 
-    /// Tells whether deletes of an app are about to be sent or answered; one that rests after a failure is neither.
-    pub(super) fn has_deletes_under_way(&self, app: &AppId, now: Now) -> bool {
-        let queued = self.delete_queue.values().any(|(_, of, _, due)| of == app && *due <= now.ms());
-        let flying = self.flights.values().any(|flight| match &flight.purpose {
+    /// Gives the deletes of an app that are next: last kinds first, each once those after it are answered. What the API
+    /// server refused is tried again, and nothing waits for it.
+    fn next_deletes(&self, app: &AppId) -> Vec<&QueuedDelete> {
+        let Some(queue) = self.delete_queue.get(app) else { return Vec::new() };
+        let waiting = queue.iter().filter(|(_, queued)| !queued.refused).map(|(key, _)| key);
+        let last = waiting.chain(self.deleting(app)).map(order::rank).max();
+        queue
+            .iter()
+            .filter(|(key, queued)| queued.refused || Some(order::rank(key)) == last)
+            .map(|(_, queued)| queued)
+            .collect()
+    }
+
+    /// Tells whether deletes of an app are to be sent, or were sent and have no answer. What the API server refused is
+    /// neither: it rests.
+    pub(super) fn has_deletes_under_way(&self, app: &AppId) -> bool {
+        self.next_deletes(app).iter().any(|queued| !queued.refused)
+            || self.is_deleting(app)
+            || self.by_app.get(app).into_iter().flatten().any(|key| {
+                let intent = self.inventory.get(key).and_then(|entry| entry.intent.as_ref());
+                matches!(intent, Some(Intent::Delete { .. }))
+            })
+    }
+
+    /// Tells whether the deletes of an app wait for the API server to come back.
+    pub(super) fn deletes_are_stuck(&self, app: &AppId, now: Now) -> bool {
+        !self.is_deleting(app) && self.next_deletes(app).iter().all(|queued| queued.due > now.ms())
+    }
+
+    fn is_deleting(&self, app: &AppId) -> bool {
+        self.deleting(app).next().is_some()
+    }
+
+    /// Gives the objects of an app that are being deleted, or looked at before it.
+    fn deleting(&self, app: &AppId) -> impl Iterator<Item = &ResourceKey> {
+        let flights = self.flights.values().filter(move |flight| match &flight.purpose {
             Purpose::DeleteCheck { app: of, .. } | Purpose::Delete { app: of, .. } => of == app,
             Purpose::Verify
             | Purpose::Settle
@@ -137,41 +251,55 @@ impl Reconciler {
             | Purpose::Apply { .. }
             | Purpose::Namespace { .. } => false,
         });
-        queued || flying
+        flights.map(|flight| &flight.key)
+    }
+
+    /// Tries what was refused anew: a sync begins, or begins again.
+    pub(super) fn retry_deletes(&mut self, app: &AppId) {
+        for queued in self.delete_queue.get_mut(app).into_iter().flat_map(BTreeMap::values_mut) {
+            if queued.refused {
+                queued.refused = false;
+                queued.due = 0;
+            }
+        }
     }
 
     /// Begins what may be deleted now: after the app's applies, last kinds first.
     pub(super) fn run_deletes(&mut self, now: Now) {
-        let mut by_app: std::collections::BTreeMap<AppId, Vec<ResourceKey>> =
-            std::collections::BTreeMap::new();
-        for (key, (_, app, _, _)) in &self.delete_queue {
-            by_app.entry(app.clone()).or_default().push(key.clone());
-        }
-        for (app, keys) in by_app {
-            let applying = self.apps.get(&app).and_then(|state| state.operation.as_ref()).is_some()
-                && self
-                    .apps
-                    .get(&app)
-                    .and_then(|state| state.work.as_ref())
-                    .is_none_or(|work| !work.queue.is_empty());
+        let apps: Vec<AppId> = self.delete_queue.keys().cloned().collect();
+        for app in apps {
+            let applying = self.apps.get(&app).is_some_and(|state| {
+                state.operation.is_some() && state.work.as_ref().is_none_or(|work| !work.queue.is_empty())
+            });
             if applying {
                 continue;
             }
-            let Some(last) = keys.iter().map(order::rank).max() else { continue };
-            for key in keys.iter().filter(|key| order::rank(key) == last) {
-                if !self.has_room() {
+            let due: Vec<ResourceKey> = self
+                .next_deletes(&app)
+                .into_iter()
+                .filter(|queued| queued.due <= now.ms() && !self.busy.contains(&queued.delete.key))
+                .map(|queued| queued.delete.key.clone())
+                .collect();
+            for key in due {
+                if !self.has_room(Use::Delete) {
                     return;
                 }
-                let due = self.delete_queue.get(key).is_some_and(|(_, _, _, due)| *due <= now.ms());
-                if !due || self.busy.contains(key) {
-                    continue;
-                }
-                if let Some((delete, app, counted, _)) = self.delete_queue.remove(key) {
-                    let purpose = Purpose::DeleteCheck { app, delete, counted };
-                    self.send(key.clone(), purpose, Request::Get { key: key.clone() });
+                if let Some(QueuedDelete { delete, counted, .. }) = self.unqueue_delete(&app, &key) {
+                    let purpose = Purpose::DeleteCheck { app: app.clone(), delete, counted };
+                    self.send(key.clone(), purpose, Request::Get { key });
                 }
             }
         }
+    }
+
+    /// Takes a delete out of its app's queue.
+    pub(super) fn unqueue_delete(&mut self, app: &AppId, key: &ResourceKey) -> Option<QueuedDelete> {
+        let queue = self.delete_queue.get_mut(app)?;
+        let queued = queue.remove(key);
+        if queue.is_empty() {
+            self.delete_queue.remove(app);
+        }
+        queued
     }
 
     /// The last look before a delete: the same incarnation, its tracking still ours, and still nobody who desires it.
@@ -186,7 +314,7 @@ impl Reconciler {
         let key = delete.key.clone();
         let Some(entry) = self.inventory.get(&key).cloned() else { return };
         let Some(live) = found else {
-            self.gone(&key);
+            self.gone(&key, now);
             return;
         };
         if live.uid != delete.uid {
@@ -202,7 +330,10 @@ impl Reconciler {
         }
         let listed = self.apps.get(app).and_then(|state| state.listed.clone());
         let permitted = listed.is_some_and(|listed| self.may_delete(app, &listed, &entry, &delete));
-        if !permitted || self.hold_deletes || self.read_only.is_some() {
+        // What was free when it was queued may be held by now.
+        let held = self.apps.get(app).and_then(|state| state.held.as_ref());
+        let held = held.is_some_and(|held| held.deletes.binary_search(&delete).is_ok());
+        if !permitted || held || self.hold_deletes || self.read_only.is_some() {
             self.judge.insert(app.clone());
             return;
         }
@@ -210,7 +341,11 @@ impl Reconciler {
             self.put_inventory(&key, Some(InventoryEntry { going: true, ..entry }));
             return;
         }
-        let intent = Some(Intent::Delete { uid: delete.uid.clone(), at: now.mono });
+        if counted && !self.governor.has_room(self.inventory.len(), self.open_deletes(), now.ms()) {
+            self.judge.insert(app.clone());
+            return;
+        }
+        let intent = Some(Intent::Delete { uid: delete.uid.clone(), at: now.mono, counted });
         self.settle_queue.insert(key.clone(), now.ms().saturating_add(super::settle_ms()));
         self.put_inventory(&key, Some(InventoryEntry { intent, ..entry }));
         let propagation = self
@@ -229,9 +364,7 @@ impl Reconciler {
     /// A delete was accepted: the object goes when its finalizers let it.
     pub(super) fn delete_accepted(&mut self, app: &AppId, delete: &HeldDelete, counted: bool, now: Now) {
         if counted {
-            self.governor.count(now.ms());
-            self.governor_count = self.governor.counted(now.ms());
-            self.out.ops.push(StoreOp::put(tables::GOVERNOR, b"count".as_slice(), &self.governor_count));
+            self.count_delete(now);
         }
         if let Some(entry) = self.inventory.get(&delete.key).cloned() {
             self.put_inventory(&delete.key, Some(InventoryEntry { intent: None, going: true, ..entry }));
@@ -246,10 +379,28 @@ impl Reconciler {
         self.event(app, Some(&delete.key), "Pruned", "deleted: it left the desired state");
     }
 
+    /// Counts a delete that had its effect.
+    fn count_delete(&mut self, now: Now) {
+        self.governor.count(now.ms());
+        let count = self.governor.counted(now.ms());
+        self.out.ops.push(StoreOp::put(tables::GOVERNOR, b"count".as_slice(), &count));
+    }
+
+    /// Counts a delete that was sent, never answered, and had its effect as far as can be told (M22).
+    pub(super) fn count_unanswered(&mut self, key: &ResourceKey, entry: &InventoryEntry, now: Now) {
+        // The one that is under way has its answer still to come.
+        if matches!(entry.intent, Some(Intent::Delete { counted: true, .. })) && !self.busy.contains(key) {
+            self.count_delete(now);
+        }
+    }
+
     /// A GET said that a managed object is not there.
-    pub(super) fn gone(&mut self, key: &ResourceKey) {
+    pub(super) fn gone(&mut self, key: &ResourceKey, now: Now) {
         self.live.insert(key.clone(), Live::Absent);
-        let Some(entry) = self.inventory.get(key).cloned() else { return };
+        let Some(entry) = self.inventory.get(key).cloned() else {
+            self.forget_name(key);
+            return;
+        };
         if matches!(entry.intent, Some(Intent::Apply { .. })) {
             // A create may still be under way: only a later look tells (M18).
             return;
@@ -257,11 +408,26 @@ impl Reconciler {
         let desired = self.desirers.get(key).is_some_and(|apps| apps.contains(&entry.app));
         if !desired || entry.going {
             let app = entry.app.clone();
+            self.count_unanswered(key, &entry, now);
             self.put_inventory(key, None);
             self.forget_confirmation(&app, key);
-            self.heals.remove(key);
             self.heal_queue.remove(key);
-            self.delete_queue.remove(key);
+            self.unqueue_delete(&app, key);
+            self.forget_name(key);
+        }
+    }
+
+    /// Forgets what was noted of an object that is neither managed nor desired any more: names come and go for ever.
+    pub(super) fn forget_name(&mut self, key: &ResourceKey) {
+        if self.inventory.contains_key(key) {
+            return;
+        }
+        self.heals.remove(key);
+        if !self.desirers.contains_key(key) {
+            self.backoffs.remove(key);
+            if matches!(self.live.get(key), Some(Live::Absent)) {
+                self.live.remove(key);
+            }
         }
     }
 }
@@ -276,6 +442,11 @@ fn is_tracking_ours(
     let Tracking::Ours { installation: theirs, app, names } = &live.tracking else { return false };
     let by_us = *app == entry.app || entry.applied.as_ref().is_some_and(|applied| applied.app == *app);
     *theirs == Some(installation) && by_us && *names == live.key
+}
+
+/// Says why deletes are not carried out, and what frees them.
+pub(super) fn held_back(app: &AppId, held: &Held) -> String {
+    format!("held: {}; argosy app confirm {app} --plan {}", held.reason, held.plan)
 }
 
 /// Tells whether the list holds an object (M5); it names keys as rendered, where the namespace may be missing.

@@ -10,6 +10,7 @@ use crate::cluster::{ManifestFacts, Tracking};
 use crate::desired::{Assignment, DesiredList, Phase};
 use crate::ids::AppId;
 use crate::key::{GroupKind, ResourceKey};
+use crate::manifest::ObjectOptions;
 use crate::release::{Release, Root};
 use crate::session::tables as link_tables;
 use crate::store::{StoreError, StoreOp, StoreRead, encode};
@@ -34,9 +35,16 @@ impl Reconciler {
         names.extend(list.elements().keys().cloned());
         names.extend(self.by_app.keys().cloned());
         for name in &names {
+            let before = self.phase_of(name);
             let state = self.apps.entry(name.clone()).or_default();
+            let was_listed = state.listed.is_some();
             state.listed = list.get(name).cloned();
             state.assigned = state.listed.as_ref().and_then(|_| assigned.get(name).cloned());
+            let left = was_listed && matches!(before, Phase::Deleting | Phase::Released);
+            if left && self.phase_of(name) != before {
+                // Objects of its last sync may be gone, or somebody else's.
+                self.void_attempt(name);
+            }
         }
         for name in &names {
             match self.phase_of(name) {
@@ -64,6 +72,7 @@ impl Reconciler {
             self.out.ops.push(StoreOp::delete(tables::ATTEMPTS, encode(&name)));
             self.out.ops.push(StoreOp::delete(tables::OPERATIONS, encode(&name)));
             self.out.ops.push(StoreOp::delete(tables::CONFIRMED, encode(&name)));
+            self.delete_queue.remove(&name);
             self.reported.remove(&name);
             self.report_due.remove(&name);
             self.dirty.remove(&name);
@@ -89,7 +98,7 @@ impl Reconciler {
                 && !entry.detached
             {
                 let entry = InventoryEntry { detached: true, ..entry.clone() };
-                self.delete_queue.remove(&key);
+                self.unqueue_delete(app, &key);
                 self.put_inventory(&key, Some(entry));
             }
         }
@@ -144,7 +153,10 @@ impl Reconciler {
         for (app, key) in forgotten {
             self.forget_confirmation(&app, &key);
         }
-        self.desired_kinds = self.desirers.keys().map(ResourceKey::group_kind).collect();
+        // What a deleting app may still have is looked for even when nothing is known to be managed: the store may be new.
+        let leaving = self.apps.iter().filter(|(name, _)| self.phase_of(name) == Phase::Deleting);
+        let leaving = leaving.flat_map(|(_, state)| state.wanted.keys.keys());
+        self.desired_kinds = self.desirers.keys().chain(leaving).map(ResourceKey::group_kind).collect();
         let managed: Vec<ResourceKey> = self.inventory.keys().cloned().collect();
         for key in managed {
             self.note_stray(&key);
@@ -162,7 +174,18 @@ impl Reconciler {
         for live in &seen {
             self.recover(live);
         }
+        self.forget_names();
         Ok(())
+    }
+
+    /// Forgets what was noted of objects that are neither managed nor desired any more.
+    fn forget_names(&mut self) {
+        let noted = self.backoffs.keys().chain(self.heals.keys());
+        let absent = self.live.iter().filter(|(_, live)| matches!(live, super::Live::Absent));
+        let names: BTreeSet<ResourceKey> = noted.chain(absent.map(|(key, _)| key)).cloned().collect();
+        for key in names.iter().filter(|key| !self.busy.contains(*key)).cloned().collect::<Vec<_>>() {
+            self.forget_name(&key);
+        }
     }
 
     /// Gives the objects of listed releases that their apps have not switched to.
@@ -306,7 +329,7 @@ impl Reconciler {
         for (key, heir) in moves {
             let Some(entry) = self.inventory.get(&key).cloned() else { continue };
             let from = entry.app.clone();
-            self.delete_queue.remove(&key);
+            self.unqueue_delete(&from, &key);
             if let Some(heir) = heir {
                 let entry = InventoryEntry { app: heir.clone(), detached: false, recovered: false, ..entry };
                 self.put_inventory(&key, Some(entry));
@@ -345,14 +368,14 @@ pub(super) fn assigned_release(root: Root, store: &dyn StoreRead) -> Result<Rele
 
 /// Reads what the reconciler needs to know of a manifest.
 fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
-    let options = manifest
-        .pointer("/metadata/annotations/argocd.argoproj.io~1sync-options")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let has = |option: &str| options.split(',').any(|given| given.trim() == option);
+    let options = ObjectOptions::of(manifest);
     let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let defines = key.is_crd().then(|| {
         (GroupKind::new(text("/spec/group"), text("/spec/names/kind")), text("/spec/scope") != "Cluster")
     });
-    ManifestFacts { defines, kept: key.is_crd() || has("Delete=false"), prune_refused: has("Prune=false") }
+    ManifestFacts {
+        defines,
+        kept: key.is_crd() || options.keep_on_delete,
+        prune_refused: options.keep_on_prune,
+    }
 }

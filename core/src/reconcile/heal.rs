@@ -1,8 +1,10 @@
 //! Healing: what others change is put back, as it was applied (M8), until it is a fight.
 
+use super::slots::Use;
 use super::state::{Heals, Live};
 use super::{AppliedBody, Intent, Reconciler};
 use crate::desired::Phase;
+use crate::ids::AppId;
 use crate::key::ResourceKey;
 use crate::time::Now;
 
@@ -58,12 +60,14 @@ impl Reconciler {
             .map(|(key, _)| key.clone())
             .collect();
         for key in due {
-            if !self.has_room() {
+            if !self.has_room(Use::Heal) {
                 return;
             }
             self.heal_queue.remove(&key);
             if let Some(body) = self.to_heal(&key) {
                 self.heal(&key, body, now);
+            } else {
+                self.forget_problem(&key);
             }
         }
     }
@@ -96,6 +100,8 @@ impl Reconciler {
     fn heal(&mut self, key: &ResourceKey, body: AppliedBody, now: Now) {
         let Some(entry) = self.inventory.get(key) else { return };
         let app = entry.app.clone();
+        // Its answer was lost, or we were: that is the same write once more, and nobody's change.
+        let again = entry.intent.is_some();
         if let Err(reason) = self.permits(&app, key) {
             if let Some(state) = self.apps.get_mut(&app) {
                 state.problems.insert(key.clone(), reason);
@@ -107,23 +113,49 @@ impl Reconciler {
             Some(Live::Absent) | None => None,
         };
         let heals = self.heals.entry(key.clone()).or_default();
-        if heals.not_before > now.ms() {
+        if heals.not_before > now.ms() && !again {
             self.heal_queue.insert(key.clone(), heals.not_before);
             return;
         }
+        heals.drifted = !again;
+        heals.opponent = opponent.or_else(|| heals.opponent.take());
+        self.begin(&app, key, body, true, now);
+    }
+
+    /// What did not work has come right by itself.
+    fn forget_problem(&mut self, key: &ResourceKey) {
+        let Some(app) = self.inventory.get(key).map(|entry| entry.app.clone()) else { return };
+        let wanted = self.apps.get(&app).filter(|state| state.problems.contains_key(key));
+        let Some(manifest) = wanted.and_then(|state| state.wanted.keys.get(key)).map(|of| of.manifest) else {
+            return;
+        };
+        if self.is_in_sync(&app, key, manifest)
+            && !self.is_queued(&app, key)
+            && let Some(state) = self.apps.get_mut(&app)
+        {
+            state.problems.remove(key);
+            self.dirty.insert(app);
+        }
+    }
+
+    /// A heal was carried out: if somebody had changed the object, it counts towards a fight.
+    pub(super) fn healed(&mut self, app: &AppId, key: &ResourceKey, now: Now) {
+        let Some(heals) = self.heals.get_mut(key) else { return };
+        if !std::mem::take(&mut heals.drifted) {
+            return;
+        }
         let was_fight = heals.rounds > 0;
-        let fight = heals.count(now.ms(), opponent);
+        let fight = heals.count(now.ms());
         if fight && !was_fight {
             let who = heals.opponent.clone().unwrap_or_else(|| "another writer".to_owned());
             let message =
                 format!("{who} keeps changing it: healed {FIGHT} times within ten minutes, now backing off");
-            self.event(&app, Some(key), "Fight", message);
+            self.event(app, Some(key), "Fight", message);
         }
-        self.event(&app, Some(key), "Healed", "put back what was applied");
-        self.begin(&app, key, body, true, now);
+        self.event(app, Some(key), "Healed", "put back what was applied");
     }
 
-    /// Forgets fights that have rested.
+    /// Says who fights over an object, until that has rested.
     pub(super) fn fight_message(&self, key: &ResourceKey, now_ms: u64) -> Option<String> {
         let heals = self.heals.get(key)?;
         let recent = heals.times.iter().any(|at| now_ms.saturating_sub(*at) < FIGHT_WINDOW_MS);
@@ -136,14 +168,13 @@ impl Reconciler {
 
 impl Heals {
     /// Counts a heal; tells whether it is a fight, in which case the next one waits.
-    fn count(&mut self, now_ms: u64, opponent: Option<String>) -> bool {
+    fn count(&mut self, now_ms: u64) -> bool {
         self.times.retain(|at| now_ms.saturating_sub(*at) < FIGHT_WINDOW_MS);
         let rested = self.times.is_empty() && now_ms > self.not_before.saturating_add(FIGHT_WINDOW_MS);
         if rested {
             self.rounds = 0;
         }
         self.times.push(now_ms);
-        self.opponent = opponent.or_else(|| self.opponent.take());
         if self.times.len() >= FIGHT || self.rounds > 0 {
             let pause = PAUSE_MS.saturating_mul(1 << self.rounds.min(10)).min(LONGEST_PAUSE_MS);
             self.not_before = now_ms.saturating_add(pause);
@@ -161,22 +192,21 @@ mod tests {
     #[test]
     fn the_third_heal_within_ten_minutes_begins_a_backoff_that_grows_and_rests() {
         let mut heals = Heals::default();
-        assert!(!heals.count(1_000_000, None));
-        assert!(!heals.count(1_001_000, None));
-        assert!(heals.count(1_002_000, Some("hpa".to_owned())));
+        assert!(!heals.count(1_000_000));
+        assert!(!heals.count(1_001_000));
+        assert!(heals.count(1_002_000));
         assert_eq!(heals.not_before, 1_002_000 + PAUSE_MS);
-        assert!(heals.count(heals.not_before, None));
+        assert!(heals.count(heals.not_before));
         assert_eq!(heals.not_before, 1_002_000 + PAUSE_MS + 2 * PAUSE_MS);
-        assert_eq!(heals.opponent.as_deref(), Some("hpa"));
         let much_later = heals.not_before + FIGHT_WINDOW_MS + 1;
-        assert!(!heals.count(much_later, None), "it rested");
+        assert!(!heals.count(much_later), "it rested");
     }
 
     #[test]
     fn heals_far_apart_are_no_fight() {
         let mut heals = Heals::default();
         for round in 1..10 {
-            assert!(!heals.count(round * FIGHT_WINDOW_MS, None));
+            assert!(!heals.count(round * FIGHT_WINDOW_MS));
         }
     }
 }

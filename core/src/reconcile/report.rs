@@ -1,21 +1,20 @@
 //! Status: what is said of each app, and when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Reconciler;
 use super::heal::Drift;
+use super::results::bounded;
 use super::state::{App, Live};
 use crate::desired::Phase;
 use crate::health::Health;
 use crate::ids::{AppId, Digest};
-use crate::key::ResourceKey;
+use crate::key::{GroupKind, ResourceKey};
 use crate::status::{AppStatus, Condition, Counts, OperationPhase, OperationStatus, ResourceRow, SyncStatus};
 use crate::time::Now;
 
 /// A running operation reports at most this often.
 const REPORT_MS: u64 = 250;
-/// Rows that a status carries at most; the counts tell of the rest.
-const ROWS: usize = 500;
 
 impl Reconciler {
     /// Tells whether an object is what a manifest says, as far as metadata tell.
@@ -29,6 +28,9 @@ impl Reconciler {
             entry.applied.as_ref().is_some_and(|body| body.manifest == manifest && body.app == *app);
         if !entry.belongs_to(app) || !applied || entry.intent.is_some() || entry.going {
             return SyncStatus::OutOfSync;
+        }
+        if self.is_refused(&key.group_kind()) {
+            return SyncStatus::Unknown;
         }
         match self.drift(key) {
             Drift::None => SyncStatus::Synced,
@@ -53,7 +55,7 @@ impl Reconciler {
             if state.listed.is_none() && !self.by_app.contains_key(&app) {
                 continue;
             }
-            let status = self.status_of(&app, state, now);
+            let status = self.status_of(&app, state, now).bounded();
             let busy = state.is_working();
             let before = self.reported.get(&app);
             let changed = before
@@ -98,16 +100,15 @@ impl Reconciler {
         now: Now,
     ) -> ResourceRow {
         let verdict = match self.live.get(key) {
+            _ if self.is_refused(&key.group_kind()) => crate::health::has_rule(&key.group_kind())
+                .then(|| crate::health::Verdict::new(Health::Unknown, "its kind cannot be watched")),
             Some(Live::Present(live)) if live.deleting => {
                 Some(crate::health::Verdict::new(Health::Progressing, "Pending deletion"))
             }
             Some(Live::Present(live)) => live.health.clone(),
             Some(Live::Absent) if self.inventory.get(key).is_some_and(|entry| entry.done) => None,
             Some(Live::Absent) => Some(crate::health::Verdict::new(Health::Missing, "")),
-            None if !self.inventory.contains_key(key) => {
-                Some(crate::health::Verdict::new(Health::Missing, ""))
-            }
-            None => None,
+            None => self.unseen_health(key),
         };
         let mut notes = Vec::new();
         notes.extend(state.problems.get(key).cloned());
@@ -133,6 +134,27 @@ impl Reconciler {
         }
     }
 
+    /// Gives the health of an object that was not seen: a complete list that lacks it tells that it is missing, else it
+    /// cannot be told (I15).
+    fn unseen_health(&self, key: &ResourceKey) -> Option<crate::health::Verdict> {
+        let kind = key.group_kind();
+        let watched = self.is_watched(&kind) || !self.must_watch(&kind);
+        if self.discovered && watched && !self.inventory.contains_key(key) {
+            Some(crate::health::Verdict::new(Health::Missing, ""))
+        } else {
+            crate::health::has_rule(&kind)
+                .then(|| crate::health::Verdict::new(Health::Unknown, "not seen since the agent started"))
+        }
+    }
+
+    /// Tells whether none of an app's objects was seen.
+    fn is_unobserved(&self, rows: &[ResourceRow]) -> bool {
+        let seen = |row: &ResourceRow| {
+            self.live.contains_key(&row.key) || row.health.is_some_and(|health| health != Health::Unknown)
+        };
+        !rows.is_empty() && !rows.iter().any(seen)
+    }
+
     fn status_of(&self, name: &AppId, state: &App, now: Now) -> AppStatus {
         let rows = self.all_rows(name, state, now);
         let counts = Counts {
@@ -148,7 +170,11 @@ impl Reconciler {
         } else {
             SyncStatus::Synced
         };
-        let (health, health_message) = roll_up(&rows, state.assigned.is_some());
+        let (health, health_message) = if state.assigned.is_some() && self.is_unobserved(&rows) {
+            (Health::Unknown, "none of its objects was seen since the agent started".to_owned())
+        } else {
+            roll_up(&rows, state.assigned.is_some())
+        };
         let phase = self.phase_of(name);
         let calm = sync == SyncStatus::Synced && health == Health::Healthy;
         let telling = |row: &ResourceRow| {
@@ -158,7 +184,7 @@ impl Reconciler {
                     || !row.message.is_empty())
                 || !row.message.is_empty()
         };
-        let resources = rows.iter().filter(|row| telling(row)).take(ROWS).cloned().collect();
+        let resources = rows.iter().filter(|row| telling(row)).cloned().collect();
         AppStatus {
             sync,
             health,
@@ -167,7 +193,7 @@ impl Reconciler {
             assigned: state.assigned.as_ref().map(|assigned| assigned.root),
             synced: state.last.as_ref().and_then(|last| last.synced),
             phase,
-            operation: operation_status(state),
+            operation: operation_status(state, || self.unseen_kinds(name)),
             counts,
             resources,
             conditions: self.conditions(name, state, &rows),
@@ -181,8 +207,18 @@ impl Reconciler {
         }
     }
 
-    /// Only kept objects remain, no write is open and none under way (M6).
+    /// Only kept objects remain, no write is open and none under way (M6). What nobody looked for does not count as gone:
+    /// a new store manages nothing at first.
     fn is_emptied(&self, app: &AppId) -> bool {
+        let looked = self.apps.get(app).is_some_and(|state| {
+            let newest = state.listed.as_ref().map(|listed| listed.root);
+            let complete = state.assigned.as_ref().map(|assigned| assigned.root) == newest;
+            let unseen = |key: &ResourceKey| {
+                let kind = key.group_kind();
+                self.kinds.contains_key(&kind) && !self.is_watched(&kind)
+            };
+            self.discovered && complete && !state.wanted.keys.keys().any(unseen)
+        });
         let writes = self.flights.values().any(|flight| match &flight.purpose {
             super::Purpose::Apply { app: of, .. }
             | super::Purpose::Claim { app: of, .. }
@@ -196,7 +232,19 @@ impl Reconciler {
                 .get(key)
                 .is_some_and(|entry| entry.belongs_to(app) && (!entry.kept || entry.intent.is_some()))
         });
-        !writes && !remains && self.read_only.is_none()
+        looked && !writes && !remains && self.read_only.is_none()
+    }
+
+    /// Says of every kind that the app needs and that cannot be watched why not.
+    fn unwatched(&self, name: &AppId, state: &App) -> Vec<String> {
+        let managed = self.by_app.get(name).into_iter().flatten();
+        let kinds: BTreeSet<GroupKind> =
+            state.wanted.keys.keys().chain(managed).map(ResourceKey::group_kind).collect();
+        let why = |kind: GroupKind| {
+            let watch = self.watches.get(&kind).filter(|watch| watch.is_refused() || !watch.listed)?;
+            Some(format!("cannot watch {kind}: {}", watch.broken.as_ref()?))
+        };
+        kinds.into_iter().filter_map(why).collect()
     }
 
     fn conditions(&self, name: &AppId, state: &App, rows: &[ResourceRow]) -> Vec<Condition> {
@@ -234,6 +282,9 @@ impl Reconciler {
         }
         if let Some(held) = &state.held {
             add("DeletesHeld", format!("{} deletes are held: {}", held.deletes.len(), held.reason));
+        }
+        for message in self.unwatched(name, state) {
+            add("ComparisonError", message);
         }
         if let Some(reason) = &self.read_only {
             add("ReadOnly", reason.clone());
@@ -280,7 +331,7 @@ fn roll_up(rows: &[ResourceRow], assigned: bool) -> (Health, String) {
     (worst, format!("Caused by {shown}{suffix}"))
 }
 
-fn operation_status(state: &App) -> Option<OperationStatus> {
+fn operation_status(state: &App, waits_for: impl Fn() -> String) -> Option<OperationStatus> {
     if let Some(operation) = &state.operation {
         let message = match &state.work {
             Some(work) if work.retry_at.is_some() => {
@@ -290,7 +341,7 @@ fn operation_status(state: &App) -> Option<OperationStatus> {
                 )
             }
             Some(work) => work.waiting.clone(),
-            None => String::new(),
+            None => waits_for(),
         };
         let failures = state.work.as_ref().map(|work| work.results.clone()).unwrap_or_default();
         return Some(OperationStatus {
@@ -301,10 +352,12 @@ fn operation_status(state: &App) -> Option<OperationStatus> {
             finished: None,
             retries: operation.retries,
             automated: operation.command.is_none(),
-            results: failures
-                .into_iter()
-                .filter(|row| row.code == crate::status::ResultCode::SyncFailed)
-                .collect(),
+            results: bounded(
+                failures
+                    .into_iter()
+                    .filter(|row| row.code == crate::status::ResultCode::SyncFailed)
+                    .collect(),
+            ),
         });
     }
     state.last.as_ref().map(|last| OperationStatus {

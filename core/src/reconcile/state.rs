@@ -10,7 +10,8 @@ use crate::ids::{AppId, CommandId, Digest};
 use crate::key::ResourceKey;
 use crate::order::Rank;
 use crate::release::Root;
-use crate::status::{Held, OperationPhase, ResultRow};
+use crate::status::{Held, HeldDelete, OperationPhase, ResultRow};
+use crate::store::encode;
 use crate::time::MonoTime;
 
 /// Tables of the reconciler.
@@ -69,6 +70,10 @@ pub enum Intent {
         /// When it was sent.
         #[n(1)]
         at: MonoTime,
+        /// Whether the governor counts it: nobody confirmed it.
+        #[n(2)]
+        #[cbor(default)]
+        counted: bool,
     },
 }
 
@@ -205,6 +210,15 @@ pub struct Attempt {
     /// What it did.
     #[n(9)]
     pub results: Vec<ResultRow>,
+    /// An operator asked to prune, and of what: counts until nothing is left of it or the app's release is another one.
+    #[n(10)]
+    pub prune_asked: Option<Digest>,
+}
+
+/// Tells requests to prune apart: what is to be left, and where.
+pub(super) fn prune_request(assignment: &Assignment) -> Digest {
+    let parts = [encode(&assignment.root), encode(&assignment.destination)];
+    Digest::of_parts("argosy prune v1", parts.iter().map(Vec::as_slice))
 }
 
 /// What is known of a live object.
@@ -259,6 +273,8 @@ pub(super) struct Item {
     /// Not before this time.
     pub(super) due: u64,
     pub(super) attempts: u32,
+    /// It waited for something that is not its own: that uses up no attempt.
+    pub(super) waited: bool,
     /// Gives up waiting for its kind to be served at this time.
     pub(super) give_up: Option<u64>,
     /// Applied; waits until its definition is established, at most until this time.
@@ -284,8 +300,35 @@ pub(super) struct App {
     pub(super) last: Option<Attempt>,
     pub(super) pending: Option<PendingSync>,
     pub(super) held: Option<Held>,
+    /// When objects that are not managed any more are synced anew.
+    pub(super) remake_at: Option<u64>,
     /// Failures of heals and deletes, by object.
     pub(super) problems: BTreeMap<ResourceKey, String>,
+}
+
+impl App {
+    /// Tells whether an operator asked to delete an object if it left the desired state: by the sync that runs, or by one
+    /// that ended and left deletes held or undone.
+    pub(super) fn is_asked_to_prune(&self, key: &ResourceKey) -> bool {
+        let runs = self.operation.as_ref().is_some_and(|running| {
+            let keeps = self.work.as_ref().is_some_and(|work| work.wanted.keys.contains_key(key));
+            running.prune && running.command.is_some() && !keeps
+        });
+        let asked = self.last.as_ref().and_then(|last| last.prune_asked);
+        runs || (asked.is_some() && asked == self.assigned.as_ref().map(prune_request))
+    }
+}
+
+/// A delete that the governor lets through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct QueuedDelete {
+    pub(super) delete: HeldDelete,
+    /// Whether the governor counts it.
+    pub(super) counted: bool,
+    /// Not before this time.
+    pub(super) due: u64,
+    /// The API server said no.
+    pub(super) refused: bool,
 }
 
 /// Drift that was put back, to notice a fight.
@@ -295,5 +338,8 @@ pub(super) struct Heals {
     /// No further heal before this time.
     pub(super) not_before: u64,
     pub(super) rounds: u32,
+    /// Who wrote last before the newest heal.
     pub(super) opponent: Option<String>,
+    /// Whether the heal that was begun last is of a change by somebody else.
+    pub(super) drifted: bool,
 }

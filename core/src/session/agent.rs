@@ -35,7 +35,8 @@ use crate::time::{Entropy, MonoTime, Now, millis};
 use commands::Commands;
 use downloads::Downloads;
 use meter::Meter;
-use outbox::{Outbox, STATUS_LIMIT};
+use outbox::Outbox;
+pub(crate) use outbox::STATUS_LIMIT;
 
 /// Ceiling of the first delay before dialling again.
 const FIRST_DELAY: Duration = Duration::from_millis(500);

@@ -121,8 +121,6 @@ struct Session {
     transfers: Transfers,
     read_only: Option<String>,
     capabilities: BTreeSet<String>,
-    /// Whether the newest status of every app is here, as of what the agent said last.
-    has_statuses: bool,
 }
 
 impl Session {
@@ -421,11 +419,6 @@ impl HubLink {
     /// Gives the abilities beyond the protocol's version that the connected agent named.
     pub fn capabilities(&self) -> Option<&BTreeSet<String>> {
         self.session.as_ref().map(|session| &session.capabilities)
-    }
-
-    /// Tells whether the connected agent has said things about its apps that are still on their way here.
-    pub fn lacks_statuses(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| !session.has_statuses)
     }
 
     /// Gives the head that the agent is known to hold.

@@ -12,6 +12,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
+use super::admission::{Admission, Place, STRANGER_TIME};
 use crate::metrics::Metrics;
 
 /// How long a refused peer may take to hang up.
@@ -49,6 +51,9 @@ pub(super) enum Peer {
 pub(super) struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Peer,
+    /// When a peer without a certificate has had its time.
+    ends: Option<Pin<Box<Sleep>>>,
+    _place: Place,
 }
 
 /// Accepts connections until `stopping` is cancelled.
@@ -65,6 +70,7 @@ pub(super) fn incoming(
     let shakers = supervisor.clone();
     supervisor.spawn("accept", async move {
         let turns = Arc::new(Semaphore::new(HANDSHAKES));
+        let admission = Admission::default();
         loop {
             let Ok(turn) = Arc::clone(&turns).acquire_owned().await else { break };
             let tcp = tokio::select! {
@@ -80,10 +86,11 @@ pub(super) fn incoming(
                 }
             };
             let (acceptor, authority, ready) = (acceptor.clone(), authority.clone(), ready.clone());
+            let admission = admission.clone();
             let failures = metrics.handshake_failures.clone();
             shakers.spawn_isolated("handshake", async move {
                 let _turn = turn;
-                match tokio::time::timeout(HANDSHAKE, shake(tcp, &acceptor, &authority)).await {
+                match tokio::time::timeout(HANDSHAKE, shake(tcp, &acceptor, &authority, &admission)).await {
                     Ok(Ok(connection)) => {
                         if ready.send(Ok(connection)).await.is_err() {
                             debug!("a connection came too late");
@@ -106,7 +113,12 @@ pub(super) fn incoming(
     ReceiverStream::new(accepted)
 }
 
-async fn shake(tcp: TcpStream, acceptor: &TlsAcceptor, authority: &TrustAnchor) -> io::Result<Connection> {
+async fn shake(
+    tcp: TcpStream,
+    acceptor: &TlsAcceptor,
+    authority: &TrustAnchor,
+    admission: &Admission,
+) -> io::Result<Connection> {
     tcp.set_nodelay(true)?;
     let stream = match acceptor.accept(tcp).into_fallible().await {
         Ok(stream) => stream,
@@ -126,7 +138,14 @@ async fn shake(tcp: TcpStream, acceptor: &TlsAcceptor, authority: &TrustAnchor) 
             Err(error) => Peer::Refused(error.to_string()),
         },
     };
-    Ok(Connection { stream, peer })
+    let place = admission
+        .admit(&peer)
+        .ok_or_else(|| io::Error::other(format!("too many connections of one peer: {peer:?}")))?;
+    let ends = match peer {
+        Peer::Known(_) => None,
+        Peer::Nobody | Peer::Refused(_) => Some(Box::pin(tokio::time::sleep(STRANGER_TIME))),
+    };
+    Ok(Connection { stream, peer, ends, _place: place })
 }
 
 /// Ends a connection whose peer is still to read why: closed at once, what it has sent by now would make the system
@@ -159,6 +178,10 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.ends.as_mut().is_some_and(|ends| ends.as_mut().poll(context).is_ready()) {
+            let why = "a peer without a certificate has had its time";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)));
+        }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }

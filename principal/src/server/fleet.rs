@@ -63,10 +63,12 @@ impl Service for Fleet {
         request: Request<v1::ListClustersRequest>,
     ) -> Result<Response<v1::ListClustersResponse>, Status> {
         operator_of(&request)?;
-        let look = self.services.handle.query(|machine, _, now| {
-            machine.clusters(now).into_iter().map(|cluster| view::cluster(cluster, now)).collect()
+        let facts = std::sync::Arc::clone(&self.services.fleet);
+        let look = self.services.handle.query(move |machine, _, now| v1::ListClustersResponse {
+            clusters: machine.clusters(now).into_iter().map(|cluster| view::cluster(cluster, now)).collect(),
+            fleet: Some(view::fleet(&facts, &machine.fleet_conditions(), now)),
         });
-        Ok(Response::new(v1::ListClustersResponse { clusters: look.await.map_err(stopped)? }))
+        Ok(Response::new(look.await.map_err(stopped)?))
     }
 
     async fn get_cluster(

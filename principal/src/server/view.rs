@@ -1,13 +1,15 @@
 //! What operators see, as it travels: ages are taken at the hub, so that no two clocks are compared.
 
 use argosy_core::hub::{
-    AppView, Chain, ClusterView, CommandProgress, Event, Observed, Reconciliation, Severity, Side,
+    AppView, Chain, ClusterView, CommandProgress, Event, Observed, Reconciliation, Severity, Shown, Side,
 };
 use argosy_core::release::Root;
 use argosy_core::status::ResourceRow;
 use argosy_core::store::{self, StoreError};
 use argosy_core::time::{Now, WallTime, millis};
 use argosy_proto::v1;
+
+use super::FleetFacts;
 
 /// How much of an app is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,12 +66,30 @@ pub(super) fn cluster(view: ClusterView, now: Now) -> v1::ClusterView {
     }
 }
 
+/// The fleet as a whole.
+pub(super) fn fleet(facts: &FleetFacts, conditions: &[Shown], now: Now) -> v1::FleetView {
+    let last_read = facts.last_read.get();
+    v1::FleetView {
+        source: facts.source.clone(),
+        last_read_unix_ms: last_read.map(|at| at.0),
+        last_read_age_ms: last_read.map(|at| since(at, now)),
+        conditions: conditions.iter().map(condition).collect(),
+    }
+}
+
+fn condition(shown: &Shown) -> v1::Condition {
+    v1::Condition { since_unix_ms: Some(shown.since.0), ..v1::Condition::from(&shown.condition) }
+}
+
 /// One app on one cluster.
 pub(super) fn app(view: AppView, now: Now, detail: Detail) -> v1::AppView {
     let commit = |root: Root| view.commits.get(&root).cloned();
     let status = view.status.as_ref().map(|status| {
         let mut shown = v1::AppStatus::from(status);
         shown.fill_revisions(commit);
+        for (shown, condition) in shown.conditions.iter_mut().zip(&status.conditions) {
+            shown.since_unix_ms = view.since.get(condition).map(|since| since.0);
+        }
         if detail == Detail::List {
             shown.leave_out_details();
         }
@@ -77,12 +97,8 @@ pub(super) fn app(view: AppView, now: Now, detail: Detail) -> v1::AppView {
     });
     let phase = view.phase.map_or(v1::AppPhase::Unspecified, Into::into);
     let desired = view.desired.map(|root| reference(root, commit(root)));
-    let conditions = view.conditions.iter().map(|shown| v1::Condition {
-        since_unix_ms: Some(shown.since.0),
-        ..v1::Condition::from(&shown.condition)
-    });
     v1::AppView {
-        conditions: conditions.collect(),
+        conditions: view.conditions.iter().map(condition).collect(),
         namespace: view.app.namespace,
         name: view.app.name,
         cluster: view.cluster,

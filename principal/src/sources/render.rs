@@ -138,7 +138,7 @@ fn shown(warnings: &[RenderWarning]) -> Vec<Condition> {
     let mut shown: Vec<Condition> = warnings.iter().take(WARNINGS).map(RenderWarning::condition).collect();
     let more = warnings.len().saturating_sub(WARNINGS);
     if let Some(last) = shown.last_mut().filter(|_| more > 0) {
-        last.message.push_str(&format!("; and {more} more warnings"));
+        last.message = format!("{}; and {more} more warnings", last.message);
     }
     shown
 }

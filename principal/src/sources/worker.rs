@@ -31,6 +31,7 @@ pub(super) struct Worker {
     renders: Arc<Semaphore>,
     cache: Cache,
     anew: u64,
+    changes: u64,
     /// What the hub was told last.
     told: BTreeMap<AppId, RenderedApp>,
     problem: Option<SourceProblem>,
@@ -75,6 +76,7 @@ impl Worker {
             renders,
             cache: Cache::default(),
             anew: 0,
+            changes: 0,
             told: BTreeMap::new(),
             problem: None,
             last_fetch: None,
@@ -115,6 +117,10 @@ impl Worker {
         if wanted.anew != self.anew {
             self.anew = wanted.anew;
             self.cache.clear();
+            self.told.clear();
+        }
+        if wanted.changes != self.changes {
+            self.changes = wanted.changes;
             self.told.clear();
         }
         let changed = self.repository.fetch().await?;

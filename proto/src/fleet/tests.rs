@@ -43,7 +43,7 @@ fn status() -> AppStatus {
             message: "held".to_owned(),
         }],
         conditions: vec![Condition { kind: "SyncError".to_owned(), message: "no".to_owned() }],
-        held: Some(Held { plan: Held::plan_of(&deletes), reason: "too many".to_owned(), deletes }),
+        held: Some(Held { plan: Held::plan_of(&deletes), reason: "too many".to_owned(), deletes, more: 0 }),
         observed: at(1, 10_000),
         emptied: None,
     }

@@ -6,10 +6,13 @@
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
+
+use rustix::process::Signal;
 
 use super::open::{check, damaged};
 use super::{Damage, OpenError, Owner, StoreSpec};
@@ -93,10 +96,14 @@ pub(super) fn in_child(path: &Path, owner: &Owner, check: &ChildCheck) -> Result
     }
     let status = child.wait().map_err(|error| failed(format!("cannot wait for the child: {error}")))?;
     let Some(answer) = answer else {
-        let what = format!("the check did not end within {:?}", check.deadline);
-        return Err(damaged(path, Damage::Corrupt { what }));
+        // A slow disk is no damage: who sets a store aside for it loses a sound one.
+        return Err(failed(format!("it did not end within {:?}", check.deadline)));
     };
     let answer = answer.map_err(|error| failed(format!("cannot read the child's answer: {error}")))?;
+    let outside = [Signal::TERM, Signal::KILL, Signal::INT, Signal::HUP];
+    if let Some(signal) = status.signal().filter(|signal| outside.iter().any(|one| one.as_raw() == *signal)) {
+        return Err(failed(format!("it was ended from outside, by signal {signal}")));
+    }
     if !status.success() {
         return Err(damaged(path, Damage::Corrupt { what: format!("the check died: {status}") }));
     }

@@ -57,6 +57,7 @@ pub(super) struct Process {
 struct Watch {
     /// Tells what belongs to an earlier watch of the kind.
     number: u64,
+    generation: u64,
     /// Whether its list was taken: what changes from then on is delivered.
     open: bool,
     last: u64,
@@ -204,14 +205,14 @@ impl World {
         let Some(state) = self.agents.get_mut(agent) else { return };
         let now = state.now(self.now);
         let Some(process) = &mut state.process else { return };
-        let wanted = process.machine.kinds_to_watch();
-        process.watches.retain(|kind, _| wanted.contains(kind));
-        for kind in wanted {
+        let wanted = process.machine.watch_generations();
+        process.watches.retain(|kind, watch| wanted.get(kind) == Some(&watch.generation));
+        for (kind, generation) in wanted {
             if process.watches.contains_key(&kind) {
                 continue;
             }
             let number = self.random.next();
-            process.watches.insert(kind.clone(), Watch { number, ..Watch::default() });
+            process.watches.insert(kind.clone(), Watch { number, generation, ..Watch::default() });
             let event = Event::List { agent, life: process.life, kind, number };
             self.queue.at(self.now + 1 + self.random.under(100), event);
         }
@@ -500,7 +501,10 @@ impl World {
         for (kind, number) in broken {
             let delay = self.random.between(10, 2_000);
             self.queue.at(self.now + delay, Event::List { agent, life, kind: kind.clone(), number });
-            self.agent_takes(agent, Input::Watch(kind, WatchEvent::Broken("closed".to_owned())));
+            self.agent_takes(
+                agent,
+                Input::Watch(kind, WatchEvent::Broken(ApiError::Unreachable("closed".to_owned()))),
+            );
         }
     }
 
@@ -598,6 +602,7 @@ fn short(event: &AgentEvent) -> String {
         AgentEvent::Dial
         | AgentEvent::Welcomed(_)
         | AgentEvent::InSync
+        | AgentEvent::EntriesVerified(_)
         | AgentEvent::Assigned(_)
         | AgentEvent::Command(_)
         | AgentEvent::CommandExpired(_)

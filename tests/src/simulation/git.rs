@@ -8,7 +8,7 @@ mod commits;
 use std::collections::BTreeMap;
 
 use argosy_core::application::Application;
-use argosy_core::fleet::{AppDocument, BrokenFile, FleetRead};
+use argosy_core::fleet::{AppDocument, BrokenFile, FleetRead, ProjectDocument, Words};
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::ResourceKey;
 use argosy_core::policy::Propagation;
@@ -92,12 +92,15 @@ impl Source {
     }
 
     /// Renders the directory.
-    pub(super) fn render(&self) -> (Release, Vec<Vec<u8>>) {
-        let manifests: Vec<(ResourceKey, Vec<u8>)> =
-            self.objects.iter().map(|(key, piece)| (key.clone(), objects::manifest(key, *piece))).collect();
-        let digests = manifests.iter().map(|(key, bytes)| (key.clone(), Digest::of(bytes)));
+    pub(super) fn release(&self) -> Release {
+        let digests = self.objects.iter().map(|(key, piece)| (key.clone(), objects::digest(key, *piece)));
         let (release, _) = Release::build(digests);
-        (release, manifests.into_iter().map(|(_, bytes)| bytes).collect())
+        release
+    }
+
+    /// Gives the manifests of that release.
+    pub(super) fn manifests(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.objects.iter().map(|(key, piece)| objects::manifest(key, *piece))
     }
 
     fn document(&self, app: &AppId) -> serde_json::Value {
@@ -166,11 +169,13 @@ impl Git {
             ..Project::permissive().limits
         };
         let closed = Project { description: String::new(), source_repos: Vec::new(), limits };
-        read.projects.insert("closed".to_owned(), Ok(closed));
+        let closed = ProjectDocument { file: "projects.yaml".to_owned(), project: Ok(closed) };
+        read.projects.insert("closed".to_owned(), closed);
         for (app, source) in self.history.get(commit).into_iter().flatten() {
             let file = format!("apps/{}.yaml", app.name);
             if source.document == Document::BrokenFile {
-                read.broken.push(BrokenFile { file, message: "line 1: not YAML".to_owned() });
+                let (message, words) = ("line 1: not YAML".to_owned(), Words::of(b""));
+                read.broken.push(BrokenFile { file, message, words });
                 continue;
             }
             let document = source.document(app);

@@ -292,9 +292,9 @@ impl World {
                 None => Rendering::Failed("no such directory".to_owned()),
                 Some(directory) if !directory.renders => Rendering::Failed("a.yaml: line 1".to_owned()),
                 Some(directory) => {
-                    let (release, manifests) = directory.render();
+                    let release = directory.release();
                     if !tables::has_release(&self.hub.store, release.root()).unwrap_or_default() {
-                        ops.extend(manifests.iter().map(|manifest| put_manifest(manifest)));
+                        ops.extend(directory.manifests().map(|manifest| put_manifest(&manifest)));
                         ops.push(put_release(&release));
                     }
                     let commit = format!("commit-{commit}");

@@ -1,4 +1,7 @@
-//! The objects that applications are made of: kinds, keys and tiny manifests.
+//! The objects that applications are made of: kinds, keys and manifests, tiny but for their filler.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use argosy_core::cluster::{KindInfo, Kinds};
 use argosy_core::ids::Digest;
@@ -19,10 +22,17 @@ pub(super) enum Stay {
 }
 
 /// One object in a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Piece {
     pub(super) version: u32,
     pub(super) stay: Stay,
+    /// Bytes of text that do nothing but take their time on a link.
+    pub(super) filler: usize,
+}
+
+thread_local! {
+    /// Digests of pieces with filler: too large to be made anew for every comparison.
+    static FILLED: RefCell<BTreeMap<(ResourceKey, Piece), Digest>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 pub(super) fn config_map(namespace: &str, name: &str) -> ResourceKey {
@@ -100,10 +110,21 @@ pub(super) fn manifest(key: &ResourceKey, piece: Piece) -> Vec<u8> {
             map.insert("spec".to_owned(), spec);
         }
     }
-    object.to_string().into_bytes()
+    let mut text = object.to_string();
+    if piece.filler > 0 && text.pop().is_some() {
+        // Nothing in it needs escaping, which takes a debug build longer than all the rest of a run.
+        for part in [r#","filler":""#, &"x".repeat(piece.filler), r#""}"#] {
+            text.push_str(part);
+        }
+    }
+    text.into_bytes()
 }
 
 /// Gives the digest of an object's manifest.
 pub(super) fn digest(key: &ResourceKey, piece: Piece) -> Digest {
-    Digest::of(&manifest(key, piece))
+    let make = || Digest::of(&manifest(key, piece));
+    if piece.filler == 0 {
+        return make();
+    }
+    FILLED.with_borrow_mut(|filled| *filled.entry((key.clone(), piece)).or_insert_with(make))
 }

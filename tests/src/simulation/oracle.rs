@@ -47,9 +47,7 @@ struct Seen {
     /// Bodies that a sync began to apply.
     begun: BTreeSet<(ResourceKey, Digest, AppId)>,
     /// When deletes were sent that nobody had confirmed.
-    deleted_at: Vec<u64>,
-    /// Crashes and losses that may have cost the governor its count.
-    forgiven: usize,
+    deleted_at: BTreeMap<(ResourceKey, String), u64>,
 }
 
 /// Everything that the oracle knows.
@@ -105,7 +103,7 @@ impl Oracle {
     pub(super) fn committed(&mut self, git: &Git) {
         let commit = git.head();
         for (app, source) in git.newest() {
-            let (release, _) = source.render();
+            let release = source.release();
             let entries = release
                 .entries()
                 .iter()
@@ -119,7 +117,6 @@ impl Oracle {
     pub(super) fn agent_started(&mut self, agent: usize) {
         if let Some(seen) = self.agents.get_mut(agent) {
             seen.waits.clear();
-            seen.forgiven += 16;
         }
     }
 

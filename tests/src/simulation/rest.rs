@@ -1,5 +1,7 @@
 //! What must be true once faults have stopped: live equals Git, the hub knows it, and nothing moves any more.
 
+use std::collections::BTreeSet;
+
 use argosy_core::cluster::Tracking;
 use argosy_core::desired::{DesiredList, Phase};
 use argosy_core::key::ResourceKey;
@@ -143,6 +145,8 @@ impl World {
         let Some(process) = self.agents.get(agent).and_then(|state| state.process.as_ref()) else { return };
         let Some(cluster) = self.clusters.get(agent) else { return };
         let newest = self.git.newest();
+        let here = newest.values().filter(|source| source.cluster == agent);
+        let meant: BTreeSet<ResourceKey> = here.flat_map(|source| source.resolved().into_keys()).collect();
         let reconciler = process.machine.reconciler();
         let list = process.machine.link().list();
         // While an app fails nobody may reconcile an unknown chain, which holds everything.
@@ -154,8 +158,6 @@ impl World {
                 .and_then(|status| status.held.as_ref())
                 .is_some_and(|held| held.deletes.iter().any(|delete| delete.key == *key));
             let stays = entry.detached || entry.kept || entry.prune_refused || entry.recovered || held;
-            let meant =
-                newest.values().any(|source| source.cluster == agent && source.resolved().contains_key(key));
             let listed = list.and_then(|list| list.get(&entry.app));
             let prunes = listed.is_some_and(|listed| match listed.phase {
                 Phase::Active => listed.policy.automated.is_some_and(|automated| automated.prune),
@@ -169,7 +171,7 @@ impl World {
                 failing.contains(&entry.app) || (!failing.is_empty() && !newest.contains_key(&entry.app))
             });
             let stays = stays || waits;
-            if !stays && !meant && prunes && served {
+            if !stays && !meant.contains(key) && prunes && served {
                 unmet.push(format!("{key} of {} is left over on {agent}: {entry:?}", entry.app));
             }
         }

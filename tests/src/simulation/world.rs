@@ -61,6 +61,24 @@ impl World {
         let apps = random.between(1, 5);
         let git = Git::new(&mut random, apps, CLUSTERS);
         let network = Network::new(CLUSTERS, plan.slow_link.then(|| random.between(50, 2_000)));
+        let mut world = Self::scripted(random, git, network, echo);
+        world.plan = plan;
+        world.note(&format!("seed {seed}: {plan:?}"));
+        if plan.foreign {
+            for cluster in 0..CLUSTERS {
+                world.queue.at(3_000, Event::Foreign { cluster });
+            }
+        }
+        for (at, fault) in plan.faults(&mut world.random, CLUSTERS, STORM_MS) {
+            world.queue.at(at, Event::Fault(fault));
+        }
+        world.queue.at(8_000, Event::Commit);
+        world.queue.at(20_000, Event::Operator);
+        world
+    }
+
+    /// Makes a world that starts up by itself, in which nothing goes wrong and nobody does anything unasked.
+    pub(super) fn scripted(random: Random, git: Git, network: Network, echo: bool) -> Self {
         let mut world = Self {
             now: 0,
             trace: Trace::new(echo),
@@ -71,25 +89,16 @@ impl World {
             clusters: (0..CLUSTERS).map(Cluster::new).collect(),
             network,
             oracle: Oracle::new(CLUSTERS),
-            plan,
+            plan: Plan::default(),
             quiet: false,
             syncs: BTreeMap::new(),
             random,
         };
-        world.note(&format!("seed {seed}: {plan:?}"));
         world.oracle.committed(&world.git);
         world.queue.at(0, Event::HubStart);
         for agent in 0..CLUSTERS {
             world.queue.at(10, Event::AgentStart { agent });
-            if plan.foreign {
-                world.queue.at(3_000, Event::Foreign { cluster: agent });
-            }
         }
-        for (at, fault) in plan.faults(&mut world.random, CLUSTERS, STORM_MS) {
-            world.queue.at(at, Event::Fault(fault));
-        }
-        world.queue.at(8_000, Event::Commit);
-        world.queue.at(20_000, Event::Operator);
         world
     }
 
@@ -104,6 +113,11 @@ impl World {
         if self.oracle.violation().is_some() {
             return;
         }
+        self.settle();
+    }
+
+    /// Ends all faults and waits until everything is as Git says and rests.
+    pub(super) fn settle(&mut self) {
         self.calm();
         self.converge();
     }
@@ -113,7 +127,7 @@ impl World {
     }
 
     /// Runs to a point in time.
-    fn until(&mut self, time: u64) {
+    pub(super) fn until(&mut self, time: u64) {
         while self.oracle.violation().is_none() {
             let Some((at, event)) = self.queue.pop(time) else { break };
             self.now = self.now.max(at);

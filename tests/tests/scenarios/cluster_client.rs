@@ -1,6 +1,6 @@
 //! The agent's hands and eyes, held to a real API server.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use argosy_agent::cluster::{Connection, Holder, Lease, LeaseSettings, LeaseState, Watches};
@@ -21,6 +21,7 @@ const SOON: Duration = Duration::from_mins(1);
 /// A connection with an app to apply for.
 struct Hands {
     connection: Connection,
+    kube_system_uid: String,
     installation: InstallationId,
     app: AppId,
 }
@@ -29,7 +30,9 @@ impl Hands {
     async fn on(plane: &ControlPlane) -> Self {
         let connection = Connection::connect(Some(&plane.kubeconfig())).await.unwrap();
         connection.discover().await.unwrap();
-        Self { connection, installation: InstallationId::from_random([7; 16]), app: AppId::new("", "web") }
+        let kube_system_uid = connection.facts().await.unwrap().kube_system_uid;
+        let (installation, app) = (InstallationId::from_random([7; 16]), AppId::new("", "web"));
+        Self { connection, kube_system_uid, installation, app }
     }
 
     async fn apply(
@@ -306,7 +309,7 @@ async fn a_watch_tells_what_changes_and_what_loses_our_label() {
     let key = config_map(&namespace, "a");
     let made = hands.apply(&key, None, &manifest(&key, "1")).await.unwrap();
     let (watches, handle, mut queue) = Watches::new(hands.connection.clone());
-    handle.set(BTreeSet::from([key.group_kind(), GroupKind::new("apps", "Deployment")]));
+    handle.set(BTreeMap::from([(key.group_kind(), 0), (GroupKind::new("apps", "Deployment"), 0)]));
 
     let script = async {
         let listed = until(&mut queue, |event| {
@@ -336,6 +339,10 @@ async fn a_watch_tells_what_changes_and_what_loses_our_label() {
                 && live.health.as_ref().is_some_and(|verdict| verdict.health == Health::Progressing))
         })
         .await;
+
+        handle.set(BTreeMap::from([(workload.group_kind(), 1)]));
+        let lists_it = |event: &WatchEvent| matches!(event, WatchEvent::Listed { objects, .. } if objects.iter().any(|live| live.key == workload));
+        until(&mut queue, lists_it).await;
         drop(handle);
     };
     let (ran, ()) = tokio::join!(watches.run(), script);
@@ -350,7 +357,7 @@ async fn a_watch_breaks_once_with_its_api_server_and_lists_again() {
     let key = config_map(&namespace, "a");
     hands.apply(&key, None, &manifest(&key, "1")).await.unwrap();
     let (watches, handle, mut queue) = Watches::new(hands.connection.clone());
-    handle.set(BTreeSet::from([key.group_kind()]));
+    handle.set(BTreeMap::from([(key.group_kind(), 0)]));
 
     let script = async {
         until(&mut queue, |event| matches!(event, WatchEvent::Listed { .. })).await;
@@ -382,6 +389,7 @@ fn lease(
         namespace: namespace.to_owned(),
         installation: hands.installation,
         holder: Holder::new(agent, process, "host"),
+        kube_system_uid: hands.kube_system_uid.clone(),
         was_holder: false,
     };
     Lease::new(hands.connection.clone(), settings, Clock::new().unwrap())
@@ -457,6 +465,26 @@ async fn a_lease_without_its_namespace_says_so() {
             panic!("{:?}", state.borrow())
         };
         assert!(reason.contains("namespace"), "{reason}");
+        stop.cancel();
+    };
+    let (ran, ()) = tokio::join!(lease.run(stop.clone()), script);
+    ran.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_writes_to_a_cluster_that_is_not_the_agents() {
+    let plane = shared().unwrap();
+    let (mut hands, namespace) = (Hands::on(&plane).await, plane.fresh_namespace().unwrap());
+    hands.kube_system_uid = "another".to_owned();
+    let (lease, mut state) = lease(&hands, &namespace, "a", "1");
+    let stop = CancellationToken::new();
+
+    let script = async {
+        soon(state.changed()).await.unwrap();
+        let LeaseState::Unknown { reason, .. } = state.borrow().clone() else {
+            panic!("{:?}", state.borrow())
+        };
+        assert!(reason.contains("belongs to another"), "{reason}");
         stop.cancel();
     };
     let (ran, ()) = tokio::join!(lease.run(stop.clone()), script);

@@ -51,6 +51,74 @@ fn a_fleet_is_read_from_a_folder_and_its_changes_are_picked_up() {
 }
 
 #[test]
+fn a_folder_that_loses_a_file_for_a_moment_or_holds_odd_ones_loses_no_app() {
+    let world = World::builder().clusters(&[EDGE]).fleet(FleetSource::Folder).start().unwrap();
+    let stage = Stage::of(world);
+    let url = stage.world.apps().url();
+    let folder = stage.world.fleet().folder();
+    let write = |app: &Application| stage.world.fleet().write(&app.file(), app.document(&url)).unwrap();
+    let commit = stage.commit(&[("web/a", "1"), ("shop/b", "1")]);
+    for app in ["web", "shop"] {
+        write(&stage.app(app).with_finalizer());
+        stage.world.await_synced(app, &commit);
+    }
+    let uid = stage.uid("a");
+
+    // An editor's lock, a link that leads nowhere, and a name that is no text.
+    let applications = folder.join("applications");
+    std::os::unix::fs::symlink("user@host.1234:99", applications.join(".#web.yaml")).unwrap();
+    std::os::unix::fs::symlink("nowhere.yaml", applications.join("gone.yaml")).unwrap();
+    std::fs::write(applications.join("new\u{1}.yaml"), "a: 1").unwrap();
+    let fleet = stage.await_fleet("to name two of them", |fleet| {
+        let shown = fleet["conditions"].to_string();
+        shown.contains("gone.yaml: symbolic link leads nowhere") && shown.contains("control characters")
+    });
+    assert!(!fleet.to_string().contains(".#web.yaml"), "{fleet}");
+    let commit = stage.commit(&[("web/a", "2")]);
+    stage.world.await_synced("web", &commit);
+    std::fs::remove_file(folder.join(stage.app("shop").file())).unwrap();
+    stage.expect_untouched(&["b"]);
+    write(&stage.app("shop").with_finalizer());
+    std::fs::remove_file(applications.join("gone.yaml")).unwrap();
+    std::fs::remove_file(applications.join("new\u{1}.yaml")).unwrap();
+    stage.await_fleet("to be well", |fleet| fleet["conditions"].as_array().is_some_and(Vec::is_empty));
+
+    // As `git pull` replaces a file, many times.
+    let file = folder.join(stage.app("web").file());
+    for _ in 0..200 {
+        let text = std::fs::read(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&file, text).unwrap();
+    }
+    let commit = stage.commit(&[("web/a", "3")]);
+    stage.world.await_synced("web", &commit);
+    assert_eq!(stage.uid("a"), uid);
+
+    std::fs::remove_file(&file).unwrap();
+    stage.await_absent("a");
+}
+
+#[test]
+fn a_project_default_that_breaks_keeps_its_limits() {
+    let stage = Stage::start();
+    stage.world.fleet().commit_file("projects.yaml", project("default", &stage.namespace)).unwrap();
+    stage.bring_up("web", &["a"]);
+    stage.world.fleet().commit_file("projects.yaml", "apiVersion: argoproj.io/v1alpha1\nkind: [\n").unwrap();
+    stage.await_condition("web", "InvalidSpecError", &["projects.yaml", "its last good state stays"]);
+
+    stage.world.hub().stop().unwrap();
+    stage.world.hub().start().unwrap();
+    let commit = stage.commit(&[("web/a", "2"), ("stray/b", "1")]);
+    let elsewhere = stage.plane().fresh_namespace().unwrap();
+    let stray = Application::new("stray", EDGE, &elsewhere, "stray").automated(true, true);
+    stage.world.put_app(&stray).unwrap();
+    stage.await_condition("stray", "InvalidSpecError", &["do not match any of the allowed destinations"]);
+    stage.world.await_synced("web", &commit);
+    let path = format!("/api/v1/namespaces/{elsewhere}/configmaps/b");
+    assert!(stage.plane().api().get(&path).unwrap().is_none());
+}
+
+#[test]
 fn an_app_that_its_project_denies_is_frozen_with_a_reason_and_loses_nothing() {
     let stage = Stage::start();
     stage.world.fleet().commit_file("projects.yaml", project("team", &stage.namespace)).unwrap();

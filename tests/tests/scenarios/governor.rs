@@ -2,10 +2,11 @@
 
 use std::process::Command;
 
+use argosy_tests::Application;
 use argosy_tests::process::our_binary;
 use serde_json::Value;
 
-use super::stage::{EDGE, Stage, config_map};
+use super::stage::{EDGE, Stage, config_map, row};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -130,6 +131,43 @@ fn a_large_part_of_an_app_is_held_and_the_rest_of_the_commit_goes_on() {
     stage.world.await_connected(EDGE, true);
     assert_eq!(stage.await_held("web")["plan"], held["plan"]);
     stage.expect_untouched(&NAMES);
+}
+
+#[test]
+fn a_prune_that_was_asked_for_and_is_held_is_confirmed_after_its_sync() {
+    let stage = Stage::start();
+    let names = ["a", "b", "c", "d", "e"];
+    let files: Vec<String> = names.iter().map(|name| format!("web/{name}")).collect();
+    let files: Vec<(&str, &str)> = files.iter().map(|file| (file.as_str(), "1")).collect();
+    let commit = stage.commit(&files);
+    stage.world.put_app(&Application::new("web", EDGE, &stage.namespace, "web")).unwrap();
+    stage.world.await_app("web", "to be OutOfSync", |app| app["status"]["sync"]["status"] == "OutOfSync");
+    stage.world.hub().argosy_text(&["app", "sync", "web"]).unwrap();
+    stage.world.await_synced("web", &commit);
+
+    let commit = stage.remove(&["web/a", "web/b", "web/c", "web/d"]);
+    stage.world.await_app("web", "to show what left it", |app| row(app, "d")["requiresPruning"] == true);
+    let synced = stage.world.hub().argosy_text(&["app", "sync", "web", "--prune"]).unwrap();
+    assert!(synced.contains("4 deletes are held"), "{synced}");
+
+    let held = stage.await_held("web");
+    assert_eq!(held["deletes"].as_array().unwrap().len(), 4, "{held}");
+    let app = stage.world.app("web").unwrap();
+    let results = app["status"]["operationState"].to_string();
+    assert!(results.contains("PruneSkipped") && results.contains(plan(&held)), "{app}");
+    stage.expect_untouched(&names);
+    // What was asked for is not forgotten over a restart.
+    stage.edge().kill_agent().unwrap();
+    stage.edge().start_agent().unwrap();
+    stage.world.await_connected(EDGE, true);
+    assert_eq!(stage.await_held("web")["plan"], held["plan"]);
+
+    stage.world.hub().argosy_text(&["app", "confirm", "web", "--plan", plan(&held)]).unwrap();
+    for name in NAMES {
+        stage.await_absent(name);
+    }
+    stage.world.await_synced("web", &commit);
+    assert_eq!(stage.value("e"), "1");
 }
 
 #[test]

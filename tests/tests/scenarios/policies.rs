@@ -6,7 +6,7 @@ use argosy_tests::throughout;
 use argosy_tests::{Application, ControlPlane};
 use serde_json::{Value, json};
 
-use super::stage::{EDGE, QUIET, Stage, row};
+use super::stage::{EDGE, QUIET, Stage, row, row_message};
 
 fn is_out_of_sync(app: &Value) -> bool {
     app["status"]["sync"]["status"] == "OutOfSync"
@@ -95,6 +95,36 @@ fn automated_sync_without_prune_and_heal_shows_both_and_does_neither() {
     let next = stage.commit(&[("web/a", "2")]);
     assert_ne!(next, commit);
     stage.await_value("a", "2");
+}
+
+#[test]
+fn a_kind_that_cannot_be_watched_is_named_and_the_rest_of_its_app_goes_on() {
+    let stage = Stage::start();
+    // This kind can only be created.
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "metadata": {"name": "r"},
+        "spec": {"user": "somebody", "nonResourceAttributes": {"path": "/", "verb": "get"}},
+    });
+    stage.world.apps().write("web/review.json", review.to_string()).unwrap();
+    stage.commit(&[("web/a", "1")]);
+    stage.world.put_app(&stage.app("web")).unwrap();
+
+    stage.await_value("a", "1");
+    stage.await_condition(
+        "web",
+        "ComparisonError",
+        &["cannot watch authorization.k8s.io/SubjectAccessReview"],
+    );
+    let app = stage.world.await_app("web", "to fail in that object alone", |app| {
+        row(app, "a")["status"] != "OutOfSync" && !row_message(app, "r").is_empty()
+    });
+    assert_eq!(row(&app, "r")["status"], "OutOfSync", "{app}");
+    stage.expect_heal("a");
+
+    stage.world.apps().remove("web/review.json").unwrap();
+    let commit = stage.world.apps().commit("Leave it out").unwrap();
+    let app = stage.world.await_synced("web", &commit);
+    assert_eq!(app["status"]["conditions"].as_array().map(Vec::len), Some(0), "{app}");
 }
 
 fn deployment(name: &str) -> String {

@@ -144,6 +144,16 @@ impl Stage {
         })
     }
 
+    /// Waits until what the hub shows of the fleet as a whole meets a condition, and returns it.
+    #[track_caller]
+    pub(super) fn await_fleet(&self, what: &str, met: impl Fn(&Value) -> bool) -> Value {
+        eventually(PATIENCE, &format!("the fleet {what}"), || {
+            let status = self.world.hub().argosy_json(&["status"]).map_err(|error| format!("{error:#}"))?;
+            let fleet = status["fleet"].clone();
+            if met(&fleet) { Ok(fleet) } else { Err(fleet.to_string()) }
+        })
+    }
+
     /// Waits until the governor holds deletes of an app, and returns what it holds.
     #[track_caller]
     pub(super) fn await_held(&self, app: &str) -> Value {
@@ -154,6 +164,12 @@ impl Stage {
 
 pub(super) fn config_map(name: &str, value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{value: \"{value}\"}}\n")
+}
+
+/// Tells whether a document has a condition of this type.
+pub(super) fn has_condition(document: &Value, kind: &str) -> bool {
+    let conditions = document["conditions"].as_array();
+    conditions.into_iter().flatten().any(|condition| condition["type"] == kind)
 }
 
 /// Returns the message of a resource's row; empty when it has none.

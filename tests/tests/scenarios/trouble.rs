@@ -3,7 +3,7 @@
 use argosy_tests::world::PATIENCE;
 use argosy_tests::{Application, eventually};
 
-use super::stage::{EDGE, Stage, config_map, row_message};
+use super::stage::{EDGE, Stage, config_map, has_condition, row_message};
 
 #[test]
 fn broken_yaml_in_one_app_is_named_by_file_and_line_and_the_others_go_on() {
@@ -81,18 +81,55 @@ fn a_fleet_that_cannot_be_reached_removes_no_app() {
     let stage = Stage::start();
     stage.bring_up("web", &["a"]);
 
+    let well =
+        stage.await_fleet("to be well", |fleet| fleet["conditions"].as_array().is_some_and(Vec::is_empty));
+    assert!(well["lastRead"].is_string(), "{well}");
+    assert_eq!(well["source"], stage.world.fleet().url(), "{well}");
     stage.world.fleet().hide().unwrap();
+    let fleet = stage.await_fleet("to be unreadable", |fleet| has_condition(fleet, "FleetUnreadable"));
+    assert!(fleet["conditions"][0]["lastTransitionTime"].is_string(), "{fleet}");
+    assert!(fleet["lastRead"].is_string(), "{fleet}");
+    let shown = stage.world.hub().argosy_text(&["status"]).unwrap();
+    assert!(shown.contains("FleetUnreadable") && shown.contains(&stage.world.fleet().url()), "{shown}");
     let commit = stage.commit(&[("web/a", "2")]);
     stage.world.await_synced("web", &commit);
     stage.world.hub().stop().unwrap();
     stage.world.hub().start().unwrap();
     stage.world.await_connected(EDGE, true);
+    let fleet = stage.await_fleet("to be unreadable still", |fleet| has_condition(fleet, "FleetUnreadable"));
+    assert!(fleet["lastRead"].is_null(), "it was not read in this life of the hub: {fleet}");
 
     stage.expect_untouched(&["a"]);
     stage.expect_heal("a");
     stage.world.fleet().show().unwrap();
     let commit = stage.commit(&[("web/a", "3")]);
     stage.world.await_synced("web", &commit);
+    stage.await_fleet("to be well again", |fleet| fleet["conditions"].as_array().is_some_and(Vec::is_empty));
+}
+
+#[test]
+fn bad_documents_that_are_no_apps_are_shown_with_the_fleet() {
+    let stage = Stage::start();
+    stage.bring_up("web", &["a"]);
+
+    let fleet = stage.world.fleet();
+    fleet.write("new.yaml", "apiVersion: argoproj.io/v1alpha1\nkind: [\n").unwrap();
+    fleet
+        .write("set.yaml", "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: x}\n")
+        .unwrap();
+    fleet.commit("Add bad documents").unwrap();
+    let shown = stage.await_fleet("to name both", |fleet| {
+        has_condition(fleet, "FleetDocument") && has_condition(fleet, "UnsupportedKind")
+    });
+    let shown = shown["conditions"].to_string();
+    assert!(shown.contains("new.yaml: document 1, line "), "{shown}");
+    assert!(shown.contains("set.yaml: document 1, line 1: kind ApplicationSet"), "{shown}");
+    stage.expect_heal("a");
+
+    fleet.remove("new.yaml").unwrap();
+    fleet.remove("set.yaml").unwrap();
+    fleet.commit("Remove them").unwrap();
+    stage.await_fleet("to be well again", |fleet| fleet["conditions"].as_array().is_some_and(Vec::is_empty));
 }
 
 #[test]

@@ -119,5 +119,8 @@ pub(crate) fn deletes(held: &v1::Held) -> String {
         table.row([key.group, key.kind, key.namespace, key.name, delete.uid.clone()]);
     }
     text.push_str(&table.render());
+    if held.more > 0 {
+        field(&mut text, "More", &format!("{} deletes that are not listed", held.more));
+    }
     text
 }

@@ -153,6 +153,24 @@ impl Downloads {
             .collect()
     }
 
+    /// Forgets what apps had switched to and the list does not name: the store was rolled back, so it may be older than
+    /// what the cluster runs (M23).
+    pub(crate) fn forget_past(&mut self, list: &DesiredList, effects: &mut AgentEffects) {
+        let past: Vec<AppId> = self
+            .assigned
+            .iter()
+            .filter(|(app, target)| {
+                list.elements().get(*app).is_none_or(|element| element.bytes != target.bytes)
+            })
+            .map(|(app, _)| app.clone())
+            .collect();
+        for app in past {
+            self.assigned.remove(&app);
+            effects.ops.push(StoreOp::delete(ASSIGNED, encode(&app)));
+            effects.events.push(AgentEvent::Assigned(app));
+        }
+    }
+
     /// Follows a list that was accepted.
     pub(crate) fn list_accepted(&mut self, list: &DesiredList, effects: &mut AgentEffects) {
         let gone: Vec<AppId> =

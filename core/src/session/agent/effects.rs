@@ -67,6 +67,9 @@ pub enum AgentEvent {
         /// The roots that the list before named.
         previous: BTreeMap<AppId, Root>,
     },
+    /// The entries of a listed release are all here and verified: what it lacks may be deleted, before its manifests are
+    /// here (M21).
+    EntriesVerified(Root),
     /// The newest complete assignment of an app changed.
     Assigned(AppId),
     /// A command may begin; its record is durable.

@@ -99,11 +99,14 @@ impl AgentLink {
             .collect();
         self.identity.anchor = Some(anchor);
         self.held = Some(head);
-        self.rolled_back = false;
+        let was_rolled_back = std::mem::replace(&mut self.rolled_back, false);
         if let Connection::Open(session) = &mut self.connection {
             session.ready = true;
         }
         effects.events.push(AgentEvent::ListAccepted { previous: previous.clone() });
+        if was_rolled_back {
+            self.downloads.forget_past(&list, effects);
+        }
         self.downloads.list_accepted(&list, effects);
         self.downloads.expect_unasked(&list, &previous, unasked, context.store, effects)?;
         self.downloads.schedule(&list, false, context.store, effects)?;

@@ -177,9 +177,13 @@ impl Outbox {
         Some(StatusBatch { incarnation: self.meta.incarnation, entries, now: now.mono, observed, complete })
     }
 
-    /// Gives a batch that says nothing but up to when everything was observed.
+    /// Gives a batch that says nothing but up to when everything was observed; `None` while the hub lacks a status, which
+    /// would be made to look as if it still held.
     pub(crate) fn watermark(&self, now: Now, observed: MonoTime) -> Option<StatusBatch> {
-        self.hub_has?;
+        let has = self.hub_has?;
+        if self.rows.values().any(|row| row.sequence > has) {
+            return None;
+        }
         Some(StatusBatch {
             incarnation: self.meta.incarnation,
             entries: Vec::new(),

@@ -15,6 +15,8 @@ use crate::time::{MonoTime, Now, millis};
 
 /// Most apps of one cluster whose status is kept.
 const APPS: usize = 16_384;
+/// Most bytes of one cluster's statuses: an agent that is not itself any more fills no hub.
+const BYTES: usize = 64 << 20;
 
 /// The newest status of one app.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -46,6 +48,8 @@ impl StatusRow {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Statuses {
     rows: BTreeMap<AppId, StatusRow>,
+    /// Bytes of all values.
+    bytes: usize,
 }
 
 /// What a batch led to.
@@ -62,7 +66,8 @@ impl Statuses {
         for (app, value) in app_rows(store, HUB_STATUS, cluster.as_bytes())? {
             rows.insert(app, decode(HUB_STATUS, &value)?);
         }
-        Ok(Self { rows })
+        let bytes = rows.values().map(|row: &StatusRow| row.value.len()).sum();
+        Ok(Self { rows, bytes })
     }
 
     pub(super) fn rows(&self) -> &BTreeMap<AppId, StatusRow> {
@@ -78,7 +83,7 @@ impl Statuses {
         row.seen.iter().chain(watermark.iter()).map(|seen| seen.age(now)).min()
     }
 
-    /// Takes a batch; `None` when it names more apps than a cluster may have.
+    /// Takes a batch; `None` when there would be more apps or bytes than a cluster may have.
     pub(super) fn take(
         &mut self,
         cluster: ClusterId,
@@ -87,11 +92,22 @@ impl Statuses {
         now: Now,
     ) -> Option<Taken> {
         let new = batch.entries.iter().filter(|entry| !self.rows.contains_key(&entry.app)).count();
-        if self.rows.len() + new > APPS {
+        let size = |value: Option<usize>| value.unwrap_or_default();
+        let grows: usize = batch.entries.iter().map(|entry| size(entry.value.as_ref().map(Vec::len))).sum();
+        let replaces: usize = batch
+            .entries
+            .iter()
+            .map(|entry| size(self.rows.get(&entry.app).map(|row| row.value.len())))
+            .sum();
+        let bytes = (self.bytes + grows).saturating_sub(replaces);
+        if self.rows.len() + new > APPS || (bytes > BYTES && bytes > self.bytes) {
             return None;
         }
         let seen = batch.observed.and_then(|observed| seen(&batch.now, &observed, now));
-        record.observed = seen.or(record.observed);
+        // Before the last batch a newer status may be on its way: the ones that are here may not hold any more.
+        if batch.complete || batch.entries.is_empty() {
+            record.observed = seen.or(record.observed);
+        }
         let begun = record.status.filter(|status| status.incarnation == batch.incarnation);
         let mut sequence = begun.map_or(0, |status| status.sequence);
         let mut taken = Taken { ops: Vec::new(), changed: Vec::new(), acknowledge: None };
@@ -126,6 +142,7 @@ impl Statuses {
                 taken.changed.push(app);
             }
         }
+        self.bytes = self.rows.values().map(|row| row.value.len()).sum();
         if says_something {
             record.status = Some(Watermark { incarnation: batch.incarnation, sequence });
             taken.acknowledge = Some(sequence);

@@ -68,13 +68,6 @@ impl HubLink {
             transfers: Transfers::new(),
             read_only: hello.read_only,
             capabilities: hello.capabilities,
-            has_statuses: hello.status_sequence
-                == status.map_or(
-                    0,
-                    |(incarnation, sequence)| {
-                        if incarnation == hello.incarnation { sequence } else { u64::MAX }
-                    },
-                ),
         };
         match self.judge(&session, context.verifier) {
             Position::Acknowledged => session.on_base = true,
@@ -184,11 +177,12 @@ impl HubLink {
         now: Now,
         effects: &mut HubEffects,
     ) {
-        if let Some(session) = &mut self.session {
-            session.has_statuses |= batch.complete;
-        }
         let Some(taken) = self.statuses.take(self.cluster, batch, &mut self.record, now) else {
-            self.refuse(id, refusal(RefusalReason::Malformed, "statuses of too many apps"), effects);
+            self.refuse(
+                id,
+                refusal(RefusalReason::Malformed, "statuses of too many apps, or too large ones"),
+                effects,
+            );
             return;
         };
         effects.ops.extend(taken.ops);

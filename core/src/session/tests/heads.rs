@@ -299,3 +299,34 @@ fn a_list_of_several_frames_travels_down_and_up() {
     world.settle();
     assert_eq!(world.hub.acknowledged_list().unwrap().elements(), list.elements());
 }
+
+#[test]
+fn what_a_rolled_back_store_had_switched_to_is_forgotten_with_the_first_head() {
+    let mut world = connected();
+    let old = world.agent_store.clone();
+    world.set("web", &[7, 8]);
+    world.settle();
+    world.cut();
+    world.agent_store = old;
+    world.load_agent();
+    let web = AppId::new("", "web");
+    assert!(world.agent.assigned(&web).is_some(), "the old store has a complete release");
+
+    for _ in 0..100 {
+        if !world.agent.is_rolled_back() {
+            break;
+        }
+        world.pass(200);
+        world.deliver_up();
+        world.deliver_down();
+    }
+
+    assert!(!world.agent.is_rolled_back());
+    assert_eq!(
+        world.agent.assigned(&web),
+        None,
+        "an older release is not put back while the newest is on its way"
+    );
+    world.settle();
+    assert_eq!(world.running(), world.git);
+}

@@ -92,3 +92,48 @@ fn an_unchanged_status_gets_no_older_while_the_agent_observes() {
         crate::session::hub::HubLink::load(&world.hub_store, super::fixture::CLUSTER, INSTALLATION).unwrap();
     assert!(stored.status_age(&app, world.clock()).unwrap() >= Duration::from_secs(6));
 }
+
+#[test]
+fn a_status_that_a_waiting_one_replaces_does_not_get_younger() {
+    let mut world = connected();
+    let web = AppId::new("", "web");
+    world.agent_input(|agent, context| {
+        agent.observed(context.now.mono);
+        agent.set_status(AppId::new("", "web"), Some(vec![1]), context.now)
+    });
+    world.flow();
+    world.set_status("first", Some(vec![1]));
+    world.deliver_up();
+    world.now += 5_000;
+    let seen = world.clock().mono;
+    world.agent_input(|agent, _| {
+        agent.observed(seen);
+        crate::session::agent::AgentEffects::default()
+    });
+
+    // Both wait for the first one's acknowledgement; the large one then fills a batch alone.
+    world.set_status("large", Some(vec![0; 1 << 20]));
+    world.set_status("web", Some(vec![2]));
+    world.deliver_down();
+    world.deliver_up();
+
+    assert_eq!(world.hub_statuses()["large"].len(), 1 << 20);
+    assert_eq!(world.hub_statuses()["web"], [1]);
+    let age = world.hub.status_age(&web, world.clock()).unwrap();
+    assert!(age >= Duration::from_secs(5), "{age:?}");
+    world.pass(6_000);
+    world.flow();
+    assert_eq!(world.hub_statuses()["web"], [2]);
+}
+
+#[test]
+fn an_agent_fills_no_hub_with_statuses() {
+    let mut world = connected();
+    for app in 0..40 {
+        world.set_status(&format!("app-{app}"), Some(vec![0; 2 << 20]));
+        world.flow();
+    }
+    let held: usize = world.hub_statuses().values().map(Vec::len).sum();
+    assert!(held <= 64 << 20, "{held}");
+    assert!(held > 50 << 20, "{held}");
+}

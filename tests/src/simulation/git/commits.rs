@@ -108,7 +108,7 @@ fn piece(random: &mut Random) -> Piece {
         1 => Stay::NotPruned,
         _ => Stay::Normal,
     };
-    Piece { version: 1, stay }
+    Piece { version: 1, stay, filler: 0 }
 }
 
 fn number(app: &AppId) -> u64 {

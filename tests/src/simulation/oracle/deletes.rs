@@ -16,15 +16,16 @@ use super::Oracle;
 impl Oracle {
     /// A machine asks for a delete.
     pub(super) fn deletes(&mut self, agent: usize, state: &Agent, key: &ResourceKey, uid: &str, now: u64) {
+        let place = (key.clone(), uid.to_owned());
         if let Some(seen) = self.agents.get_mut(agent) {
-            *seen.deletes.entry((key.clone(), uid.to_owned())).or_default() += 1;
+            *seen.deletes.entry(place.clone()).or_default() += 1;
         }
         if let Err(why) = self.is_lawful(agent, state, key, uid) {
             self.violate("M21", format!("agent {agent} deletes {key}: {why}"));
             return;
         }
         if !self.confirmed.contains(&(agent, key.clone(), uid.to_owned()))
-            && let Err(why) = self.is_governed(agent, &state.disk, key, now)
+            && let Err(why) = self.is_governed(agent, &state.disk, place, now)
         {
             self.violate("M22", format!("agent {agent} deletes {key}: {why}"));
         }
@@ -90,7 +91,14 @@ impl Oracle {
     }
 
     /// The governor's limits, counted anew.
-    fn is_governed(&mut self, agent: usize, disk: &Disk, key: &ResourceKey, now: u64) -> Result<(), String> {
+    fn is_governed(
+        &mut self,
+        agent: usize,
+        disk: &Disk,
+        place: (ResourceKey, String),
+        now: u64,
+    ) -> Result<(), String> {
+        let key = &place.0;
         if key.is_precious() {
             return Err("a Namespace or a claim without a confirmation".to_owned());
         }
@@ -111,11 +119,11 @@ impl Oracle {
             return Err(format!("{app} became empty"));
         }
         let Some(seen) = self.agents.get_mut(agent) else { return Ok(()) };
-        seen.deleted_at.retain(|at| now.saturating_sub(*at) < 3_600_000);
-        seen.deleted_at.push(now);
+        seen.deleted_at.retain(|_, at| now.saturating_sub(*at) < 3_600_000);
+        // An incarnation is deleted once, however often that is asked for, and whether or not it is answered.
+        seen.deleted_at.insert(place, now);
         let limit = ((inventory.len() + seen.deleted_at.len()) / 10).max(10);
-        // Up to 16 requests may be under way when the governor counts, and as many when it is killed.
-        if seen.deleted_at.len() > limit + 16 + seen.forgiven {
+        if seen.deleted_at.len() > limit {
             return Err(format!("{} within an hour are more than {limit}", seen.deleted_at.len()));
         }
         Ok(())

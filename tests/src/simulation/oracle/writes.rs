@@ -186,7 +186,7 @@ impl Oracle {
         let has = |commit: &usize| {
             git.app(*commit, app).is_some_and(|source| {
                 source.objects.iter().any(|(rendered, piece)| {
-                    (resolve(rendered, &source.namespace) == *key || rendered.name == key.name)
+                    rendered.name == key.name
                         && rendered.kind == key.kind
                         && digest(rendered, *piece) == manifest
                 })
@@ -211,7 +211,9 @@ impl Oracle {
         let entries = self.release(assignment.root)?;
         entries
             .iter()
-            .rfind(|(rendered, _)| resolve(rendered, &assignment.destination.namespace) == *key)
+            .rfind(|(rendered, _)| {
+                rendered.name == key.name && resolve(rendered, &assignment.destination.namespace) == *key
+            })
             .map(|(_, manifest)| *manifest)
     }
 }

@@ -6,7 +6,7 @@ use super::{Downloads, Knowledge};
 use crate::desired::DesiredList;
 use crate::ids::AppId;
 use crate::release::{Release, Root};
-use crate::session::agent::effects::AgentEffects;
+use crate::session::agent::effects::{AgentEffects, AgentEvent};
 use crate::session::bulk::{
     BulkError, Codec, EntriesDecoder, Item, ItemReader, ManifestDecoder, Received, Source,
 };
@@ -294,7 +294,7 @@ impl Downloads {
                 }
                 continue;
             }
-            if let Err(error) = self.finish_entries(transfer) {
+            if let Err(error) = self.finish_entries(transfer, effects) {
                 return Ok(Err(error));
             }
             let Some(release) = self.incoming(transfer.root) else {
@@ -313,12 +313,17 @@ impl Downloads {
         if !transfer.reader.is_done() {
             return Ok(Err(BulkError::Malformed("the transfer ends inside an item")));
         }
-        Ok(self.finish_entries(transfer).map(|()| true))
+        Ok(self.finish_entries(transfer, effects).map(|()| true))
     }
 
-    fn finish_entries(&mut self, transfer: &mut Transfer) -> Result<(), BulkError> {
+    fn finish_entries(
+        &mut self,
+        transfer: &mut Transfer,
+        effects: &mut AgentEffects,
+    ) -> Result<(), BulkError> {
         if let Some(decoder) = transfer.entries.take() {
             self.learn(decoder.finish(transfer.root)?);
+            effects.events.push(AgentEvent::EntriesVerified(transfer.root));
         }
         Ok(())
     }

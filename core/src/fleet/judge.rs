@@ -1,0 +1,149 @@
+//! What one app's document and its rendering ask for.
+
+use super::projects::Projects;
+use super::read::{AppDocument, FleetRead};
+use super::{Inputs, Rendering, condition};
+use crate::application::Application;
+use crate::desired::{Assignment, Destination, Phase};
+use crate::ids::{ClusterId, Digest};
+use crate::policy::ProjectLimits;
+use crate::project::{Project, normalise_repository};
+use crate::release::Root;
+use crate::status::Condition;
+
+/// What is to be done with one app.
+#[derive(Debug, Clone)]
+pub(super) struct Verdict {
+    pub(super) outcome: Outcome,
+    /// Normalised; empty where it is not known.
+    pub(super) repository: String,
+    pub(super) conditions: Vec<Condition>,
+    failing: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Outcome {
+    Place { cluster: ClusterId, assignment: Box<Assignment>, commit: String, application: Box<Application> },
+    KeepRelease { cluster: ClusterId, assignment: Box<Assignment>, application: Box<Application> },
+    Freeze { limits: Option<ProjectLimits> },
+    Wait,
+}
+
+impl Verdict {
+    pub(super) fn frozen(limits: Option<ProjectLimits>, repository: String) -> Self {
+        Self { outcome: Outcome::Freeze { limits }, repository, conditions: Vec::new(), failing: true }
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing
+    }
+
+    pub(super) fn because(mut self, kind: &str, message: String) -> Self {
+        self.conditions.push(condition(kind, message));
+        self
+    }
+}
+
+/// Judges one app's document.
+pub(super) fn judge(
+    document: &AppDocument,
+    read: &FleetRead,
+    projects: &Projects,
+    inputs: Inputs<'_>,
+    rendering: Option<&Rendering>,
+) -> Verdict {
+    let application = match &document.application {
+        Ok(application) => application,
+        Err(reason) => {
+            return Verdict::frozen(None, String::new())
+                .because("InvalidSpecError", format!("{}: {reason}", document.file));
+        }
+    };
+    match projects.find(&application.project, read) {
+        Ok(found) => {
+            let verdict = judge_within(found.project, application, &document.file, inputs, rendering);
+            match found.stale {
+                Some(why) => verdict.because("InvalidSpecError", why),
+                None => verdict,
+            }
+        }
+        Err(why) => {
+            let repository = normalise_repository(&application.source.repo_url);
+            Verdict::frozen(None, repository).because("InvalidSpecError", why)
+        }
+    }
+}
+
+/// Judges an application by its project.
+fn judge_within(
+    project: &Project,
+    application: &Application,
+    file: &str,
+    inputs: Inputs<'_>,
+    rendering: Option<&Rendering>,
+) -> Verdict {
+    let repository = normalise_repository(&application.source.repo_url);
+    let target = &application.destination;
+    let Some(name) = target.cluster.name() else {
+        let message = format!(
+            "{file}: spec.destination.server: {:?} is no registered cluster; name one by spec.destination.name",
+            target.cluster.server()
+        );
+        return Verdict::frozen(Some(project.limits.clone()), repository)
+            .because("InvalidSpecError", message);
+    };
+    let denied = project
+        .permits_source(&application.source.repo_url)
+        .and_then(|()| project.limits.permits_destination(target.cluster.server(), name, &target.namespace))
+        .err();
+    if let Some(denied) = denied {
+        return Verdict::frozen(Some(project.limits.clone()), repository)
+            .because("InvalidSpecError", denied.to_string());
+    }
+    let Some(cluster) = inputs.clusters.get(name).copied() else {
+        let message = format!("waits for cluster {name} to be registered: argosy cluster add {name}");
+        return Verdict { outcome: Outcome::Wait, repository, conditions: Vec::new(), failing: false }
+            .because("UnknownError", message);
+    };
+    let assignment = |root: Root| {
+        Box::new(Assignment {
+            app: application.id.clone(),
+            root,
+            destination: Destination {
+                namespace: target.namespace.clone(),
+                cluster: name.to_owned(),
+                server: target.cluster.server().to_owned(),
+            },
+            policy: application.policy.clone(),
+            limits: project.limits.clone(),
+            phase: Phase::Active,
+            held: Vec::new(),
+            cascade_confirmed: false,
+            deletion: None,
+        })
+    };
+    let keep = |application: &Application| Outcome::KeepRelease {
+        cluster,
+        assignment: assignment(Root(Digest::ZERO)),
+        application: Box::new(application.clone()),
+    };
+    match rendering {
+        Some(Rendering::Rendered { root, commit, warnings }) => Verdict {
+            outcome: Outcome::Place {
+                cluster,
+                assignment: assignment(*root),
+                commit: commit.clone(),
+                application: Box::new(application.clone()),
+            },
+            repository,
+            conditions: warnings.clone(),
+            failing: false,
+        },
+        Some(Rendering::Failed(message) | Rendering::Pending(message)) => {
+            Verdict { outcome: keep(application), repository, conditions: Vec::new(), failing: true }
+                .because("ComparisonError", message.clone())
+        }
+        None => Verdict { outcome: keep(application), repository, conditions: Vec::new(), failing: true }
+            .because("ComparisonError", "its source was not read yet".to_owned()),
+    }
+}

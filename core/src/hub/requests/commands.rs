@@ -1,0 +1,130 @@
+//! Commands to agents, and to the hub itself.
+
+use super::{AppName, CommandProgress, Pending, Refused};
+use crate::hub::{CONFIRMED_LOSS, Context, Effects, HubMachine, Reply, Severity, Ticket, read_status};
+use crate::ids::{AppId, ClusterId, CommandId, Digest};
+use crate::registry::REGISTRY_META;
+use crate::session::frame::{Command, CommandKind, CommandState, CommandUpdate};
+use crate::store::StoreOp;
+
+/// Most commands whose end somebody waits for.
+const COMMANDS: usize = 1024;
+
+impl HubMachine {
+    pub(super) fn begin_command(
+        &mut self,
+        ticket: Ticket,
+        name: &AppName,
+        kind: CommandKind,
+        deadline_ms: u64,
+        context: &mut Context<'_>,
+        effects: &mut Effects,
+    ) -> Result<(), Refused> {
+        let id = CommandId::new(context.entropy.bytes16());
+        let cluster = self.cluster_of(name)?;
+        let at = (cluster, name.app.clone());
+        if let CommandKind::Confirm { plan, .. } = &kind
+            && let Some(loss) = self.mass_loss.clone().filter(|loss| loss.plan == *plan)
+        {
+            self.confirm_loss(*plan, loss.apps.len(), context, effects);
+            let progress = CommandProgress {
+                id,
+                state: CommandState::Succeeded,
+                message: format!("the loss of {} apps is confirmed", loss.apps.len()),
+                payload: Vec::new(),
+                operation: None,
+                at,
+            };
+            effects.replies.push((ticket, Ok(Reply::Command(progress))));
+            return Ok(());
+        }
+        if self.pending.len() >= COMMANDS {
+            return Err(Refused::Busy);
+        }
+        let away = || Refused::Away(self.registry.name_of(cluster).unwrap_or_default().to_owned());
+        let link = self.links.get(&cluster).filter(|link| link.session().is_some()).ok_or_else(away)?;
+        let operation =
+            link.statuses().get(&name.app).and_then(|row| read_status(row.value())).and_then(|s| s.operation);
+        self.pending.insert(id, Pending { ticket, at, state: CommandState::Accepted, operation });
+        let command = Command { id, kind, deadline_ms };
+        if let Some(link) = self.links.get_mut(&cluster) {
+            let said = link.command(command, context.now);
+            self.absorb(cluster, said, context.now, effects);
+        }
+        Ok(())
+    }
+
+    fn confirm_loss(&mut self, plan: Digest, apps: usize, context: &Context<'_>, effects: &mut Effects) {
+        self.confirmed_loss = Some(plan);
+        effects.ops.push(StoreOp::put(REGISTRY_META, CONFIRMED_LOSS, &plan));
+        self.dirty = true;
+        let message = format!("an operator confirmed that {apps} apps leave the fleet");
+        self.tell(Severity::Warning, "LossConfirmed", message, None, None, context.now, effects);
+    }
+
+    /// Finds the cluster that a request about an app is for.
+    pub(in crate::hub) fn cluster_of(&self, name: &AppName) -> Result<ClusterId, Refused> {
+        let placed = self.fleet.placements_of(&name.app);
+        if let Some(cluster) = &name.cluster {
+            let (id, _) = self.registry.find(cluster).ok_or_else(|| Refused::NoCluster(cluster.clone()))?;
+            return if placed.iter().any(|(of, _)| *of == id) {
+                Ok(id)
+            } else {
+                Err(Refused::NoApp(name.app.clone()))
+            };
+        }
+        if let Some((cluster, _)) = placed.first() {
+            return Ok(*cluster);
+        }
+        if self.read.iter().any(|read| read.apps.contains_key(&name.app)) {
+            return Err(Refused::Waiting { app: name.app.clone(), why: self.waiting(&name.app) });
+        }
+        Err(Refused::NoApp(name.app.clone()))
+    }
+
+    /// Says what an app waits for that is on no cluster yet.
+    pub(in crate::hub) fn waiting(&self, app: &AppId) -> String {
+        let conditions = self.conditions.get(app).and_then(|conditions| conditions.keys().next());
+        conditions.map_or("its source was not read yet", |condition| &condition.message).to_owned()
+    }
+
+    pub(in crate::hub) fn command_moved(&mut self, update: CommandUpdate, effects: &mut Effects) {
+        let Some(pending) = self.pending.get_mut(&update.id) else { return };
+        let CommandUpdate { id, state, message, payload } = update;
+        pending.state = state;
+        let (ticket, at) = (pending.ticket, pending.at.clone());
+        if state.is_final() {
+            self.pending.remove(&id);
+        }
+        let progress = CommandProgress { id, state, message, payload, operation: None, at };
+        effects.replies.push((ticket, Ok(Reply::Command(progress))));
+    }
+
+    /// Tells those who wait for a command how its app's operation goes.
+    pub(in crate::hub) fn progress_of(&mut self, cluster: ClusterId, apps: &[AppId], effects: &mut Effects) {
+        let Some(link) = self.links.get(&cluster) else { return };
+        for (id, pending) in &mut self.pending {
+            if pending.at.0 != cluster || !apps.contains(&pending.at.1) {
+                continue;
+            }
+            let Some(status) = link.statuses().get(&pending.at.1).and_then(|row| read_status(row.value()))
+            else {
+                continue;
+            };
+            if status.operation == pending.operation {
+                continue;
+            }
+            pending.operation.clone_from(&status.operation);
+            let Some(operation) = status.operation else { continue };
+            let progress = CommandProgress {
+                id: *id,
+                state: pending.state,
+                message: String::new(),
+                payload: Vec::new(),
+                operation: Some((operation, status.observed)),
+                at: pending.at.clone(),
+            };
+            effects.replies.push((pending.ticket, Ok(Reply::Command(progress))));
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! One object of an operation, from its turn to its row in the result.
+
+use super::state::{Item, Live, Wanted};
+use super::watching::settle_ms;
+use super::{AppliedBody, Intent, InventoryEntry, Purpose, Reconciler};
+use crate::cluster::Request;
+use crate::ids::AppId;
+use crate::key::ResourceKey;
+use crate::order::{self, Rank};
+use crate::status::{ResultCode, ResultRow};
+use crate::time::Now;
+
+/// How long an object waits for its kind to be served after the definition was applied, and a definition to be
+/// established.
+const SERVED_WITHIN_MS: u64 = 60_000;
+/// How often something that is waited for is looked at again.
+const LOOK_AGAIN_MS: u64 = 1_000;
+/// How often an object that its former app has not let go of is looked at in one attempt.
+const FORMER_LOOKS: u32 = 60;
+/// Conflicts and replacements that one attempt takes in its stride.
+const CONFLICTS: u32 = 5;
+
+impl Reconciler {
+    pub(super) fn step_item(&mut self, app: &AppId, rank: Rank, key: &ResourceKey, now: Now) {
+        let Some(item) = self.item(app, key).cloned() else { return };
+        if let Some(until) = item.establishing {
+            self.step_definition(app, key, until, now);
+            return;
+        }
+        if item.due > now.ms() {
+            return;
+        }
+        let wanted =
+            self.apps.get(app).and_then(|state| state.work.as_ref()).and_then(|w| w.wanted.keys.get(key));
+        let Some(Wanted { manifest, .. }) = wanted.cloned() else { return };
+        if let Err(reason) = self.permits(app, key) {
+            self.item_failed(app, key, reason);
+            return;
+        }
+        let kind = key.group_kind();
+        let Some(info) = self.kinds.get(&kind).copied() else {
+            self.wait_for_kind(app, key, rank, &item, now);
+            return;
+        };
+        if info.namespaced && key.namespace.is_empty() {
+            let reason = "the manifest names no namespace and spec.destination.namespace is empty";
+            self.item_failed(app, key, reason.to_owned());
+            return;
+        }
+        if self.must_wait(app, key) {
+            self.item_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "deletion", false);
+            return;
+        }
+        if let Some(owner) = self.owner(key).filter(|owner| owner != app) {
+            if self.desirers.get(key).is_some_and(|apps| apps.contains(&owner)) {
+                self.item_shared(app, key, &owner);
+            } else if item.attempts >= FORMER_LOOKS {
+                self.item_failed(
+                    app,
+                    key,
+                    format!("app {owner}, which no longer desires it, has not let go of it"),
+                );
+            } else {
+                // A newer release may be what its former app waits for: an automated sync goes on with that one.
+                self.item_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "its former app", true);
+            }
+            return;
+        }
+        let body = AppliedBody { manifest, app: app.clone() };
+        self.begin(app, key, body, false, now);
+    }
+
+    fn step_definition(&mut self, app: &AppId, key: &ResourceKey, until: u64, now: Now) {
+        if self.is_established(key) {
+            let message = "applied and established".to_owned();
+            self.item_done(app, key, ResultRow { key: key.clone(), code: ResultCode::Synced, message });
+            self.rediscover(now.ms());
+        } else if until <= now.ms() {
+            self.item_failed(app, key, "applied, and not established within a minute".to_owned());
+        }
+    }
+
+    pub(super) fn is_established(&self, key: &ResourceKey) -> bool {
+        let live = self.live.get(key);
+        matches!(live, Some(Live::Present(live))
+            if live.health.as_ref().is_some_and(|verdict| verdict.health == crate::health::Health::Healthy))
+    }
+
+    fn wait_for_kind(&mut self, app: &AppId, key: &ResourceKey, rank: Rank, item: &Item, now: Now) {
+        let kind = key.group_kind();
+        let give_up = match item.give_up {
+            Some(at) => at,
+            None if self.defined.contains_key(&kind) => now.ms().saturating_add(SERVED_WITHIN_MS),
+            None => now.ms(),
+        };
+        self.rediscover(now.ms());
+        if give_up <= now.ms() {
+            self.item_failed(app, key, format!("the API server does not serve the kind {kind}"));
+            return;
+        }
+        if let Some(item) = self.item_in(app, rank, key) {
+            item.give_up = Some(give_up);
+        }
+        self.item_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "its definition", false);
+    }
+
+    /// Tells whether the object is on its way out, or a write of it may be.
+    fn must_wait(&self, app: &AppId, key: &ResourceKey) -> bool {
+        let dying = matches!(self.live.get(key), Some(Live::Present(live)) if live.deleting);
+        let entry = self.inventory.get(key);
+        let open = entry.is_some_and(|entry| match &entry.intent {
+            Some(Intent::Delete { .. }) => true,
+            Some(Intent::Apply { body, .. }) => body.app != *app && entry.belongs_to(&body.app),
+            None => false,
+        });
+        dying || open || entry.is_some_and(|entry| entry.going)
+    }
+
+    /// Begins an apply: of a known incarnation at once, of an unknown one after a look (M16, M17).
+    pub(super) fn begin(&mut self, app: &AppId, key: &ResourceKey, body: AppliedBody, heal: bool, now: Now) {
+        let known = self.inventory.get(key).and_then(|entry| entry.uid.clone());
+        match (known, self.live.get(key)) {
+            (Some(uid), Some(Live::Present(live))) if live.uid == uid => {
+                self.apply(app, key, body, Some(uid), heal, now);
+            }
+            // Not seen by a watch yet: the precondition protects it.
+            (Some(uid), None) => self.apply(app, key, body, Some(uid), heal, now),
+            // That it was gone was true when it was looked at: somebody else may have made it since.
+            (Some(_), Some(Live::Absent | Live::Present(_))) | (None, _) => {
+                let purpose = Purpose::Claim { app: app.clone(), body, heal };
+                self.send(key.clone(), purpose, Request::Get { key: key.clone() });
+            }
+        }
+    }
+
+    /// Sends an apply, its intent in the same turn's transaction (M18).
+    pub(super) fn apply(
+        &mut self,
+        app: &AppId,
+        key: &ResourceKey,
+        body: AppliedBody,
+        uid: Option<String>,
+        heal: bool,
+        now: Now,
+    ) {
+        let mut entry = self.inventory.get(key).cloned().unwrap_or_else(|| InventoryEntry::new(app.clone()));
+        entry.app = app.clone();
+        entry.detached = false;
+        entry.intent = Some(Intent::Apply { body: body.clone(), at: now.mono });
+        self.settle_queue.insert(key.clone(), now.ms().saturating_add(settle_ms()));
+        self.put_inventory(key, Some(entry));
+        // What is healed after a hand-over still names the app that it was applied for, until its new one syncs.
+        let request = Request::Apply {
+            key: key.clone(),
+            uid: uid.clone(),
+            manifest: body.manifest,
+            app: body.app.clone(),
+        };
+        let purpose = Purpose::Apply { app: app.clone(), body, heal, uid };
+        self.send(key.clone(), purpose, request);
+    }
+
+    /// Checks the project's limits at the last step before a write.
+    pub(super) fn permits(&self, app: &AppId, key: &ResourceKey) -> Result<(), String> {
+        let Some(listed) = self.apps.get(app).and_then(|state| state.listed.as_ref()) else {
+            return Err(format!("app {app} is not listed"));
+        };
+        let namespaced = self.is_namespaced(&key.group_kind()).unwrap_or(!key.namespace.is_empty());
+        listed
+            .limits
+            .permits(key, namespaced, &listed.destination.server, &listed.destination.cluster)
+            .map_err(|denied| denied.to_string())
+    }
+
+    fn item(&self, app: &AppId, key: &ResourceKey) -> Option<&Item> {
+        let work = self.apps.get(app)?.work.as_ref()?;
+        work.queue.get(&(order::rank(key), key.clone()))
+    }
+
+    fn item_in(&mut self, app: &AppId, rank: Rank, key: &ResourceKey) -> Option<&mut Item> {
+        self.apps.get_mut(app)?.work.as_mut()?.queue.get_mut(&(rank, key.clone()))
+    }
+
+    /// Tells whether a running operation still has the object to do.
+    pub(super) fn is_queued(&self, app: &AppId, key: &ResourceKey) -> bool {
+        self.item(app, key).is_some()
+    }
+
+    /// Ends the work on one object.
+    pub(super) fn item_done(&mut self, app: &AppId, key: &ResourceKey, row: ResultRow) {
+        let rank = order::rank(key);
+        if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut())
+            && work.queue.remove(&(rank, key.clone())).is_some()
+        {
+            work.failed |= row.code == ResultCode::SyncFailed;
+            work.results.push(row);
+            self.moved = true;
+            self.dirty.insert(app.clone());
+        }
+    }
+
+    pub(super) fn item_failed(&mut self, app: &AppId, key: &ResourceKey, reason: String) {
+        if let Some(state) = self.apps.get_mut(app) {
+            state.problems.insert(key.clone(), reason.clone());
+        }
+        self.item_done(
+            app,
+            key,
+            ResultRow { key: key.clone(), code: ResultCode::SyncFailed, message: reason },
+        );
+    }
+
+    pub(super) fn item_shared(&mut self, app: &AppId, key: &ResourceKey, owner: &AppId) {
+        let message = format!("app {owner} owns it");
+        if let Some(state) = self.apps.get_mut(app) {
+            state.problems.insert(key.clone(), format!("not applied: {message}"));
+        }
+        self.item_done(app, key, ResultRow { key: key.clone(), code: ResultCode::SharedSkipped, message });
+    }
+
+    /// Looks at one object of an operation again later.
+    pub(super) fn item_again(
+        &mut self,
+        app: &AppId,
+        key: &ResourceKey,
+        due: u64,
+        waits_for: &str,
+        attempt: bool,
+    ) {
+        let rank = order::rank(key);
+        if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut())
+            && let Some(item) = work.queue.get_mut(&(rank, key.clone()))
+        {
+            item.due = due;
+            item.attempts = item.attempts.saturating_add(u32::from(attempt));
+            item.waited |= !attempt;
+            work.waiting = format!("{key} waits for {waits_for}");
+            self.dirty.insert(app.clone());
+        }
+    }
+
+    /// Waits for a definition to be established.
+    pub(super) fn item_establishing(&mut self, app: &AppId, key: &ResourceKey, now: Now) {
+        if let Some(item) = self.item_in(app, order::rank(key), key) {
+            item.establishing = Some(now.ms().saturating_add(SERVED_WITHIN_MS));
+        }
+    }
+
+    /// Takes a conflict or a replacement in its stride, a few times; gives what to say when it is too much.
+    pub(super) fn item_conflict(&mut self, app: &AppId, key: &ResourceKey, now: Now, reason: &str) {
+        let tries = self.item(app, key).map_or(0, |item| item.attempts);
+        if tries >= CONFLICTS {
+            self.item_failed(app, key, reason.to_owned());
+        } else {
+            self.item_again(app, key, now.ms(), "a new look", true);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! How operations end, and what is told of it.
+
+use super::Reconciler;
+use super::deletes::held_back;
+use super::state::{Attempt, Operation, prune_request, tables};
+use crate::ids::{AppId, Digest};
+use crate::policy::Retry;
+use crate::session::frame::CommandState;
+use crate::status::{OperationPhase, ResultCode, ResultRow};
+use crate::store::{StoreOp, encode};
+use crate::time::Now;
+
+impl Reconciler {
+    pub(super) fn finish_operation(&mut self, app: &AppId, now: Now) {
+        // Deletes belong to the operation until they are sent or held.
+        if self.judge.contains(app) {
+            return;
+        }
+        if self.has_deletes_under_way(app) {
+            self.waits_for_deletes(app, now);
+            return;
+        }
+        let unseen = self.unseen_deletes(app);
+        let Some(state) = self.apps.get_mut(app) else { return };
+        let (Some(operation), Some(work)) = (&state.operation, &mut state.work) else { return };
+        let automated = operation.command.is_none();
+        if work.failed {
+            let retry = operation.assignment.policy.retry.or(automated.then(Retry::default));
+            let tries = i64::try_from(operation.retries).unwrap_or(i64::MAX);
+            if let Some(retry) = retry.filter(|retry| retry.limit < 0 || tries < retry.limit) {
+                let factor = u64::from(retry.factor.max(1))
+                    .saturating_pow(u32::try_from(operation.retries).unwrap_or(32).min(32));
+                let delay = retry.delay_ms.saturating_mul(factor).min(retry.max_delay_ms);
+                work.retry_at = Some(now.ms().saturating_add(delay));
+                self.dirty.insert(app.clone());
+                return;
+            }
+        }
+        let phase = if work.failed { OperationPhase::Failed } else { OperationPhase::Succeeded };
+        let mut said = vec![if work.failed {
+            format!("one or more objects failed to apply, reason: {}", first_failure(&work.results))
+        } else {
+            "successfully synced (all tasks run)".to_owned()
+        }];
+        let shared = work.results.iter().filter(|row| row.code == ResultCode::SharedSkipped);
+        if let Some(first) = shared.clone().next() {
+            let count = shared.count();
+            said.push(format!("{count} objects were not applied: {} {}", first.key, first.message));
+        }
+        if let Some(first) = unseen.first() {
+            said.push(format!("{} deletes wait: the kind of {first} cannot be watched", unseen.len()));
+        }
+        for key in unseen {
+            let message = "not deleted: its kind cannot be watched".to_owned();
+            work.results.push(ResultRow { key, code: ResultCode::PruneSkipped, message });
+        }
+        if let Some(held) = &state.held {
+            let why = held_back(app, held);
+            said.push(format!("{} deletes are {why}", held.deletes.len()));
+            work.results.extend(held.deletes.iter().map(|delete| ResultRow {
+                key: delete.key.clone(),
+                code: ResultCode::PruneSkipped,
+                message: format!("not deleted, {why}"),
+            }));
+        }
+        self.end_with(app, phase, said.join("; "), now);
+    }
+
+    /// Says what an operation waits for whose applies are done.
+    fn waits_for_deletes(&mut self, app: &AppId, now: Now) {
+        const WAITING: &str = "deletes wait for the API server";
+        let stuck = self.deletes_are_stuck(app, now);
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        if stuck && work.waiting != WAITING {
+            WAITING.clone_into(&mut work.waiting);
+            self.dirty.insert(app.clone());
+        }
+    }
+
+    fn end_with(&mut self, app: &AppId, phase: OperationPhase, message: String, now: Now) {
+        let Some(state) = self.apps.get_mut(app) else { return };
+        let (Some(operation), work) = (state.operation.take(), state.work.take()) else { return };
+        let root = operation.assignment.root;
+        let synced = if phase == OperationPhase::Succeeded {
+            Some(root)
+        } else {
+            state.last.as_ref().and_then(|last| last.synced)
+        };
+        let attempt = Attempt {
+            attempt: operation.attempt,
+            phase,
+            message: message.clone(),
+            root,
+            synced,
+            started: operation.started,
+            finished: now.mono,
+            retries: operation.retries,
+            automated: operation.command.is_none(),
+            prune_asked: if operation.prune && operation.command.is_some() {
+                Some(prune_request(&operation.assignment))
+            } else {
+                state.last.as_ref().and_then(|last| last.prune_asked)
+            },
+            results: bounded(work.map(|work| work.results).unwrap_or_default()),
+        };
+        self.out.ops.push(StoreOp::put(tables::ATTEMPTS, encode(app), &attempt));
+        self.out.ops.push(StoreOp::delete(tables::OPERATIONS, encode(app)));
+        state.last = Some(attempt);
+        let succeeded = phase == OperationPhase::Succeeded;
+        self.event(app, None, if succeeded { "Synced" } else { "SyncFailed" }, message.clone());
+        if let Some(command) = operation.command {
+            let outcome = if succeeded { CommandState::Succeeded } else { CommandState::Failed };
+            self.finish(command, outcome, message);
+        }
+        self.moved = true;
+        self.dirty.insert(app.clone());
+        self.judge.insert(app.clone());
+    }
+
+    /// Ends an operation that has no place any more; a command that asked for it is answered.
+    pub(super) fn end_operation(&mut self, app: &AppId, reason: &str) {
+        let pending = self.apps.get_mut(app).and_then(|state| state.pending.take());
+        if let Some(pending) = pending {
+            self.finish(pending.command, CommandState::Failed, reason.to_owned());
+        }
+        if let Some(operation) = self.drop_operation(app)
+            && let Some(command) = operation.command
+        {
+            self.finish(command, CommandState::Failed, reason.to_owned());
+        }
+    }
+
+    pub(super) fn drop_operation(&mut self, app: &AppId) -> Option<Operation> {
+        let state = self.apps.get_mut(app)?;
+        state.work = None;
+        let operation = state.operation.take()?;
+        self.out.ops.push(StoreOp::delete(tables::OPERATIONS, encode(app)));
+        // It may have changed what the one before it made.
+        self.void_attempt(app);
+        Some(operation)
+    }
+
+    /// Forgets what was tried last: what it left behind is not what it made.
+    pub(super) fn void_attempt(&mut self, app: &AppId) {
+        if let Some(last) = self.apps.get_mut(app).and_then(|state| state.last.as_mut()) {
+            last.attempt = Digest::of(b"");
+            self.out.ops.push(StoreOp::put(tables::ATTEMPTS, encode(app), last));
+            self.dirty.insert(app.clone());
+        }
+    }
+}
+
+fn first_failure(results: &[ResultRow]) -> String {
+    let mut failures = results.iter().filter(|row| row.code == ResultCode::SyncFailed);
+    let first = failures.next().map(|row| format!("{}: {}", row.key, row.message)).unwrap_or_default();
+    match failures.count() {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+/// Keeps what is worth telling: everything of a small sync, failures and deletes of a large one.
+pub(super) fn bounded(mut results: Vec<ResultRow>) -> Vec<ResultRow> {
+    const ROWS: usize = 200;
+    if results.len() > ROWS {
+        results.sort_by_key(|row| match row.code {
+            ResultCode::SyncFailed => 0,
+            ResultCode::SharedSkipped => 1,
+            ResultCode::PruneSkipped => 2,
+            ResultCode::Pruned => 3,
+            ResultCode::Synced => 4,
+        });
+        results.truncate(ROWS);
+    }
+    results
+}

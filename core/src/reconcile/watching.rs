@@ -1,0 +1,318 @@
+//! What is seen of the cluster: lists, watches, and looks at single objects.
+//!
+//! Absence in a list, or the end of a watch, concludes nothing before a look at the object (M19). A kind that the API
+//! server refuses to show is unknown, and said to be.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::slots::Use;
+use super::state::Live;
+use super::{InventoryEntry, Purpose, Reconciler};
+use crate::cluster::{ApiError, LiveMeta, Request, WatchEvent};
+use crate::ids::AppId;
+use crate::key::{GroupKind, ResourceKey};
+use crate::time::Now;
+use std::collections::BTreeMap;
+
+/// How long an open intent that is no longer wanted waits before a GET judges it, beyond its request's deadline (M18).
+const SETTLE: Duration = Duration::from_mins(1);
+
+/// What is known of the watch of a kind.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KindWatch {
+    pub(super) listed: bool,
+    newest: u64,
+    /// Why it does not stand.
+    pub(super) broken: Option<ApiError>,
+}
+
+impl KindWatch {
+    /// The API server refuses to list or watch the kind: its objects are not seen, and absence says nothing.
+    pub(super) fn is_refused(&self) -> bool {
+        self.broken.as_ref().is_some_and(ApiError::is_refusal)
+    }
+}
+
+impl Reconciler {
+    /// Takes a watch event of a kind.
+    pub fn watched(&mut self, kind: &GroupKind, event: WatchEvent, now: Now) {
+        match event {
+            WatchEvent::Listed { resource_version, objects } => {
+                self.listed(kind, resource_version, objects, now);
+            }
+            WatchEvent::Seen(live) => {
+                let watch = self.watches.entry(kind.clone()).or_default();
+                watch.newest = watch.newest.max(live.resource_version);
+                watch.broken = None;
+                self.observe(live, now);
+            }
+            WatchEvent::Gone(key) => self.suspect(key, now),
+            WatchEvent::Broken(error) => {
+                self.watches.entry(kind.clone()).or_default().broken = Some(error);
+                let concerned = self.apps_of_kind(kind);
+                self.dirty.extend(concerned.iter().cloned());
+                self.judge.extend(concerned);
+            }
+        }
+    }
+
+    /// A kind is no longer served: its objects went with it.
+    pub(super) fn kind_removed(&mut self, kind: &GroupKind, now: Now) {
+        self.forget_watch(kind);
+        let keys: Vec<ResourceKey> =
+            self.inventory.keys().filter(|key| key.group_kind() == *kind).cloned().collect();
+        for key in keys {
+            self.gone(&key, now);
+        }
+    }
+
+    /// A kind is no longer watched: what was seen of it says nothing about later.
+    pub(super) fn forget_watch(&mut self, kind: &GroupKind) {
+        self.watches.remove(kind);
+        // Should it be watched again, a watch that goes on where it was would list nothing.
+        let generation = self.generations.entry(kind.clone()).or_default();
+        *generation = generation.wrapping_add(1);
+        self.live.retain(|key, _| key.group_kind() != *kind);
+    }
+
+    /// Gives the apps that desire or manage objects of a kind.
+    fn apps_of_kind(&self, kind: &GroupKind) -> BTreeSet<AppId> {
+        let desirers = self.desirers.iter().filter(|(key, _)| key.group_kind() == *kind);
+        let managers = self.inventory.iter().filter(|(key, _)| key.group_kind() == *kind);
+        let managers = managers.map(|(_, entry)| &entry.app);
+        desirers.flat_map(|(_, apps)| apps).chain(managers).cloned().collect()
+    }
+
+    /// Gives the kinds that must be watched.
+    pub fn kinds_to_watch(&self) -> BTreeSet<GroupKind> {
+        let kinds = self.managed_kinds.keys().chain(&self.desired_kinds);
+        kinds.filter(|kind| self.kinds.contains_key(*kind)).cloned().collect()
+    }
+
+    /// Gives the kinds that must be watched, each with the generation of its watch: one of another generation begins with a
+    /// list.
+    pub fn watch_generations(&self) -> BTreeMap<GroupKind, u64> {
+        let generation = |kind: &GroupKind| self.generations.get(kind).copied().unwrap_or(0);
+        self.kinds_to_watch().into_iter().map(|kind| (kind.clone(), generation(&kind))).collect()
+    }
+
+    /// Tells whether every watched kind was listed and its watch stands: then all is observed up to now. What the API
+    /// server refuses to show is said to be unknown, which holds at any time.
+    pub fn is_observing(&self) -> bool {
+        let kinds = self.managed_kinds.keys().chain(&self.desired_kinds);
+        self.discovered
+            && kinds.filter(|kind| self.kinds.contains_key(*kind)).all(|kind| {
+                self.watches
+                    .get(kind)
+                    .is_some_and(|watch| watch.is_refused() || (watch.listed && watch.broken.is_none()))
+            })
+    }
+
+    pub(super) fn must_watch(&self, kind: &GroupKind) -> bool {
+        (self.managed_kinds.contains_key(kind) || self.desired_kinds.contains(kind))
+            && self.kinds.contains_key(kind)
+    }
+
+    pub(super) fn is_watched(&self, kind: &GroupKind) -> bool {
+        self.watches.get(kind).is_some_and(|watch| watch.listed)
+    }
+
+    pub(super) fn is_refused(&self, kind: &GroupKind) -> bool {
+        self.watches.get(kind).is_some_and(KindWatch::is_refused)
+    }
+
+    fn listed(&mut self, kind: &GroupKind, resource_version: u64, objects: Vec<LiveMeta>, now: Now) {
+        let of_kind: Vec<ResourceKey> =
+            self.inventory.keys().filter(|key| key.group_kind() == *kind).cloned().collect();
+        let remembered = of_kind
+            .iter()
+            .filter_map(|key| self.inventory.get(key))
+            .map(|entry| entry.resource_version)
+            .max()
+            .unwrap_or(0);
+        let watch = self.watches.entry(kind.clone()).or_default();
+        let older = resource_version < watch.newest.max(remembered);
+        watch.listed = true;
+        watch.broken = None;
+        watch.newest = resource_version;
+        if older {
+            // etcd was restored: versions remembered from before say nothing any more (M19).
+            self.live.retain(|key, _| key.group_kind() != *kind);
+            for key in &of_kind {
+                if let Some(mut entry) = self.inventory.get(key).cloned() {
+                    entry.resource_version = 0;
+                    self.put_inventory(key, Some(entry));
+                }
+            }
+        }
+        let mut there = BTreeSet::new();
+        for live in objects {
+            there.insert(live.key.clone());
+            self.observe(live, now);
+        }
+        let known: BTreeSet<ResourceKey> =
+            self.live.keys().filter(|key| key.group_kind() == *kind).cloned().chain(of_kind).collect();
+        for key in known.difference(&there) {
+            let newer = matches!(self.live.get(key),
+                Some(Live::Present(live)) if live.resource_version > resource_version);
+            if !newer && !matches!(self.live.get(key), Some(Live::Absent)) {
+                self.suspect(key.clone(), now);
+            }
+        }
+        let apps: Vec<AppId> = self.apps.keys().cloned().collect();
+        self.dirty.extend(apps.iter().cloned());
+        self.judge.extend(apps);
+    }
+
+    /// Takes what was just seen of an object.
+    pub(super) fn observe(&mut self, live: LiveMeta, now: Now) {
+        let key = live.key.clone();
+        if let Some(Live::Present(known)) = self.live.get(&key)
+            && known.resource_version > live.resource_version
+        {
+            return;
+        }
+        self.verify_queue.remove(&key);
+        let replaced =
+            |entry: &InventoryEntry| entry.going && entry.uid.as_deref() != Some(live.uid.as_str());
+        if self.inventory.get(&key).is_some_and(replaced) {
+            // What was deleted is gone; this is somebody's new object.
+            self.gone(&key, now);
+        }
+        self.note_completion(&key, &live);
+        self.recover(&live);
+        self.live.insert(key.clone(), Live::Present(Box::new(live)));
+        self.touch(&key, now);
+    }
+
+    /// An object of the watch is gone, or lost our label: a GET tells which.
+    fn suspect(&mut self, key: ResourceKey, now: Now) {
+        if self.inventory.contains_key(&key) || self.desirers.contains_key(&key) {
+            // A look that was put off comes forward.
+            let due = self.verify_queue.entry(key).or_insert(now.ms());
+            *due = (*due).min(now.ms());
+        } else {
+            self.live.remove(&key);
+        }
+    }
+
+    /// Looks at an object again: is there drift, and whose status does it change?
+    pub(super) fn touch(&mut self, key: &ResourceKey, now: Now) {
+        if let Some(app) = self.inventory.get(key).map(|entry| entry.app.clone()) {
+            self.dirty.insert(app.clone());
+            self.judge_for(&app, key);
+            self.heal_queue.entry(key.clone()).or_insert(now.ms());
+        }
+        if let Some(apps) = self.desirers.get(key) {
+            self.dirty.extend(apps.iter().cloned());
+        }
+    }
+
+    /// A Job that completed is done: a TTL may take it away (design: objects that end by themselves).
+    fn note_completion(&mut self, key: &ResourceKey, live: &LiveMeta) {
+        let ends = (key.group == "batch" && key.kind == "Job") || (key.group.is_empty() && key.kind == "Pod");
+        let completed = ends
+            && key.kind == "Job"
+            && live.health.as_ref().is_some_and(|verdict| verdict.health == crate::health::Health::Healthy);
+        if let Some(entry) = self.inventory.get(key)
+            && completed
+            && !entry.done
+            && entry.uid.as_deref() == Some(live.uid.as_str())
+        {
+            let mut entry = entry.clone();
+            entry.done = true;
+            self.put_inventory(key, Some(entry));
+        }
+    }
+
+    /// An object that carries our tracking but is in no inventory (the store was lost): shown, taken again when desired,
+    /// and deleted only when asked (M17, M22).
+    pub(super) fn recover(&mut self, live: &LiveMeta) {
+        if self.inventory.contains_key(&live.key) || live.owned || live.fingerprint.is_none() {
+            return;
+        }
+        let crate::cluster::Tracking::Ours { installation, app, names } = &live.tracking else { return };
+        let listed = self.apps.get(app).is_some_and(|state| state.listed.is_some());
+        let desired = self.desirers.contains_key(&live.key);
+        let (app, live_key) = (app.clone(), live.key.clone());
+        if *installation != Some(self.installation) || *names != live_key || !listed || desired {
+            return;
+        }
+        let mut entry = InventoryEntry::new(app.clone());
+        entry.kept = live_key.is_crd() || self.is_kept_by_release(&app, &live_key);
+        entry.uid = Some(live.uid.clone());
+        entry.recovered = true;
+        entry.resource_version = live.resource_version;
+        entry.fingerprint = live.fingerprint;
+        self.event(
+            &app,
+            Some(&live_key),
+            "Recovered",
+            "tracked by this app and in no inventory: shown, not deleted",
+        );
+        self.put_inventory(&live.key, Some(entry));
+    }
+
+    /// Tells whether the release of an app that is being deleted says that an object stays.
+    fn is_kept_by_release(&self, app: &AppId, key: &ResourceKey) -> bool {
+        let wanted = self.apps.get(app).and_then(|state| state.wanted.keys.get(key));
+        wanted.and_then(|wanted| self.facts.get(&wanted.manifest)).is_some_and(|facts| facts.kept)
+    }
+
+    /// Judges open intents that are no longer wanted, once their requests cannot be under way any more (M18).
+    pub(super) fn settle_due(&mut self, now: Now) {
+        let due: Vec<ResourceKey> = self
+            .settle_queue
+            .iter()
+            .filter(|(key, at)| **at <= now.ms() && !self.busy.contains(*key))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            if !self.has_room(Use::Look) {
+                return;
+            }
+            let open = self.inventory.get(&key).is_some_and(|entry| entry.intent.is_some());
+            self.settle_queue.remove(&key);
+            if open {
+                // An answer that does not come is asked for again.
+                self.settle_queue.insert(key.clone(), now.ms().saturating_add(settle_ms()));
+                self.send(key.clone(), Purpose::Settle, Request::Get { key });
+            }
+        }
+    }
+
+    pub(super) fn run_verifies(&mut self, now: Now) {
+        let due: Vec<ResourceKey> = self
+            .verify_queue
+            .iter()
+            .filter(|(key, at)| **at <= now.ms() && !self.busy.contains(*key))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            if !self.has_room(Use::Look) {
+                return;
+            }
+            self.verify_queue.remove(&key);
+            if self.kinds.contains_key(&key.group_kind()) || !self.discovered {
+                self.send(key.clone(), Purpose::Verify, Request::Get { key });
+            }
+        }
+    }
+
+    pub(super) fn discover_if_due(&mut self, now: Now) {
+        if self.discover_due.is_some_and(|due| due <= now.ms()) {
+            self.discover_due = None;
+            self.out.discover = true;
+        }
+    }
+
+    /// Asks for a discovery soon.
+    pub(super) fn rediscover(&mut self, at_ms: u64) {
+        self.discover_due = Some(self.discover_due.map_or(at_ms, |due| due.min(at_ms)));
+    }
+}
+
+pub(super) fn settle_ms() -> u64 {
+    crate::time::millis(crate::cluster::REQUEST_DEADLINE.saturating_add(SETTLE))
+}
