@@ -158,7 +158,13 @@ impl Fleet {
             }
             self.refresh_limits();
             self.leave(read, inputs, &verdicts, &mut decision, entropy);
-            self.hold(read, &verdicts, &before, store)?;
+            for app in self.hold(read, &verdicts, &before, store)? {
+                let message = "so many objects left while an app of its repository fails that the app stays as it was \
+                               until that one renders";
+                let of_app = decision.conditions.entry(app.clone()).or_default();
+                of_app.push(condition("ComparisonError", message.to_owned()));
+                decision.fresh.remove(&app);
+            }
         }
         for (key, placement) in &self.placements {
             if before.get(key) != Some(placement) {

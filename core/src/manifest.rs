@@ -184,7 +184,7 @@ fn api_version(object: &Map<String, Value>) -> Result<String, ManifestError> {
 
 fn kind(object: &Map<String, Value>) -> Result<String, ManifestError> {
     let text = required(object, "kind", "kind")?;
-    if text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+    if text.len() <= 63 && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         Ok(text.to_owned())
     } else {
         Err(ManifestError::new("kind", format!("{text:?} is no kind")))

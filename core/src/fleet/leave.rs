@@ -14,6 +14,9 @@ use crate::time::Entropy;
 /// A read that loses more than half of at least this many apps changes no phase unconfirmed (M6).
 const MASS_LOSS_FLOOR: usize = 4;
 
+/// Most bytes of the keys that are held of one app: with them its assignment fits a frame.
+const HELD_BYTES: usize = 1 << 20;
+
 impl Fleet {
     /// Apps that the read does not name leave (M6): only after a complete read, and not while a file that held one is
     /// unreadable.
@@ -86,14 +89,16 @@ impl Fleet {
         }
     }
 
-    /// Holds what left the desired state while an app of the same repository fails (M5).
+    /// Holds what left the desired state while an app of the same repository fails (M5). An app that so much leaves that it
+    /// cannot be listed stays as it was until then; gives those.
     pub(super) fn hold(
         &mut self,
         read: &FleetRead,
         verdicts: &BTreeMap<AppId, Verdict>,
         before: &BTreeMap<(ClusterId, AppId), Placement>,
         store: &dyn StoreRead,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<AppId>, StoreError> {
+        let mut kept = Vec::new();
         // A document that nobody can name may be of any repository.
         let placed: BTreeSet<&str> =
             self.placements.values().map(|placement| placement.file.as_str()).collect();
@@ -122,9 +127,19 @@ impl Fleet {
             let mut held: BTreeSet<ResourceKey> = placement.assignment.held.iter().cloned().collect();
             held.extend(keys_at(store, &old.assignment)?);
             placement.assignment.held = held.difference(&new_keys).cloned().collect();
+            if placement.assignment.held.iter().map(size).sum::<usize>() > HELD_BYTES {
+                let limits = placement.assignment.limits.clone();
+                *placement = old.clone();
+                placement.assignment.limits = limits;
+                kept.push(key.1.clone());
+            }
         }
-        Ok(())
+        Ok(kept)
     }
+}
+
+fn size(key: &ResourceKey) -> usize {
+    key.group.len() + key.kind.len() + key.namespace.len() + key.name.len() + 8
 }
 
 /// Gives the objects of an assignment, in its destination's namespace where they name none: what left it stays held

@@ -1,3 +1,4 @@
+mod held;
 mod projects;
 
 use serde_json::json;

@@ -11,6 +11,9 @@ use crate::ids::AppId;
 use crate::project::Project;
 use crate::yaml::{self, Document, Limits};
 
+/// Largest document of an application or a project, as JSON: what an assignment holds of both fits a frame.
+const DOCUMENT_BYTES: usize = 1 << 20;
+
 /// A read of the fleet and what is in its source that is neither application nor project.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Documents {
@@ -98,7 +101,9 @@ impl Reader {
     }
 
     fn application(&mut self, file: &str, at: &str, app: AppId, value: &Value) {
-        let mut application = Application::try_from(value).map_err(|error| format!("{at}: {error}"));
+        let mut application = fits(value)
+            .and_then(|()| Application::try_from(value).map_err(|error| error.to_string()))
+            .map_err(|error| format!("{at}: {error}"));
         if let Some(first) = self.seen.get(&app) {
             application = Err(format!("application {app} is given twice, in {first} and in {file} ({at})"));
         } else {
@@ -113,7 +118,9 @@ impl Reader {
     }
 
     fn project(&mut self, file: &str, at: &str, name: String, value: &Value) {
-        let mut project = Project::try_from(value).map_err(|error| format!("{file}: {at}: {error}"));
+        let mut project = fits(value)
+            .and_then(|()| Project::try_from(value).map_err(|error| error.to_string()))
+            .map_err(|error| format!("{file}: {at}: {error}"));
         if let Some(first) = self.projects.get(&name) {
             project = Err(format!("project {name} is given twice, in {first} and in {file} ({at})"));
         } else {
@@ -126,6 +133,15 @@ impl Reader {
     fn broken(&mut self, file: &str, message: String, words: Words) {
         self.documents.read.broken.push(BrokenFile { file: file.to_owned(), message, words });
     }
+}
+
+/// Refuses a document that is too large to be a part of what a cluster is sent.
+fn fits(document: &Value) -> Result<(), String> {
+    let size = document.to_string().len();
+    if size > DOCUMENT_BYTES {
+        return Err(format!("the document has {size} bytes as JSON; at most {DOCUMENT_BYTES} are supported"));
+    }
+    Ok(())
 }
 
 /// Tells by its name whether a file is JSON; names are compared as they are, as everywhere in Git.
@@ -167,6 +183,15 @@ mod tests {
         assert!(documents.read.broken[0].message.starts_with("document 3, line "), "{documents:?}");
         assert!(documents.read.broken[0].words.may_name("good"), "any name in the file may be meant");
         assert!(!documents.read.broken[0].words.may_name("other"));
+    }
+
+    #[test]
+    fn a_document_that_no_assignment_can_hold_is_refused() {
+        let long = format!("  info: [{{name: note, value: {}}}]\n", "x".repeat(DOCUMENT_BYTES));
+        let documents = read(&[("fleet.yaml", &format!("{}---\n{}", app("good", ""), app("long", &long)))]);
+        assert!(documents.read.apps[&AppId::new("", "good")].application.is_ok());
+        let error = error_of(&documents, "long");
+        assert!(error.contains("document 2") && error.contains("bytes as JSON"), "{error}");
     }
 
     #[test]

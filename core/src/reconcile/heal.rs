@@ -53,13 +53,7 @@ impl Reconciler {
     }
 
     pub(super) fn run_heals(&mut self, now: Now) {
-        let due: Vec<ResourceKey> = self
-            .heal_queue
-            .iter()
-            .filter(|(key, at)| **at <= now.ms() && !self.busy.contains(*key))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in due {
+        for key in self.due(&self.heal_queue, now) {
             if !self.has_room(Use::Heal) {
                 return;
             }

@@ -23,7 +23,11 @@ impl Reconciler {
     }
 
     fn compare(&self, app: &AppId, key: &ResourceKey, manifest: Digest) -> SyncStatus {
-        let Some(entry) = self.inventory.get(key) else { return SyncStatus::OutOfSync };
+        let Some(entry) = self.inventory.get(key) else {
+            let kind = key.group_kind();
+            let told = self.was_looked_for(&kind) || self.is_refused(&kind);
+            return if told { SyncStatus::OutOfSync } else { SyncStatus::Unknown };
+        };
         let applied =
             entry.applied.as_ref().is_some_and(|body| body.manifest == manifest && body.app == *app);
         if !entry.belongs_to(app) || !applied || entry.intent.is_some() || entry.going {
@@ -134,12 +138,16 @@ impl Reconciler {
         }
     }
 
+    /// Tells whether what is there of a kind is known: it is listed, or not served at all.
+    fn was_looked_for(&self, kind: &GroupKind) -> bool {
+        self.discovered && (self.is_watched(kind) || !self.must_watch(kind))
+    }
+
     /// Gives the health of an object that was not seen: a complete list that lacks it tells that it is missing, else it
     /// cannot be told (I15).
     fn unseen_health(&self, key: &ResourceKey) -> Option<crate::health::Verdict> {
         let kind = key.group_kind();
-        let watched = self.is_watched(&kind) || !self.must_watch(&kind);
-        if self.discovered && watched && !self.inventory.contains_key(key) {
+        if self.was_looked_for(&kind) && !self.inventory.contains_key(key) {
             Some(crate::health::Verdict::new(Health::Missing, ""))
         } else {
             crate::health::has_rule(&kind)

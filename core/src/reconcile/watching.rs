@@ -260,15 +260,15 @@ impl Reconciler {
         wanted.and_then(|wanted| self.facts.get(&wanted.manifest)).is_some_and(|facts| facts.kept)
     }
 
+    /// Gives the objects of a queue that are due and of which no request is under way.
+    pub(super) fn due(&self, queue: &BTreeMap<ResourceKey, u64>, now: Now) -> Vec<ResourceKey> {
+        let due = queue.iter().filter(|(key, at)| **at <= now.ms() && !self.busy.contains(*key));
+        due.map(|(key, _)| key.clone()).collect()
+    }
+
     /// Judges open intents that are no longer wanted, once their requests cannot be under way any more (M18).
     pub(super) fn settle_due(&mut self, now: Now) {
-        let due: Vec<ResourceKey> = self
-            .settle_queue
-            .iter()
-            .filter(|(key, at)| **at <= now.ms() && !self.busy.contains(*key))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in due {
+        for key in self.due(&self.settle_queue, now) {
             if !self.has_room(Use::Look) {
                 return;
             }
@@ -283,13 +283,7 @@ impl Reconciler {
     }
 
     pub(super) fn run_verifies(&mut self, now: Now) {
-        let due: Vec<ResourceKey> = self
-            .verify_queue
-            .iter()
-            .filter(|(key, at)| **at <= now.ms() && !self.busy.contains(*key))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in due {
+        for key in self.due(&self.verify_queue, now) {
             if !self.has_room(Use::Look) {
                 return;
             }

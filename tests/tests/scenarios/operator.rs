@@ -60,6 +60,25 @@ fn exit_codes_tell_success_failure_usage_and_a_hub_that_is_away() {
 }
 
 #[test]
+fn what_changes_something_answers_programs_as_well() {
+    let stage = Stage::start();
+    stage.bring_up("web", &["a"]);
+    let hub = stage.world.hub();
+    let json = |line: &str| hub.argosy_json(&line.split(' ').collect::<Vec<_>>()).unwrap();
+
+    let waited = json("app wait web --timeout 30");
+    assert_eq!(waited["status"]["sync"]["status"], "Synced", "{waited}");
+    let synced = json("app sync web");
+    assert_eq!(synced["metadata"]["name"], "web", "{synced}");
+    assert_eq!(synced["status"]["operationState"]["phase"], "Succeeded", "{synced}");
+    let nothing = json("app confirm web");
+    assert_eq!((&nothing["held"], &nothing["confirmed"]), (&Value::Null, &Value::Bool(false)), "{nothing}");
+    let revoked = json(&format!("cluster revoke {EDGE}"));
+    assert_eq!(revoked["uuid"], stage.edge().uuid(), "{revoked}");
+    assert_eq!((&revoked["name"], &revoked["wasConnected"]), (&EDGE.into(), &true.into()), "{revoked}");
+}
+
+#[test]
 fn a_cluster_that_is_away_is_shown_as_last_known_with_its_age() {
     let stage = Stage::start();
     let commit = stage.bring_up("web", &["a"]);
