@@ -155,6 +155,8 @@ pub struct Reconciler {
     /// The app whose operation found no slot: it comes first next time.
     first_served: Option<AppId>,
     backoffs: BTreeMap<ResourceKey, Backoff>,
+    /// How often in a row a heal was refused.
+    refused_heals: BTreeMap<ResourceKey, u32>,
     heals: BTreeMap<ResourceKey, Heals>,
     heal_queue: BTreeMap<ResourceKey, u64>,
     verify_queue: BTreeMap<ResourceKey, u64>,

@@ -276,6 +276,7 @@ impl Reconciler {
         applied: Applied,
         now: Now,
     ) {
+        self.refused_heals.remove(key);
         let Applied { live, created, changed } = applied;
         let facts: ManifestFacts = self.facts.get(&body.manifest).cloned().unwrap_or_default();
         let entry = self.inventory.get(key).cloned().unwrap_or_else(|| InventoryEntry::new(app.clone()));

@@ -123,6 +123,12 @@ impl Reconciler {
         self.by_app.get(app).into_iter().flatten().filter(|_| prunes).filter(left).cloned().collect()
     }
 
+    /// Tells whether the list holds an object, whichever of its apps names it: what is on its way to an app that fails is
+    /// deleted by nobody (M5).
+    fn is_held(&self, key: &ResourceKey) -> bool {
+        self.apps.values().filter_map(|state| state.listed.as_ref()).any(|listed| is_held(listed, key))
+    }
+
     /// Tells whether an app manages something that left the desired state and that a prune is to take away.
     fn has_left(&self, app: &AppId) -> bool {
         self.by_app.get(app).into_iter().flatten().any(|key| {
@@ -165,7 +171,7 @@ impl Reconciler {
                 let delete = HeldDelete { key: key.clone(), uid };
                 let unasked = entry.recovered && listed.phase == Phase::Deleting;
                 self.may_delete(app, listed, entry, &delete).then(|| Candidate {
-                    held_by_list: is_held(listed, key),
+                    held_by_list: self.is_held(key),
                     unasked,
                     delete,
                 })
@@ -425,6 +431,7 @@ impl Reconciler {
         self.heals.remove(key);
         if !self.desirers.contains_key(key) {
             self.backoffs.remove(key);
+            self.refused_heals.remove(key);
             if matches!(self.live.get(key), Some(Live::Absent)) {
                 self.live.remove(key);
             }
@@ -449,8 +456,8 @@ pub(super) fn held_back(app: &AppId, held: &Held) -> String {
     format!("held: {}; argosy app confirm {app} --plan {}", held.reason, held.plan)
 }
 
-/// Tells whether the list holds an object (M5); it names keys as rendered, where the namespace may be missing.
-pub(super) fn is_held(listed: &Assignment, key: &ResourceKey) -> bool {
+/// Tells whether an assignment holds an object (M5); it names keys as rendered, where the namespace may be missing.
+fn is_held(listed: &Assignment, key: &ResourceKey) -> bool {
     listed.held.iter().any(|held| {
         held.group == key.group
             && held.kind == key.kind

@@ -180,7 +180,7 @@ impl Reconciler {
 
     /// Forgets what was noted of objects that are neither managed nor desired any more.
     fn forget_names(&mut self) {
-        let noted = self.backoffs.keys().chain(self.heals.keys());
+        let noted = self.backoffs.keys().chain(self.refused_heals.keys()).chain(self.heals.keys());
         let absent = self.live.iter().filter(|(_, live)| matches!(live, super::Live::Absent));
         let names: BTreeSet<ResourceKey> = noted.chain(absent.map(|(key, _)| key)).cloned().collect();
         for key in names.iter().filter(|key| !self.busy.contains(*key)).cloned().collect::<Vec<_>>() {

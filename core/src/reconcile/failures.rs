@@ -10,6 +10,8 @@ use crate::time::{Entropy, Now};
 
 /// How long a refused heal or delete rests before it is tried again.
 const REFUSED_MS: u64 = 60_000;
+/// The longest pause between heals that are refused.
+const REFUSED_MOST_MS: u64 = 300_000;
 /// How long a waited-for object rests between looks.
 const LOOK_AGAIN_MS: u64 = 1_000;
 
@@ -109,7 +111,10 @@ impl Reconciler {
                 state.problems.insert(key.clone(), reason.clone());
             }
             self.event(app, Some(key), "HealFailed", reason);
-            self.heal_queue.insert(key.clone(), now.ms().saturating_add(REFUSED_MS));
+            let before = self.refused_heals.entry(key.clone()).or_default();
+            let delay = REFUSED_MS.saturating_mul(1 << (*before).min(8)).min(REFUSED_MOST_MS);
+            *before = before.saturating_add(1);
+            self.heal_queue.insert(key.clone(), now.ms().saturating_add(delay));
             self.dirty.insert(app.clone());
         } else {
             self.item_failed(app, key, reason);

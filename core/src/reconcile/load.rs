@@ -81,6 +81,7 @@ impl Reconciler {
             next_request: 0,
             first_served: None,
             backoffs: BTreeMap::new(),
+            refused_heals: BTreeMap::new(),
             heals: BTreeMap::new(),
             heal_queue: BTreeMap::new(),
             verify_queue: BTreeMap::new(),

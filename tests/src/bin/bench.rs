@@ -51,8 +51,7 @@ fn manifest(name: &str, value: &str) -> String {
     )
 }
 
-fn app(world: &World, name: &str, namespace: &str) -> Application {
-    let _ = world;
+fn app(name: &str, namespace: &str) -> Application {
     Application::new(name, "a", namespace, name).automated(true, true)
 }
 
@@ -61,7 +60,7 @@ fn commit_to_live(world: &World, table: &mut String) -> anyhow::Result<()> {
     let namespace = plane.fresh_namespace()?;
     world.apps().write("single/map.yaml", manifest("single", "start"))?;
     let commit = world.apps().commit("start")?;
-    world.put_app(&app(world, "single", &namespace))?;
+    world.put_app(&app("single", &namespace))?;
     world.await_synced("single", &commit);
     let path = format!("/api/v1/namespaces/{namespace}/configmaps/single");
     let mut times = Vec::new();
@@ -110,13 +109,16 @@ fn fill(world: &World, name: &str, count: u32) -> anyhow::Result<String> {
     }
     world.apps().write(&format!("{name}/maps.yaml"), &text)?;
     let commit = world.apps().commit(name)?;
-    world.put_app(&app(world, name, &namespace))?;
+    world.put_app(&app(name, &namespace))?;
     let watch = Stopwatch::start();
-    eventually(PATIENCE, "the app is synced", || -> anyhow::Result<Option<()>> {
+    eventually(PATIENCE, "the app to be synced", || -> anyhow::Result<()> {
         let app = world.app(name)?;
-        let text =
-            |pointer: &str| app.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Ok((text("/status/sync/status") == "Synced" && text("/status/sync/revision") == commit).then_some(()))
+        let status = app.get("status").context("an app without a status")?;
+        let text = |pointer| status.pointer(pointer).and_then(Value::as_str);
+        let synced =
+            text("/sync/status") == Some("Synced") && text("/sync/revision") == Some(commit.as_str());
+        anyhow::ensure!(synced, "{} {}", status["sync"], status["counts"]);
+        Ok(())
     });
     show(&format!("{count} objects of {name} synced after {:?}", watch.elapsed()));
     Ok(text)
@@ -175,7 +177,13 @@ fn restart(world: &mut World, table: &mut String) -> anyhow::Result<()> {
     row(table, "agent RSS, 2,000 objects, after a restart", &mebibytes(edge.agent_memory()?))?;
     let requests = edge.requests_since(mark)?;
     let of_objects = requests.iter().filter(|request| !request.is_lease());
-    row(table, "API requests of a restart in sync, Lease aside", &format!("{:?}", counts(of_objects)))
+    let counts: Vec<String> = counts(of_objects)
+        .into_iter()
+        .map(|((verb, kind, _), count)| {
+            format!("{verb} {} {count}", if kind.is_empty() { "(none)" } else { &kind })
+        })
+        .collect();
+    row(table, "API requests of a restart in sync, Lease aside: verb, kind, number", &counts.join(", "))
 }
 
 fn row(table: &mut String, what: &str, value: &str) -> anyhow::Result<()> {

@@ -196,6 +196,10 @@ impl World {
         let Some(line) = self.network.streams.get(&stream) else { return };
         let lost = matches!(what, ToAgent::Frame(_) | ToAgent::Open) && self.now > line.lost_to_agent;
         if lost {
+            // A dial that is not answered is given up by the shell, in time.
+            if matches!(what, ToAgent::Open) {
+                self.queue.at(self.now + 10_000, Event::ToAgent { stream, what: ToAgent::Closed });
+            }
             return;
         }
         let (agent, life) = (line.agent, line.agent_life);

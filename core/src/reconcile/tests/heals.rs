@@ -46,7 +46,7 @@ fn heals_that_are_refused_or_conflict_are_no_fight() {
         };
         assert!(!bench.status("web").resources[0].message.is_empty());
         bench.fails = None;
-        bench.pass(60_000);
+        bench.pass(300_000);
         assert_eq!((count(&bench, "Fight"), count(&bench, "Healed")), (0, 1), "{error}");
     }
 }
