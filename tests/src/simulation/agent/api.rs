@@ -1,0 +1,207 @@
+//! What a simulated agent has to do with its API server: requests, answers, lists and watches.
+
+use argosy_core::agent::Input;
+use argosy_core::cluster::{Answer, ApiError, Request, RequestId, WatchEvent};
+use argosy_core::key::GroupKind;
+
+use super::super::cluster::Later;
+use super::super::schedule::Event;
+use super::super::world::World;
+use super::name;
+
+impl World {
+    pub(in crate::simulation) fn request(&mut self, agent: usize, id: RequestId, request: Request) {
+        let Some(life) = self.life_of(agent) else { return };
+        let Some(state) = self.agents.get(agent) else { return };
+        self.oracle.requested(&self.git, agent, life, id, state, &request, self.now);
+        self.note(&format!("{agent} => api #{} {}", id.0, name(&request)));
+        let down = self.clusters.get(agent).is_some_and(|cluster| cluster.down_until > self.now);
+        let errors = !self.quiet && self.plan.api_errors;
+        let lost = || ApiError::Unreachable("no answer".to_owned());
+        let delay = self.random.between(1, 40);
+        if down {
+            let event = Event::Answer { agent, life, id, answer: Err(lost()) };
+            self.queue.at(self.now + delay, event);
+            self.oracle.lost(agent, &request);
+            return;
+        }
+        let fate = if errors { self.random.under(200) } else { 200 };
+        let mut arrival = self.now + delay;
+        let (mut answered, mut fails) = (true, None);
+        match fate {
+            0..=2 => {
+                let event = Event::Answer { agent, life, id, answer: Err(lost()) };
+                self.queue.at(self.now + 30_000, event);
+                self.oracle.lost(agent, &request);
+                return;
+            }
+            3..=6 => {
+                answered = false;
+                arrival = self.now + self.random.between(1, 85_000);
+                let event = Event::Answer { agent, life, id, answer: Err(lost()) };
+                self.queue.at(self.now + 30_000, event);
+            }
+            7..=10 => fails = Some(ApiError::Unavailable { message: "busy".to_owned(), retry_after: None }),
+            11..=12 => fails = Some(ApiError::Refused("a webhook says no".to_owned())),
+            13 => fails = Some(ApiError::Conflict("something changed".to_owned())),
+            _ => {}
+        }
+        self.queue.at(arrival, Event::Api { agent, life, id, request, answered, fails });
+    }
+
+    pub(in crate::simulation) fn api(
+        &mut self,
+        (agent, life, id): (usize, u64, RequestId),
+        request: &Request,
+        answered: bool,
+        fails: Option<ApiError>,
+    ) {
+        let lingers = self.random.percent(25);
+        let Some(cluster) = self.clusters.get_mut(agent) else { return };
+        let answer = if let Some(error) = fails {
+            Err(error)
+        } else {
+            let before = match request {
+                Request::Get { key } | Request::Apply { key, .. } | Request::Delete { key, .. } => {
+                    cluster.objects.get(key).cloned()
+                }
+                Request::EnsureNamespace { .. } => None,
+            };
+            let answer = cluster.execute(request, lingers);
+            if let (Request::Apply { key, .. }, false) = (request, answered) {
+                // What lands so late that nobody waits for it is drift like another writer's.
+                cluster.meddled.insert(key.clone());
+            }
+            self.oracle.executed(&self.git, agent, request, before.as_ref(), &answer);
+            answer
+        };
+        self.oracle.landed(agent, request);
+        if !matches!(request, Request::Get { .. }) {
+            let word = match &answer {
+                Ok(Answer::Applied(applied)) => {
+                    format!(
+                        "ok uid={} v{} created={}",
+                        applied.live.uid, applied.live.resource_version, applied.created
+                    )
+                }
+                Ok(answer) => format!("{answer:?}"),
+                Err(error) => format!("{error:?}"),
+            };
+            self.note(&format!("api {agent} #{} {}: {word}", id.0, name(request)));
+        }
+        self.spread(agent);
+        if answered {
+            let delay = self.random.between(1, 40);
+            self.queue.at(self.now + delay, Event::Answer { agent, life, id, answer });
+        }
+    }
+
+    pub(in crate::simulation) fn answered(
+        &mut self,
+        agent: usize,
+        life: u64,
+        id: RequestId,
+        answer: Result<Answer, ApiError>,
+    ) {
+        if self.life_of(agent) == Some(life) {
+            self.oracle.answered(&self.git, agent, id, answer.is_ok());
+            self.agent_takes(agent, Input::Answer(id, answer));
+        }
+    }
+
+    /// Brings the changes of a cluster to the watches, and what it does by itself onto the queue.
+    pub(in crate::simulation) fn spread(&mut self, agent: usize) {
+        let Some(cluster) = self.clusters.get_mut(agent) else { return };
+        let changes = std::mem::take(&mut cluster.changes);
+        let later = std::mem::take(&mut cluster.later);
+        for one in later {
+            let (delay, event) = match one {
+                Later::Grow(key, uid) => {
+                    (self.random.between(50, 3_000), Event::Grow { cluster: agent, key, uid })
+                }
+                Later::Finalize(key, uid) => {
+                    (self.random.between(50, 8_000), Event::Finalize { cluster: agent, key, uid })
+                }
+            };
+            self.queue.at(self.now + delay, event);
+        }
+        for change in changes {
+            let delay = self.random.between(1, 150);
+            let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
+                continue;
+            };
+            let kind = change.key.group_kind();
+            let Some(watch) = process.watches.get_mut(&kind).filter(|watch| watch.open) else { continue };
+            let event = match change.now {
+                Some(live) if live.labelled => WatchEvent::Seen(live),
+                Some(_) | None if change.was_labelled => WatchEvent::Gone(change.key),
+                Some(_) | None => continue,
+            };
+            watch.last = watch.last.max(self.now + delay);
+            let number = watch.number;
+            self.queue.at(watch.last, Event::Watch { agent, life: process.life, kind, number, event });
+        }
+    }
+
+    pub(in crate::simulation) fn list(&mut self, agent: usize, life: u64, kind: GroupKind, number: u64) {
+        if self.life_of(agent) != Some(life) {
+            return;
+        }
+        let Some(cluster) = self.clusters.get(agent) else { return };
+        let down = cluster.down_until > self.now || !cluster.kinds().contains_key(&kind);
+        let (resource_version, objects) = (cluster.version, cluster.list(&kind));
+        let delay = self.random.between(1, 100);
+        let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
+            return;
+        };
+        let Some(watch) = process.watches.get_mut(&kind).filter(|watch| watch.number == number) else {
+            return;
+        };
+        if down {
+            self.queue.at(self.now + 1_000, Event::List { agent, life, kind, number });
+            return;
+        }
+        watch.open = true;
+        watch.last = self.now + delay;
+        let event = WatchEvent::Listed { resource_version, objects };
+        self.queue.at(watch.last, Event::Watch { agent, life, kind, number, event });
+    }
+
+    pub(in crate::simulation) fn watched(
+        &mut self,
+        agent: usize,
+        life: u64,
+        kind: GroupKind,
+        number: u64,
+        event: WatchEvent,
+    ) {
+        let process = self.agents.get(agent).and_then(|state| state.process.as_ref());
+        let known =
+            process.filter(|process| process.life == life).and_then(|process| process.watches.get(&kind));
+        if known.is_some_and(|watch| watch.number == number) {
+            self.agent_takes(agent, Input::Watch(kind, event));
+        }
+    }
+
+    /// Breaks an agent's watches; each lists again a little later.
+    pub(in crate::simulation) fn break_watches(&mut self, agent: usize) {
+        let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
+            return;
+        };
+        let life = process.life;
+        let mut broken = Vec::new();
+        for (kind, watch) in &mut process.watches {
+            watch.number = self.random.next();
+            watch.open = false;
+            broken.push((kind.clone(), watch.number));
+        }
+        for (kind, number) in broken {
+            let delay = self.random.between(10, 2_000);
+            self.queue.at(self.now + delay, Event::List { agent, life, kind: kind.clone(), number });
+            self.agent_takes(
+                agent,
+                Input::Watch(kind, WatchEvent::Broken(ApiError::Unreachable("closed".to_owned()))),
+            );
+        }
+    }
+}
