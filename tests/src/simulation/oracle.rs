@@ -63,6 +63,8 @@ pub(super) struct Oracle {
     pub(super) asked: BTreeSet<(usize, AppId)>,
     /// Incarnations that an agent applied.
     applied: BTreeSet<(usize, ResourceKey, String)>,
+    /// Incarnations that an agent took for one of its apps: lawful applies named them, whether or not they arrived.
+    taken: BTreeSet<(usize, ResourceKey, String)>,
     /// Highest number that the hub sent, by agent.
     sent: BTreeMap<usize, (Epoch, Generation)>,
     /// The root of each app at each commit.

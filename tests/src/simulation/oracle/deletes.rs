@@ -1,6 +1,7 @@
 //! Deletes: every one is justified by a verified list, by Git's history, by ownership, and by the governor's limits
 //! (I2, I3, M5, M6, M21, M22).
 
+use argosy_core::cluster::Tracking;
 use argosy_core::desired::{Assignment, Phase};
 use argosy_core::ids::AppId;
 use argosy_core::key::ResourceKey;
@@ -11,6 +12,7 @@ use argosy_core::store::{StoreRead as _, decode, encode, get_as};
 use super::super::agent::{Agent, Disk};
 use super::super::cluster::Object;
 use super::super::git::{Git, ReadAt};
+use super::super::keys::INSTALLATION;
 use super::Oracle;
 
 impl Oracle {
@@ -140,10 +142,16 @@ impl Oracle {
     ) {
         let place = (agent, key.clone(), uid.to_owned());
         let confirmed = self.confirmed.contains(&place);
-        if !self.applied.contains(&place) && !confirmed && !self.asked.iter().any(|(of, _)| *of == agent) {
+        // A backup brings an object back under a new UID, tracking and all: the app that desires it takes it (M17), and
+        // it goes when the app does, whether or not an apply came through in between.
+        let ours = matches!(&before.tracking, Tracking::Ours { installation, names, .. }
+            if *installation == Some(INSTALLATION) && names == key);
+        let taken = ours && self.taken.contains(&place);
+        let asked = self.asked.iter().any(|(of, _)| *of == agent);
+        if !self.applied.contains(&place) && !taken && !confirmed && !asked {
             self.violate(
                 "I2",
-                format!("agent {agent} deletes {key} {uid}, which it never applied: {before:?}"),
+                format!("agent {agent} deletes {key} {uid}, which it neither applied nor took: {before:?}"),
             );
         }
         if !confirmed && !self.reads.iter().any(|read| justifies(git, read, agent, key)) {

@@ -58,6 +58,9 @@ impl Oracle {
                     );
                 }
                 self.applies(git, agent, disk, &key, *manifest, app);
+                if let Some(uid) = uid {
+                    self.taken.insert((agent, key, uid.clone()));
+                }
             }
             Request::Delete { uid, .. } => self.deletes(agent, state, &key, uid, now),
             Request::Get { .. } | Request::EnsureNamespace { .. } => {}
