@@ -1,4 +1,4 @@
-//! One hub and two agents in a simulated world: clock, network, disks, API servers and Git come from one seed.
+//! One hub and 3 to 20 agents in a simulated world: clock, network, disks, API servers and Git come from one seed.
 //!
 //! The state machines of [`argosy_core`] run unchanged; their shells are simulated and may be killed between any two
 //! effects, links are cut at any frame, stores are lost, rolled back and restored, requests take effect late or not at
@@ -16,9 +16,12 @@ mod keys;
 mod network;
 mod objects;
 mod oracle;
+mod plan;
 mod random;
 mod rest;
 mod schedule;
+mod shrink;
+mod skew;
 mod thin_link;
 mod trace;
 mod world;
@@ -31,13 +34,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 pub use oracle::Violation;
+pub use plan::{Settings, Trouble};
+pub use shrink::shrink;
 pub use thin_link::{Crossing, ThinLink, thin_link};
 
 /// What became of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// Its seed.
-    pub seed: u64,
+    /// What it was to be.
+    pub settings: Settings,
+    /// What troubles it had.
+    pub troubles: Vec<Trouble>,
+    /// How many agents it had.
+    pub agents: usize,
+    /// How many apps it began with.
+    pub apps: usize,
     /// Hash over the whole trace.
     pub hash: String,
     /// The last lines of the trace.
@@ -48,14 +59,16 @@ pub struct Outcome {
     pub violation: Option<Violation>,
 }
 
-/// Runs one seed; `echo` prints the trace as it grows.
-pub fn run(seed: u64, echo: bool) -> Outcome {
-    let mut world = world::World::new(seed, echo);
+/// Makes one run; `echo` prints the trace as it grows.
+pub fn run(settings: &Settings, echo: bool) -> Outcome {
+    let mut world = world::World::new(settings, echo);
     world.run();
     let violation = world.oracle.violation().cloned();
     let elapsed_ms = world.now;
+    let troubles = world.plan.troubles().iter().copied().collect();
+    let (agents, apps) = (world.plan.agents, usize::try_from(world.plan.apps).unwrap_or(usize::MAX));
     let (hash, tail) = world.finish();
-    Outcome { seed, hash, tail, elapsed_ms, violation }
+    Outcome { settings: settings.clone(), troubles, agents, apps, hash, tail, elapsed_ms, violation }
 }
 
 /// What became of many runs.
@@ -83,7 +96,7 @@ pub fn sweep(seeds: Range<u64>, most_failures: usize) -> Sweep {
                     if seed >= seeds.end || enough.load(Ordering::Relaxed) {
                         return;
                     }
-                    let outcome = run(seed, false);
+                    let outcome = run(&Settings::new(seed), false);
                     let mut sweep = sweep.lock();
                     sweep.runs += 1;
                     sweep.elapsed_ms += outcome.elapsed_ms;
@@ -104,11 +117,13 @@ impl fmt::Display for Outcome {
             writeln!(f, "{line}")?;
         }
         match &self.violation {
-            None => write!(f, "seed {}: no rule broken, trace {}", self.seed, self.hash),
+            None => write!(f, "{}: no rule broken, trace {}", self.settings, self.hash),
             Some(violation) => write!(
                 f,
-                "seed {} breaks {}: {}\nreplay: cargo run -p argosy-tests --bin simulate -- --seed {} --trace",
-                self.seed, violation.rule, violation.message, self.seed
+                "{settings} breaks {}: {}\nreplay: cargo run -p argosy-tests --bin simulate -- {settings} --trace",
+                violation.rule,
+                violation.message,
+                settings = self.settings
             ),
         }
     }

@@ -1,9 +1,9 @@
-//! The simulation: hundreds of seeds of one hub and two agents under faults, each held to the rules by an oracle; and a
+//! The simulation: hundreds of seeds of one hub and its agents under faults, each held to the rules by an oracle; and a
 //! huge app on a thin link.
 
 #[cfg(test)]
 mod simulation {
-    use argosy_tests::simulation::{Crossing, ThinLink, run, sweep, thin_link};
+    use argosy_tests::simulation::{Crossing, Settings, ThinLink, run, sweep, thin_link};
 
     /// How many seeds are run each time.
     const SEEDS: u64 = 500;
@@ -19,7 +19,8 @@ mod simulation {
 
     #[test]
     fn the_same_seed_gives_the_same_trace() {
-        let (first, second, other) = (run(7, false), run(7, false), run(8, false));
+        let (seven, eight) = (Settings::new(7), Settings::new(8));
+        let (first, second, other) = (run(&seven, false), run(&seven, false), run(&eight, false));
         assert_eq!(first.hash, second.hash);
         assert_ne!(first.hash, other.hash);
     }

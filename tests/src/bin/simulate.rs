@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use argosy_tests::simulation::{Sweep, run, sweep};
+use argosy_tests::simulation::{Settings, Sweep, Trouble, run, shrink, sweep};
 use clap::Parser;
 
-/// Simulates one hub and two agents under faults.
+/// Simulates one hub and its agents under faults.
 #[derive(Parser)]
 struct Arguments {
     /// One seed only.
@@ -16,6 +16,21 @@ struct Arguments {
     /// Prints every line of the trace.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Leaves out whatever a failing seed can do without.
+    #[arg(long, requires = "seed")]
+    shrink: bool,
+    /// Troubles that the seed must not have, by name.
+    #[arg(long, requires = "seed", value_delimiter = ',')]
+    without: Vec<Trouble>,
+    /// At most so many agents.
+    #[arg(long, requires = "seed")]
+    agents: Option<usize>,
+    /// At most so many apps.
+    #[arg(long, requires = "seed")]
+    apps: Option<usize>,
+    /// How long troubles go on, in milliseconds.
+    #[arg(long, requires = "seed")]
+    storm: Option<u64>,
     /// How many seeds.
     #[arg(long, default_value_t = 500)]
     seeds: u64,
@@ -31,7 +46,15 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let mut out = std::io::stdout();
     let (text, passed) = if let Some(seed) = arguments.seed {
-        let outcome = run(seed, arguments.trace);
+        let mut settings = Settings::new(seed);
+        settings.without.extend(arguments.without);
+        settings.agents = arguments.agents.unwrap_or(settings.agents);
+        settings.apps = arguments.apps.unwrap_or(settings.apps);
+        settings.storm_ms = arguments.storm.unwrap_or(settings.storm_ms);
+        let mut outcome = run(&settings, arguments.trace);
+        if arguments.shrink {
+            outcome = shrink(&outcome);
+        }
         (outcome.to_string(), outcome.violation.is_none())
     } else {
         let end = arguments.from.saturating_add(arguments.seeds);

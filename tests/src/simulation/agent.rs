@@ -17,6 +17,7 @@ use argosy_core::time::{Now, WallTime};
 use super::keys::{Checked, INSTALLATION, Key, cluster_id};
 use super::random::Random;
 use super::schedule::{Event, ToAgent, ToHub};
+use super::skew::{STATUS, widen};
 use super::world::{World, now_of};
 
 /// So many turns within a second that lead to nothing are a busy loop.
@@ -41,6 +42,14 @@ pub(super) struct Agent {
     lives: u64,
     /// A crash before so many more effects.
     pub(super) crash_in: Option<u32>,
+    /// The next transaction tears the store.
+    pub(super) tears: bool,
+    /// Until when nothing more goes onto its disk.
+    pub(super) full_until: u64,
+    /// How far its wall clock is off, in milliseconds.
+    pub(super) clock_off: i64,
+    /// It runs a newer version, which says more.
+    pub(super) newer: bool,
 }
 
 /// A running agent.
@@ -62,6 +71,8 @@ struct Watch {
     generation: u64,
     /// Whether its list was taken: what changes from then on is delivered.
     open: bool,
+    /// Delivers nothing more, and says nothing of it.
+    hung: bool,
     last: u64,
 }
 
@@ -72,7 +83,19 @@ impl Agent {
             *first = u8::try_from(number).unwrap_or_default();
         }
         let disk = Disk::default();
-        Self { disk, copy: None, boot, booted: 0, process: None, lives: 0, crash_in: None }
+        Self {
+            disk,
+            copy: None,
+            boot,
+            booted: 0,
+            process: None,
+            lives: 0,
+            crash_in: None,
+            tears: false,
+            full_until: 0,
+            clock_off: 0,
+            newer: false,
+        }
     }
 
     pub(super) fn is_alive(&self, life: u64) -> bool {
@@ -88,13 +111,13 @@ impl Agent {
     }
 
     pub(super) fn now(&self, now: u64) -> Now {
-        now_of(BootId::new(self.boot), now.saturating_sub(self.booted) + 1_000, now)
+        now_of(BootId::new(self.boot), now.saturating_sub(self.booted) + 1_000, now, self.clock_off)
     }
 }
 
 impl World {
     pub(super) fn start_agent(&mut self, agent: usize) {
-        let mut entropy = self.random.fork();
+        let mut entropy = self.chance.shells.fork();
         let Some(state) = self.agents.get_mut(agent).filter(|state| state.process.is_none()) else { return };
         let now = state.now(self.now);
         let identity = AgentIdentity {
@@ -130,7 +153,7 @@ impl World {
         ));
         self.oracle.agent_started(agent);
         self.carry_agent(agent, effects);
-        let (discovery, lease) = (self.random.between(10, 500), self.random.between(20, 2_000));
+        let (discovery, lease) = (self.chance.shells.between(10, 500), self.chance.shells.between(20, 2_000));
         self.queue.at(self.now + discovery, Event::Discover { agent, life, again: true });
         self.queue.at(self.now + lease, Event::Writer { agent, life });
         self.agent_follows(agent);
@@ -152,7 +175,7 @@ impl World {
         let Some(state) = self.agents.get_mut(agent) else { return true };
         match &mut state.crash_in {
             Some(0) => {
-                let back = self.random.between(50, 15_000);
+                let back = self.chance.shells.between(50, 15_000);
                 self.crash_agent(agent, back);
                 true
             }
@@ -162,6 +185,22 @@ impl World {
             }
             None => state.process.is_none(),
         }
+    }
+
+    /// A full disk ends the process; a torn write costs the store, which is set aside at the next start.
+    fn commit_fails(&mut self, agent: usize) -> bool {
+        let Some(state) = self.agents.get_mut(agent) else { return true };
+        if state.full_until > self.now {
+            let back = self.chance.shells.between(1_000, 5_000);
+            self.crash_agent(agent, back);
+            return true;
+        }
+        let torn = std::mem::take(&mut state.tears);
+        if torn {
+            self.note(&format!("the store of agent {agent} is torn"));
+            self.replace_store(agent, MemoryStore::default());
+        }
+        torn
     }
 
     /// Hands one input to a machine and carries out what follows.
@@ -213,10 +252,10 @@ impl World {
             if process.watches.contains_key(&kind) {
                 continue;
             }
-            let number = self.random.next();
+            let number = self.chance.shells.next();
             process.watches.insert(kind.clone(), Watch { number, generation, ..Watch::default() });
             let event = Event::List { agent, life: process.life, kind, number };
-            self.queue.at(self.now + 1 + self.random.under(100), event);
+            self.queue.at(self.now + 1 + self.chance.shells.under(100), event);
         }
         if let Some(due) = process.machine.next_timer(now) {
             let due = self.now + due.saturating_sub(now.ms()).max(1);
@@ -245,7 +284,7 @@ impl World {
             }
         }
         if !ops.is_empty() {
-            if self.agent_dies(agent) {
+            if self.agent_dies(agent) || self.commit_fails(agent) {
                 return;
             }
             if let Some(state) = self.agents.get_mut(agent) {
@@ -263,7 +302,15 @@ impl World {
             self.oracle.anchored(agent, anchor);
         }
         let stream = self.stream_of(agent);
-        for frame in frames {
+        let newer = self.agents.get(agent).is_some_and(|state| state.newer);
+        for mut frame in frames {
+            if let (AgentFrame::Status(batch), true) = (&mut frame, newer) {
+                for entry in &mut batch.entries {
+                    if let Some(value) = &mut entry.value {
+                        widen(value, STATUS);
+                    }
+                }
+            }
             if self.agent_dies(agent) {
                 return;
             }
@@ -290,7 +337,7 @@ impl World {
             if let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) {
                 process.stream = Some(stream);
             }
-            let delay = self.random.between(1, 100);
+            let delay = self.chance.shells.between(1, 100);
             self.queue.at(self.now + delay, Event::Dialled { agent, life, stream });
         }
         for (id, request) in requests {
@@ -300,7 +347,7 @@ impl World {
             self.request(agent, id, request);
         }
         if discover && let Some(life) = self.life_of(agent) {
-            let delay = self.random.between(10, 300);
+            let delay = self.chance.shells.between(10, 300);
             self.queue.at(self.now + delay, Event::Discover { agent, life, again: false });
         }
     }
@@ -322,7 +369,7 @@ impl World {
             self.queue.at(self.now + 1_000, Event::Discover { agent, life, again });
             return;
         }
-        let kinds = cluster.kinds();
+        let kinds = cluster.kinds().clone();
         if again {
             self.queue.at(self.now + 30_000, Event::Discover { agent, life, again });
         }

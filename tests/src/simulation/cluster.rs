@@ -7,12 +7,11 @@ mod foreign;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use argosy_core::cluster::{Answer, ApiError, Applied, Kinds, LiveMeta, Request, Tracking};
+use argosy_core::cluster::{Answer, ApiError, Applied, Kinds, LiveMeta, Request, Tracking, WatchEvent};
 use argosy_core::health::{Health, Verdict};
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::{GroupKind, ResourceKey};
 
-pub(super) use foreign::Meddling;
 
 use super::keys::INSTALLATION;
 use super::objects::{self, is_namespaced};
@@ -45,6 +44,19 @@ pub(super) struct Change {
     pub(super) was_labelled: bool,
 }
 
+/// What an API server does to requests for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Spell {
+    /// Takes long.
+    Slow,
+    /// Tells everybody to come back later.
+    Throttled,
+    /// A webhook refuses every apply.
+    Denied,
+    /// A webhook changes what is applied.
+    Mutated,
+}
+
 /// Something that the cluster does by itself a little later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Later {
@@ -60,10 +72,14 @@ pub(super) struct Cluster {
     uids: u64,
     /// Until when the API server does not answer.
     pub(super) down_until: u64,
+    /// Until when each spell lasts.
+    pub(super) spells: BTreeMap<Spell, u64>,
     /// Keys that others than agents touched.
     pub(super) meddled: BTreeSet<ResourceKey>,
     pub(super) changes: Vec<Change>,
     pub(super) later: Vec<Later>,
+    /// What lists say until some time.
+    past: Option<(u64, u64, BTreeMap<ResourceKey, Object>)>,
 }
 
 impl Cluster {
@@ -113,20 +129,59 @@ impl Cluster {
     }
 
     fn remove(&mut self, key: &ResourceKey) {
+        if key.is_crd() {
+            self.remove_all(|other| other.group_kind() == objects::widget_kind());
+        }
         if let Some(object) = self.objects.remove(key) {
             self.next_version();
             self.changes.push(Change { key: key.clone(), now: None, was_labelled: object.labelled });
         }
     }
 
+    fn remove_all(&mut self, which: impl Fn(&ResourceKey) -> bool) {
+        let which: Vec<ResourceKey> = self.objects.keys().filter(|key| which(key)).cloned().collect();
+        for key in which {
+            self.remove(&key);
+        }
+    }
+
+    pub(super) fn is_under(&self, spell: Spell, now: u64) -> bool {
+        self.spells.get(&spell).is_some_and(|until| *until > now)
+    }
+
     /// Gives the kinds that are served.
-    pub(super) fn kinds(&self) -> Kinds {
+    pub(super) fn kinds(&self) -> &'static Kinds {
         objects::kinds(self.objects.get(&objects::definition()).is_some_and(|crd| crd.grown && !crd.deleting))
     }
 
+    /// Whoever lists until then is told of how things are now.
+    pub(super) fn lags(&mut self, until: u64) {
+        self.past = Some((until, self.version, self.objects.clone()));
+    }
+
+    /// Gives what a list says, which may be of the past.
+    pub(super) fn listed(&self, kind: &GroupKind, now: u64) -> (u64, Vec<LiveMeta>) {
+        match &self.past {
+            Some((until, version, objects)) if *until > now => (*version, Self::labelled(objects, kind)),
+            Some(_) | None => (self.version, Self::labelled(&self.objects, kind)),
+        }
+    }
+
+    /// Gives what a watch tells that begins with such a list.
+    pub(super) fn since(&self, kind: &GroupKind, listed: &[LiveMeta]) -> Vec<WatchEvent> {
+        let here = Self::labelled(&self.objects, kind);
+        let gone = listed.iter().filter(|then| !here.iter().any(|now| now.key == then.key));
+        let changed = here.iter().filter(|now| !listed.contains(now));
+        let mut events: Vec<(u64, WatchEvent)> =
+            changed.map(|now| (now.resource_version, WatchEvent::Seen(now.clone()))).collect();
+        events.sort_by_key(|(version, _)| *version);
+        let gone = gone.map(|then| WatchEvent::Gone(then.key.clone()));
+        gone.chain(events.into_iter().map(|(_, event)| event)).collect()
+    }
+
     /// Gives the labelled objects of a kind.
-    pub(super) fn list(&self, kind: &GroupKind) -> Vec<LiveMeta> {
-        self.objects
+    fn labelled(objects: &BTreeMap<ResourceKey, Object>, kind: &GroupKind) -> Vec<LiveMeta> {
+        objects
             .iter()
             .filter(|(key, object)| key.group_kind() == *kind && object.labelled)
             .map(|(key, object)| meta(key, object))
@@ -267,15 +322,7 @@ impl Cluster {
             return;
         }
         if key.is_namespace() {
-            let contents: Vec<ResourceKey> = self
-                .objects
-                .keys()
-                .filter(|inside| is_namespaced(inside) && inside.namespace == key.name)
-                .cloned()
-                .collect();
-            for inside in contents {
-                self.remove(&inside);
-            }
+            self.remove_all(|inside| is_namespaced(inside) && inside.namespace == key.name);
         }
         self.remove(key);
     }

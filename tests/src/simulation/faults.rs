@@ -1,99 +1,134 @@
-//! What goes wrong in a run: which kinds of fault, drawn from the seed, and when.
+//! What goes wrong at a point of a run, and when.
 
-use super::cluster::Meddling;
+use argosy_core::store::MemoryStore;
+
+use super::cluster::Spell;
 use super::git::REPOSITORIES;
+use super::plan::{Plan, Trouble};
 use super::random::Random;
 use super::schedule::Event;
 use super::world::World;
 
+/// A year, in milliseconds.
+const YEAR_MS: i64 = 365 * 24 * 3_600_000;
+
 /// A fault that happens at a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    Cut { agent: usize },
-    Partition { agent: usize },
-    CrashAgent { agent: usize },
-    Reboot { agent: usize },
-    LoseStore { agent: usize },
-    RollBack { agent: usize },
-    CopyAgent { agent: usize },
-    CrashHub,
-    CopyHub,
-    RestoreHub { git: bool },
-    ApiDown { cluster: usize },
-    BreakWatches { agent: usize },
+    Link { agent: usize, what: LinkFault },
+    Agent { agent: usize, what: AgentFault },
+    Hub(HubFault),
+    Api { cluster: usize, what: ApiFault },
     GitAway { repository: usize },
 }
 
-/// Which kinds of fault a run has: every run has some of them, so that none hides another.
-#[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "independent switches, drawn one by one")]
-pub(super) struct Plan {
-    pub(super) link: bool,
-    pub(super) agent_crashes: bool,
-    pub(super) hub_crashes: bool,
-    pub(super) hub_restores: bool,
-    pub(super) store_losses: bool,
-    pub(super) roll_backs: bool,
-    pub(super) api_outages: bool,
-    pub(super) api_errors: bool,
-    pub(super) foreign: bool,
-    /// Commits that break things.
-    pub(super) troubles: bool,
-    pub(super) git_outages: bool,
-    pub(super) slow_link: bool,
-    /// The operator confirms held deletes.
-    pub(super) confirms: bool,
-    /// The fleet is repaired before the quiet phase.
-    pub(super) repairs: bool,
+/// A fault of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LinkFault {
+    Cut,
+    ToAgent,
+    ToHub,
+    Partition,
+}
+
+/// A fault of an agent's process, disk or clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AgentFault {
+    Crash,
+    Reboot,
+    Tear,
+    Fill,
+    Lose,
+    Copy,
+    RollBack,
+    Clock,
+    /// To the newer version, or back.
+    Upgrade,
+}
+
+/// A fault of the hub's process, disk or clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HubFault {
+    Crash,
+    Copy,
+    Restore { git: bool },
+    Lose,
+    Fill,
+    Clock,
+    Upgrade,
+}
+
+/// A fault of a cluster's API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ApiFault {
+    Down,
+    Spell(Spell),
+    BreakWatches,
+    HangWatches,
+    StaleWatches,
+    ReplaceDefinition,
+}
+
+/// Draws one fault of a kind.
+type Draw = fn(&mut Random, usize) -> Fault;
+
+/// Gives the faults of each trouble: how many a run has at most, and how one is drawn.
+const FAULTS: &[(Trouble, u64, Draw)] = &[
+    (Trouble::Links, 6, |random, agents| link(random, agents, LinkFault::Cut)),
+    (Trouble::Links, 2, |random, agents| link(random, agents, LinkFault::Partition)),
+    (Trouble::OneWay, 3, |random, agents| link(random, agents, LinkFault::ToAgent)),
+    (Trouble::OneWay, 3, |random, agents| link(random, agents, LinkFault::ToHub)),
+    (Trouble::AgentCrashes, 6, |random, agents| agent(random, agents, AgentFault::Crash)),
+    (Trouble::AgentCrashes, 1, |random, agents| agent(random, agents, AgentFault::Reboot)),
+    (Trouble::TornWrites, 3, |random, agents| agent(random, agents, AgentFault::Tear)),
+    (Trouble::FullDisks, 2, |random, agents| agent(random, agents, AgentFault::Fill)),
+    (Trouble::FullDisks, 1, |_, _| Fault::Hub(HubFault::Fill)),
+    (Trouble::StoreLosses, 2, |random, agents| agent(random, agents, AgentFault::Lose)),
+    (Trouble::RollBacks, 4, |random, agents| agent(random, agents, AgentFault::Copy)),
+    (Trouble::RollBacks, 2, |random, agents| agent(random, agents, AgentFault::RollBack)),
+    (Trouble::HubCrashes, 5, |_, _| Fault::Hub(HubFault::Crash)),
+    (Trouble::HubRestores, 3, |_, _| Fault::Hub(HubFault::Copy)),
+    (Trouble::HubRestores, 2, |random, _| Fault::Hub(HubFault::Restore { git: random.percent(50) })),
+    (Trouble::HubLosses, 1, |_, _| Fault::Hub(HubFault::Lose)),
+    (Trouble::Clocks, 2, |random, agents| agent(random, agents, AgentFault::Clock)),
+    (Trouble::Clocks, 1, |_, _| Fault::Hub(HubFault::Clock)),
+    (Trouble::Upgrades, 2, |random, agents| agent(random, agents, AgentFault::Upgrade)),
+    (Trouble::Upgrades, 2, |_, _| Fault::Hub(HubFault::Upgrade)),
+    (Trouble::ApiOutages, 2, |random, agents| api(random, agents, ApiFault::Down)),
+    (Trouble::ApiSlowness, 2, |random, agents| api(random, agents, ApiFault::Spell(Spell::Slow))),
+    (Trouble::Throttling, 2, |random, agents| api(random, agents, ApiFault::Spell(Spell::Throttled))),
+    (Trouble::Denials, 2, |random, agents| api(random, agents, ApiFault::Spell(Spell::Denied))),
+    (Trouble::Mutations, 2, |random, agents| api(random, agents, ApiFault::Spell(Spell::Mutated))),
+    (Trouble::BrokenWatches, 3, |random, agents| api(random, agents, ApiFault::BreakWatches)),
+    (Trouble::HungWatches, 2, |random, agents| api(random, agents, ApiFault::HangWatches)),
+    (Trouble::StaleEvents, 2, |random, agents| api(random, agents, ApiFault::StaleWatches)),
+    (Trouble::Definitions, 2, |random, agents| api(random, agents, ApiFault::ReplaceDefinition)),
+    (Trouble::GitOutages, 3, |random, _| Fault::GitAway { repository: random.index(REPOSITORIES) }),
+];
+
+fn link(random: &mut Random, agents: usize, what: LinkFault) -> Fault {
+    Fault::Link { agent: random.index(agents), what }
+}
+
+fn agent(random: &mut Random, agents: usize, what: AgentFault) -> Fault {
+    Fault::Agent { agent: random.index(agents), what }
+}
+
+fn api(random: &mut Random, agents: usize, what: ApiFault) -> Fault {
+    Fault::Api { cluster: random.index(agents), what }
 }
 
 impl Plan {
-    pub(super) fn draw(random: &mut Random) -> Self {
-        let calm = random.percent(5);
-        let mut draw = |of_hundred| !calm && random.percent(of_hundred);
-        Self {
-            link: draw(50),
-            agent_crashes: draw(50),
-            hub_crashes: draw(40),
-            hub_restores: draw(20),
-            store_losses: draw(20),
-            roll_backs: draw(20),
-            api_outages: draw(30),
-            api_errors: draw(40),
-            foreign: draw(50),
-            troubles: draw(60),
-            git_outages: draw(30),
-            slow_link: draw(30),
-            confirms: draw(50),
-            repairs: draw(60),
-        }
-    }
-
-    /// Gives the faults of a run.
-    pub(super) fn faults(&self, random: &mut Random, agents: usize, length: u64) -> Vec<(u64, Fault)> {
+    /// Gives the faults of a run. Each trouble has randomness of its own: without one the others stay as they are.
+    pub(super) fn faults(&self, random: &mut Random, length: u64) -> Vec<(u64, Fault)> {
         let mut faults = Vec::new();
-        let mut add = |random: &mut Random, on: bool, most: u64, make: &dyn Fn(&mut Random) -> Fault| {
-            for _ in 0..if on { random.between(1, most) } else { 0 } {
+        for (trouble, most, draw) in FAULTS {
+            let mut random = random.fork();
+            for _ in 0..if self.has(*trouble) { random.between(1, *most) } else { 0 } {
                 let at = random.between(2_000, length);
-                faults.push((at, make(random)));
+                faults.push((at, draw(&mut random, self.agents)));
             }
-        };
-        let agent = |random: &mut Random| random.index(agents);
-        add(random, self.link, 6, &|random| Fault::Cut { agent: agent(random) });
-        add(random, self.link, 2, &|random| Fault::Partition { agent: agent(random) });
-        add(random, self.agent_crashes, 6, &|random| Fault::CrashAgent { agent: agent(random) });
-        add(random, self.agent_crashes, 1, &|random| Fault::Reboot { agent: agent(random) });
-        add(random, self.store_losses, 2, &|random| Fault::LoseStore { agent: agent(random) });
-        add(random, self.roll_backs, 4, &|random| Fault::CopyAgent { agent: agent(random) });
-        add(random, self.roll_backs, 2, &|random| Fault::RollBack { agent: agent(random) });
-        add(random, self.hub_crashes, 5, &|_| Fault::CrashHub);
-        add(random, self.hub_restores, 3, &|_| Fault::CopyHub);
-        add(random, self.hub_restores, 2, &|random| Fault::RestoreHub { git: random.percent(50) });
-        add(random, self.api_outages, 2, &|random| Fault::ApiDown { cluster: agent(random) });
-        add(random, self.api_errors || self.foreign, 3, &|random| Fault::BreakWatches {
-            agent: agent(random),
-        });
-        add(random, self.git_outages, 3, &|random| Fault::GitAway { repository: random.index(REPOSITORIES) });
+        }
         faults
     }
 }
@@ -105,63 +140,12 @@ impl World {
         }
         self.note(&format!("fault: {fault:?}"));
         match fault {
-            Fault::Cut { agent } => self.cut(agent),
-            Fault::Partition { agent } => {
-                let until = self.now + self.random.between(5_000, 90_000);
-                if let Some(away) = self.network.away_until.get_mut(agent) {
-                    *away = until;
-                }
-                self.cut(agent);
-            }
-            Fault::CrashAgent { agent } => {
-                let effects = u32::try_from(self.random.under(30)).unwrap_or_default();
-                if let Some(state) = self.agents.get_mut(agent) {
-                    state.crash_in = Some(effects);
-                }
-            }
-            Fault::Reboot { agent } => {
-                let back = self.random.between(1_000, 20_000);
-                self.crash_agent(agent, back);
-                if let Some(state) = self.agents.get_mut(agent) {
-                    state.reboot(self.now);
-                }
-            }
-            Fault::LoseStore { agent } => {
-                self.crash_agent(agent, 1_000);
-                if let Some(state) = self.agents.get_mut(agent) {
-                    state.disk.store = argosy_core::store::MemoryStore::default();
-                }
-                self.oracle.store_replaced(agent);
-            }
-            Fault::CopyAgent { agent } => {
-                if let Some(state) = self.agents.get_mut(agent) {
-                    state.copy = Some(state.disk.store.clone());
-                }
-            }
-            Fault::RollBack { agent } => {
-                let copy = self.agents.get_mut(agent).and_then(|state| state.copy.take());
-                let Some(copy) = copy else { return };
-                self.crash_agent(agent, 1_000);
-                if let Some(state) = self.agents.get_mut(agent) {
-                    state.disk.store = copy;
-                }
-                self.oracle.store_replaced(agent);
-            }
-            Fault::CrashHub => {
-                self.hub.crash_in = Some(u32::try_from(self.random.under(30)).unwrap_or_default());
-            }
-            Fault::CopyHub => self.hub.copies.push(self.hub.store.clone()),
-            Fault::RestoreHub { git } => self.restore_hub(git),
-            Fault::ApiDown { cluster } => {
-                let until = self.now + self.random.between(1_000, 40_000);
-                if let Some(cluster) = self.clusters.get_mut(cluster) {
-                    cluster.down_until = until;
-                }
-                self.break_watches(cluster);
-            }
-            Fault::BreakWatches { agent } => self.break_watches(agent),
+            Fault::Link { agent, what } => self.link_fault(agent, what),
+            Fault::Agent { agent, what } => self.agent_fault(agent, what),
+            Fault::Hub(what) => self.hub_fault(what),
+            Fault::Api { cluster, what } => self.api_fault(cluster, what),
             Fault::GitAway { repository } => {
-                let until = self.now + self.random.between(5_000, 60_000);
+                let until = self.now + self.chance.faults.between(5_000, 60_000);
                 if let Some(away) = self.git.away_until.get_mut(repository) {
                     *away = until;
                 }
@@ -169,13 +153,102 @@ impl World {
         }
     }
 
-    fn restore_hub(&mut self, git: bool) {
-        let Some(copy) = self.random.pick(&self.hub.copies) else { return };
+    fn link_fault(&mut self, agent: usize, what: LinkFault) {
+        if what != LinkFault::Cut
+            && let Some(away) = self.network.away_until.get_mut(agent)
+        {
+            *away = self.now + self.chance.faults.between(5_000, 90_000);
+        }
+        self.cut(agent, what != LinkFault::ToHub, what != LinkFault::ToAgent);
+    }
+
+    fn api_fault(&mut self, cluster: usize, what: ApiFault) {
+        let Some(state) = self.clusters.get_mut(cluster) else { return };
+        match what {
+            ApiFault::Down => {
+                state.down_until = self.now + self.chance.faults.between(1_000, 40_000);
+                self.break_watches(cluster);
+            }
+            ApiFault::Spell(spell) => {
+                let until = self.now + self.chance.faults.between(5_000, 60_000);
+                state.spells.insert(spell, until);
+            }
+            ApiFault::BreakWatches => self.break_watches(cluster),
+            ApiFault::HangWatches => self.hang_watches(cluster),
+            ApiFault::StaleWatches => self.stale_watches(cluster),
+            ApiFault::ReplaceDefinition => {
+                state.replace_definition();
+                self.spread(cluster);
+            }
+        }
+    }
+
+    fn hub_fault(&mut self, what: HubFault) {
+        match what {
+            HubFault::Crash => {
+                self.hub.crash_in = Some(u32::try_from(self.chance.faults.under(30)).unwrap_or_default());
+            }
+            HubFault::Copy => self.hub.copies.push(self.hub.store.clone()),
+            HubFault::Restore { git } => {
+                let Some(copy) = self.chance.faults.pick(&self.hub.copies) else { return };
+                self.put_hub_back(copy, git);
+            }
+            HubFault::Lose => self.put_hub_back(MemoryStore::default(), true),
+            HubFault::Fill => self.hub.full_until = self.now + self.chance.faults.between(2_000, 30_000),
+            HubFault::Clock => self.hub.clock_off = jump(&mut self.chance.faults),
+            HubFault::Upgrade => {
+                // The other version starts where this one ended.
+                self.hub.newer = !self.hub.newer;
+                self.crash_hub(1_000);
+            }
+        }
+    }
+
+    fn agent_fault(&mut self, agent: usize, what: AgentFault) {
+        let (now, random) = (self.now, &mut self.chance.faults);
+        let Some(state) = self.agents.get_mut(agent) else { return };
+        match what {
+            AgentFault::Crash => {
+                state.crash_in = Some(u32::try_from(random.under(30)).unwrap_or_default());
+            }
+            AgentFault::Tear => state.tears = true,
+            AgentFault::Fill => state.full_until = now + random.between(2_000, 40_000),
+            AgentFault::Clock => state.clock_off = jump(random),
+            AgentFault::Copy => state.copy = Some(state.disk.store.clone()),
+            AgentFault::Reboot => {
+                let back = random.between(1_000, 20_000);
+                self.crash_agent(agent, back);
+                if let Some(state) = self.agents.get_mut(agent) {
+                    state.reboot(self.now);
+                }
+            }
+            AgentFault::Upgrade => {
+                state.newer = !state.newer;
+                self.crash_agent(agent, 1_000);
+            }
+            AgentFault::Lose => self.replace_store(agent, MemoryStore::default()),
+            AgentFault::RollBack => {
+                let Some(copy) = state.copy.take() else { return };
+                self.replace_store(agent, copy);
+            }
+        }
+    }
+
+    /// Puts another store where an agent's was.
+    pub(super) fn replace_store(&mut self, agent: usize, store: MemoryStore) {
+        self.crash_agent(agent, 1_000);
+        if let Some(state) = self.agents.get_mut(agent) {
+            state.disk.store = store;
+        }
+        self.oracle.store_replaced(agent);
+    }
+
+    fn put_hub_back(&mut self, store: MemoryStore, git: bool) {
         self.crash_hub(2_000);
-        self.hub.store = copy;
+        self.hub.store = store;
         self.oracle.hub_restored();
         if !git {
-            let until = self.now + self.random.between(20_000, 60_000);
+            let until = self.now + self.chance.faults.between(20_000, 60_000);
             for away in &mut self.git.away_until {
                 *away = until;
             }
@@ -187,32 +260,20 @@ impl World {
         if self.quiet {
             return;
         }
-        let next = self.now + self.random.between(500, 20_000);
+        let random = &mut self.chance.foreign;
+        let next = self.now + random.between(500, 20_000);
         self.queue.at(next, Event::Foreign { cluster });
         let Some(state) = self.clusters.get_mut(cluster) else { return };
-        let keys: Vec<_> = state
-            .objects
-            .keys()
-            .filter(|key| !key.is_namespace() && (!key.is_crd() || self.random.percent(10)))
-            .cloned()
-            .collect();
-        if self.random.percent(10) {
-            let name = self.random.pick(&["a", "b", "c", "d", "a-0", "b-1"]).unwrap_or_default();
-            let namespace = self.random.pick(&["shop", "mesh"]).unwrap_or_default();
-            let key = super::objects::config_map(namespace, name);
-            let homed = state.objects.contains_key(&super::objects::namespace(namespace));
-            if homed && !state.objects.contains_key(&key) {
-                state.put(&key, "kubectl");
-                state.meddled.insert(key.clone());
-                if self.random.percent(30) {
-                    state.meddle(&key, Meddling::Claim);
-                }
-                self.note(&format!("somebody makes {key} in {cluster}"));
-            }
-        } else if let (Some(key), Some(how)) = (self.random.pick(&keys), self.random.pick(&Meddling::ALL)) {
-            state.meddle(&key, how);
-            self.note(&format!("somebody does {how:?} to {key} in {cluster}"));
+        let said = state.meddle_somewhere(random);
+        if let Some(said) = said {
+            self.note(&format!("somebody {said} in {cluster}"));
         }
         self.spread(cluster);
     }
+}
+
+/// Draws how far a clock is off: up to ten years, or not at all any more.
+fn jump(random: &mut Random) -> i64 {
+    let years = i64::try_from(random.under(21)).unwrap_or_default() - 10;
+    years * YEAR_MS
 }

@@ -18,6 +18,7 @@ use super::git::{ReadAt, cluster_name};
 use super::keys::{Checked, INSTALLATION, Key, cluster_id};
 use super::random::Random;
 use super::schedule::{Event, ToAgent, ToHub};
+use super::skew::widened;
 use super::world::{World, now_of};
 
 /// How often the hub looks at Git.
@@ -32,6 +33,12 @@ pub(super) struct Hub {
     pub(super) lives: u64,
     /// A crash before so many more effects.
     pub(super) crash_in: Option<u32>,
+    /// Until when nothing more goes onto its disk.
+    pub(super) full_until: u64,
+    /// How far its wall clock is off, in milliseconds.
+    pub(super) clock_off: i64,
+    /// It runs a newer version, which says more.
+    pub(super) newer: bool,
 }
 
 /// A running hub.
@@ -49,7 +56,16 @@ pub(super) struct HubProcess {
 
 impl Hub {
     pub(super) fn new() -> Self {
-        Self { store: MemoryStore::default(), copies: Vec::new(), process: None, lives: 0, crash_in: None }
+        Self {
+            store: MemoryStore::default(),
+            copies: Vec::new(),
+            process: None,
+            lives: 0,
+            crash_in: None,
+            full_until: 0,
+            clock_off: 0,
+            newer: false,
+        }
     }
 }
 
@@ -68,7 +84,7 @@ impl HubProcess {
 
 impl World {
     fn hub_now(&self) -> Now {
-        now_of(BootId::new([99; 16]), self.now + 5_000, self.now)
+        now_of(BootId::new([99; 16]), self.now + 5_000, self.now, self.hub.clock_off)
     }
 
     pub(super) fn start_hub(&mut self) {
@@ -90,7 +106,7 @@ impl World {
                 return;
             }
         };
-        let entropy = self.random.fork();
+        let entropy = self.chance.shells.fork();
         self.hub.process = Some(HubProcess {
             life,
             fleet,
@@ -103,7 +119,7 @@ impl World {
             confirmed_loss: None,
         });
         self.publish();
-        let delay = self.random.between(100, POLL_MS);
+        let delay = self.chance.shells.between(100, POLL_MS);
         self.queue.at(self.now + delay, Event::HubPoll { life });
     }
 
@@ -124,7 +140,7 @@ impl World {
     fn hub_dies(&mut self) -> bool {
         match &mut self.hub.crash_in {
             Some(0) => {
-                let back = self.random.between(100, 20_000);
+                let back = self.chance.shells.between(100, 20_000);
                 self.crash_hub(back);
                 true
             }
@@ -134,6 +150,16 @@ impl World {
             }
             None => self.hub.process.is_none(),
         }
+    }
+
+    /// A full disk ends the process.
+    fn hub_is_full(&mut self) -> bool {
+        let full = self.hub.full_until > self.now;
+        if full {
+            let back = self.chance.shells.between(1_000, 5_000);
+            self.crash_hub(back);
+        }
+        full
     }
 
     pub(super) fn hub_tick(&mut self, life: u64) {
@@ -184,7 +210,7 @@ impl World {
     fn carry_hub(&mut self, agent: usize, effects: HubEffects) {
         let HubEffects { ops, frames, close, events } = effects;
         if !ops.is_empty() {
-            if self.hub_dies() {
+            if self.hub_dies() || self.hub_is_full() {
                 return;
             }
             self.hub.store.commit(&ops);
@@ -269,7 +295,7 @@ impl World {
             self.note(&format!("hub reads {at:?}"));
             self.decide();
         }
-        let delay = self.random.between(POLL_MS / 2, POLL_MS);
+        let delay = self.chance.shells.between(POLL_MS / 2, POLL_MS);
         self.queue.at(self.now + delay, Event::HubPoll { life });
     }
 
@@ -345,7 +371,7 @@ impl World {
     /// Decides, commits and publishes.
     pub(super) fn decide(&mut self) {
         let (renderings, ops) = self.renderings();
-        if self.hub_dies() {
+        if self.hub_dies() || self.hub_is_full() {
             return;
         }
         self.hub.store.commit(&ops);
@@ -370,7 +396,7 @@ impl World {
         };
         let ops = decision.ops.clone();
         process.decision = decision;
-        if self.hub_dies() {
+        if self.hub_dies() || self.hub_is_full() {
             return;
         }
         self.hub.store.commit(&ops);
@@ -391,7 +417,14 @@ impl World {
             } else {
                 Err(format!("{:?} fail", process.decision.failing))
             };
-            let list = process.fleet.list(cluster_id(agent));
+            let mut list = process.fleet.list(cluster_id(agent));
+            if self.hub.newer {
+                match widened(&list) {
+                    Some(wide) => list = wide,
+                    None => self.oracle.violate("I20", "a list of a newer hub is not read".to_owned()),
+                }
+            }
+            let Some(process) = &self.hub.process else { return };
             let published = Published { list, fresh: process.decision.fresh.clone(), settled };
             self.with_link(agent, |link, context| link.publish(published, context));
         }

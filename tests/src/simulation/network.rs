@@ -85,7 +85,7 @@ impl Network {
 
 impl World {
     fn latency(&mut self) -> u64 {
-        self.random.between(1, 60)
+        self.chance.links.between(1, 60)
     }
 
     /// Sends towards the agent, in order.
@@ -127,7 +127,7 @@ impl World {
 
     /// The hub's process is gone: the agent learns of it, or not.
     pub(super) fn hang_up_at_hub(&mut self, stream: u64) {
-        if self.random.percent(80) {
+        if self.chance.links.percent(80) {
             self.send_to_agent(stream, ToAgent::Closed);
         }
         self.network.hub_closed(stream);
@@ -135,26 +135,29 @@ impl World {
 
     /// The agent's process is gone: the hub learns of it, or not.
     pub(super) fn hang_up_at_agent(&mut self, stream: u64) {
-        if self.random.percent(80) {
+        if self.chance.links.percent(80) {
             self.close_at_agent(stream);
         } else if let Some(line) = self.network.streams.get_mut(&stream) {
             line.closed_by_agent = true;
         }
     }
 
-    /// Cuts an agent's streams; frames on their way may still arrive, at either end, much later.
-    pub(super) fn cut(&mut self, agent: usize) {
+    /// Cuts an agent's streams in one direction or both; frames on their way may still arrive, much later.
+    pub(super) fn cut(&mut self, agent: usize, to_the_agent: bool, to_the_hub: bool) {
         for stream in self.network.of_agent(agent) {
-            let (to_agent, to_hub) = (self.random.under(200), self.random.under(5_000));
-            let (agent_sees, hub_sees) = (self.random.under(40_000), self.random.under(40_000));
+            let (to_agent, to_hub) = (self.chance.links.under(200), self.chance.links.under(5_000));
+            let (agent_sees, hub_sees) = (self.chance.links.under(40_000), self.chance.links.under(40_000));
             let now = self.now;
-            let Some(line) =
-                self.network.streams.get_mut(&stream).filter(|line| line.lost_to_hub == u64::MAX)
-            else {
+            let Some(line) = self.network.streams.get_mut(&stream) else { continue };
+            if line.lost_to_hub != u64::MAX || line.lost_to_agent != u64::MAX {
                 continue;
-            };
-            line.lost_to_agent = now + to_agent;
-            line.lost_to_hub = now + to_hub;
+            }
+            if to_the_agent {
+                line.lost_to_agent = now + to_agent;
+            }
+            if to_the_hub {
+                line.lost_to_hub = now + to_hub;
+            }
             if agent_sees < 28_000 {
                 self.queue.at(now + agent_sees, Event::ToAgent { stream, what: ToAgent::Closed });
             }

@@ -1,7 +1,8 @@
 //! The objects that applications are made of: kinds, keys and manifests, tiny but for their filler.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use argosy_core::cluster::{KindInfo, Kinds};
 use argosy_core::ids::Digest;
@@ -11,7 +12,7 @@ use argosy_core::key::{GroupKind, ResourceKey};
 pub(super) const DEFINITION: &str = "widgets.example.com";
 
 /// How long an object stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Stay {
     /// As long as it is desired.
     Normal,
@@ -22,7 +23,7 @@ pub(super) enum Stay {
 }
 
 /// One object in a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Piece {
     pub(super) version: u32,
     pub(super) stay: Stay,
@@ -30,9 +31,12 @@ pub(super) struct Piece {
     pub(super) filler: usize,
 }
 
+/// How many digests are remembered.
+const REMEMBERED: usize = 20_000;
+
 thread_local! {
-    /// Digests of pieces with filler: too large to be made anew for every comparison.
-    static FILLED: RefCell<BTreeMap<(ResourceKey, Piece), Digest>> = const { RefCell::new(BTreeMap::new()) };
+    /// Digests of pieces: too many are asked for to make each anew.
+    static DIGESTS: RefCell<HashMap<(ResourceKey, Piece), Digest>> = RefCell::new(HashMap::new());
 }
 
 pub(super) fn config_map(namespace: &str, name: &str) -> ResourceKey {
@@ -51,8 +55,8 @@ pub(super) fn widget_kind() -> GroupKind {
     GroupKind::new("example.com", "Widget")
 }
 
-/// Gives the kinds that an API server serves; widgets only where their definition is established.
-pub(super) fn kinds(widgets: bool) -> Kinds {
+/// The kinds that an API server serves, without widgets and with them.
+static KINDS: LazyLock<(Kinds, Kinds)> = LazyLock::new(|| {
     let mut kinds = Kinds::new();
     for (group, kind, namespaced) in [
         ("", "ConfigMap", true),
@@ -63,10 +67,14 @@ pub(super) fn kinds(widgets: bool) -> Kinds {
     ] {
         kinds.insert(GroupKind::new(group, kind), KindInfo { namespaced });
     }
-    if widgets {
-        kinds.insert(widget_kind(), KindInfo { namespaced: true });
-    }
-    kinds
+    let plain = kinds.clone();
+    kinds.insert(widget_kind(), KindInfo { namespaced: true });
+    (plain, kinds)
+});
+
+/// Gives the kinds that an API server serves; widgets only where their definition is established.
+pub(super) fn kinds(widgets: bool) -> &'static Kinds {
+    if widgets { &KINDS.1 } else { &KINDS.0 }
 }
 
 /// Tells whether a kind lives in namespaces.
@@ -122,9 +130,10 @@ pub(super) fn manifest(key: &ResourceKey, piece: Piece) -> Vec<u8> {
 
 /// Gives the digest of an object's manifest.
 pub(super) fn digest(key: &ResourceKey, piece: Piece) -> Digest {
-    let make = || Digest::of(&manifest(key, piece));
-    if piece.filler == 0 {
-        return make();
-    }
-    FILLED.with_borrow_mut(|filled| *filled.entry((key.clone(), piece)).or_insert_with(make))
+    DIGESTS.with_borrow_mut(|known| {
+        if known.len() > REMEMBERED {
+            known.clear();
+        }
+        *known.entry((key.clone(), piece)).or_insert_with(|| Digest::of(&manifest(key, piece)))
+    })
 }

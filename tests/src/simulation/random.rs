@@ -51,6 +51,43 @@ impl Random {
     }
 }
 
+/// Randomness for each concern of a world: what one of them draws changes nothing for the others.
+#[derive(Debug, Clone)]
+pub(super) struct Chances {
+    /// What a run is made of.
+    pub(super) plan: Random,
+    /// What people commit.
+    pub(super) commits: Random,
+    /// What operators do.
+    pub(super) people: Random,
+    /// What other writers do.
+    pub(super) foreign: Random,
+    /// How long faults last, and what they hit.
+    pub(super) faults: Random,
+    /// How long frames take.
+    pub(super) links: Random,
+    /// What API servers do, and when.
+    pub(super) api: Random,
+    /// How long processes take, and what they draw themselves.
+    pub(super) shells: Random,
+}
+
+impl Chances {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut of = Random::new(seed);
+        Self {
+            plan: of.fork(),
+            commits: of.fork(),
+            people: of.fork(),
+            foreign: of.fork(),
+            faults: of.fork(),
+            links: of.fork(),
+            api: of.fork(),
+            shells: of.fork(),
+        }
+    }
+}
+
 impl Entropy for Random {
     fn fill(&mut self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {

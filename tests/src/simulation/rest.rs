@@ -10,7 +10,7 @@ use argosy_core::status::{OperationPhase, SyncStatus};
 use super::git::Source;
 use super::keys::cluster_id;
 use super::objects;
-use super::world::{CLUSTERS, World};
+use super::world::World;
 
 impl World {
     /// Lists what is not as it should be; empty when everything is.
@@ -21,7 +21,7 @@ impl World {
         if hub.at.fleet != head || hub.at.repositories.iter().any(|at| *at != Some(head)) {
             unmet.push("the hub has not read the newest commit".to_owned());
         }
-        for agent in 0..CLUSTERS {
+        for agent in 0..self.plan.agents {
             self.unmet_link(agent, &mut unmet);
             self.unmet_objects(agent, &mut unmet);
             self.unmet_leftovers(agent, &mut unmet);

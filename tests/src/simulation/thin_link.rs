@@ -16,8 +16,12 @@ use super::Violation;
 use super::git::{Document, Git, REPOSITORIES, Snapshot, Source};
 use super::network::Network;
 use super::objects::{self, Piece, Stay};
-use super::random::Random;
-use super::world::{CLUSTERS, World};
+use super::random::Chances;
+use super::plan::Plan;
+use super::world::World;
+
+/// How many clusters there are.
+const CLUSTERS: usize = 2;
 
 /// The cluster on whose link the huge app travels.
 const THIN: usize = 0;
@@ -96,7 +100,8 @@ impl Run {
         }
         let git = Git { history: vec![Snapshot::new(), snapshot], away_until: [0; REPOSITORIES] };
         let network = Network::new(CLUSTERS, Some(what.rate));
-        let mut world = World::scripted(Random::new(what.seed), git, network, echo);
+        let plan = Plan::quiet(CLUSTERS);
+        let mut world = World::scripted(Chances::new(what.seed), plan, git, network, echo);
         world.note(&format!("{what:?}"));
         Self {
             what: *what,
@@ -124,7 +129,7 @@ impl Run {
         let deadline = self.committed + PATIENCE_MS + 2 * self.least_ms();
         let mut again = self.what.again.map(|(after, objects)| (self.committed + after, objects));
         while self.goes_on() && self.crossing.live_ms == 0 {
-            let next = self.world.now + self.world.random.between(15_000, 25_000);
+            let next = self.world.now + self.world.chance.commits.between(15_000, 25_000);
             self.look_until(next, |_| false);
             if let Some((at, objects)) = again
                 && self.world.now >= at

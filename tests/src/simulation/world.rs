@@ -9,19 +9,15 @@ use argosy_core::time::{Entropy as _, MonoTime, Now, WallTime};
 
 use super::agent::Agent;
 use super::cluster::Cluster;
-use super::faults::Plan;
 use super::git::{Git, REPOSITORIES};
 use super::hub::Hub;
 use super::network::Network;
 use super::oracle::Oracle;
-use super::random::Random;
+use super::plan::{Plan, Settings, Trouble};
+use super::random::Chances;
 use super::schedule::{Event, Schedule};
 use super::trace::Trace;
 
-/// How many clusters there are.
-pub(super) const CLUSTERS: usize = 2;
-/// How long faults go on.
-const STORM_MS: u64 = 240_000;
 /// How long the quiet phase may take until everything has converged.
 const CONVERGE_MS: u64 = 3_600_000;
 /// How long everything must rest then.
@@ -32,7 +28,7 @@ const LOOK_MS: u64 = 2_000;
 /// A run.
 pub(super) struct World {
     pub(super) now: u64,
-    pub(super) random: Random,
+    pub(super) chance: Chances,
     trace: Trace,
     pub(super) queue: Schedule,
     pub(super) git: Git,
@@ -42,6 +38,7 @@ pub(super) struct World {
     pub(super) network: Network,
     pub(super) oracle: Oracle,
     pub(super) plan: Plan,
+    storm_ms: u64,
     /// Faults have stopped.
     pub(super) quiet: bool,
     /// How often the operator synced a failed app in the quiet phase.
@@ -49,54 +46,57 @@ pub(super) struct World {
 }
 
 /// Makes a point in time of one boot.
-pub(super) fn now_of(boot: BootId, elapsed_ms: u64, global: u64) -> Now {
-    let wall = WallTime(1_700_000_000_000 + i64::try_from(global).unwrap_or_default());
+pub(super) fn now_of(boot: BootId, elapsed_ms: u64, global: u64, clock_off: i64) -> Now {
+    let wall = WallTime(1_700_000_000_000 + clock_off + i64::try_from(global).unwrap_or_default());
     Now { mono: MonoTime { boot, elapsed_ms }, wall }
 }
 
 impl World {
-    pub(super) fn new(seed: u64, echo: bool) -> Self {
-        let mut random = Random::new(seed);
-        let plan = Plan::draw(&mut random);
-        let apps = random.between(1, 5);
-        let git = Git::new(&mut random, apps, CLUSTERS);
-        let network = Network::new(CLUSTERS, plan.slow_link.then(|| random.between(50, 2_000)));
-        let mut world = Self::scripted(random, git, network, echo);
-        world.plan = plan;
-        world.note(&format!("seed {seed}: {plan:?}"));
-        if plan.foreign {
-            for cluster in 0..CLUSTERS {
+    pub(super) fn new(settings: &Settings, echo: bool) -> Self {
+        let mut chance = Chances::new(settings.seed);
+        let plan = Plan::draw(&mut chance.plan, settings);
+        let git = Git::new(&mut chance.commits, plan.apps, plan.agents);
+        let rate = plan.has(Trouble::SlowLinks).then(|| chance.plan.between(50, 2_000));
+        let network = Network::new(plan.agents, rate);
+        let mut world = Self::scripted(chance, plan, git, network, echo);
+        let troubles: Vec<String> = world.plan.troubles().iter().map(ToString::to_string).collect();
+        world.note(&format!("{settings}: {} agents, {}", world.plan.agents, troubles.join(" ")));
+        if world.plan.has(Trouble::Foreign) {
+            for cluster in 0..world.plan.agents {
                 world.queue.at(3_000, Event::Foreign { cluster });
             }
         }
-        for (at, fault) in plan.faults(&mut world.random, CLUSTERS, STORM_MS) {
+        for (at, fault) in world.plan.faults(&mut world.chance.plan, settings.storm_ms) {
             world.queue.at(at, Event::Fault(fault));
         }
         world.queue.at(8_000, Event::Commit);
         world.queue.at(20_000, Event::Operator);
+        world.storm_ms = settings.storm_ms;
         world
     }
 
     /// Makes a world that starts up by itself, in which nothing goes wrong and nobody does anything unasked.
-    pub(super) fn scripted(random: Random, git: Git, network: Network, echo: bool) -> Self {
+    pub(super) fn scripted(chance: Chances, plan: Plan, git: Git, network: Network, echo: bool) -> Self {
+        let agents = plan.agents;
         let mut world = Self {
             now: 0,
             trace: Trace::new(echo),
             queue: Schedule::default(),
             git,
             hub: Hub::new(),
-            agents: (0..CLUSTERS).map(Agent::new).collect(),
-            clusters: (0..CLUSTERS).map(Cluster::new).collect(),
+            agents: (0..agents).map(Agent::new).collect(),
+            clusters: (0..agents).map(Cluster::new).collect(),
             network,
-            oracle: Oracle::new(CLUSTERS),
-            plan: Plan::default(),
+            oracle: Oracle::new(agents),
+            plan,
+            storm_ms: 0,
             quiet: false,
             syncs: BTreeMap::new(),
-            random,
+            chance,
         };
         world.oracle.committed(&world.git);
         world.queue.at(0, Event::HubStart);
-        for agent in 0..CLUSTERS {
+        for agent in 0..agents {
             world.queue.at(10, Event::AgentStart { agent });
         }
         world
@@ -109,7 +109,7 @@ impl World {
 
     /// Runs to the end, or to the first broken rule.
     pub(super) fn run(&mut self) {
-        self.until(STORM_MS);
+        self.until(self.storm_ms);
         if self.oracle.violation().is_some() {
             return;
         }
@@ -145,32 +145,45 @@ impl World {
         }
         self.note("quiet");
         self.git.away_until = [0; REPOSITORIES];
-        self.network.away_until = vec![0; CLUSTERS];
+        self.network.away_until = vec![0; self.plan.agents];
         self.hub.crash_in = None;
+        self.hub.full_until = 0;
+        self.hub.newer = false;
         for cluster in &mut self.clusters {
             cluster.down_until = 0;
+            cluster.spells.clear();
         }
         for agent in &mut self.agents {
             agent.crash_in = None;
+            agent.tears = false;
+            agent.full_until = 0;
+            agent.newer = false;
         }
     }
 
     /// Waits until everything is as Git says, and then for it to rest.
     fn converge(&mut self) {
         let end = self.now + CONVERGE_MS;
-        let mut rested_since: Option<(u64, u64, u64)> = None;
+        let mut before = None;
+        let mut rested_since = None;
         while self.now < end {
             self.until(self.now + LOOK_MS);
             if self.oracle.violation().is_some() {
                 return;
             }
-            let unmet = self.unmet();
-            let counts = (self.oracle.writes, self.oracle.frames);
-            match rested_since.filter(|(_, writes, frames)| (*writes, *frames) == counts && unmet.is_empty())
-            {
-                Some((since, _, _)) if self.now >= since + REST_MS => return,
-                Some(_) => {}
-                None => rested_since = unmet.is_empty().then_some((self.now, counts.0, counts.1)),
+            let counts = Some((self.oracle.writes, self.oracle.frames));
+            if counts != before {
+                (before, rested_since) = (counts, None);
+                continue;
+            }
+            match rested_since {
+                Some(since) if self.now < since + REST_MS => {}
+                // Both when the rest begins and when it ends: nothing may be only said, or only for a moment.
+                since if self.unmet().is_empty() => match since {
+                    Some(_) => return,
+                    None => rested_since = Some(self.now),
+                },
+                _ => rested_since = None,
             }
         }
         let unmet = self.unmet();
@@ -210,6 +223,7 @@ impl World {
                 }
                 self.spread(cluster);
             }
+            Event::BreakWatches { agent } => self.break_watches(agent),
             Event::Commit => self.commit(),
             Event::Operator => self.operate(),
             Event::Foreign { cluster } => self.meddle(cluster),
@@ -221,18 +235,18 @@ impl World {
         if self.quiet {
             return;
         }
-        let what = self.git.commit(&mut self.random, CLUSTERS, self.plan.troubles);
+        let what = self.git.commit(&mut self.chance.commits, self.plan.agents, self.plan.has(Trouble::Commits));
         self.oracle.committed(&self.git);
         self.note(&what);
-        let next = self.now + self.random.between(1_000, 25_000);
+        let next = self.now + self.chance.commits.between(1_000, 25_000);
         self.queue.at(next, Event::Commit);
     }
 
     /// What a person does now and then: reconciles, syncs, confirms.
     fn operate(&mut self) {
-        let next = self.now + self.random.between(5_000, 30_000);
+        let next = self.now + self.chance.people.between(5_000, 30_000);
         self.queue.at(next, Event::Operator);
-        for agent in 0..CLUSTERS {
+        for agent in 0..self.plan.agents {
             let unknown = self.hub.process.as_ref().and_then(|process| process.links.get(agent));
             if unknown.is_some_and(|link| link.unknown_chain().is_some()) {
                 self.reconcile(agent);
@@ -243,7 +257,7 @@ impl World {
             process.confirmed_loss = Some(loss.plan);
             self.decide();
         }
-        for agent in 0..CLUSTERS {
+        for agent in 0..self.plan.agents {
             let apps = self.hub.process.as_ref().map(|process| process.reported(agent)).unwrap_or_default();
             if self.quiet {
                 for app in &apps {
@@ -261,10 +275,10 @@ impl World {
                 }
                 continue;
             }
-            let Some(app) = self.random.pick(&apps) else { continue };
-            match self.random.under(6) {
+            let Some(app) = self.chance.people.pick(&apps) else { continue };
+            match self.chance.people.under(6) {
                 0 => {
-                    let prune = self.random.percent(30);
+                    let prune = self.chance.people.percent(30);
                     if prune {
                         self.oracle.asked.insert((agent, app.clone()));
                     }
@@ -278,13 +292,13 @@ impl World {
     }
 
     fn order(&mut self, agent: usize, kind: CommandKind) {
-        let id = CommandId::new(self.random.bytes16());
+        let id = CommandId::new(self.chance.people.bytes16());
         self.command(agent, Command { id, kind, deadline_ms: 60_000 });
     }
 
     /// Confirms what is held, at the hub or at the edge.
     fn confirm(&mut self, agent: usize, app: &AppId) {
-        let edge = self.random.percent(30);
+        let edge = self.chance.people.percent(30);
         let held = if edge {
             let process = self.agents.get(agent).and_then(|state| state.process.as_ref());
             process

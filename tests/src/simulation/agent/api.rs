@@ -1,10 +1,13 @@
 //! What a simulated agent has to do with its API server: requests, answers, lists and watches.
 
+use std::time::Duration;
+
 use argosy_core::agent::Input;
 use argosy_core::cluster::{Answer, ApiError, Request, RequestId, WatchEvent};
 use argosy_core::key::GroupKind;
 
-use super::super::cluster::Later;
+use super::super::cluster::{Later, Spell};
+use super::super::plan::Trouble;
 use super::super::schedule::Event;
 use super::super::world::World;
 use super::name;
@@ -15,19 +18,30 @@ impl World {
         let Some(state) = self.agents.get(agent) else { return };
         self.oracle.requested(&self.git, agent, life, id, state, &request, self.now);
         self.note(&format!("{agent} => api #{} {}", id.0, name(&request)));
-        let down = self.clusters.get(agent).is_some_and(|cluster| cluster.down_until > self.now);
-        let errors = !self.quiet && self.plan.api_errors;
         let lost = || ApiError::Unreachable("no answer".to_owned());
-        let delay = self.random.between(1, 40);
-        if down {
+        let Some(cluster) = self.clusters.get(agent) else { return };
+        let mut delay = self.chance.api.between(1, 40);
+        if cluster.down_until > self.now {
             let event = Event::Answer { agent, life, id, answer: Err(lost()) };
             self.queue.at(self.now + delay, event);
             self.oracle.lost(agent, &request);
             return;
         }
-        let fate = if errors { self.random.under(200) } else { 200 };
-        let mut arrival = self.now + delay;
+        let busy = |retry_after| ApiError::Unavailable { message: "busy".to_owned(), retry_after };
         let (mut answered, mut fails) = (true, None);
+        if cluster.is_under(Spell::Slow, self.now) {
+            delay = self.chance.api.between(500, 25_000);
+        }
+        if cluster.is_under(Spell::Denied, self.now) && matches!(request, Request::Apply { .. }) {
+            fails = Some(ApiError::Refused("a webhook says no".to_owned()));
+        }
+        if cluster.is_under(Spell::Throttled, self.now) && self.chance.api.percent(80) {
+            let after = Duration::from_secs(self.chance.api.between(1, 10));
+            fails = Some(busy(Some(after)));
+        }
+        let errors = !self.quiet && self.plan.has(Trouble::ApiErrors);
+        let fate = if errors { self.chance.api.under(200) } else { 200 };
+        let mut arrival = self.now + delay;
         match fate {
             0..=2 => {
                 let event = Event::Answer { agent, life, id, answer: Err(lost()) };
@@ -37,11 +51,11 @@ impl World {
             }
             3..=6 => {
                 answered = false;
-                arrival = self.now + self.random.between(1, 85_000);
+                arrival = self.now + self.chance.api.between(1, 85_000);
                 let event = Event::Answer { agent, life, id, answer: Err(lost()) };
                 self.queue.at(self.now + 30_000, event);
             }
-            7..=10 => fails = Some(ApiError::Unavailable { message: "busy".to_owned(), retry_after: None }),
+            7..=10 => fails = Some(busy(None)),
             11..=12 => fails = Some(ApiError::Refused("a webhook says no".to_owned())),
             13 => fails = Some(ApiError::Conflict("something changed".to_owned())),
             _ => {}
@@ -56,7 +70,7 @@ impl World {
         answered: bool,
         fails: Option<ApiError>,
     ) {
-        let lingers = self.random.percent(25);
+        let lingers = self.chance.api.percent(25);
         let Some(cluster) = self.clusters.get_mut(agent) else { return };
         let answer = if let Some(error) = fails {
             Err(error)
@@ -67,7 +81,10 @@ impl World {
                 }
                 Request::EnsureNamespace { .. } => None,
             };
-            let answer = cluster.execute(request, lingers);
+            let mut answer = cluster.execute(request, lingers);
+            if let (Ok(Answer::Applied(applied)), true) = (&mut answer, cluster.is_under(Spell::Mutated, self.now)) {
+                applied.changed = vec!["/version".to_owned()];
+            }
             if let (Request::Apply { key, .. }, false) = (request, answered) {
                 // What lands so late that nobody waits for it is drift like another writer's.
                 cluster.meddled.insert(key.clone());
@@ -91,7 +108,7 @@ impl World {
         }
         self.spread(agent);
         if answered {
-            let delay = self.random.between(1, 40);
+            let delay = self.chance.api.between(1, 40);
             self.queue.at(self.now + delay, Event::Answer { agent, life, id, answer });
         }
     }
@@ -117,21 +134,24 @@ impl World {
         for one in later {
             let (delay, event) = match one {
                 Later::Grow(key, uid) => {
-                    (self.random.between(50, 3_000), Event::Grow { cluster: agent, key, uid })
+                    (self.chance.api.between(50, 3_000), Event::Grow { cluster: agent, key, uid })
                 }
                 Later::Finalize(key, uid) => {
-                    (self.random.between(50, 8_000), Event::Finalize { cluster: agent, key, uid })
+                    (self.chance.api.between(50, 8_000), Event::Finalize { cluster: agent, key, uid })
                 }
             };
             self.queue.at(self.now + delay, event);
         }
         for change in changes {
-            let delay = self.random.between(1, 150);
+            let delay = self.chance.api.between(1, 150);
             let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
                 continue;
             };
             let kind = change.key.group_kind();
-            let Some(watch) = process.watches.get_mut(&kind).filter(|watch| watch.open) else { continue };
+            let Some(watch) = process.watches.get_mut(&kind).filter(|watch| watch.open && !watch.hung)
+            else {
+                continue;
+            };
             let event = match change.now {
                 Some(live) if live.labelled => WatchEvent::Seen(live),
                 Some(_) | None if change.was_labelled => WatchEvent::Gone(change.key),
@@ -149,8 +169,9 @@ impl World {
         }
         let Some(cluster) = self.clusters.get(agent) else { return };
         let down = cluster.down_until > self.now || !cluster.kinds().contains_key(&kind);
-        let (resource_version, objects) = (cluster.version, cluster.list(&kind));
-        let delay = self.random.between(1, 100);
+        let (resource_version, objects) = cluster.listed(&kind, self.now);
+        let since = cluster.since(&kind, &objects);
+        let delay = self.chance.api.between(1, 100);
         let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
             return;
         };
@@ -164,7 +185,11 @@ impl World {
         watch.open = true;
         watch.last = self.now + delay;
         let event = WatchEvent::Listed { resource_version, objects };
-        self.queue.at(watch.last, Event::Watch { agent, life, kind, number, event });
+        self.queue.at(watch.last, Event::Watch { agent, life, kind: kind.clone(), number, event });
+        for event in since {
+            watch.last += self.chance.api.between(1, 2_000);
+            self.queue.at(watch.last, Event::Watch { agent, life, kind: kind.clone(), number, event });
+        }
     }
 
     pub(in crate::simulation) fn watched(
@@ -183,6 +208,27 @@ impl World {
         }
     }
 
+    /// An agent's watches say nothing more, until their time-outs break them.
+    pub(in crate::simulation) fn hang_watches(&mut self, agent: usize) {
+        let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
+            return;
+        };
+        for watch in process.watches.values_mut() {
+            watch.hung = true;
+        }
+        let delay = self.chance.api.between(5_000, 300_000);
+        self.queue.at(self.now + delay, Event::BreakWatches { agent });
+    }
+
+    /// Watches break, and what answers the next lists lags behind: it tells of the past, then catches up.
+    pub(in crate::simulation) fn stale_watches(&mut self, agent: usize) {
+        let lag = self.chance.api.between(500, 5_000);
+        if let Some(cluster) = self.clusters.get_mut(agent) {
+            cluster.lags(self.now + lag);
+        }
+        self.break_watches(agent);
+    }
+
     /// Breaks an agent's watches; each lists again a little later.
     pub(in crate::simulation) fn break_watches(&mut self, agent: usize) {
         let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
@@ -191,12 +237,13 @@ impl World {
         let life = process.life;
         let mut broken = Vec::new();
         for (kind, watch) in &mut process.watches {
-            watch.number = self.random.next();
+            watch.number = self.chance.api.next();
             watch.open = false;
+            watch.hung = false;
             broken.push((kind.clone(), watch.number));
         }
         for (kind, number) in broken {
-            let delay = self.random.between(10, 2_000);
+            let delay = self.chance.api.between(10, 2_000);
             self.queue.at(self.now + delay, Event::List { agent, life, kind: kind.clone(), number });
             self.agent_takes(
                 agent,

@@ -4,11 +4,13 @@ use argosy_core::cluster::Tracking;
 use argosy_core::ids::Digest;
 use argosy_core::key::ResourceKey;
 
+use super::super::objects;
+use super::super::random::Random;
 use super::Cluster;
 
 /// One thing that somebody else does to one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Meddling {
+pub(super) enum Meddling {
     /// Changes values that we applied.
     Change,
     /// Changes a field of its own.
@@ -28,7 +30,7 @@ pub(in super::super) enum Meddling {
 }
 
 impl Meddling {
-    pub(in super::super) const ALL: [Self; 8] = [
+    const ALL: [Self; 8] = [
         Self::Change,
         Self::Beside,
         Self::Unlabel,
@@ -41,8 +43,48 @@ impl Meddling {
 }
 
 impl Cluster {
+    /// Does something somewhere; says what.
+    pub(in super::super) fn meddle_somewhere(&mut self, random: &mut Random) -> Option<String> {
+        let keys: Vec<_> = self
+            .objects
+            .keys()
+            .filter(|key| !key.is_namespace() && (!key.is_crd() || random.percent(10)))
+            .cloned()
+            .collect();
+        if random.percent(10) {
+            let name = random.pick(&["a", "b", "c", "d", "a-0", "b-1"]).unwrap_or_default();
+            let namespace = random.pick(&["shop", "mesh"]).unwrap_or_default();
+            let key = objects::config_map(namespace, name);
+            let claims = random.percent(30);
+            let homed = self.objects.contains_key(&objects::namespace(namespace));
+            if !homed || self.objects.contains_key(&key) {
+                return None;
+            }
+            self.put(&key, "kubectl");
+            self.meddled.insert(key.clone());
+            if claims {
+                self.meddle(&key, Meddling::Claim);
+            }
+            return Some(format!("makes {key}"));
+        }
+        let (key, how) = (random.pick(&keys)?, random.pick(&Meddling::ALL)?);
+        self.meddle(&key, how);
+        Some(format!("does {how:?} to {key}"))
+    }
+
+    /// Replaces the definition: with it go all objects of its kind.
+    pub(in super::super) fn replace_definition(&mut self) {
+        let key = objects::definition();
+        if self.objects.contains_key(&key) {
+            for key in self.objects.keys().filter(|key| key.group_kind() == objects::widget_kind()) {
+                self.meddled.insert(key.clone());
+            }
+            self.meddle(&key, Meddling::Recreate);
+        }
+    }
+
     /// Meddles with an object.
-    pub(in super::super) fn meddle(&mut self, key: &ResourceKey, how: Meddling) {
+    fn meddle(&mut self, key: &ResourceKey, how: Meddling) {
         let Some(before) = self.objects.get(key).cloned() else { return };
         if how != Meddling::Beside {
             self.meddled.insert(key.clone());
