@@ -273,6 +273,8 @@ impl AgentMachine {
         context: &mut Context<'_>,
         effects: &mut Effects,
     ) -> Result<(), StoreError> {
+        // An operation that ended, or an object that is applied anew, may have been the last to name something.
+        self.may_collect |= !output.ops.is_empty();
         effects.ops.extend(output.ops);
         effects.requests.extend(output.requests);
         effects.discover |= output.discover;

@@ -8,6 +8,7 @@
 //! A seed gives the same run everywhere: its trace has one hash.
 
 mod agent;
+mod broken;
 mod cluster;
 mod faults;
 mod git;
@@ -33,6 +34,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+pub use broken::Broken;
 pub use oracle::Violation;
 pub use plan::{Settings, Trouble};
 pub use shrink::shrink;
@@ -82,8 +84,8 @@ pub struct Sweep {
     pub failures: BTreeMap<u64, Outcome>,
 }
 
-/// Runs many seeds side by side, until so many have failed.
-pub fn sweep(seeds: Range<u64>, most_failures: usize) -> Sweep {
+/// Runs many seeds side by side, until so many have failed; `broken` is wrong on purpose in all of them.
+pub fn sweep(seeds: Range<u64>, most_failures: usize, broken: Option<Broken>) -> Sweep {
     let next = AtomicU64::new(seeds.start);
     let enough = AtomicBool::new(false);
     let sweep = Mutex::new(Sweep::default());
@@ -96,7 +98,7 @@ pub fn sweep(seeds: Range<u64>, most_failures: usize) -> Sweep {
                     if seed >= seeds.end || enough.load(Ordering::Relaxed) {
                         return;
                     }
-                    let outcome = run(&Settings::new(seed), false);
+                    let outcome = run(&Settings { broken, ..Settings::new(seed) }, false);
                     let mut sweep = sweep.lock();
                     sweep.runs += 1;
                     sweep.elapsed_ms += outcome.elapsed_ms;

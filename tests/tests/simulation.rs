@@ -10,7 +10,7 @@ mod simulation {
 
     #[test]
     fn no_seed_breaks_a_rule() {
-        let sweep = sweep(0..SEEDS, 1);
+        let sweep = sweep(0..SEEDS, 1, None);
         if let Some((_, outcome)) = sweep.failures.first_key_value() {
             panic!("{outcome}");
         }

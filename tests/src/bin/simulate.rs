@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use argosy_tests::simulation::{Settings, Sweep, Trouble, run, shrink, sweep};
+use argosy_tests::simulation::{Broken, Settings, Sweep, Trouble, run, shrink, sweep};
 use clap::Parser;
 
 /// Simulates one hub and its agents under faults.
@@ -31,6 +31,12 @@ struct Arguments {
     /// How long troubles go on, in milliseconds.
     #[arg(long, requires = "seed")]
     storm: Option<u64>,
+    /// Runs a variant that is wrong on purpose.
+    #[arg(long)]
+    broken: Option<Broken>,
+    /// Runs every variant that is wrong on purpose until it is caught, each for as many seeds at most.
+    #[arg(long, conflicts_with_all = ["seed", "broken"])]
+    mutants: bool,
     /// How many seeds.
     #[arg(long, default_value_t = 500)]
     seeds: u64,
@@ -51,19 +57,39 @@ fn main() -> ExitCode {
         settings.agents = arguments.agents.unwrap_or(settings.agents);
         settings.apps = arguments.apps.unwrap_or(settings.apps);
         settings.storm_ms = arguments.storm.unwrap_or(settings.storm_ms);
+        settings.broken = arguments.broken;
         let mut outcome = run(&settings, arguments.trace);
         if arguments.shrink {
             outcome = shrink(&outcome);
         }
         (outcome.to_string(), outcome.violation.is_none())
+    } else if arguments.mutants {
+        mutants(arguments.from, arguments.seeds)
     } else {
         let end = arguments.from.saturating_add(arguments.seeds);
-        let sweep = sweep(arguments.from..end, arguments.failures);
+        let sweep = sweep(arguments.from..end, arguments.failures, arguments.broken);
         (summary(&sweep), sweep.failures.is_empty())
     };
     // Nobody is left to be told when standard output is closed.
     let _unheard = writeln!(out, "{text}");
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs every variant; gives the table, and whether each was caught.
+fn mutants(from: u64, seeds: u64) -> (String, bool) {
+    let mut lines = vec![format!("{:<24} {:<10} {:<8} {:>7}  {}", "variant", "breaks", "caught", "seeds", "how")];
+    let mut caught = 0;
+    for broken in Broken::all() {
+        let sweep = sweep(from..from.saturating_add(seeds), 1, Some(broken));
+        let found = sweep.failures.values().next().and_then(|outcome| outcome.violation.as_ref());
+        caught += usize::from(found.is_some());
+        let (rule, how) = found.map_or(("never", ""), |found| (found.rule, found.message.as_str()));
+        let how: String = how.chars().take(110).collect();
+        lines.push(format!("{broken:<24} {:<10} {rule:<8} {:>7}  {how}", broken.breaks(), sweep.runs));
+    }
+    let all = Broken::all().count();
+    lines.push(format!("{caught} of {all} caught"));
+    (lines.join("\n"), caught == all)
 }
 
 fn summary(sweep: &Sweep) -> String {

@@ -5,16 +5,17 @@ mod api;
 use std::collections::BTreeMap;
 
 use argosy_core::agent::{AgentMachine, Context, Effects, Input, Notice};
-use argosy_core::cluster::Request;
+use argosy_core::cluster::{Request, RequestId};
 use argosy_core::desired::Anchor;
 use argosy_core::ids::BootId;
 use argosy_core::key::GroupKind;
 use argosy_core::session::agent::{AgentEvent, AgentIdentity};
 use argosy_core::session::frame::{AgentFrame, ClusterFacts};
 use argosy_core::store::MemoryStore;
-use argosy_core::time::{Now, WallTime};
+use argosy_core::time::{MonoTime, Now, WallTime};
 
-use super::keys::{Checked, INSTALLATION, Key, cluster_id};
+use super::broken::{Broken, verifier};
+use super::keys::{Checked, INSTALLATION, cluster_id};
 use super::random::Random;
 use super::schedule::{Event, ToAgent, ToHub};
 use super::skew::{STATUS, widen};
@@ -50,6 +51,8 @@ pub(super) struct Agent {
     pub(super) clock_off: i64,
     /// It runs a newer version, which says more.
     pub(super) newer: bool,
+    /// It is broken: its elapsed time comes from its wall clock.
+    pub(super) takes_wall_for_steady: bool,
 }
 
 /// A running agent.
@@ -95,6 +98,7 @@ impl Agent {
             full_until: 0,
             clock_off: 0,
             newer: false,
+            takes_wall_for_steady: false,
         }
     }
 
@@ -111,7 +115,13 @@ impl Agent {
     }
 
     pub(super) fn now(&self, now: u64) -> Now {
-        now_of(BootId::new(self.boot), now.saturating_sub(self.booted) + 1_000, now, self.clock_off)
+        let now =
+            now_of(BootId::new(self.boot), now.saturating_sub(self.booted) + 1_000, now, self.clock_off);
+        if !self.takes_wall_for_steady {
+            return now;
+        }
+        let elapsed_ms = u64::try_from(now.wall.0 - 1_300_000_000_000).unwrap_or_default();
+        Now { mono: MonoTime { elapsed_ms, ..now.mono }, ..now }
     }
 }
 
@@ -123,10 +133,10 @@ impl World {
         let identity = AgentIdentity {
             cluster: cluster_id(agent),
             installation: INSTALLATION,
-            anchor: state.disk.anchor,
+            anchor: state.disk.anchor.filter(|_| self.broken != Some(Broken::AnchorIgnored)),
         };
         let mut context =
-            Context { now, store: &state.disk.store, codec: &Checked, verifier: &Key, entropy: &mut entropy };
+            Context { now, store: &state.disk.store, codec: &Checked, verifier: verifier(self.broken), entropy: &mut entropy };
         let loaded = AgentMachine::load(identity, &mut context);
         state.lives += 1;
         let life = state.lives;
@@ -205,6 +215,8 @@ impl World {
 
     /// Hands one input to a machine and carries out what follows.
     pub(super) fn agent_takes(&mut self, agent: usize, input: Input) {
+        let Some(input) = self.break_agents_input(agent, input) else { return };
+        let broken = self.broken;
         let Some(state) = self.agents.get_mut(agent) else { return };
         let now = state.now(self.now);
         let is_tick = matches!(input, Input::Tick);
@@ -213,7 +225,7 @@ impl World {
             now,
             store: &state.disk.store,
             codec: &Checked,
-            verifier: &Key,
+            verifier: verifier(broken),
             entropy: &mut process.entropy,
         };
         match process.machine.handle(input, &mut context) {
@@ -239,6 +251,7 @@ impl World {
             }
         }
         self.agent_follows(agent);
+        self.confirm_for_nobody(agent);
     }
 
     /// Opens the watches that the machine wants and sets its timer.
@@ -257,7 +270,8 @@ impl World {
             let event = Event::List { agent, life: process.life, kind, number };
             self.queue.at(self.now + 1 + self.chance.shells.under(100), event);
         }
-        if let Some(due) = process.machine.next_timer(now) {
+        let due = process.machine.next_timer(now);
+        if let Some(due) = due.map(|due| if self.broken == Some(Broken::TimerAtOnce) { 0 } else { due }) {
             let due = self.now + due.saturating_sub(now.ms()).max(1);
             if process.tick.is_none_or(|scheduled| scheduled > due) {
                 process.tick = Some(due);
@@ -267,7 +281,10 @@ impl World {
     }
 
     fn carry_agent(&mut self, agent: usize, effects: Effects) {
-        let Effects { ops, anchor, frames, close, dial, requests, discover, notices } = effects;
+        let Effects { mut ops, anchor, mut frames, close, dial, requests, discover, notices } = effects;
+        self.break_agents_ops(&mut ops);
+        self.break_agents_frames(agent, &mut frames);
+        let anchor = anchor.filter(|_| !self.is(Broken::AnchorNever));
         for notice in notices {
             match notice {
                 Notice::App(event) => {
@@ -283,6 +300,16 @@ impl World {
                 Notice::Link(event) => self.note(&format!("agent {agent}: {}", short(&event))),
             }
         }
+        let early = self.is(Broken::AckBeforeCommit);
+        if early && !self.agent_says(agent, std::mem::take(&mut frames)) {
+            return;
+        }
+        let requests = if self.is(Broken::RequestBeforeCommit) {
+            self.agent_asks(agent, requests);
+            Vec::new()
+        } else {
+            requests
+        };
         if !ops.is_empty() {
             if self.agent_dies(agent) || self.commit_fails(agent) {
                 return;
@@ -291,6 +318,9 @@ impl World {
                 state.disk.store.commit(&ops);
                 self.oracle.agent_committed(&self.git, agent, &state.disk, &ops);
             }
+        }
+        if self.is(Broken::AnchorLate) && !self.agent_says(agent, std::mem::take(&mut frames)) {
+            return;
         }
         if let Some(anchor) = anchor {
             if self.agent_dies(agent) {
@@ -301,26 +331,10 @@ impl World {
             }
             self.oracle.anchored(agent, anchor);
         }
-        let stream = self.stream_of(agent);
-        let newer = self.agents.get(agent).is_some_and(|state| state.newer);
-        for mut frame in frames {
-            if let (AgentFrame::Status(batch), true) = (&mut frame, newer) {
-                for entry in &mut batch.entries {
-                    if let Some(value) = &mut entry.value {
-                        widen(value, STATUS);
-                    }
-                }
-            }
-            if self.agent_dies(agent) {
-                return;
-            }
-            let Some(stream) = stream else { continue };
-            if let Some(state) = self.agents.get(agent) {
-                self.oracle.agent_says(agent, &state.disk, &frame);
-            }
-            self.note(&format!("{agent} -> hub [{stream}] {}", describe(&frame)));
-            self.send_to_hub(stream, ToHub::Frame(frame));
+        if !self.agent_says(agent, frames) {
+            return;
         }
+        let stream = self.stream_of(agent);
         if let Some(closing) = close {
             if self.agent_dies(agent) {
                 return;
@@ -340,16 +354,49 @@ impl World {
             let delay = self.chance.shells.between(1, 100);
             self.queue.at(self.now + delay, Event::Dialled { agent, life, stream });
         }
-        for (id, request) in requests {
-            if self.agent_dies(agent) {
-                return;
-            }
-            self.request(agent, id, request);
+        if !self.agent_asks(agent, requests) {
+            return;
         }
         if discover && let Some(life) = self.life_of(agent) {
             let delay = self.chance.shells.between(10, 300);
             self.queue.at(self.now + delay, Event::Discover { agent, life, again: false });
         }
+    }
+
+    /// Sends frames; `false` when the agent died over it.
+    fn agent_says(&mut self, agent: usize, frames: Vec<AgentFrame>) -> bool {
+        let stream = self.stream_of(agent);
+        let newer = self.agents.get(agent).is_some_and(|state| state.newer);
+        for mut frame in frames {
+            if let (AgentFrame::Status(batch), true) = (&mut frame, newer) {
+                for entry in &mut batch.entries {
+                    if let Some(value) = &mut entry.value {
+                        widen(value, STATUS);
+                    }
+                }
+            }
+            if self.agent_dies(agent) {
+                return false;
+            }
+            let Some(stream) = stream else { continue };
+            if let Some(state) = self.agents.get(agent) {
+                self.oracle.agent_says(agent, &state.disk, &frame);
+            }
+            self.note(&format!("{agent} -> hub [{stream}] {}", describe(&frame)));
+            self.send_to_hub(stream, ToHub::Frame(frame));
+        }
+        true
+    }
+
+    /// Sends requests; `false` when the agent died over it.
+    fn agent_asks(&mut self, agent: usize, requests: Vec<(RequestId, Request)>) -> bool {
+        for (id, request) in requests {
+            if self.agent_dies(agent) {
+                return false;
+            }
+            self.request(agent, id, request);
+        }
+        true
     }
 
     fn life_of(&self, agent: usize) -> Option<u64> {

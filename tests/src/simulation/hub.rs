@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use argosy_core::desired::Phase;
 use argosy_core::fleet::{Decision, Fleet, FleetRead, Inputs, Rendering};
 use argosy_core::ids::{AppId, BootId, ClusterId, DeletionId, Digest};
+use argosy_core::release::Root;
 use argosy_core::session::frame::{Command, HubFrame};
 use argosy_core::session::hub::{
     HubContext, HubEffects, HubEvent, HubLink, Published, ReconcileError, SessionId,
@@ -14,6 +15,7 @@ use argosy_core::status::{AppStatus, Held};
 use argosy_core::store::{MemoryStore, StoreError, StoreOp, StoreRead as _};
 use argosy_core::time::Now;
 
+use super::broken::{Broken, broken_read};
 use super::git::{ReadAt, cluster_name};
 use super::keys::{Checked, INSTALLATION, Key, cluster_id};
 use super::random::Random;
@@ -76,6 +78,15 @@ impl HubProcess {
         argosy_core::store::decode("status", row.value()).ok()
     }
 
+    /// Gives the releases that anything names.
+    pub(super) fn pinned(&self) -> BTreeSet<Root> {
+        let mut pinned = self.fleet.pinned_roots();
+        for link in &self.links {
+            pinned.extend(link.pinned());
+        }
+        pinned
+    }
+
     /// Gives the apps that the hub has a status of.
     pub(super) fn reported(&self, agent: usize) -> Vec<AppId> {
         self.links.get(agent).map(|link| link.statuses().keys().cloned().collect()).unwrap_or_default()
@@ -106,7 +117,10 @@ impl World {
                 return;
             }
         };
-        let entropy = self.chance.shells.fork();
+        let entropy = match self.broken {
+            Some(Broken::EpochReused) => Random::new(1),
+            Some(_) | None => self.chance.shells.fork(),
+        };
         self.hub.process = Some(HubProcess {
             life,
             fleet,
@@ -208,20 +222,19 @@ impl World {
     }
 
     fn carry_hub(&mut self, agent: usize, effects: HubEffects) {
-        let HubEffects { ops, frames, close, events } = effects;
+        let HubEffects { mut ops, mut frames, close, events } = effects;
+        self.break_hubs_ops(&mut ops);
+        if self.is(Broken::HeadBeforeCommit) && !self.hub_speaks(agent, std::mem::take(&mut frames)) {
+            return;
+        }
         if !ops.is_empty() {
             if self.hub_dies() || self.hub_is_full() {
                 return;
             }
             self.hub.store.commit(&ops);
         }
-        for (session, frame) in frames {
-            if self.hub_dies() {
-                return;
-            }
-            self.oracle.hub_says(&self.hub.store, agent, &frame);
-            self.note(&format!("hub -> {agent} [{}] {}", session.0, describe(&frame)));
-            self.send_to_agent(session.0, ToAgent::Frame(frame));
+        if !self.hub_speaks(agent, frames) {
+            return;
         }
         for (session, closing) in close {
             if self.hub_dies() {
@@ -254,6 +267,20 @@ impl World {
         }
     }
 
+    /// Sends frames; `false` when the hub died over it.
+    fn hub_speaks(&mut self, agent: usize, frames: Vec<(SessionId, HubFrame)>) -> bool {
+        for (session, mut frame) in frames {
+            if self.hub_dies() {
+                return false;
+            }
+            self.oracle.hub_says(&self.hub.store, agent, &frame);
+            self.break_hubs_frame(&mut frame);
+            self.note(&format!("hub -> {agent} [{}] {}", session.0, describe(&frame)));
+            self.send_to_agent(session.0, ToAgent::Frame(frame));
+        }
+        true
+    }
+
     pub(super) fn hub_receives(&mut self, stream: u64, agent: usize, what: ToHub) {
         let session = SessionId(stream);
         match what {
@@ -277,6 +304,10 @@ impl World {
         let mut changed = process.read.is_none();
         for (repository, away) in self.git.away_until.iter().enumerate() {
             if *away > self.now {
+                if repository == 0 && self.broken == Some(Broken::UnreadIsEmpty) {
+                    process.read = Some(FleetRead { complete: true, ..FleetRead::default() });
+                    changed = true;
+                }
                 continue;
             }
             if repository == 0 && (process.read.is_none() || process.at.fleet != head) {
@@ -289,12 +320,14 @@ impl World {
                 changed = true;
             }
         }
+        process.read = process.read.take().map(|read| broken_read(self.broken, read));
         if changed && process.read.is_some() {
             let at = process.at;
             self.oracle.read(at);
             self.note(&format!("hub reads {at:?}"));
             self.decide();
         }
+        self.collect_releases();
         let delay = self.chance.shells.between(POLL_MS / 2, POLL_MS);
         self.queue.at(self.now + delay, Event::HubPoll { life });
     }
@@ -310,10 +343,13 @@ impl World {
             }
             let Some(source) = self.git.app(process.at.fleet, app) else { continue };
             let Some(commit) = process.at.of(source.repository) else {
-                renderings
-                    .insert(app.clone(), Rendering::Pending("its repository was not read yet".to_owned()));
+                let pending = Rendering::Pending("its repository was not read yet".to_owned());
+                renderings.insert(app.clone(), self.break_rendering(pending, &mut ops));
                 continue;
             };
+            // An older commit comes back, now and then.
+            let old = self.broken == Some(Broken::OldRelease) && commit % 3 == 2;
+            let commit = if old { commit - 1 } else { commit };
             let rendering = match self.git.directory(commit, app, source.repository) {
                 None => Rendering::Failed("no such directory".to_owned()),
                 Some(directory) if !directory.renders => Rendering::Failed("a.yaml: line 1".to_owned()),
@@ -327,7 +363,7 @@ impl World {
                     Rendering::Rendered { root: release.root(), commit, warnings: Vec::new() }
                 }
             };
-            renderings.insert(app.clone(), rendering);
+            renderings.insert(app.clone(), self.break_rendering(rendering, &mut ops));
         }
         (renderings, ops)
     }
@@ -417,7 +453,12 @@ impl World {
             } else {
                 Err(format!("{:?} fail", process.decision.failing))
             };
-            let mut list = process.fleet.list(cluster_id(agent));
+            if self.broken == Some(Broken::PoisonSpreads) && !process.decision.failing.is_empty() {
+                return;
+            }
+            let whose =
+                if self.broken == Some(Broken::ListOfAnother) { (agent + 1) % self.agents.len() } else { agent };
+            let mut list = self.break_list(process.fleet.list(cluster_id(whose)));
             if self.hub.newer {
                 match widened(&list) {
                     Some(wide) => list = wide,
@@ -432,11 +473,11 @@ impl World {
 
     /// Drops the releases that nothing names.
     fn collect_releases(&mut self) {
-        let Some(process) = &self.hub.process else { return };
-        let mut pinned = process.fleet.pinned_roots();
-        for link in &process.links {
-            pinned.extend(link.pinned());
+        if self.is(Broken::HubKeepsAll) {
+            return;
         }
+        let Some(process) = &self.hub.process else { return };
+        let pinned = process.pinned();
         let Ok(keys) = self.hub.store.keys(tables::RELEASES) else { return };
         let dropped: Vec<StoreOp> = keys
             .into_iter()

@@ -9,7 +9,7 @@ mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use argosy_core::cluster::{Answer, ApiError, Request, RequestId};
+use argosy_core::cluster::{Answer, ApiError, Request, RequestId, Tracking};
 use argosy_core::desired::{Anchor, DesiredList, Head};
 use argosy_core::ids::{AppId, Digest, Epoch, Generation};
 use argosy_core::key::ResourceKey;
@@ -65,6 +65,8 @@ pub(super) struct Oracle {
     applied: BTreeSet<(usize, ResourceKey, String)>,
     /// Incarnations that an agent took for one of its apps: lawful applies named them, whether or not they arrived.
     taken: BTreeSet<(usize, ResourceKey, String)>,
+    /// What an agent's last look at an object truly found.
+    looked: BTreeMap<(usize, ResourceKey), Option<(String, Tracking)>>,
     /// Highest number that the hub sent, by agent.
     sent: BTreeMap<usize, (Epoch, Generation)>,
     /// The root of each app at each commit.
@@ -181,12 +183,25 @@ impl Oracle {
         answer: &Result<Answer, ApiError>,
     ) {
         match (request, answer) {
-            (Request::Apply { key, .. }, Ok(Answer::Applied(applied))) => {
+            (Request::Get { key }, Ok(answer)) => {
+                let found = match answer {
+                    Answer::Found(live) => Some((live.uid.clone(), live.tracking.clone())),
+                    Answer::Absent | Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. } => None,
+                };
+                self.looked.insert((agent, key.clone()), found);
+            }
+            (Request::Apply { key, uid, .. }, Ok(Answer::Applied(applied))) => {
+                let meant = uid.as_ref().is_none_or(|uid| *uid == applied.live.uid);
+                if !meant {
+                    self.violate("M16", format!("agent {agent} applies {key} to another incarnation"));
+                }
+                self.takes_over(agent, key, before);
                 self.applied.insert((agent, key.clone(), applied.live.uid.clone()));
             }
-            (Request::Delete { key, uid, .. }, Ok(_)) => {
+            (Request::Delete { key, .. }, Ok(_)) => {
+                // The incarnation that went may be another one than was named.
                 if let Some(before) = before {
-                    self.delete_executed(git, agent, key, uid, before);
+                    self.delete_executed(git, agent, key, &before.uid, before);
                 }
             }
             (

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
+use super::broken::Broken;
 use super::random::Random;
 
 /// A kind of trouble. Every run has some of them, so that none hides another.
@@ -128,6 +129,8 @@ pub struct Settings {
     pub apps: usize,
     /// How long troubles go on, in milliseconds.
     pub storm_ms: u64,
+    /// What is wrong on purpose.
+    pub broken: Option<Broken>,
 }
 
 impl Settings {
@@ -137,7 +140,7 @@ impl Settings {
     /// Gives a run with everything that its seed draws.
     pub fn new(seed: u64) -> Self {
         let (without, agents, apps) = (BTreeSet::new(), usize::MAX, usize::MAX);
-        Self { seed, without, agents, apps, storm_ms: Self::STORM_MS }
+        Self { seed, without, agents, apps, storm_ms: Self::STORM_MS, broken: None }
     }
 }
 
@@ -157,6 +160,9 @@ impl fmt::Display for Settings {
         }
         if self.storm_ms != Self::STORM_MS {
             write!(f, " --storm {}", self.storm_ms)?;
+        }
+        if let Some(broken) = self.broken {
+            write!(f, " --broken {broken}")?;
         }
         Ok(())
     }

@@ -3,9 +3,13 @@
 use std::collections::BTreeSet;
 
 use argosy_core::cluster::Tracking;
-use argosy_core::desired::{DesiredList, Phase};
+use argosy_core::desired::{Assignment, DesiredList, Phase};
+use argosy_core::ids::Digest;
 use argosy_core::key::ResourceKey;
+use argosy_core::release::{Release, Root};
+use argosy_core::session::tables;
 use argosy_core::status::{OperationPhase, SyncStatus};
+use argosy_core::store::{StoreRead as _, decode};
 
 use super::git::Source;
 use super::keys::cluster_id;
@@ -25,6 +29,7 @@ impl World {
             self.unmet_link(agent, &mut unmet);
             self.unmet_objects(agent, &mut unmet);
             self.unmet_leftovers(agent, &mut unmet);
+            self.unmet_bounds(agent, &mut unmet);
         }
         unmet
     }
@@ -121,6 +126,39 @@ impl World {
             }
             if status.is_some_and(|status| status.sync == SyncStatus::Unknown) {
                 unmet.push(format!("{app} is Unknown on {agent}"));
+            }
+        }
+    }
+
+    /// Nothing stays on disk that nothing names any more (M25).
+    fn unmet_bounds(&self, agent: usize, unmet: &mut Vec<String>) {
+        let Some(state) = self.agents.get(agent) else { return };
+        let Some(process) = &state.process else { return };
+        let mut named = process.machine.reconciler().pinned_roots();
+        let assigned = state.disk.store.scan(tables::ASSIGNED, &[]).unwrap_or_default();
+        let assigned = assigned.iter().filter_map(|(_, row)| decode::<Assignment>(tables::ASSIGNED, row).ok());
+        named.extend(assigned.map(|assignment| assignment.root));
+        let listed = process.machine.link().list().into_iter().flat_map(DesiredList::elements);
+        named.extend(listed.map(|(_, element)| element.assignment.root));
+        let kept = state.disk.store.len(tables::RELEASES);
+        if kept > named.len() {
+            unmet.push(format!("agent {agent} keeps {kept} releases, and {} are named", named.len()));
+        }
+        let mut manifests = process.machine.reconciler().pinned_manifests();
+        let roots = state.disk.store.keys(tables::RELEASES).unwrap_or_default();
+        for root in roots.iter().filter_map(|root| Digest::from_slice(root)) {
+            let release = tables::get_release(&state.disk.store, Root(root)).ok().flatten();
+            manifests.extend(release.iter().flat_map(Release::entries).map(|entry| entry.digest));
+        }
+        let kept = state.disk.store.len(tables::MANIFESTS);
+        if kept > manifests.len() {
+            unmet.push(format!("agent {agent} keeps {kept} manifests, and {} are named", manifests.len()));
+        }
+        if let (0, Some(hub)) = (agent, &self.hub.process) {
+            let named: BTreeSet<_> = hub.pinned();
+            let kept = self.hub.store.len(tables::RELEASES);
+            if kept > named.len() {
+                unmet.push(format!("the hub keeps {kept} releases, and {} are named", named.len()));
             }
         }
     }

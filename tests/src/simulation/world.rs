@@ -1,13 +1,14 @@
 //! The world of a run: everything in it, and the loop that skips from event to event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use argosy_core::ids::{AppId, BootId, CommandId};
+use argosy_core::ids::{AppId, BootId, CommandId, Digest};
 use argosy_core::session::frame::{Command, CommandKind};
 use argosy_core::status::{OperationPhase, OperationStatus, SyncStatus};
 use argosy_core::time::{Entropy as _, MonoTime, Now, WallTime};
 
 use super::agent::Agent;
+use super::broken::Broken;
 use super::cluster::Cluster;
 use super::git::{Git, REPOSITORIES};
 use super::hub::Hub;
@@ -39,6 +40,12 @@ pub(super) struct World {
     pub(super) oracle: Oracle,
     pub(super) plan: Plan,
     storm_ms: u64,
+    /// What is wrong on purpose.
+    pub(super) broken: Option<Broken>,
+    /// The last status that each agent told of each app.
+    pub(super) told: BTreeMap<(usize, AppId), Option<Vec<u8>>>,
+    /// Plans that were confirmed for nobody.
+    pub(super) waved_through: BTreeSet<(usize, (AppId, Digest))>,
     /// Faults have stopped.
     pub(super) quiet: bool,
     /// How often the operator synced a failed app in the quiet phase.
@@ -72,6 +79,10 @@ impl World {
         world.queue.at(8_000, Event::Commit);
         world.queue.at(20_000, Event::Operator);
         world.storm_ms = settings.storm_ms;
+        world.broken = settings.broken;
+        for agent in &mut world.agents {
+            agent.takes_wall_for_steady = settings.broken == Some(Broken::WallClock);
+        }
         world
     }
 
@@ -90,6 +101,9 @@ impl World {
             oracle: Oracle::new(agents),
             plan,
             storm_ms: 0,
+            broken: None,
+            told: BTreeMap::new(),
+            waved_through: BTreeSet::new(),
             quiet: false,
             syncs: BTreeMap::new(),
             chance,

@@ -6,6 +6,7 @@ use argosy_core::agent::Input;
 use argosy_core::cluster::{Answer, ApiError, Request, RequestId, WatchEvent};
 use argosy_core::key::GroupKind;
 
+use super::super::broken::Broken;
 use super::super::cluster::{Later, Spell};
 use super::super::plan::Trouble;
 use super::super::schedule::Event;
@@ -81,7 +82,18 @@ impl World {
                 }
                 Request::EnsureNamespace { .. } => None,
             };
-            let mut answer = cluster.execute(request, lingers);
+            let mut answer = match (self.broken, request) {
+                (Some(Broken::DeleteByName), Request::Delete { key, propagation, .. }) if before.is_some() => {
+                    let uid = before.as_ref().map(|before| before.uid.clone()).unwrap_or_default();
+                    let any = Request::Delete { key: key.clone(), uid, propagation: *propagation };
+                    cluster.execute(&any, lingers)
+                }
+                (Some(Broken::ApplyByName), Request::Apply { key, manifest, app, .. }) => {
+                    let (key, manifest, app) = (key.clone(), *manifest, app.clone());
+                    cluster.execute(&Request::Apply { key, manifest, app, uid: None }, lingers)
+                }
+                (Some(_) | None, _) => cluster.execute(request, lingers),
+            };
             if let (Ok(Answer::Applied(applied)), true) = (&mut answer, cluster.is_under(Spell::Mutated, self.now)) {
                 applied.changed = vec!["/version".to_owned()];
             }

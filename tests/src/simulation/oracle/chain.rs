@@ -84,7 +84,12 @@ impl Oracle {
     /// No app goes back to an older commit, whatever became of the hub's store.
     fn list_accepted(&mut self, git: &Git, agent: usize, list: &DesiredList) {
         let mut reverted = None;
+        let mut strange = None;
         for (app, element) in list.elements() {
+            let here = git.history.iter().filter_map(|commit| commit.get(app));
+            if !here.into_iter().any(|source| source.cluster == agent) {
+                strange = Some(app.clone());
+            }
             if !matches!(element.assignment.phase, Phase::Active | Phase::Frozen) {
                 continue;
             }
@@ -96,6 +101,9 @@ impl Oracle {
                 }
                 None => reverted = Some(app.clone()),
             }
+        }
+        if let Some(app) = strange {
+            self.violate("I12", format!("agent {agent} is given {app}, which was never meant for it"));
         }
         if let Some(app) = reverted {
             self.violate("I1", format!("agent {agent} is given an older release of {app} than it had"));

@@ -11,7 +11,7 @@ use argosy_core::store::{StoreRead as _, decode, encode, get_as};
 
 use super::super::agent::{Agent, Disk};
 use super::super::cluster::Object;
-use super::super::git::{Git, ReadAt};
+use super::super::git::{Document, Git, ReadAt, Source};
 use super::super::keys::INSTALLATION;
 use super::Oracle;
 
@@ -43,6 +43,12 @@ impl Oracle {
         }
         if !matches!(&entry.intent, Some(Intent::Delete { uid: of, .. }) if of == uid) {
             return Err("its intent is not durable".to_owned());
+        }
+        // The last look shows that it is still ours.
+        let looked = self.looked.get(&(agent, key.clone())).cloned().flatten();
+        match looked {
+            Some((of, Tracking::Ours { names, .. })) if of == uid && names == *key => {}
+            other => return Err(format!("the look before it found {other:?}")),
         }
         let list = super::chain::list_on(&disk.store).ok_or("there is no list")?;
         if list.settings().hold_deletes {
@@ -154,6 +160,14 @@ impl Oracle {
                 format!("agent {agent} deletes {key} {uid}, which it neither applied nor took: {before:?}"),
             );
         }
+        let app = match &before.tracking {
+            Tracking::Ours { app, .. } => Some(app),
+            Tracking::None | Tracking::Other(_) => None,
+        };
+        let told = app.is_none_or(|app| confirmed || asked || told_to_delete(git, agent, app));
+        if !told {
+            self.violate("I3", format!("agent {agent} deletes {key} of {app:?}, which nobody told to delete"));
+        }
         if !confirmed && !self.reads.iter().any(|read| justifies(git, read, agent, key)) {
             self.violate("I3", format!("agent {agent} deletes {key}, which Git never stopped to mean"));
         }
@@ -168,4 +182,13 @@ fn justifies(git: &Git, read: &ReadAt, cluster: usize, key: &ResourceKey) -> boo
         let (meant, _fails) = git.meant(read, app, source);
         !meant.contains_key(key)
     })
+}
+
+/// Tells whether some commit lets an app of the cluster delete: it prunes by itself, or its end deletes.
+fn told_to_delete(git: &Git, cluster: usize, app: &AppId) -> bool {
+    let told = |source: &Source| source.cascade || (source.automated && source.prune);
+    git.history
+        .iter()
+        .filter_map(|commit| commit.get(app))
+        .any(|source| source.cluster == cluster && source.document == Document::Good && told(source))
 }

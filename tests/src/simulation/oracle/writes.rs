@@ -1,6 +1,6 @@
 //! Applies: intended durably, of the right release, one at a time, and never of an older commit (I1, M8, M18, M23).
 
-use argosy_core::cluster::{Request, RequestId};
+use argosy_core::cluster::{Request, RequestId, Tracking};
 use argosy_core::desired::{Assignment, Phase};
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::ResourceKey;
@@ -9,6 +9,7 @@ use argosy_core::session::tables as link_tables;
 use argosy_core::store::{StoreRead as _, decode, encode, get_as};
 
 use super::super::agent::{Agent, Disk};
+use super::super::cluster::Object;
 use super::super::git::Git;
 use super::super::objects::{digest, resolve};
 use super::Oracle;
@@ -96,6 +97,20 @@ impl Oracle {
                 "I19",
                 format!("agent {agent} at {held:?} below anchor {}: {request:?}", anchor.generation),
             );
+        }
+    }
+
+    /// An apply took effect: not on what the agent had seen to be another tool's (M17).
+    pub(super) fn takes_over(&mut self, agent: usize, key: &ResourceKey, before: Option<&Object>) {
+        let Some(before) = before else { return };
+        // What it once applied it may put back, tracking and all (M16).
+        if self.applied.contains(&(agent, key.clone(), before.uid.clone())) {
+            return;
+        }
+        let looked = self.looked.get(&(agent, key.clone())).cloned().flatten();
+        let seen = looked.filter(|(uid, tracking)| *uid == before.uid && *tracking == before.tracking);
+        if let (Tracking::Other(tool), Some(_)) = (&before.tracking, seen) {
+            self.violate("M17", format!("agent {agent} applies {key}, which it saw to be tracked by {tool}"));
         }
     }
 
