@@ -8,7 +8,7 @@ CARGO ?= cargo
 LOG := target/test.log
 SEEDS ?= 20000
 
-.PHONY: help build test chaos lint deny format control-plane demo bench simulate
+.PHONY: help build test chaos lint deny format control-plane demo bench simulate mutants
 
 help: ## Says what there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -32,6 +32,9 @@ chaos: control-plane ## Kills each daemon 200 times at random moments, and tries
 
 simulate: ## Runs SEEDS seeds of the simulation (20000 unless given) in release mode, on all cores.
 	$(CARGO) run --release --package argosy-tests --bin simulate -- --seeds $(SEEDS)
+
+mutants: ## Breaks the daemons in every way that is known, and shows how soon the simulation catches each.
+	$(CARGO) run --release --package argosy-tests --bin simulate -- --mutants --seeds 10000
 
 lint: ## Checks the format, the lints and the documentation; warnings are errors.
 	$(CARGO) fmt --all --check

@@ -61,6 +61,8 @@ pub(super) enum Spell {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Later {
     Grow(ResourceKey, String),
+    /// A Job that is done is cleaned up.
+    Expire(ResourceKey, String),
     Finalize(ResourceKey, String),
 }
 
@@ -334,8 +336,20 @@ impl Cluster {
         };
         object.grown = true;
         object.version = self.next_version();
+        if key.kind == "Job" {
+            self.later.push(Later::Expire(key.clone(), uid.to_owned()));
+        }
         let labelled = object.labelled;
         self.store(key, object, labelled);
+    }
+}
+
+impl Cluster {
+    /// A Job that is done is cleaned up.
+    pub(super) fn expire(&mut self, key: &ResourceKey, uid: &str) {
+        if self.objects.get(key).is_some_and(|object| object.uid == uid) {
+            self.remove(key);
+        }
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) enum Event {
     Watch { agent: usize, life: u64, kind: GroupKind, number: u64, event: WatchEvent },
     Grow { cluster: usize, key: ResourceKey, uid: String },
     Finalize { cluster: usize, key: ResourceKey, uid: String },
+    Expire { cluster: usize, key: ResourceKey, uid: String },
     BreakWatches { agent: usize },
     Commit,
     Operator,

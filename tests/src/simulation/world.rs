@@ -63,7 +63,7 @@ impl World {
         let mut chance = Chances::new(settings.seed);
         let plan = Plan::draw(&mut chance.plan, settings);
         let git = Git::new(&mut chance.commits, plan.apps, plan.agents);
-        let rate = plan.has(Trouble::SlowLinks).then(|| chance.plan.between(50, 2_000));
+        let rate = plan.has(Trouble::SlowLinks).then(|| chance.plan.between(2_000, 20_000));
         let network = Network::new(plan.agents, rate);
         let mut world = Self::scripted(chance, plan, git, network, echo);
         let troubles: Vec<String> = world.plan.troubles().iter().map(ToString::to_string).collect();
@@ -238,6 +238,12 @@ impl World {
                 self.spread(cluster);
             }
             Event::BreakWatches { agent } => self.break_watches(agent),
+            Event::Expire { cluster, key, uid } => {
+                if let Some(state) = self.clusters.get_mut(cluster) {
+                    state.expire(&key, &uid);
+                }
+                self.spread(cluster);
+            }
             Event::Commit => self.commit(),
             Event::Operator => self.operate(),
             Event::Foreign { cluster } => self.meddle(cluster),

@@ -148,6 +148,9 @@ impl World {
                 Later::Grow(key, uid) => {
                     (self.chance.api.between(50, 3_000), Event::Grow { cluster: agent, key, uid })
                 }
+                Later::Expire(key, uid) => {
+                    (self.chance.api.between(5_000, 120_000), Event::Expire { cluster: agent, key, uid })
+                }
                 Later::Finalize(key, uid) => {
                     (self.chance.api.between(50, 8_000), Event::Finalize { cluster: agent, key, uid })
                 }

@@ -60,7 +60,14 @@ impl Oracle {
                 }
                 self.applies(git, agent, disk, &key, *manifest, app);
                 if let Some(uid) = uid {
-                    self.taken.insert((agent, key, uid.clone()));
+                    let place = (agent, key.clone(), uid.clone());
+                    let looked = self.looked.get(&(agent, key)).cloned().flatten();
+                    if let Some((of, Tracking::Ours { .. })) = looked
+                        && of == *uid
+                    {
+                        self.owned.insert(place.clone());
+                    }
+                    self.taken.insert(place);
                 }
             }
             Request::Delete { uid, .. } => self.deletes(agent, state, &key, uid, now),
@@ -103,8 +110,9 @@ impl Oracle {
     /// An apply took effect: not on what the agent had seen to be another tool's (M17).
     pub(super) fn takes_over(&mut self, agent: usize, key: &ResourceKey, before: Option<&Object>) {
         let Some(before) = before else { return };
-        // What it once applied it may put back, tracking and all (M16).
-        if self.applied.contains(&(agent, key.clone(), before.uid.clone())) {
+        // What it once applied, or took while it was ours, it may put back, tracking and all (M16).
+        let place = (agent, key.clone(), before.uid.clone());
+        if self.applied.contains(&place) || self.owned.contains(&place) {
             return;
         }
         let looked = self.looked.get(&(agent, key.clone())).cloned().flatten();
