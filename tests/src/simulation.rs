@@ -14,6 +14,7 @@ mod faults;
 mod git;
 mod hub;
 mod keys;
+mod lease;
 mod network;
 mod objects;
 mod oracle;

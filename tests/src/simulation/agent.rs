@@ -16,6 +16,7 @@ use argosy_core::time::{MonoTime, Now, WallTime};
 
 use super::broken::{Broken, verifier};
 use super::keys::{Checked, INSTALLATION, cluster_id};
+use super::lease::Contest;
 use super::random::Random;
 use super::schedule::{Event, ToAgent, ToHub};
 use super::skew::{STATUS, widen};
@@ -41,6 +42,10 @@ pub(super) struct Agent {
     booted: u64,
     pub(super) process: Option<Process>,
     lives: u64,
+    /// Which cluster it is for.
+    pub(super) seat: usize,
+    /// It never starts again.
+    pub(super) is_over: bool,
     /// A crash before so many more effects.
     pub(super) crash_in: Option<u32>,
     /// The next transaction tears the store.
@@ -64,6 +69,7 @@ pub(super) struct Process {
     tick: Option<u64>,
     watches: BTreeMap<GroupKind, Watch>,
     idle: (u64, u32),
+    pub(super) contest: Contest,
 }
 
 /// One watch.
@@ -93,6 +99,8 @@ impl Agent {
             booted: 0,
             process: None,
             lives: 0,
+            seat: number,
+            is_over: false,
             crash_in: None,
             tears: false,
             full_until: 0,
@@ -100,6 +108,11 @@ impl Agent {
             newer: false,
             takes_wall_for_steady: false,
         }
+    }
+
+    /// Gives another one on a copy of its disk.
+    pub(super) fn twin(&self) -> Self {
+        Self { disk: self.disk.clone(), booted: self.booted, ..Self::new(self.seat) }
     }
 
     pub(super) fn is_alive(&self, life: u64) -> bool {
@@ -128,10 +141,13 @@ impl Agent {
 impl World {
     pub(super) fn start_agent(&mut self, agent: usize) {
         let mut entropy = self.chance.shells.fork();
-        let Some(state) = self.agents.get_mut(agent).filter(|state| state.process.is_none()) else { return };
+        let Some(state) = self.agents.get_mut(agent).filter(|state| state.process.is_none() && !state.is_over)
+        else {
+            return;
+        };
         let now = state.now(self.now);
         let identity = AgentIdentity {
-            cluster: cluster_id(agent),
+            cluster: cluster_id(state.seat),
             installation: INSTALLATION,
             anchor: state.disk.anchor.filter(|_| self.broken != Some(Broken::AnchorIgnored)),
         };
@@ -156,6 +172,7 @@ impl World {
             tick: None,
             watches: BTreeMap::new(),
             idle: (0, 0),
+            contest: Contest::default(),
         });
         self.note(&format!(
             "agent {agent} starts, life {life}{}",
@@ -216,6 +233,9 @@ impl World {
     /// Hands one input to a machine and carries out what follows.
     pub(super) fn agent_takes(&mut self, agent: usize, input: Input) {
         let Some(input) = self.break_agents_input(agent, input) else { return };
+        if !matches!(input, Input::Writer { .. }) {
+            self.look_at_lease(agent);
+        }
         let broken = self.broken;
         let Some(state) = self.agents.get_mut(agent) else { return };
         let now = state.now(self.now);
@@ -411,7 +431,7 @@ impl World {
         if self.life_of(agent) != Some(life) {
             return;
         }
-        let Some(cluster) = self.clusters.get(agent) else { return };
+        let Some(cluster) = self.clusters.get(self.seat(agent)) else { return };
         if cluster.down_until > self.now {
             self.queue.at(self.now + 1_000, Event::Discover { agent, life, again });
             return;
@@ -423,10 +443,9 @@ impl World {
         self.agent_takes(agent, Input::Kinds(kinds));
     }
 
-    pub(super) fn may_write(&mut self, agent: usize, life: u64) {
-        if self.life_of(agent) == Some(life) {
-            self.agent_takes(agent, Input::Writer { read_only: None, may_dial: true });
-        }
+    /// Gives the cluster that an agent is for.
+    pub(super) fn seat(&self, agent: usize) -> usize {
+        self.agents.get(agent).map_or(agent, |state| state.seat)
     }
 
     pub(super) fn agent_ticks(&mut self, agent: usize, life: u64) {
@@ -448,7 +467,7 @@ impl World {
         match what {
             ToAgent::Open => {
                 let facts = ClusterFacts {
-                    kube_system_uid: format!("kube-system-{agent}"),
+                    kube_system_uid: format!("kube-system-{}", self.seat(agent)),
                     kubernetes_version: "v1.36.3".to_owned(),
                     agent_version: "0.1.0".to_owned(),
                     certificate_not_after: WallTime(i64::MAX),

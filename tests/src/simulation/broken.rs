@@ -110,10 +110,12 @@ pub enum Broken {
     HeldForgotten,
     /// Releases that nothing names stay on the hub's disk.
     HubKeepsAll,
+    /// Whoever does not hold the lease writes all the same.
+    TwoWriters,
 }
 
 /// Every variant with its name and the rules that it breaks.
-const ALL: [(Broken, &str, &str); 47] = [
+const ALL: [(Broken, &str, &str); 48] = [
     (Broken::AckBeforeCommit, "ack-before-commit", "I4"),
     (Broken::AnchorLate, "anchor-late", "I4 M23"),
     (Broken::AnchorNever, "anchor-never", "I4 M23"),
@@ -161,6 +163,7 @@ const ALL: [(Broken, &str, &str); 47] = [
     (Broken::FrozenIsDeleted, "frozen-is-deleted", "I3 M6"),
     (Broken::HeldForgotten, "held-forgotten", "I3 M5"),
     (Broken::HubKeepsAll, "hub-keeps-all", "I18 M25"),
+    (Broken::TwoWriters, "two-writers", "I13 M24"),
 ];
 
 impl Broken {

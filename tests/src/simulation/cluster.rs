@@ -14,6 +14,7 @@ use argosy_core::key::{GroupKind, ResourceKey};
 
 
 use super::keys::INSTALLATION;
+use super::lease::Record;
 use super::objects::{self, is_namespaced};
 
 /// One live object.
@@ -80,6 +81,8 @@ pub(super) struct Cluster {
     pub(super) meddled: BTreeSet<ResourceKey>,
     pub(super) changes: Vec<Change>,
     pub(super) later: Vec<Later>,
+    /// Who writes here.
+    pub(super) lease: Option<Record>,
     /// What lists say until some time.
     past: Option<(u64, u64, BTreeMap<ResourceKey, Object>)>,
 }

@@ -44,6 +44,8 @@ pub(super) enum AgentFault {
     Clock,
     /// To the newer version, or back.
     Upgrade,
+    /// A second process beside it, on a copy of its disk.
+    Twin,
 }
 
 /// A fault of the hub's process, disk or clock.
@@ -94,6 +96,7 @@ const FAULTS: &[(Trouble, u64, Draw)] = &[
     (Trouble::Clocks, 1, |_, _| Fault::Hub(HubFault::Clock)),
     (Trouble::Upgrades, 2, |random, agents| agent(random, agents, AgentFault::Upgrade)),
     (Trouble::Upgrades, 2, |_, _| Fault::Hub(HubFault::Upgrade)),
+    (Trouble::Twins, 2, |random, agents| agent(random, agents, AgentFault::Twin)),
     (Trouble::ApiOutages, 2, |random, agents| api(random, agents, ApiFault::Down)),
     (Trouble::ApiSlowness, 2, |random, agents| api(random, agents, ApiFault::Spell(Spell::Slow))),
     (Trouble::Throttling, 2, |random, agents| api(random, agents, ApiFault::Spell(Spell::Throttled))),
@@ -226,6 +229,7 @@ impl World {
                 state.newer = !state.newer;
                 self.crash_agent(agent, 1_000);
             }
+            AgentFault::Twin => self.start_twin(agent),
             AgentFault::Lose => self.replace_store(agent, MemoryStore::default()),
             AgentFault::RollBack => {
                 let Some(copy) = state.copy.take() else { return };

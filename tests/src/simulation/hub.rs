@@ -105,7 +105,7 @@ impl World {
         self.hub.lives += 1;
         let life = self.hub.lives;
         self.note(&format!("hub starts, life {life}"));
-        let links = (0..self.agents.len())
+        let links = (0..self.plan.agents)
             .map(|agent| HubLink::load(&self.hub.store, cluster_id(agent), INSTALLATION));
         let loaded = links
             .collect::<Result<Vec<HubLink>, StoreError>>()
@@ -179,7 +179,7 @@ impl World {
     pub(super) fn hub_tick(&mut self, life: u64) {
         let Some(process) = self.hub.process.as_mut().filter(|process| process.life == life) else { return };
         process.tick = None;
-        for agent in 0..self.agents.len() {
+        for agent in 0..self.plan.agents {
             self.with_link(agent, |link, context| Ok(link.tick(context.now)));
         }
         self.hub_timer();
@@ -283,6 +283,7 @@ impl World {
 
     pub(super) fn hub_receives(&mut self, stream: u64, agent: usize, what: ToHub) {
         let session = SessionId(stream);
+        let agent = self.seat(agent);
         match what {
             ToHub::Frame(frame) => {
                 self.with_link(agent, |link, context| link.received(session, frame, context));
@@ -295,6 +296,7 @@ impl World {
     }
 
     pub(super) fn hub_accepts(&mut self, stream: u64, agent: usize) {
+        let agent = self.seat(agent);
         self.with_link(agent, |link, context| Ok(link.connected(SessionId(stream), context.now)));
     }
 
@@ -372,7 +374,7 @@ impl World {
     fn emptied(&self) -> BTreeSet<(ClusterId, AppId, DeletionId)> {
         let Some(process) = &self.hub.process else { return BTreeSet::new() };
         let mut emptied = BTreeSet::new();
-        for agent in 0..self.agents.len() {
+        for agent in 0..self.plan.agents {
             for app in process.reported(agent) {
                 let deletion = process.status(agent, &app).and_then(|status| status.emptied);
                 emptied.extend(deletion.map(|deletion| (cluster_id(agent), app.clone(), deletion)));
@@ -413,7 +415,7 @@ impl World {
         self.hub.store.commit(&ops);
         let (emptied, released) = (self.emptied(), self.released());
         let clusters: BTreeMap<String, ClusterId> =
-            (0..self.agents.len()).map(|agent| (cluster_name(agent), cluster_id(agent))).collect();
+            (0..self.plan.agents).map(|agent| (cluster_name(agent), cluster_id(agent))).collect();
         let Some(process) = &mut self.hub.process else { return };
         let inputs = Inputs {
             read: process.read.as_ref(),
@@ -441,7 +443,7 @@ impl World {
     }
 
     fn publish(&mut self) {
-        for agent in 0..self.agents.len() {
+        for agent in 0..self.plan.agents {
             if self.hub_dies() {
                 return;
             }
@@ -457,7 +459,7 @@ impl World {
                 return;
             }
             let whose =
-                if self.broken == Some(Broken::ListOfAnother) { (agent + 1) % self.agents.len() } else { agent };
+                if self.broken == Some(Broken::ListOfAnother) { (agent + 1) % self.plan.agents } else { agent };
             let mut list = self.break_list(process.fleet.list(cluster_id(whose)));
             if self.hub.newer {
                 match widened(&list) {

@@ -168,7 +168,7 @@ impl World {
     }
 
     pub(super) fn dialled(&mut self, agent: usize, life: u64, stream: u64) {
-        let reachable = !self.network.is_away(agent, self.now);
+        let reachable = !self.network.is_away(self.seat(agent), self.now);
         let hub_life = self.hub.process.as_ref().map(|process| process.life);
         let alive = self.agents.get(agent).is_some_and(|state| state.is_alive(life));
         if !reachable || hub_life.is_none() || !alive {

@@ -30,7 +30,7 @@ pub struct Violation {
 type Write = (ResourceKey, Option<(Digest, AppId)>);
 
 /// What is known of one agent.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Seen {
     /// The head on its disk.
     head: Option<Head>,
@@ -57,6 +57,8 @@ pub(super) struct Oracle {
     /// What the hub read, in order, over all its lives.
     reads: Vec<ReadAt>,
     agents: Vec<Seen>,
+    /// Which cluster each agent is for.
+    seats: Vec<usize>,
     /// Deletes that an operator confirmed.
     pub(super) confirmed: BTreeSet<(usize, ResourceKey, String)>,
     /// Apps whose pruning an operator asked for.
@@ -82,7 +84,24 @@ pub(super) struct Oracle {
 
 impl Oracle {
     pub(super) fn new(agents: usize) -> Self {
-        Self { agents: (0..agents).map(|_| Seen::default()).collect(), ..Self::default() }
+        Self {
+            agents: (0..agents).map(|_| Seen::default()).collect(),
+            seats: (0..agents).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// A second process runs beside an agent's, on a copy of its disk.
+    pub(super) fn twin_of(&mut self, agent: usize) {
+        let mut seen = self.agents.get(agent).cloned().unwrap_or_default();
+        seen.waits.clear();
+        seen.deletes.clear();
+        self.agents.push(seen);
+        self.seats.push(self.seat(agent));
+    }
+
+    fn seat(&self, agent: usize) -> usize {
+        self.seats.get(agent).copied().unwrap_or(agent)
     }
 
     /// Notes the first broken rule.
@@ -190,7 +209,8 @@ impl Oracle {
                     Answer::Found(live) => Some((live.uid.clone(), live.tracking.clone())),
                     Answer::Absent | Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. } => None,
                 };
-                self.looked.insert((agent, key.clone()), found);
+                let seat = self.seat(agent);
+                self.looked.insert((seat, key.clone()), found);
             }
             (Request::Apply { key, uid, .. }, Ok(Answer::Applied(applied))) => {
                 let meant = uid.as_ref().is_none_or(|uid| *uid == applied.live.uid);
@@ -198,7 +218,8 @@ impl Oracle {
                     self.violate("M16", format!("agent {agent} applies {key} to another incarnation"));
                 }
                 self.takes_over(agent, key, before);
-                self.applied.insert((agent, key.clone(), applied.live.uid.clone()));
+                let seat = self.seat(agent);
+                self.applied.insert((seat, key.clone(), applied.live.uid.clone()));
             }
             (Request::Delete { key, .. }, Ok(_)) => {
                 // The incarnation that went may be another one than was named.

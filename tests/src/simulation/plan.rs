@@ -62,11 +62,13 @@ pub enum Trouble {
     Commits,
     /// Repositories are away.
     GitOutages,
+    /// A second process runs beside an agent's, with a copy of its disk.
+    Twins,
 }
 
 impl Trouble {
     /// All of them with the name and how many runs of a hundred have it.
-    const ALL: [(Self, &'static str, u64); 26] = [
+    const ALL: [(Self, &'static str, u64); 27] = [
         (Self::Links, "links", 50),
         (Self::OneWay, "one-way", 25),
         (Self::SlowLinks, "slow-links", 25),
@@ -93,6 +95,7 @@ impl Trouble {
         (Self::Foreign, "foreign", 50),
         (Self::Commits, "commits", 60),
         (Self::GitOutages, "git-outages", 30),
+        (Self::Twins, "twins", 15),
     ];
 
     fn name(self) -> &'static str {

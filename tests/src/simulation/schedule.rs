@@ -31,6 +31,7 @@ pub(super) enum Event {
     AgentTick { agent: usize, life: u64 },
     Writer { agent: usize, life: u64 },
     Discover { agent: usize, life: u64, again: bool },
+    TwinEnds { agent: usize },
     HubStart,
     HubTick { life: u64 },
     HubPoll { life: u64 },

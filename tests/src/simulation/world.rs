@@ -167,6 +167,9 @@ impl World {
             cluster.down_until = 0;
             cluster.spells.clear();
         }
+        for twin in self.plan.agents..self.agents.len() {
+            self.end_twin(twin);
+        }
         for agent in &mut self.agents {
             agent.crash_in = None;
             agent.tears = false;
@@ -209,7 +212,8 @@ impl World {
         match event {
             Event::AgentStart { agent } => self.start_agent(agent),
             Event::AgentTick { agent, life } => self.agent_ticks(agent, life),
-            Event::Writer { agent, life } => self.may_write(agent, life),
+            Event::Writer { agent, life } => self.contend(agent, life),
+            Event::TwinEnds { agent } => self.end_twin(agent),
             Event::Discover { agent, life, again } => self.discover(agent, life, again),
             Event::HubStart => self.start_hub(),
             Event::HubTick { life } => self.hub_tick(life),

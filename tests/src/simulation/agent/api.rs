@@ -7,7 +7,7 @@ use argosy_core::cluster::{Answer, ApiError, Request, RequestId, WatchEvent};
 use argosy_core::key::GroupKind;
 
 use super::super::broken::Broken;
-use super::super::cluster::{Later, Spell};
+use super::super::cluster::{Change, Later, Spell};
 use super::super::plan::Trouble;
 use super::super::schedule::Event;
 use super::super::world::World;
@@ -17,10 +17,13 @@ impl World {
     pub(in crate::simulation) fn request(&mut self, agent: usize, id: RequestId, request: Request) {
         let Some(life) = self.life_of(agent) else { return };
         let Some(state) = self.agents.get(agent) else { return };
+        if !matches!(request, Request::Get { .. }) && self.another_holds(agent) {
+            self.oracle.violate("I13", format!("agent {agent} writes while another holds the lease: {request:?}"));
+        }
         self.oracle.requested(&self.git, agent, life, id, state, &request, self.now);
         self.note(&format!("{agent} => api #{} {}", id.0, name(&request)));
         let lost = || ApiError::Unreachable("no answer".to_owned());
-        let Some(cluster) = self.clusters.get(agent) else { return };
+        let Some(cluster) = self.clusters.get(self.seat(agent)) else { return };
         let mut delay = self.chance.api.between(1, 40);
         if cluster.down_until > self.now {
             let event = Event::Answer { agent, life, id, answer: Err(lost()) };
@@ -72,7 +75,8 @@ impl World {
         fails: Option<ApiError>,
     ) {
         let lingers = self.chance.api.percent(25);
-        let Some(cluster) = self.clusters.get_mut(agent) else { return };
+        let seat = self.seat(agent);
+        let Some(cluster) = self.clusters.get_mut(seat) else { return };
         let answer = if let Some(error) = fails {
             Err(error)
         } else {
@@ -118,7 +122,7 @@ impl World {
             };
             self.note(&format!("api {agent} #{} {}: {word}", id.0, name(request)));
         }
-        self.spread(agent);
+        self.spread(seat);
         if answered {
             let delay = self.chance.api.between(1, 40);
             self.queue.at(self.now + delay, Event::Answer { agent, life, id, answer });
@@ -139,50 +143,61 @@ impl World {
     }
 
     /// Brings the changes of a cluster to the watches, and what it does by itself onto the queue.
-    pub(in crate::simulation) fn spread(&mut self, agent: usize) {
-        let Some(cluster) = self.clusters.get_mut(agent) else { return };
+    pub(in crate::simulation) fn spread(&mut self, seat: usize) {
+        let Some(cluster) = self.clusters.get_mut(seat) else { return };
         let changes = std::mem::take(&mut cluster.changes);
         let later = std::mem::take(&mut cluster.later);
         for one in later {
             let (delay, event) = match one {
                 Later::Grow(key, uid) => {
-                    (self.chance.api.between(50, 3_000), Event::Grow { cluster: agent, key, uid })
+                    (self.chance.api.between(50, 3_000), Event::Grow { cluster: seat, key, uid })
                 }
                 Later::Expire(key, uid) => {
-                    (self.chance.api.between(5_000, 120_000), Event::Expire { cluster: agent, key, uid })
+                    (self.chance.api.between(5_000, 120_000), Event::Expire { cluster: seat, key, uid })
                 }
                 Later::Finalize(key, uid) => {
-                    (self.chance.api.between(50, 8_000), Event::Finalize { cluster: agent, key, uid })
+                    (self.chance.api.between(50, 8_000), Event::Finalize { cluster: seat, key, uid })
                 }
             };
             self.queue.at(self.now + delay, event);
         }
         for change in changes {
-            let delay = self.chance.api.between(1, 150);
-            let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
-                continue;
-            };
-            let kind = change.key.group_kind();
-            let Some(watch) = process.watches.get_mut(&kind).filter(|watch| watch.open && !watch.hung)
-            else {
-                continue;
-            };
-            let event = match change.now {
-                Some(live) if live.labelled => WatchEvent::Seen(live),
-                Some(_) | None if change.was_labelled => WatchEvent::Gone(change.key),
-                Some(_) | None => continue,
-            };
-            watch.last = watch.last.max(self.now + delay);
-            let number = watch.number;
-            self.queue.at(watch.last, Event::Watch { agent, life: process.life, kind, number, event });
+            for agent in self.agents_of(seat) {
+                self.deliver(agent, &change);
+            }
         }
+    }
+
+    /// Gives the agents of a cluster: the one that belongs there, and its twins.
+    fn agents_of(&self, seat: usize) -> Vec<usize> {
+        let all = self.agents.iter().enumerate();
+        all.filter(|(_, state)| state.seat == seat).map(|(agent, _)| agent).collect()
+    }
+
+    /// Brings a change to an agent's watch.
+    fn deliver(&mut self, agent: usize, change: &Change) {
+        let delay = self.chance.api.between(1, 150);
+        let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
+            return;
+        };
+        let kind = change.key.group_kind();
+        let watch = process.watches.get_mut(&kind).filter(|watch| watch.open && !watch.hung);
+        let Some(watch) = watch else { return };
+        let event = match &change.now {
+            Some(live) if live.labelled => WatchEvent::Seen(live.clone()),
+            Some(_) | None if change.was_labelled => WatchEvent::Gone(change.key.clone()),
+            Some(_) | None => return,
+        };
+        watch.last = watch.last.max(self.now + delay);
+        let number = watch.number;
+        self.queue.at(watch.last, Event::Watch { agent, life: process.life, kind, number, event });
     }
 
     pub(in crate::simulation) fn list(&mut self, agent: usize, life: u64, kind: GroupKind, number: u64) {
         if self.life_of(agent) != Some(life) {
             return;
         }
-        let Some(cluster) = self.clusters.get(agent) else { return };
+        let Some(cluster) = self.clusters.get(self.seat(agent)) else { return };
         let down = cluster.down_until > self.now || !cluster.kinds().contains_key(&kind);
         let (resource_version, objects) = cluster.listed(&kind, self.now);
         let since = cluster.since(&kind, &objects);
@@ -244,8 +259,14 @@ impl World {
         self.break_watches(agent);
     }
 
-    /// Breaks an agent's watches; each lists again a little later.
-    pub(in crate::simulation) fn break_watches(&mut self, agent: usize) {
+    /// Breaks the watches of a cluster; each lists again a little later.
+    pub(in crate::simulation) fn break_watches(&mut self, seat: usize) {
+        for agent in self.agents_of(seat) {
+            self.break_watches_of(agent);
+        }
+    }
+
+    fn break_watches_of(&mut self, agent: usize) {
         let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
             return;
         };

@@ -55,7 +55,7 @@ impl Oracle {
                 format!("agent {agent} holds a list that head {} does not sign", head.generation),
             );
         }
-        if head.cluster != cluster_id(agent) || list.settings().installation != INSTALLATION {
+        if head.cluster != cluster_id(self.seat(agent)) || list.settings().installation != INSTALLATION {
             self.violate("I12", format!("agent {agent} holds the head of another cluster"));
         }
         let Some(seen) = self.agents.get(agent) else { return };
@@ -87,7 +87,7 @@ impl Oracle {
         let mut strange = None;
         for (app, element) in list.elements() {
             let here = git.history.iter().filter_map(|commit| commit.get(app));
-            if !here.into_iter().any(|source| source.cluster == agent) {
+            if !here.into_iter().any(|source| source.cluster == self.seat(agent)) {
                 strange = Some(app.clone());
             }
             if !matches!(element.assignment.phase, Phase::Active | Phase::Frozen) {

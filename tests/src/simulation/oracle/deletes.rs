@@ -26,7 +26,7 @@ impl Oracle {
             self.violate("M21", format!("agent {agent} deletes {key}: {why}"));
             return;
         }
-        if !self.confirmed.contains(&(agent, key.clone(), uid.to_owned()))
+        if !self.confirmed.contains(&(self.seat(agent), key.clone(), uid.to_owned()))
             && let Err(why) = self.is_governed(agent, &state.disk, place, now)
         {
             self.violate("M22", format!("agent {agent} deletes {key}: {why}"));
@@ -45,7 +45,7 @@ impl Oracle {
             return Err("its intent is not durable".to_owned());
         }
         // The last look shows that it is still ours.
-        let looked = self.looked.get(&(agent, key.clone())).cloned().flatten();
+        let looked = self.looked.get(&(self.seat(agent), key.clone())).cloned().flatten();
         match looked {
             Some((of, Tracking::Ours { names, .. })) if of == uid && names == *key => {}
             other => return Err(format!("the look before it found {other:?}")),
@@ -58,7 +58,7 @@ impl Oracle {
         if !matches!(listed.phase, Phase::Active | Phase::Deleting) {
             return Err(format!("{app} is {:?}", listed.phase));
         }
-        let confirmed = self.confirmed.contains(&(agent, key.clone(), uid.to_owned()));
+        let confirmed = self.confirmed.contains(&(self.seat(agent), key.clone(), uid.to_owned()));
         let held = listed.held.iter().any(|held| {
             let there =
                 held.namespace == key.namespace || held.namespace.is_empty() || key.namespace.is_empty();
@@ -87,12 +87,12 @@ impl Oracle {
                 return Err(format!("{app} has not switched to its newest release"));
             }
             let automated = listed.policy.automated.is_some_and(|automated| automated.prune);
-            let asked = self.asked.contains(&(agent, app.clone()));
+            let asked = self.asked.contains(&(self.seat(agent), app.clone()));
             if !confirmed && !asked && !automated {
                 return Err(format!("nobody asked {app} to prune"));
             }
         }
-        if entry.recovered && !confirmed && !self.asked.contains(&(agent, app)) {
+        if entry.recovered && !confirmed && !self.asked.contains(&(self.seat(agent), app)) {
             return Err("it was only found by its tracking".to_owned());
         }
         Ok(())
@@ -146,6 +146,7 @@ impl Oracle {
         uid: &str,
         before: &Object,
     ) {
+        let agent = self.seat(agent);
         let place = (agent, key.clone(), uid.to_owned());
         let confirmed = self.confirmed.contains(&place);
         // A backup brings an object back under a new UID, tracking and all: the app that desires it takes it (M17), and

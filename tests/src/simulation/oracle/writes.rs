@@ -60,8 +60,8 @@ impl Oracle {
                 }
                 self.applies(git, agent, disk, &key, *manifest, app);
                 if let Some(uid) = uid {
-                    let place = (agent, key.clone(), uid.clone());
-                    let looked = self.looked.get(&(agent, key)).cloned().flatten();
+                    let place = (self.seat(agent), key.clone(), uid.clone());
+                    let looked = self.looked.get(&(self.seat(agent), key)).cloned().flatten();
                     if let Some((of, Tracking::Ours { .. })) = looked
                         && of == *uid
                     {
@@ -111,11 +111,11 @@ impl Oracle {
     pub(super) fn takes_over(&mut self, agent: usize, key: &ResourceKey, before: Option<&Object>) {
         let Some(before) = before else { return };
         // What it once applied, or took while it was ours, it may put back, tracking and all (M16).
-        let place = (agent, key.clone(), before.uid.clone());
+        let place = (self.seat(agent), key.clone(), before.uid.clone());
         if self.applied.contains(&place) || self.owned.contains(&place) {
             return;
         }
-        let looked = self.looked.get(&(agent, key.clone())).cloned().flatten();
+        let looked = self.looked.get(&(self.seat(agent), key.clone())).cloned().flatten();
         let seen = looked.filter(|(uid, tracking)| *uid == before.uid && *tracking == before.tracking);
         if let (Tracking::Other(tool), Some(_)) = (&before.tracking, seen) {
             self.violate("M17", format!("agent {agent} applies {key}, which it saw to be tracked by {tool}"));
