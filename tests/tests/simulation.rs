@@ -3,10 +3,12 @@
 
 #[cfg(test)]
 mod simulation {
-    use argosy_tests::simulation::{Crossing, Settings, ThinLink, run, sweep, thin_link};
+    use argosy_tests::simulation::{
+        Broken, Crossing, Outcome, Settings, ThinLink, run, shrink, sweep, thin_link,
+    };
 
     /// How many seeds are run each time.
-    const SEEDS: u64 = 500;
+    const SEEDS: u64 = 3_000;
 
     #[test]
     fn no_seed_breaks_a_rule() {
@@ -15,6 +17,32 @@ mod simulation {
             panic!("{outcome}");
         }
         assert_eq!(sweep.runs, SEEDS);
+    }
+
+    /// The variants that are caught within a few seeds; `make mutants` runs all of them for as long as each takes.
+    #[test]
+    fn what_is_broken_on_purpose_is_caught() {
+        let slow = ["delete-by-name", "lost-is-refused", "epoch-reused", "held-forgotten", "broken-is-absent"];
+        let quick = Broken::all().filter(|broken| !slow.contains(&broken.to_string().as_str()));
+        let missed: Vec<String> = quick
+            .filter(|broken| sweep(0..300, 1, Some(*broken)).failures.is_empty())
+            .map(|broken| broken.to_string())
+            .collect();
+        assert_eq!(missed, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_failing_run_shrinks_to_less_that_breaks_the_same_rule() {
+        let settings = Settings { broken: Some(Broken::FrozenIsDeleted), ..Settings::new(0) };
+        let failing = (0..300)
+            .map(|seed| run(&Settings { seed, ..settings.clone() }, false))
+            .find(|outcome| outcome.violation.is_some())
+            .unwrap();
+        let small = shrink(&failing);
+        let rule = |outcome: &Outcome| outcome.violation.as_ref().map(|violation| violation.rule);
+        assert_eq!(rule(&small), rule(&failing));
+        assert!(small.troubles.len() < failing.troubles.len(), "{} from {}", small.settings, failing.settings);
+        assert_eq!(run(&small.settings, false).hash, small.hash, "the shrunk run repeats");
     }
 
     #[test]

@@ -40,12 +40,21 @@ struct Row {
     value: Option<ByteVec>,
 }
 
+/// What of the numbering is not in the store yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unsaved {
+    Nothing,
+    /// The incarnation.
+    Meta,
+    /// The incarnation, and the numbers of all rows.
+    All,
+}
+
 /// The agent's statuses on their way to the hub.
 #[derive(Debug, Clone)]
 pub(crate) struct Outbox {
     meta: Meta,
-    /// Whether `meta` is in the store.
-    saved: bool,
+    unsaved: Unsaved,
     rows: BTreeMap<AppId, Row>,
     /// Up to which number this session's hub has everything; absent before its welcome.
     hub_has: Option<u64>,
@@ -55,7 +64,8 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Reads the rows; numbers them anew when the store was rolled back, because numbers may have been used twice.
+    /// Reads the rows. Every process is an incarnation of its own: another one on a copy of this store may have used the
+    /// same numbers for other statuses (M24). Of a store that was rolled back the rows are numbered anew.
     pub(crate) fn load(
         store: &dyn StoreRead,
         rolled_back: bool,
@@ -69,7 +79,7 @@ impl Outbox {
         let fresh = || Meta { incarnation: Incarnation::new([0; 16]), last: 0, dropped: 0 };
         let mut outbox = Self {
             meta: stored.unwrap_or_else(fresh),
-            saved: stored.is_some(),
+            unsaved: Unsaved::Meta,
             rows,
             hub_has: None,
             in_flight: None,
@@ -77,6 +87,12 @@ impl Outbox {
         };
         if stored.is_none() || rolled_back {
             outbox.renumber(entropy);
+        } else {
+            outbox.meta = Meta {
+                incarnation: Incarnation::new(entropy.bytes16()),
+                last: outbox.meta.last,
+                dropped: 0,
+            };
         }
         Ok(outbox)
     }
@@ -108,11 +124,12 @@ impl Outbox {
 
     /// Gives what must be durable before anything of the numbering is said.
     pub(crate) fn unsaved(&mut self) -> Vec<StoreOp> {
-        if self.saved {
+        let unsaved = std::mem::replace(&mut self.unsaved, Unsaved::Nothing);
+        if unsaved == Unsaved::Nothing {
             return Vec::new();
         }
-        self.saved = true;
-        let rows = self.rows.iter().map(|(app, row)| StoreOp::put(OUTBOX, encode(app), row));
+        let rows = self.rows.iter().filter(|_| unsaved == Unsaved::All);
+        let rows = rows.map(|(app, row)| StoreOp::put(OUTBOX, encode(app), row));
         rows.chain([StoreOp::put(LINK_META, HELD, &self.meta)]).collect()
     }
 
@@ -235,6 +252,6 @@ impl Outbox {
             row.sequence = last;
         }
         self.meta = Meta { incarnation: Incarnation::new(entropy.bytes16()), last, dropped: 0 };
-        self.saved = false;
+        self.unsaved = Unsaved::All;
     }
 }
