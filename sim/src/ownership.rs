@@ -1,0 +1,1 @@
+//! Who owns which field of an object, as server-side apply decides it.
