@@ -3,6 +3,8 @@
 //! The layers, from the pure to the outside: values and who owns their fields ([`ownership`]), the forms of a
 //! patch ([`patch`]) and the schemas of custom resources ([`structural`]).
 
+pub mod cluster;
+pub mod kinds;
 pub mod ownership;
 pub mod patch;
 pub mod structural;

@@ -1,0 +1,161 @@
+//! One cluster: the API server and the control plane around it, without I/O, clock or threads.
+//!
+//! A request is a [`Call`]; what the control plane does by itself happens in [`Cluster::tick`]. Both are told the time.
+//! Every change has a version of its own and is kept as a record for watches, as far back as [`Config::history`] says.
+
+mod call;
+mod delete;
+mod list;
+mod object;
+mod random;
+mod reply;
+mod selector;
+mod status;
+mod store;
+mod time;
+mod watch;
+mod write;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+pub use self::call::{
+    Call, DeleteOptions, FieldValidation, ListOptions, Patch, PatchKind, Propagation, Subresource, Verb,
+};
+pub use self::object::Object;
+pub use self::reply::{Body, List, Reply};
+pub use self::selector::Selection;
+pub use self::status::{Cause, Details, Status};
+pub use self::time::Time;
+pub use self::watch::{Event, EventKind, Events};
+
+use self::random::Random;
+use self::store::{Key, Place, Store};
+use crate::kinds::{self, Resource};
+
+/// How a cluster is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where its randomness comes from.
+    pub seed: u64,
+    /// When it came to be.
+    pub now: Time,
+    /// How many changes are kept for watches and lists of an older version.
+    pub history: usize,
+    /// How long a pod takes until it is ready.
+    pub ready_after: Duration,
+    /// How long the control plane takes for a step of its own.
+    pub step: Duration,
+}
+
+/// One cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    config: Config,
+    random: Random,
+    store: Store,
+    /// Kinds of definitions that are established, by group, plural and version.
+    custom: BTreeMap<(String, String, String), Arc<Resource>>,
+}
+
+// === impl Config ===
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            now: Time::default(),
+            history: 1000,
+            ready_after: Duration::from_secs(2),
+            step: Duration::from_millis(50),
+        }
+    }
+}
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// Makes a cluster with the namespaces that every cluster has.
+    pub fn new(config: Config) -> Self {
+        let mut cluster = Self {
+            random: Random::new(config.seed),
+            store: Store::new(config.history),
+            custom: BTreeMap::new(),
+            config,
+        };
+        for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
+            let namespace = json!({"metadata": {"name": name}});
+            cluster.bootstrap("", "namespaces", "", namespace);
+        }
+        cluster
+    }
+
+    /// Gives how it is.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Finds a kind in a version that is served.
+    pub fn resource(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Resource>> {
+        let built_in = kinds::built_in()
+            .iter()
+            .find(|resource| resource.is(group, plural) && resource.version == version);
+        let custom = || self.custom.get(&(group.to_owned(), plural.to_owned(), version.to_owned()));
+        built_in.or_else(custom).cloned()
+    }
+
+    /// Gives all kinds that are served, the built-in ones first, the preferred version of each group first.
+    pub fn resources(&self) -> Vec<Arc<Resource>> {
+        kinds::built_in().iter().chain(self.custom.values()).cloned().collect()
+    }
+
+    /// Gives the version of the latest change.
+    pub fn version(&self) -> u64 {
+        self.store.version()
+    }
+
+    /// Carries out a request.
+    pub fn call(&mut self, call: Call<'_>) -> Result<Reply, Status> {
+        let Call { resource, namespace, name, .. } = call;
+        match call.verb {
+            Verb::Get => self.get(resource, namespace, name, call.subresource),
+            Verb::List(options) => self.list(resource, namespace, options),
+            Verb::Create(_) | Verb::Update(_) | Verb::Patch(_) => self.write(call),
+            Verb::Delete(ref options) => self.delete(&call, options),
+            Verb::DeleteCollection(ref options, selection) => {
+                self.delete_collection(&call, options, selection)
+            }
+        }
+    }
+
+    /// Does what the control plane does by itself until now.
+    pub fn tick(&mut self, _now: Time) {}
+
+    /// Tells when the control plane will next do something by itself.
+    pub fn next_tick(&self) -> Option<Time> {
+        None
+    }
+
+    fn get(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+        subresource: Subresource,
+    ) -> Result<Reply, Status> {
+        let object = self.find(resource, namespace, name).ok_or_else(|| Status::not_found(resource, name))?;
+        let _ = subresource;
+        Ok(Reply { code: 200, body: Body::Object(object.clone()), warnings: Vec::new() })
+    }
+
+    fn find(&self, resource: &Resource, namespace: &str, name: &str) -> Option<&Arc<Object>> {
+        self.store.get(&place_of(resource), &Key::new(namespace, name))
+    }
+}
+
+fn place_of(resource: &Resource) -> Place {
+    Place::new(&resource.group, &resource.plural)
+}
