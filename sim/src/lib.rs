@@ -8,3 +8,5 @@ pub mod kinds;
 pub mod ownership;
 pub mod patch;
 pub mod structural;
+
+mod golang;

@@ -1,1 +1,377 @@
 //! Who owns which field of an object, as server-side apply decides it.
+//!
+//! All functions are pure: an object goes in as JSON with its `metadata.managedFields`, the new object comes out
+//! with the new ones. The decisions are those of structured-merge-diff v6 under kube-apiserver 1.36. What belongs
+//! to serving stays with the caller: conversion between versions, defaults, validation, `resourceVersion`.
+//!
+//! A kind's objects are described by a [`Type`]. One type stands for all versions of the kind.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+mod conflict;
+mod element;
+mod entries;
+mod fields_v1;
+mod from_schema;
+mod last_applied;
+mod set;
+mod types;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use conflict::{Conflict, Conflicts};
+pub use entries::ManagedFieldsError;
+pub use fields_v1::FieldsV1Error;
+pub use set::FieldSet;
+pub use types::{Field, ListKind, ListType, MapType, Scalar, Type};
+
+use entries::{Entries, Entry, Id, Operation};
+use walk::{Changes, Duplicates, compare, equal, fields_of, merge, reconcile, remove, validate};
+
+/// Who owns what was there before the first apply to an object without `managedFields`.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
+/// Who writes, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Writer<'a> {
+    /// The field manager; empty is `unknown`.
+    pub manager: &'a str,
+    /// The version in which the object is written.
+    pub api_version: &'a str,
+    /// The subresource that is written; empty is the object itself.
+    pub subresource: &'a str,
+    /// The time of the write: RFC 3339 in whole seconds, UTC.
+    pub time: &'a str,
+}
+
+/// Why an apply is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// Other managers own fields that would change: 409 with a cause for each.
+    #[error("{}", .0.message())]
+    Conflicts(Conflicts),
+    /// The request itself is wrong: 400.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The configuration or the live object does not fit the type, for which the API server answers 500.
+    #[error("{0}")]
+    Type(String),
+    /// The live object's `managedFields` cannot be read: 500.
+    #[error("failed to decode managed fields: {0}")]
+    ManagedFields(#[from] ManagedFieldsError),
+}
+
+/// Applies a configuration as server-side apply does: the merged object with its new `managedFields`.
+///
+/// `live` is the object that is there; for a creation it is `None`, or the kind's empty object where that one has
+/// fields even when it is empty (`spec: {}` of the built-in kinds). `reset` are the fields that a write to this
+/// (sub)resource does not reach: they are neither owned nor in conflict. An apply that changes nothing gives the
+/// live object as it is, its times included, but for who owns what.
+///
+/// The caller has checked that the configuration is of the kind and version of the live object.
+pub fn apply(
+    live: Option<&Value>, config: &Value, ty: &Type, writer: &Writer<'_>, force: bool, reset: &FieldSet<'_>,
+) -> Result<Value, ApplyError> {
+    if config.pointer("/metadata/managedFields").is_some_and(|entries| !entries.is_null()) {
+        return Err(ApplyError::BadRequest("metadata.managedFields must be nil".to_owned()));
+    }
+    validate(config, ty, Duplicates::Refused).map_err(|error| {
+        ApplyError::Type(format!("failed to create typed patch object ({}): {error}", title(config)))
+    })?;
+    let empty = Value::Null;
+    let live = live.unwrap_or(&empty);
+    validate(live, ty, Duplicates::Allowed).map_err(|error| {
+        ApplyError::Type(format!("failed to create typed live object ({}): {error}", title(live)))
+    })?;
+    let entries = Entries::read(managed_fields(live))?;
+    let mut application = Application { live, config, ty, writer, reset, entries };
+    if application.entries.is_empty() && uid(live).is_some() {
+        application.adopt();
+    }
+    application.run(force)
+}
+
+/// Writes the `managedFields` of a create, update or patch into the new object.
+///
+/// `live` and `reset` are as for [`apply`]. The new object's own `managedFields` count as the client's say: none
+/// leaves the live ones in force, `[]` or `[{}]` drops them.
+pub fn update(
+    live: Option<&Value>, mut new: Value, ty: &Type, writer: &Writer<'_>, reset: &FieldSet<'_>,
+) -> Value {
+    let said = take_managed_fields(&mut new);
+    let empty = Value::Null;
+    let live = live.unwrap_or(&empty);
+    let list = match updated_entries(live, said.as_ref(), !writer.subresource.is_empty()) {
+        // Who owned nothing that is known goes on so; only a new object starts to be tracked.
+        entries if entries.is_empty() && uid(live).is_some() => Vec::new(),
+        entries => {
+            let valid = [live, &new].into_iter().all(|object| validate(object, ty, Duplicates::Allowed).is_ok());
+            if valid { track(live, &new, ty, writer, reset, entries).write() } else { Vec::new() }
+        }
+    };
+    set_managed_fields(&mut new, list);
+    new
+}
+
+/// Gives back the live object's times where nothing else has changed, so that a write of nothing stays one.
+///
+/// To be called with the object as it would be stored. True if the new object is now the live one.
+pub fn settle(live: &Value, new: &mut Value) -> bool {
+    let same_entry = |a: &Value, b: &Value| match (a.as_object(), b.as_object()) {
+        (Some(a), Some(b)) => same_fields(a, b, "time", |_, _| true),
+        _ => a == b,
+    };
+    let (before, after) = (managed_fields(live), managed_fields(new));
+    let same = before.len() == after.len()
+        && before.iter().zip(after).all(|(a, b)| same_entry(a, b))
+        && equal_but_ownership(live, new);
+    if same {
+        set_managed_fields(new, before.to_vec());
+    }
+    same
+}
+
+/// One apply on its way.
+struct Application<'a> {
+    live: &'a Value,
+    config: &'a Value,
+    ty: &'a Type,
+    writer: &'a Writer<'a>,
+    reset: &'a FieldSet<'a>,
+    entries: Entries<'a>,
+}
+
+// === impl Application ===
+
+impl Application<'_> {
+    /// Gives all that is there to a manager of its own: nobody is known to own it.
+    fn adopt(&mut self) {
+        let writer = Writer { manager: BEFORE_FIRST_APPLY, ..*self.writer };
+        static NOTHING: Value = Value::Null;
+        self.entries = track(&NOTHING, self.live, self.ty, &writer, self.reset, Entries::default());
+    }
+
+    fn run(self, force: bool) -> Result<Value, ApplyError> {
+        let Self { live, config, ty, writer, reset, mut entries } = self;
+        let id = Id::of(writer, Operation::Apply);
+        for entry in &mut entries.list {
+            reconcile(&mut entry.set, ty);
+        }
+        let last = entries.take(&id);
+        let set = fields_of(config, ty).recursive_difference(reset);
+
+        let mut merged = merge(Some(live), config, ty);
+        take_managed_fields(&mut merged);
+        if let Some(last) = &last
+            && !last.set.is_subset(&set)
+        {
+            merged = prune(merged, &last.set, &set, &entries, ty);
+        }
+
+        let unchanged = equal_but_ownership(live, &merged);
+        let changes = match unchanged {
+            true => Changes::default(),
+            false => compare(Some(live), Some(&merged), ty).excluding(reset),
+        };
+        let allowed = if force { Vec::new() } else { conflicts(&entries, &changes) };
+        if !allowed.is_empty() && !last_applied::allows(live, ty, writer, &allowed) {
+            return Err(ApplyError::Conflicts(last_applied::remaining(live, ty, writer, allowed)));
+        }
+        give_up(&mut entries, &changes);
+
+        let time = if unchanged {
+            last.and_then(|last| last.time)
+        } else {
+            Some(Cow::Borrowed(writer.time))
+        };
+        let set = set.difference(&stripped());
+        if !set.is_empty() {
+            entries.list.push(Entry { id, api_version: Cow::Borrowed(writer.api_version), time, set });
+        }
+        let list = entries.write();
+        drop(changes);
+        last_applied::renew(&mut merged, config, writer);
+        set_managed_fields(&mut merged, list);
+        Ok(merged)
+    }
+}
+
+/// Takes from the merged object what the manager applied last time, does not apply now, and nobody else owns.
+fn prune(merged: Value, last: &FieldSet<'_>, set: &FieldSet<'_>, others: &Entries<'_>, ty: &Type) -> Value {
+    use walk::with_named_fields as named;
+    let last = named(last, Some(ty));
+    let mut owned = named(set, Some(ty));
+    for entry in &others.list {
+        owned = owned.union(&named(&entry.set, Some(ty)));
+    }
+    let all = named(&fields_of(&merged, ty), Some(ty));
+
+    let without = remove(&merged, &last, ty);
+    let mut kept = named(&fields_of(&without, ty), Some(ty));
+    kept = kept.union(&owned);
+    let unowned = all.clone().difference(&kept);
+    let without = remove(&merged, &unowned, ty);
+
+    let kept = named(&fields_of(&without, ty), Some(ty));
+    let gone = all.clone().difference(&kept).intersection(&last);
+    remove(&merged, &gone, ty)
+}
+
+/// The fields of other managers that the changes reach, by manager.
+fn conflicts<'a>(entries: &Entries<'a>, changes: &Changes<'_>) -> Vec<(Id<'a>, FieldSet<'a>)> {
+    if changes.modified.is_empty() && changes.added.is_empty() {
+        return Vec::new();
+    }
+    let reached = changes.modified.clone().union(&changes.added);
+    let conflict = |entry: &Entry<'a>| {
+        let set = entry.set.intersection(&reached);
+        (!set.is_empty()).then(|| (entry.id.clone(), set))
+    };
+    entries.list.iter().filter_map(conflict).collect()
+}
+
+/// Takes from all managers what the changes wrote or removed.
+fn give_up(entries: &mut Entries<'_>, changes: &Changes<'_>) {
+    entries.list.retain_mut(|entry| {
+        for lost in [&changes.modified, &changes.added, &changes.removed] {
+            entry.set = std::mem::take(&mut entry.set).difference(lost);
+        }
+        !entry.set.is_empty()
+    });
+}
+
+/// Gives what a write other than an apply changed to its writer.
+fn track<'a>(
+    live: &'a Value, new: &'a Value, ty: &'a Type, writer: &Writer<'a>, reset: &FieldSet<'_>,
+    mut entries: Entries<'a>,
+) -> Entries<'a> {
+    for entry in &mut entries.list {
+        reconcile(&mut entry.set, ty);
+    }
+    let changes = compare(Some(live), Some(new), ty).excluding(reset);
+    give_up(&mut entries, &changes);
+    let set = changes.modified.union(&changes.added).difference(&stripped());
+    if !set.is_empty() {
+        let id = Id::of(writer, Operation::Update);
+        let set = match entries.take(&id) {
+            Some(before) => set.union(&before.set),
+            None => set,
+        };
+        let api_version = Cow::Borrowed(writer.api_version);
+        entries.list.push(Entry { id, api_version, time: Some(Cow::Borrowed(writer.time)), set });
+    }
+    entries.cap_updates();
+    entries
+}
+
+/// True if two objects are the same but for their `managedFields`.
+fn equal_but_ownership(a: &Value, b: &Value) -> bool {
+    let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else { return equal(a, b) };
+    same_fields(a, b, "metadata", |a, b| match (a.as_object(), b.as_object()) {
+        (Some(a), Some(b)) => same_fields(a, b, "managedFields", |_, _| true),
+        _ => equal(a, b),
+    })
+}
+
+/// True if two objects are the same; the field of this name is compared by its own rule where both have it.
+fn same_fields(
+    a: &Map<String, Value>, b: &Map<String, Value>, name: &str, rule: impl Fn(&Value, &Value) -> bool,
+) -> bool {
+    fn others<'m>(map: &'m Map<String, Value>, name: &str) -> impl Iterator<Item = (&'m String, &'m Value)> {
+        map.iter().filter(move |(key, _)| *key != name)
+    }
+    let special = match (a.get(name), b.get(name)) {
+        (Some(a), Some(b)) => rule(a, b),
+        (None, None) => true,
+        (Some(one), None) | (None, Some(one)) => rule(one, &Value::Null),
+    };
+    special
+        && others(a, name).count() == others(b, name).count()
+        && others(a, name).zip(others(b, name)).all(|((k, a), (l, b))| k == l && equal(a, b))
+}
+
+/// The entries that an update starts from.
+fn updated_entries<'a>(live: &'a Value, said: Option<&'a Value>, subresource: bool) -> Entries<'a> {
+    let kept = || Entries::read(managed_fields(live)).unwrap_or_default();
+    let said = said.and_then(Value::as_array);
+    match said {
+        Some(_) if subresource => kept(),
+        Some(list) if is_reset(list) => Entries::default(),
+        Some(list) => match Entries::read(list) {
+            Ok(entries) if !entries.is_empty() => entries,
+            Ok(_) | Err(_) => kept(),
+        },
+        None => kept(),
+    }
+}
+
+/// True if the client asks to forget who owns what.
+fn is_reset(list: &[Value]) -> bool {
+    let blank = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
+    };
+    match list {
+        [] => true,
+        [Value::Object(entry)] => entry.values().all(blank),
+        _ => false,
+    }
+}
+
+/// What is never owned.
+fn stripped() -> FieldSet<'static> {
+    FieldSet::of_fields(&[
+        &["apiVersion"],
+        &["kind"],
+        &["metadata"],
+        &["metadata", "clusterName"],
+        &["metadata", "creationTimestamp"],
+        &["metadata", "generation"],
+        &["metadata", "managedFields"],
+        &["metadata", "name"],
+        &["metadata", "namespace"],
+        &["metadata", "resourceVersion"],
+        &["metadata", "selfLink"],
+        &["metadata", "uid"],
+    ])
+}
+
+fn uid(object: &Value) -> Option<&str> {
+    object.get("metadata")?.get("uid")?.as_str().filter(|uid| !uid.is_empty())
+}
+
+fn managed_fields(object: &Value) -> &[Value] {
+    let list = object.get("metadata").and_then(|metadata| metadata.get("managedFields"));
+    list.and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn take_managed_fields(object: &mut Value) -> Option<Value> {
+    object.get_mut("metadata")?.as_object_mut()?.remove("managedFields")
+}
+
+fn set_managed_fields(object: &mut Value, list: Vec<Value>) {
+    let Some(object) = object.as_object_mut() else { return };
+    let metadata = object.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+    let Some(metadata) = metadata.as_object_mut() else { return };
+    if list.is_empty() {
+        metadata.remove("managedFields");
+    } else {
+        metadata.insert("managedFields".to_owned(), Value::Array(list));
+    }
+}
+
+/// An object as an error names it: `namespace/name; apps/v1, Kind=Deployment`.
+fn title(object: &Value) -> String {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let meta = |name: &str| {
+        object.get("metadata").and_then(|metadata| metadata.get(name)).and_then(Value::as_str).unwrap_or_default()
+    };
+    let version = text("apiVersion");
+    let slash = if version.contains('/') { "" } else { "/" };
+    format!("{}/{}; {slash}{version}, Kind={}", meta("namespace"), meta("name"), text("kind"))
+}

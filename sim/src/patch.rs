@@ -1,1 +1,24 @@
 //! The forms of a patch: merge patch, JSON patch and strategic merge patch.
+//!
+//! All three are pure and say what they refuse in the API server's words. What the patched object is worth
+//! (unknown fields, validation) is for the caller to find out.
+
+mod json;
+mod merge;
+
+pub use json::{MAX_JSON_OPERATIONS, json};
+pub use merge::merge;
+
+/// Why a patch is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatchError {
+    /// The patch is not one: 400.
+    #[error("{0}")]
+    Malformed(String),
+    /// The patch has more operations than are allowed: 413.
+    #[error("The allowed maximum operations in a JSON patch is {MAX_JSON_OPERATIONS}, got {0}")]
+    TooManyOperations(usize),
+    /// The patch does not fit the object: 422 without details.
+    #[error("{0}")]
+    DoesNotApply(String),
+}

@@ -1,0 +1,17 @@
+//! Walks over values by their type: the set of fields, the merge, the comparison, the removal.
+
+mod compare;
+mod equal;
+mod fields;
+mod merge;
+mod reconcile;
+mod remove;
+mod validate;
+
+pub(crate) use compare::{Changes, compare};
+pub(crate) use equal::equal;
+pub(crate) use fields::fields_of;
+pub(crate) use merge::merge;
+pub(crate) use reconcile::reconcile;
+pub(crate) use remove::{remove, with_named_fields};
+pub(crate) use validate::{Duplicates, validate};
