@@ -67,8 +67,7 @@ pub enum ApplyError {
 
 /// Applies a configuration as server-side apply does: the merged object with its new `managedFields`.
 ///
-/// `live` is the object that is there; for a creation it is `None`, or the kind's empty object where that one has
-/// fields even when it is empty (`spec: {}` of the built-in kinds). `reset` are the fields that a write to this
+/// `live` is the object that is there, `None` for a creation. `reset` are the fields that a write to this
 /// (sub)resource does not reach: they are neither owned nor in conflict. An apply that changes nothing gives the
 /// live object as it is, its times included, but for who owns what.
 ///
@@ -82,8 +81,7 @@ pub fn apply(
     validate(config, ty, Duplicates::Refused).map_err(|error| {
         ApplyError::Type(format!("failed to create typed patch object ({}): {error}", title(config)))
     })?;
-    let empty = Value::Null;
-    let live = live.unwrap_or(&empty);
+    let live = live.unwrap_or(ty.empty());
     validate(live, ty, Duplicates::Allowed).map_err(|error| {
         ApplyError::Type(format!("failed to create typed live object ({}): {error}", title(live)))
     })?;
@@ -103,8 +101,7 @@ pub fn update(
     live: Option<&Value>, mut new: Value, ty: &Type, writer: &Writer<'_>, reset: &FieldSet<'_>,
 ) -> Value {
     let said = take_managed_fields(&mut new);
-    let empty = Value::Null;
-    let live = live.unwrap_or(&empty);
+    let live = live.unwrap_or(ty.empty());
     let list = match updated_entries(live, said.as_ref(), !writer.subresource.is_empty()) {
         // Who owned nothing that is known goes on so; only a new object starts to be tracked.
         entries if entries.is_empty() && uid(live).is_some() => Vec::new(),
@@ -151,8 +148,7 @@ impl Application<'_> {
     /// Gives all that is there to a manager of its own: nobody is known to own it.
     fn adopt(&mut self) {
         let writer = Writer { manager: BEFORE_FIRST_APPLY, ..*self.writer };
-        static NOTHING: Value = Value::Null;
-        self.entries = track(&NOTHING, self.live, self.ty, &writer, self.reset, Entries::default());
+        self.entries = track(self.ty.empty(), self.live, self.ty, &writer, self.reset, Entries::default());
     }
 
     fn run(self, force: bool) -> Result<Value, ApplyError> {

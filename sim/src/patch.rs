@@ -5,9 +5,14 @@
 
 mod json;
 mod merge;
+mod strategic;
+
+#[cfg(test)]
+mod tests;
 
 pub use json::{MAX_JSON_OPERATIONS, json};
 pub use merge::merge;
+pub use strategic::{ListStrategy, Strategy, strategic};
 
 /// Why a patch is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,4 +26,7 @@ pub enum PatchError {
     /// The patch does not fit the object: 422 without details.
     #[error("{0}")]
     DoesNotApply(String),
+    /// The patch cannot be understood, for which the API server answers 500.
+    #[error("{0}")]
+    Internal(String),
 }

@@ -21,7 +21,10 @@ impl Type {
     /// Allows other fields of this type on an object.
     fn with_element(self, element: Option<Arc<Type>>) -> Self {
         match self {
-            Self::Map(map) => Self::Map(MapType { element, ..map }),
+            Self::Resource(mut resource) => {
+                resource.map.element = element;
+                Self::Resource(resource)
+            }
             other => other,
         }
     }

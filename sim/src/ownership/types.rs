@@ -22,8 +22,21 @@ pub enum Type {
     Deduced,
     /// A value of any form whose objects merge as this type says; lists are owned as one.
     Any(MapType),
+    /// A whole object of the API.
+    Resource(Box<ResourceType>),
     /// A field that takes no part: it is in no merged object and in no set.
     Hidden,
+}
+
+/// How a whole object of the API merges.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ResourceType {
+    /// The fields of the object.
+    pub map: MapType,
+    /// What an object of the kind holds when nothing is set, without its name: the built-in kinds have fields
+    /// that are always there (`spec: {}`). What is always there is nobody's, so ownership of a new object
+    /// depends on it. Null for custom resources.
+    pub empty: Value,
 }
 
 /// What a scalar may be.
@@ -154,12 +167,33 @@ impl Type {
 
     /// The type of an object of the API: its own fields with `apiVersion`, `kind` and `metadata`.
     #[must_use]
-    pub fn resource(mut fields: BTreeMap<String, Field>) -> Self {
+    pub fn resource(fields: BTreeMap<String, Field>) -> Self {
+        Self::resource_with_empty(fields, Value::Null)
+    }
+
+    /// As [`Type::resource`], for a kind that has fields even when nothing is set.
+    #[must_use]
+    pub fn resource_with_empty(mut fields: BTreeMap<String, Field>, empty: Value) -> Self {
         let plain = |ty: Arc<Type>| Field { ty, default: None };
         fields.insert("apiVersion".to_owned(), plain(Arc::new(Self::STRING)));
         fields.insert("kind".to_owned(), plain(Arc::new(Self::STRING)));
         fields.insert("metadata".to_owned(), plain(Arc::clone(&ROOT_METADATA)));
-        Self::Map(MapType { fields, element: None, atomic: false })
+        let map = MapType { fields, element: None, atomic: false };
+        Self::Resource(Box::new(ResourceType { map, empty }))
+    }
+
+    /// What an object of this type holds when nothing is set.
+    pub(crate) fn empty(&self) -> &Value {
+        match self {
+            Self::Resource(resource) => &resource.empty,
+            Self::Scalar(_)
+            | Self::Map(_)
+            | Self::List(_)
+            | Self::Atomic
+            | Self::Deduced
+            | Self::Any(_)
+            | Self::Hidden => &Value::Null,
+        }
     }
 
     /// The type of `metadata` inside of an object, of a pod's template for one.
@@ -177,6 +211,7 @@ impl Type {
         match self {
             Self::Scalar(scalar) => Form::Scalar(*scalar),
             Self::Map(map) => Form::Map(map),
+            Self::Resource(resource) => Form::Map(&resource.map),
             Self::List(list) => Form::List(list),
             Self::Atomic => any(&*ATOMIC_MAP),
             Self::Deduced => any(&*DEDUCED_MAP),
@@ -189,6 +224,7 @@ impl Type {
     pub(crate) fn as_map(&self) -> Option<&MapType> {
         match self {
             Self::Map(map) | Self::Any(map) => Some(map),
+            Self::Resource(resource) => Some(&resource.map),
             Self::Atomic => Some(&*ATOMIC_MAP),
             Self::Deduced => Some(&*DEDUCED_MAP),
             Self::Scalar(_) | Self::List(_) | Self::Hidden => None,
@@ -200,7 +236,7 @@ impl Type {
         match self {
             Self::List(list) => Some(list),
             Self::Atomic | Self::Deduced | Self::Any(_) => Some(&*ATOMIC_LIST),
-            Self::Scalar(_) | Self::Map(_) | Self::Hidden => None,
+            Self::Scalar(_) | Self::Map(_) | Self::Resource(_) | Self::Hidden => None,
         }
     }
 

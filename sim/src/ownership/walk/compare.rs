@@ -37,7 +37,7 @@ impl<'a> Changes<'a> {
     }
 
     fn attach(&mut self, element: &Element<'a>, own: Own, below: Changes<'a>) {
-        let mut add = |set: &mut FieldSet<'a>, member: bool, children: FieldSet<'a>| {
+        let add = |set: &mut FieldSet<'a>, member: bool, children: FieldSet<'a>| {
             if member || !children.is_empty() {
                 set.add(element.clone(), member, children);
             }

@@ -21,7 +21,7 @@ pub(crate) fn reconcile(set: &mut FieldSet<'_>, ty: &Type) {
             Type::Map(map) | Type::Any(map) => map.atomic,
             Type::List(list) => list.is_atomic(),
             Type::Atomic => true,
-            Type::Scalar(_) | Type::Deduced | Type::Hidden => false,
+            Type::Scalar(_) | Type::Resource(_) | Type::Deduced | Type::Hidden => false,
         };
         if atomic {
             node.member = true;
