@@ -4,6 +4,7 @@
 //! patch ([`patch`]) and the schemas of custom resources ([`structural`]).
 
 pub mod cluster;
+pub mod http;
 pub mod kinds;
 pub mod ownership;
 pub mod patch;
