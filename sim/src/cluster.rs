@@ -4,11 +4,13 @@
 //! Every change has a version of its own and is kept as a record for watches, as far back as [`Config::history`] says.
 
 mod call;
+mod control;
 mod delete;
 mod list;
 mod object;
 mod random;
 mod reply;
+mod scale;
 mod selector;
 mod status;
 mod store;
@@ -16,7 +18,7 @@ mod time;
 mod watch;
 mod write;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,12 +30,16 @@ pub use self::call::{
 pub use self::object::Object;
 pub use self::reply::{Body, List, Reply};
 pub use self::selector::Selection;
+pub(crate) use self::selector::Selector;
 pub use self::status::{Cause, Details, Status};
 pub use self::time::Time;
 pub use self::watch::{Event, EventKind, Events};
 
+pub(crate) use self::control::Job;
+pub(crate) use self::store::{Key, Place};
+
 use self::random::Random;
-use self::store::{Key, Place, Store};
+use self::store::Store;
 use crate::kinds::{self, Resource};
 
 /// How a cluster is.
@@ -59,6 +65,10 @@ pub struct Cluster {
     store: Store,
     /// Kinds of definitions that are established, by group, plural and version.
     custom: BTreeMap<(String, String, String), Arc<Resource>>,
+    /// What the control plane looks at next, by when.
+    jobs: BTreeSet<(Time, Job)>,
+    /// The latest time that was told.
+    now: Time,
 }
 
 // === impl Config ===
@@ -84,11 +94,18 @@ impl Cluster {
             random: Random::new(config.seed),
             store: Store::new(config.history),
             custom: BTreeMap::new(),
+            jobs: BTreeSet::new(),
+            now: config.now,
             config,
         };
+        let find = |plural: &str| kinds::built_in().iter().find(|resource| resource.is("", plural));
         for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
-            let namespace = json!({"metadata": {"name": name}});
-            cluster.bootstrap("", "namespaces", "", namespace);
+            if let Some(resource) = find("namespaces") {
+                cluster.bootstrap(resource, "", json!({"metadata": {"name": name}}));
+            }
+        }
+        if let Some(resource) = find("services") {
+            cluster.bootstrap(resource, "default", kubernetes());
         }
         cluster
     }
@@ -120,6 +137,7 @@ impl Cluster {
     /// Carries out a request.
     pub fn call(&mut self, call: Call<'_>) -> Result<Reply, Status> {
         let Call { resource, namespace, name, .. } = call;
+        self.now = self.now.max(call.now);
         match call.verb {
             Verb::Get => self.get(resource, namespace, name, call.subresource),
             Verb::List(options) => self.list(resource, namespace, options),
@@ -131,14 +149,6 @@ impl Cluster {
         }
     }
 
-    /// Does what the control plane does by itself until now.
-    pub fn tick(&mut self, _now: Time) {}
-
-    /// Tells when the control plane will next do something by itself.
-    pub fn next_tick(&self) -> Option<Time> {
-        None
-    }
-
     fn get(
         &self,
         resource: &Resource,
@@ -146,8 +156,10 @@ impl Cluster {
         name: &str,
         subresource: Subresource,
     ) -> Result<Reply, Status> {
+        if subresource == Subresource::Scale {
+            return self.get_scale(resource, namespace, name);
+        }
         let object = self.find(resource, namespace, name).ok_or_else(|| Status::not_found(resource, name))?;
-        let _ = subresource;
         Ok(Reply { code: 200, body: Body::Object(object.clone()), warnings: Vec::new() })
     }
 
@@ -156,6 +168,15 @@ impl Cluster {
     }
 }
 
-fn place_of(resource: &Resource) -> Place {
+/// The service of the API server itself.
+fn kubernetes() -> serde_json::Value {
+    json!({"metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+        "spec": {"type": "ClusterIP", "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ipFamilies": ["IPv4"],
+            "ipFamilyPolicy": "SingleStack",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}]},
+        "status": {"loadBalancer": {}}})
+}
+
+pub(crate) fn place_of(resource: &Resource) -> Place {
     Place::new(&resource.group, &resource.plural)
 }

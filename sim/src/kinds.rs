@@ -1,19 +1,34 @@
 //! The kinds that a cluster serves.
 //!
-//! Those that are built in come from two tables: [`resources.txt`](self) names the kinds, `fields.txt` their fields.
+//! Those that are built in come from two tables: `resources.txt` names the kinds, `fields.txt` their fields.
 //! Both are read once and shared by all clusters. Kinds of CustomResourceDefinitions are made by the cluster that has
 //! the definition.
 
+pub(crate) mod custom;
+mod decode;
+mod defaults;
+mod fields;
+pub(crate) mod fill;
+mod merging;
+pub(crate) mod metadata;
+pub(crate) mod prepare;
+mod quantity;
+pub(crate) mod rules;
+mod strategies;
 mod table;
+mod validation;
 
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
+use crate::ownership::Type;
+use crate::structural::Schema;
+
 pub use self::table::built_in;
 
 /// A kind in one version, as it is served.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Resource {
     /// API group; empty for the core's.
     pub group: String,
@@ -39,6 +54,24 @@ pub struct Resource {
     pub subresources: Vec<SubresourceInfo>,
     /// Where the kind comes from.
     pub origin: Origin,
+    /// How its objects are handled.
+    pub habits: Habits,
+}
+
+/// How objects of a kind are handled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent habits of a kind")]
+pub struct Habits {
+    /// `metadata.generation` counts the changes of what is desired.
+    pub generation: bool,
+    /// An update of an object that is not there creates it.
+    pub create_on_update: bool,
+    /// An update has to state the version that it changes.
+    pub versioned_update: bool,
+    /// A delete answers with the object.
+    pub answers_deleted: bool,
+    /// What the object owns stays, unless the delete says otherwise.
+    pub orphans: bool,
 }
 
 /// A part of a kind's objects with an address of its own.
@@ -53,7 +86,7 @@ pub struct SubresourceInfo {
 }
 
 /// Where a kind comes from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Origin {
     /// Built in; the name of its type in the table of fields.
     BuiltIn(&'static str),
@@ -62,8 +95,10 @@ pub enum Origin {
 }
 
 /// What a CustomResourceDefinition says of a version of its kind.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Custom {
+    /// Name of the definition.
+    pub definition: String,
     /// The version in which objects are kept.
     pub storage_version: String,
     /// The version's `openAPIV3Schema`.
@@ -76,6 +111,8 @@ pub struct Custom {
     pub scale: Option<Scale>,
     /// Whether the status is apart from the rest.
     pub status: bool,
+    pub(crate) merging: Arc<Type>,
+    pub(crate) structural: Arc<Schema>,
 }
 
 /// Where the numbers of a scale are.

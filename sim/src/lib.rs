@@ -10,4 +10,5 @@ pub mod ownership;
 pub mod patch;
 pub mod structural;
 
+mod controllers;
 mod golang;

@@ -85,7 +85,7 @@ impl Cluster {
                 ));
             }
             let place = read_token(&options.continue_token)
-                .ok_or_else(|| Status::bad_request("continue key is not valid: invalid continue token"))?;
+                .ok_or_else(|| Status::bad_request("invalid continue token: continue key is not valid"))?;
             known(
                 place.version,
                 "The provided continue parameter is too old to display a consistent list result. You can start a new \
@@ -113,12 +113,10 @@ impl Cluster {
 
 /// Says that a version is no number.
 pub(super) fn bad_version(text: &str) -> Status {
-    let causes = vec![Cause::invalid(
-        "resourceVersion",
-        &Value::from(text),
-        &format!("strconv.ParseUint: parsing {text:?}: invalid syntax"),
-    )];
-    Status::invalid_kind("meta.k8s.io", "ListOptions", "", causes)
+    Status::bad_request(format!(
+        "invalid resource version: resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: \
+         invalid syntax"
+    ))
 }
 
 fn too_large(version: u64, current: u64) -> Status {
@@ -127,7 +125,7 @@ fn too_large(version: u64, current: u64) -> Status {
         message: "Too large resource version".to_owned(),
         field: String::new(),
     };
-    let message = format!("Too large resource version: {version}, current: {current}");
+    let message = format!("Timeout: Too large resource version: {version}, current: {current}");
     let mut status = Status::new(504, "Timeout", message).with_causes(vec![cause]);
     status.details.get_or_insert_default().retry_after_seconds = 1;
     status

@@ -12,6 +12,8 @@ pub struct Object {
     /// Labels as `key=value` lines, for selectors.
     labels: Box<[(Box<str>, Box<str>)]>,
     uid: Box<str>,
+    /// UIDs of the owners.
+    owners: Box<[Box<str>]>,
     version: u64,
     deleting: bool,
 }
@@ -20,11 +22,12 @@ pub struct Object {
 
 impl Object {
     /// Encodes an object, which has its `resourceVersion` already.
-    pub(super) fn encode(mut value: Value) -> Self {
-        if let Some(map) = value.as_object_mut() {
-            map.remove("apiVersion");
-            map.remove("kind");
-        }
+    pub(super) fn encode(value: Value) -> Self {
+        Self::encode_ref(&value)
+    }
+
+    /// Encodes an object, which has its `resourceVersion` already.
+    pub(super) fn encode_ref(value: &Value) -> Self {
         let metadata = value.get("metadata");
         let text = |field: &str| metadata.and_then(|metadata| metadata.get(field)).and_then(Value::as_str);
         let labels = metadata
@@ -37,18 +40,26 @@ impl Object {
                 labels.iter().map(pair).collect()
             })
             .unwrap_or_default();
+        let owners = metadata.and_then(|metadata| metadata.get("ownerReferences")).and_then(Value::as_array);
+        let owners = owners.into_iter().flatten().filter_map(|owner| Some(owner.get("uid")?.as_str()?.into()));
         Self {
+            owners: owners.collect(),
             labels,
             uid: text("uid").unwrap_or_default().into(),
             version: text("resourceVersion").and_then(|text| text.parse().ok()).unwrap_or_default(),
             deleting: text("deletionTimestamp").is_some(),
-            json: value.to_string().into_bytes().into(),
+            json: without_type(value).into_boxed_slice(),
         }
     }
 
     /// Gives the UID.
     pub fn uid(&self) -> &str {
         &self.uid
+    }
+
+    /// Tells whether it names an owner.
+    pub(super) fn is_owned_by(&self, uid: &str) -> bool {
+        self.owners.iter().any(|owner| **owner == *uid)
     }
 
     /// Gives the version.
@@ -108,4 +119,23 @@ impl Object {
         let labels: usize = self.labels.iter().map(|(key, value)| 32 + key.len() + value.len()).sum();
         size_of::<Self>() + self.json.len() + labels + self.uid.len()
     }
+}
+
+/// Writes an object without `apiVersion` and `kind`.
+fn without_type(value: &Value) -> Vec<u8> {
+    let mut json = vec![b'{'];
+    for (field, value) in value.as_object().into_iter().flatten() {
+        if matches!(field.as_str(), "apiVersion" | "kind") {
+            continue;
+        }
+        if json.len() > 1 {
+            json.push(b',');
+        }
+        // Writing JSON to memory does not fail.
+        let _written = serde_json::to_writer(&mut json, field);
+        json.push(b':');
+        let _written = serde_json::to_writer(&mut json, value);
+    }
+    json.push(b'}');
+    json
 }

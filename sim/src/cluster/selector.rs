@@ -3,7 +3,9 @@
 mod fields;
 mod labels;
 
-pub(crate) use self::labels::{Requirement, from_selector};
+use serde_json::Value;
+
+use self::labels::Requirement;
 
 use super::object::Object;
 use super::status::Status;
@@ -16,6 +18,25 @@ pub struct Selection {
     namespace: String,
     labels: Vec<Requirement>,
     fields: Vec<fields::Term>,
+}
+
+/// Conditions on labels, as the objects of some kinds state them.
+#[derive(Debug, Clone)]
+pub(crate) struct Selector(Vec<Requirement>);
+
+// === impl Selector ===
+
+impl Selector {
+    /// Reads the form with `matchLabels` and `matchExpressions`; nothing if it makes no sense.
+    pub(crate) fn read(selector: &Value) -> Option<Self> {
+        labels::from_selector(selector).map(Self)
+    }
+
+    /// Tells whether it selects an object with these labels.
+    pub(crate) fn selects(&self, labels: &Value) -> bool {
+        let find = |key: &str| labels.get(key).and_then(Value::as_str);
+        self.0.iter().all(|requirement| requirement.matches(find))
+    }
 }
 
 // === impl Selection ===

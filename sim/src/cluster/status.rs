@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 
 use crate::kinds::Resource;
+use crate::structural::FieldError;
 
 /// A request that was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -213,6 +214,12 @@ impl fmt::Display for Cause {
             return f.write_str(&self.message);
         }
         write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+impl From<FieldError> for Cause {
+    fn from(error: FieldError) -> Self {
+        Self { reason: error.kind.reason().to_owned(), message: error.body(), field: error.path }
     }
 }
 

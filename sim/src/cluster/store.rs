@@ -7,16 +7,16 @@ use super::object::Object;
 
 /// A kind of objects, whatever the version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Place {
-    pub(super) group: String,
-    pub(super) plural: String,
+pub(crate) struct Place {
+    pub(crate) group: String,
+    pub(crate) plural: String,
 }
 
 /// Where an object is within its kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub(super) struct Key {
-    pub(super) namespace: Box<str>,
-    pub(super) name: Box<str>,
+pub(crate) struct Key {
+    pub(crate) namespace: Box<str>,
+    pub(crate) name: Box<str>,
 }
 
 /// A change of one object.
@@ -48,7 +48,7 @@ pub(super) struct Store {
 // === impl Key ===
 
 impl Key {
-    pub(super) fn new(namespace: &str, name: &str) -> Self {
+    pub(crate) fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.into(), name: name.into() }
     }
 }
@@ -56,7 +56,7 @@ impl Key {
 // === impl Place ===
 
 impl Place {
-    pub(super) fn new(group: &str, plural: &str) -> Self {
+    pub(crate) fn new(group: &str, plural: &str) -> Self {
         Self { group: group.to_owned(), plural: plural.to_owned() }
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn resources() -> impl Iterator<Item = Arc<Resource>> {
             verbs: vec!["create"],
             subresources: Vec::new(),
             origin: Origin::BuiltIn(""),
+            habits: crate::kinds::Habits::default(),
         })
     })
 }

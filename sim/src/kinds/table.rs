@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{BUILT_IN, Origin, Resource, SubresourceInfo, VERBS};
+use super::{BUILT_IN, Habits, Origin, Resource, SubresourceInfo, VERBS};
 
 const TABLE: &str = include_str!("resources.txt");
 
@@ -21,6 +21,7 @@ fn row(line: &'static str) -> Option<Resource> {
     let (group, version, plural, singular, kind) = (next()?, next()?, next()?, next()?, next()?);
     let (scope, short_names, categories, subresources, definition) =
         (next()?, next()?, next()?, next()?, next()?);
+    let flags = next()?;
     let list = |text: &str| text.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let is_namespaces = group.is_empty() && plural == "namespaces";
     Some(Resource {
@@ -36,6 +37,13 @@ fn row(line: &'static str) -> Option<Resource> {
         verbs: VERBS.into_iter().filter(|verb| !(is_namespaces && *verb == "deletecollection")).collect(),
         subresources: subresources.split(',').filter_map(subresource).collect(),
         origin: Origin::BuiltIn(definition),
+        habits: Habits {
+            generation: flags.contains('g'),
+            create_on_update: flags.contains('u'),
+            versioned_update: flags.contains('r'),
+            answers_deleted: flags.contains('d'),
+            orphans: flags.contains('o'),
+        },
     })
 }
 

@@ -65,33 +65,18 @@ pub(super) fn parse(resource: &Resource, text: &str) -> Result<Vec<Term>, Status
             .into_iter()
             .find_map(|(sign, equal)| part.split_once(sign).map(|(field, value)| (field, value, equal)))
             .ok_or_else(|| {
-                Status::bad_request(format!("invalid field selector: \"{text}\"; can't understand '{part}'"))
+                Status::bad_request(format!("invalid selector: '{text}'; can't understand '{part}'"))
             })?;
         let field = field.trim();
         if !is_selectable(resource, field) {
-            let message = match resource.custom() {
-                Some(_) => format!("field label not supported: {field}"),
-                None if matches!(field, "metadata.name" | "metadata.namespace") => String::new(),
-                None => match resource.plural.as_str() {
-                    "pods"
-                    | "nodes"
-                    | "services"
-                    | "replicationcontrollers"
-                    | "events"
-                    | "secrets"
-                    | "namespaces"
-                    | "replicasets"
-                    | "jobs" => format!("field label not supported: {field}"),
-                    _ => format!(
-                        "\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
-                    ),
-                },
-            };
-            let prefix = format!(
-                "Unable to find {:?} that match label selector \"\", field selector {text:?}: ",
-                resource.dotted()
-            );
-            return Err(Status::bad_request(format!("{prefix}{message}")));
+            let has_own = SELECTABLE.iter().any(|(group, plural, _)| resource.is(group, plural));
+            return Err(Status::bad_request(if has_own || resource.custom().is_some() {
+                format!("field label not supported: {field}")
+            } else {
+                format!(
+                    "\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                )
+            }));
         }
         let path = field.split('.').map(str::to_owned).collect();
         terms.push(Term { path, value: value.trim().to_owned(), equal });

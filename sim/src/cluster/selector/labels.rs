@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// One condition on an object's labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Requirement {
+pub(super) struct Requirement {
     key: String,
     operator: Operator,
 }
@@ -22,7 +22,7 @@ enum Operator {
 // === impl Requirement ===
 
 impl Requirement {
-    pub(crate) fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
+    pub(super) fn matches<'a>(&self, label: impl Fn(&str) -> Option<&'a str>) -> bool {
         let value = label(&self.key);
         let number = || value.and_then(|value| value.parse::<i64>().ok());
         match &self.operator {
@@ -37,7 +37,7 @@ impl Requirement {
 }
 
 /// Reads the object form, with `matchLabels` and `matchExpressions`; absent selects nothing.
-pub(crate) fn from_selector(selector: &Value) -> Option<Vec<Requirement>> {
+pub(super) fn from_selector(selector: &Value) -> Option<Vec<Requirement>> {
     let mut requirements = Vec::new();
     for (key, value) in selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten() {
         let values = vec![value.as_str().unwrap_or_default().to_owned()];
@@ -67,7 +67,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, String> {
     let mut rest = text.trim();
     while !rest.is_empty() {
         let (term, after) = split_term(rest);
-        requirements.push(term_of(term.trim())?);
+        requirements.push(term_of(term.trim()).map_err(|why| format!("unable to parse requirement: {why}"))?);
         rest = after.trim_start();
         if rest.is_empty() && after_comma(text, term) {
             return Err("found '', expected: identifier after ','".to_owned());
@@ -136,7 +136,8 @@ fn term_of(term: &str) -> Result<Requirement, String> {
     if let Some(list) = set.strip_prefix("in") {
         return plain(key, Operator::In(values(list)?));
     }
-    Err(format!("found '{set}', expected: in, notin, =, ==, !=, gt, lt"))
+    let word = set.split_whitespace().next().unwrap_or_default();
+    Err(format!("found '{word}', expected: in, notin, =, ==, !=, gt, lt"))
 }
 
 #[cfg(test)]
