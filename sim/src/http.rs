@@ -16,6 +16,7 @@ mod media;
 mod openapi;
 mod options;
 mod path;
+mod protobuf;
 mod query;
 mod rbac;
 mod refusal;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::body::{self, Read};
 use super::media::Content;
+use super::protobuf::{self, ProtobufError};
 use crate::cluster::Status;
 use crate::kinds::{Resource, built_in};
 
@@ -23,6 +24,10 @@ pub(crate) fn object(
         Content::Yaml => {
             body::yaml(bytes).map_err(|error| unrecognized(kind, &format!("yaml: {error}"), bytes))?
         }
+        Content::Protobuf => Read {
+            value: protobuf::object(bytes).map_err(|error| unreadable(&error))?,
+            duplicates: Vec::new(),
+        },
         Content::JsonPatch | Content::MergePatch | Content::StrategicPatch | Content::ApplyPatch => {
             let accepted = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
             return Err(super::refusal::unsupported_body(accepted));
@@ -100,7 +105,7 @@ pub(crate) fn patch(content: Content, bytes: &[u8]) -> Result<Read, Status> {
         Content::MergePatch | Content::StrategicPatch => {
             (!read.value.is_object()).then_some("map[string]interface {}")
         }
-        Content::Json | Content::Yaml | Content::ApplyPatch => None,
+        Content::Json | Content::Yaml | Content::Protobuf | Content::ApplyPatch => None,
     };
     let Some(wanted) = wanted else { return Ok(read) };
     let is = match read.value {
@@ -132,6 +137,7 @@ pub(crate) fn delete_options(content: Option<Content>, bytes: &[u8]) -> Result<O
         Some(Content::Yaml) => {
             body::yaml(bytes).map_err(|error| Status::bad_request(format!("yaml: {error}")))?.value
         }
+        Some(Content::Protobuf) => protobuf::object(bytes).map_err(|error| unreadable(&error))?,
         Some(Content::JsonPatch | Content::MergePatch | Content::StrategicPatch | Content::ApplyPatch) | None => {
             let accepted = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
             return Err(super::refusal::unsupported_body(accepted));
@@ -145,6 +151,15 @@ pub(crate) fn delete_options(content: Option<Content>, bytes: &[u8]) -> Result<O
         )));
     }
     Ok(Some(value))
+}
+
+fn unreadable(error: &ProtobufError) -> Status {
+    match error {
+        ProtobufError::Malformed => Status::bad_request(error.to_string()),
+        ProtobufError::Message(_) | ProtobufError::Field { .. } => {
+            Status::new(415, "UnsupportedMediaType", error.to_string())
+        }
+    }
 }
 
 fn unrecognized(kind: &str, why: &str, bytes: &[u8]) -> Status {

@@ -41,6 +41,7 @@ pub(crate) struct Accepted {
 pub(crate) enum Content {
     Json,
     Yaml,
+    Protobuf,
     JsonPatch,
     MergePatch,
     StrategicPatch,
@@ -132,6 +133,7 @@ impl Content {
         match header.split(';').next().unwrap_or_default().trim() {
             "" | "application/json" => Some(Self::Json),
             "application/yaml" => Some(Self::Yaml),
+            "application/vnd.kubernetes.protobuf" => Some(Self::Protobuf),
             "application/json-patch+json" => Some(Self::JsonPatch),
             "application/merge-patch+json" => Some(Self::MergePatch),
             "application/strategic-merge-patch+json" => Some(Self::StrategicPatch),
@@ -223,6 +225,6 @@ mod tests {
     fn a_body_s_type_is_read_without_its_parameters() {
         assert_eq!(Content::of("application/json; charset=utf-8"), Some(Content::Json));
         assert_eq!(Content::of("application/apply-patch+yaml"), Some(Content::ApplyPatch));
-        assert_eq!(Content::of("application/vnd.kubernetes.protobuf"), None);
+        assert_eq!(Content::of("application/cbor"), None);
     }
 }

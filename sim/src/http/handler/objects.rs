@@ -169,7 +169,7 @@ impl Request<'_> {
         let content = Content::of(self.asked.content_type).filter(|content| match content {
             Content::JsonPatch | Content::MergePatch | Content::ApplyPatch => true,
             Content::StrategicPatch => !is_custom,
-            Content::Json | Content::Yaml => false,
+            Content::Json | Content::Yaml | Content::Protobuf => false,
         });
         let content = content.ok_or_else(|| {
             if is_custom {
@@ -186,7 +186,7 @@ impl Request<'_> {
             Content::JsonPatch => PatchKind::Json,
             Content::StrategicPatch => PatchKind::Strategic,
             Content::ApplyPatch => PatchKind::Apply { force: options.force },
-            Content::MergePatch | Content::Json | Content::Yaml => PatchKind::Merge,
+            Content::MergePatch | Content::Json | Content::Yaml | Content::Protobuf => PatchKind::Merge,
         };
         let verb = Verb::Patch(Patch { kind, body: read.value });
         self.carry_out(Write { options, verb, duplicates: read.duplicates })
