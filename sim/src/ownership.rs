@@ -7,6 +7,7 @@
 //! A kind's objects are described by a [`Type`]. One type stands for all versions of the kind.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 
@@ -34,6 +35,24 @@ use walk::{Changes, Duplicates, compare, equal, fields_of, merge, reconcile, rem
 
 /// Who owns what was there before the first apply to an object without `managedFields`.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
+/// What is never owned.
+static STRIPPED: LazyLock<FieldSet<'static>> = LazyLock::new(|| {
+    FieldSet::of_fields(&[
+        &["apiVersion"],
+        &["kind"],
+        &["metadata"],
+        &["metadata", "clusterName"],
+        &["metadata", "creationTimestamp"],
+        &["metadata", "generation"],
+        &["metadata", "managedFields"],
+        &["metadata", "name"],
+        &["metadata", "namespace"],
+        &["metadata", "resourceVersion"],
+        &["metadata", "selfLink"],
+        &["metadata", "uid"],
+    ])
+});
 
 /// Who writes, and when.
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +135,8 @@ pub fn update(
 
 /// Gives back the live object's times where nothing else has changed, so that a write of nothing stays one.
 ///
-/// To be called with the object as it would be stored. True if the new object is now the live one.
+/// To be called once defaults are filled in and the fields that the write does not reach are those of the live
+/// object again, and before validation. True if the new object is now the live one.
 pub fn settle(live: &Value, new: &mut Value) -> bool {
     let same_entry = |a: &Value, b: &Value| match (a.as_object(), b.as_object()) {
         (Some(a), Some(b)) => same_fields(a, b, "time", |_, _| true),
@@ -170,21 +190,21 @@ impl Application<'_> {
 
         let unchanged = equal_but_ownership(live, &merged);
         let changes = match unchanged {
-            true => Changes::default(),
-            false => compare(Some(live), Some(&merged), ty).excluding(reset),
+            true => ChangesByVersion::default(),
+            false => ChangesByVersion::new(compare(Some(live), Some(&merged), ty), writer, reset),
         };
-        let allowed = if force { Vec::new() } else { conflicts(&entries, &changes) };
-        if !allowed.is_empty() && !last_applied::allows(live, ty, writer, &allowed) {
-            return Err(ApplyError::Conflicts(last_applied::remaining(live, ty, writer, allowed)));
+        let sets = if force { Vec::new() } else { changes.conflicts(&entries) };
+        if !sets.is_empty() && !last_applied::allows(live, ty, writer, &sets) {
+            return Err(ApplyError::Conflicts(last_applied::remaining(live, ty, writer, sets)));
         }
-        give_up(&mut entries, &changes);
+        changes.give_up(&mut entries);
 
         let time = if unchanged {
             last.and_then(|last| last.time)
         } else {
             Some(Cow::Borrowed(writer.time))
         };
-        let set = set.difference(&stripped());
+        let set = set.difference(&STRIPPED);
         if !set.is_empty() {
             entries.list.push(Entry { id, api_version: Cow::Borrowed(writer.api_version), time, set });
         }
@@ -217,27 +237,51 @@ fn prune(merged: Value, last: &FieldSet<'_>, set: &FieldSet<'_>, others: &Entrie
     remove(&merged, &gone, ty)
 }
 
-/// The fields of other managers that the changes reach, by manager.
-fn conflicts<'a>(entries: &Entries<'a>, changes: &Changes<'_>) -> Vec<(Id<'a>, FieldSet<'a>)> {
-    if changes.modified.is_empty() && changes.added.is_empty() {
-        return Vec::new();
-    }
-    let reached = changes.modified.clone().union(&changes.added);
-    let conflict = |entry: &Entry<'a>| {
-        let set = entry.set.intersection(&reached);
-        (!set.is_empty()).then(|| (entry.id.clone(), set))
-    };
-    entries.list.iter().filter_map(conflict).collect()
+/// The changes of a write, as they count for the entries of each version.
+///
+/// What a write to the object itself does not reach is left out only for entries of the version that is written.
+#[derive(Default)]
+struct ChangesByVersion<'a> {
+    own: Changes<'a>,
+    /// What counts for entries of other versions, where that is something else.
+    others: Option<Changes<'a>>,
+    api_version: &'a str,
 }
 
-/// Takes from all managers what the changes wrote or removed.
-fn give_up(entries: &mut Entries<'_>, changes: &Changes<'_>) {
-    entries.list.retain_mut(|entry| {
-        for lost in [&changes.modified, &changes.added, &changes.removed] {
-            entry.set = std::mem::take(&mut entry.set).difference(lost);
-        }
-        !entry.set.is_empty()
-    });
+// === impl ChangesByVersion ===
+
+impl<'a> ChangesByVersion<'a> {
+    fn new(changes: Changes<'a>, writer: &Writer<'a>, reset: &FieldSet<'_>) -> Self {
+        let same = reset.is_empty() || !writer.subresource.is_empty();
+        let others = (!same).then(|| changes.clone());
+        Self { own: changes.excluding(reset), others, api_version: writer.api_version }
+    }
+
+    fn of_entry(&self, entry: &Entry<'_>) -> &Changes<'a> {
+        self.others.as_ref().filter(|_| entry.api_version != self.api_version).unwrap_or(&self.own)
+    }
+
+    /// The fields of other managers that the changes reach, by manager.
+    fn conflicts<'e>(&self, entries: &Entries<'e>) -> Vec<(Id<'e>, FieldSet<'e>)> {
+        let conflict = |entry: &Entry<'e>| {
+            let changes = self.of_entry(entry);
+            let modified = entry.set.intersection(&changes.modified);
+            let set = modified.union(&entry.set.intersection(&changes.added));
+            (!set.is_empty()).then(|| (entry.id.clone(), set))
+        };
+        entries.list.iter().filter_map(conflict).collect()
+    }
+
+    /// Takes from all managers what the changes wrote or removed.
+    fn give_up(&self, entries: &mut Entries<'_>) {
+        entries.list.retain_mut(|entry| {
+            let changes = self.of_entry(entry);
+            for lost in [&changes.modified, &changes.added, &changes.removed] {
+                entry.set = std::mem::take(&mut entry.set).difference(lost);
+            }
+            !entry.set.is_empty()
+        });
+    }
 }
 
 /// Gives what a write other than an apply changed to its writer.
@@ -248,9 +292,9 @@ fn track<'a>(
     for entry in &mut entries.list {
         reconcile(&mut entry.set, ty);
     }
-    let changes = compare(Some(live), Some(new), ty).excluding(reset);
-    give_up(&mut entries, &changes);
-    let set = changes.modified.union(&changes.added).difference(&stripped());
+    let changes = ChangesByVersion::new(compare(Some(live), Some(new), ty), writer, reset);
+    changes.give_up(&mut entries);
+    let set = changes.own.modified.union(&changes.own.added).difference(&STRIPPED);
     if !set.is_empty() {
         let id = Id::of(writer, Operation::Update);
         let set = match entries.take(&id) {
@@ -317,24 +361,6 @@ fn is_reset(list: &[Value]) -> bool {
         [Value::Object(entry)] => entry.values().all(blank),
         _ => false,
     }
-}
-
-/// What is never owned.
-fn stripped() -> FieldSet<'static> {
-    FieldSet::of_fields(&[
-        &["apiVersion"],
-        &["kind"],
-        &["metadata"],
-        &["metadata", "clusterName"],
-        &["metadata", "creationTimestamp"],
-        &["metadata", "generation"],
-        &["metadata", "managedFields"],
-        &["metadata", "name"],
-        &["metadata", "namespace"],
-        &["metadata", "resourceVersion"],
-        &["metadata", "selfLink"],
-        &["metadata", "uid"],
-    ])
 }
 
 fn uid(object: &Value) -> Option<&str> {

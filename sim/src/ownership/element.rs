@@ -123,32 +123,35 @@ impl Element<'_> {
         }
     }
 
-    /// Writes the step as a key of `fieldsV1`.
-    pub(crate) fn write_key(&self, out: &mut String) {
+    /// The step as a key of `fieldsV1`.
+    pub(crate) fn to_key(&self) -> String {
         match self {
             Self::Field(name) => {
+                let mut out = String::with_capacity(name.len() + 2);
                 out.push_str("f:");
                 out.push_str(name);
+                out
             }
             Self::Key(fields) => {
+                let mut out = String::with_capacity(64);
                 out.push_str("k:{");
                 for (index, (name, value)) in fields.iter().enumerate() {
                     if index > 0 {
                         out.push(',');
                     }
-                    golang::write_json_string(name, out);
+                    golang::write_json_string(name, &mut out);
                     out.push(':');
-                    value.write_json(out);
+                    value.write_json(&mut out);
                 }
                 out.push('}');
+                out
             }
             Self::Value(value) => {
-                out.push_str("v:");
-                value.write_json(out);
+                let mut out = String::from("v:");
+                value.write_json(&mut out);
+                out
             }
-            Self::Index(index) => {
-                let _infallible = write!(out, "i:{index}");
-            }
+            Self::Index(index) => format!("i:{index}"),
         }
     }
 }

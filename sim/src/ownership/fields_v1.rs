@@ -46,9 +46,7 @@ impl<'a> FieldSet<'a> {
             fields.insert(".".to_owned(), Value::Object(Map::new()));
         }
         for node in &self.nodes {
-            let mut key = String::new();
-            node.element.write_key(&mut key);
-            fields.insert(key, Value::Object(node.children.level(node.member)));
+            fields.insert(node.element.to_key(), Value::Object(node.children.level(node.member)));
         }
         fields
     }
@@ -65,9 +63,7 @@ impl<'a> FieldSet<'a> {
                 out.push(',');
             }
             first = false;
-            let mut key = String::new();
-            node.element.write_key(&mut key);
-            crate::golang::write_json_string(&key, out);
+            crate::golang::write_json_string(&node.element.to_key(), out);
             out.push(':');
             node.children.write_level(node.member, out);
         }

@@ -1,11 +1,13 @@
 //! How a value merges: what server-side apply has to know of a kind.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 
 use super::element::{Element, Scalar as Id};
+use crate::golang;
 
 /// How a value merges and who can own which part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -281,52 +283,65 @@ impl ListType {
         self.kind == ListKind::Atomic
     }
 
-    /// What tells this item of the list apart, or why nothing does.
-    pub(crate) fn element_of<'a>(&'a self, item: &'a Value) -> Result<Element<'a>, String> {
+    /// Says why nothing tells this item of the list apart, if so.
+    pub(crate) fn check_identity(&self, item: &Value) -> Result<(), String> {
+        let problem = match (&self.kind, item) {
+            (ListKind::Atomic, _) => "invalid indexing of non-associative list",
+            (ListKind::Set, Value::Object(_)) => {
+                "associative list without keys has an element that's a map type"
+            }
+            (ListKind::Set, Value::Array(_)) => "not supported: associative list with lists as elements",
+            (ListKind::Set, Value::Null) => {
+                "associative list without keys has an element that's an explicit null"
+            }
+            (ListKind::Set, Value::Bool(_) | Value::Number(_) | Value::String(_)) => return Ok(()),
+            (ListKind::Map(_), Value::Null) => "associative list with keys may not have a null element",
+            (ListKind::Map(keys), Value::Object(_)) => {
+                let mut values = keys.iter().filter_map(|key| Some((key, self.key_value(item, key)?))).peekable();
+                if values.peek().is_none() {
+                    let keys: Vec<_> = keys.iter().map(|key| golang::quoted(key)).collect();
+                    return Err(format!(
+                        "associative list with keys has an element that omits all key fields [{}] (and doesn't \
+                         have default values for any key fields)",
+                        keys.join(" ")
+                    ));
+                }
+                return match values.find(|(_, value)| value.is_array() || value.is_object()) {
+                    Some((key, _)) => Err(format!("the key {key} is not a scalar")),
+                    None => Ok(()),
+                };
+            }
+            (ListKind::Map(_), Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
+                "associative list with keys may not have non-map elements"
+            }
+        };
+        Err(problem.to_owned())
+    }
+
+    /// What tells this item of the list apart; `None` if nothing does.
+    pub(crate) fn element_of<'a>(&'a self, item: &'a Value) -> Option<Element<'a>> {
         match &self.kind {
-            ListKind::Atomic => Err("invalid indexing of non-associative list".to_owned()),
-            ListKind::Set => match item {
-                Value::Object(_) => {
-                    Err("associative list without keys has an element that's a map type".to_owned())
+            ListKind::Atomic => None,
+            ListKind::Set => Id::of(item).filter(|id| *id != Id::Null).map(Element::Value),
+            ListKind::Map(keys) => {
+                let mut found = Vec::with_capacity(keys.len());
+                for key in keys {
+                    if let Some(value) = self.key_value(item, key) {
+                        found.push((Cow::Borrowed(key.as_str()), Id::of(value)?));
+                    }
                 }
-                Value::Array(_) => Err("not supported: associative list with lists as elements".to_owned()),
-                Value::Null => {
-                    Err("associative list without keys has an element that's an explicit null".to_owned())
+                if found.len() > 1 {
+                    found.sort_by(|(a, _), (b, _)| a.cmp(b));
                 }
-                Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-                    Id::of(item).map(Element::Value).ok_or_else(|| "not a scalar".to_owned())
-                }
-            },
-            ListKind::Map(keys) => self.keyed_element_of(keys, item),
+                (!found.is_empty()).then(|| Element::Key(found.into_boxed_slice()))
+            }
         }
     }
 
-    fn keyed_element_of<'a>(&'a self, keys: &'a [String], item: &'a Value) -> Result<Element<'a>, String> {
-        let fields = match item {
-            Value::Object(fields) => fields,
-            Value::Null => return Err("associative list with keys may not have a null element".to_owned()),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                return Err("associative list with keys may not have non-map elements".to_owned());
-            }
-        };
-        let mut found = Vec::with_capacity(keys.len());
-        for key in keys {
-            let default = || self.element.as_map().and_then(|map| map.fields.get(key)?.default.as_ref());
-            if let Some(value) = fields.get(key).or_else(default) {
-                let id = Id::of(value).ok_or_else(|| format!("the key {key} is not a scalar"))?;
-                found.push((std::borrow::Cow::Borrowed(key.as_str()), id));
-            }
-        }
-        if found.is_empty() {
-            let keys: Vec<_> = keys.iter().map(|key| crate::golang::quoted(key)).collect();
-            return Err(format!(
-                "associative list with keys has an element that omits all key fields [{}] (and doesn't have \
-                 default values for any key fields)",
-                keys.join(" ")
-            ));
-        }
-        found.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(Element::Key(found.into_boxed_slice()))
+    /// The value of a key of an item, or the default that stands for it.
+    fn key_value<'a>(&'a self, item: &'a Value, key: &str) -> Option<&'a Value> {
+        let default = || self.element.as_map().and_then(|map| map.fields.get(key)?.default.as_ref());
+        item.as_object()?.get(key).or_else(default)
     }
 }
 

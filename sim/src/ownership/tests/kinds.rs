@@ -33,21 +33,48 @@ impl Kind {
     pub(super) fn decode(&self, object: &mut Value) {
         if let Some(schema) = &self.schema {
             schema.prune(object);
+            tidy_metadata(object);
+            // Custom resources lose an empty list on the way, which for built-in kinds drops what is known.
+            if entries(object) == Some(json!([])) {
+                put(&mut object["metadata"], "managedFields", None);
+            }
         }
-        self.normalise(object);
+        self.complete(object);
     }
 
-    /// Brings an object to the form in which the API server keeps it.
-    pub(super) fn normalise(&self, object: &mut Value) {
-        if let Some(schema) = &self.schema {
-            schema.default(object);
+    /// Fills in what the API server fills in before it looks whether anything has changed.
+    pub(super) fn complete(&self, object: &mut Value) {
+        match &self.schema {
+            Some(schema) => schema.default(object),
+            None => tidy_metadata(object),
         }
         (self.normal)(object);
-        for name in ["labels", "annotations"] {
-            text_map(object.get_mut("metadata").unwrap(), name);
+    }
+
+    /// Takes back what a write to this subresource does not reach.
+    pub(super) fn take_back(&self, live: &Value, object: &mut Value, subresource: &str) {
+        if subresource == "status" {
+            let (status, entries) = (object.get("status").cloned(), entries(object));
+            object.clone_from(live);
+            put(object, "status", status);
+            put(&mut object["metadata"], "managedFields", entries);
+            return;
         }
-        let metadata = object["metadata"].as_object_mut().unwrap();
-        metadata.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
+        for name in ["uid", "creationTimestamp", "generation", "resourceVersion"] {
+            let value = live["metadata"].get(name).cloned();
+            put(&mut object["metadata"], name, value);
+        }
+        if self.has_status {
+            put(object, "status", live.get("status").cloned());
+        }
+    }
+
+    /// Brings an object to the form in which the API server stores it.
+    pub(super) fn store(&self, object: &mut Value) {
+        if let Some(schema) = &self.schema {
+            schema.prune(object);
+            tidy_metadata(object);
+        }
     }
 
     pub(super) fn reset(&self, subresource: &str) -> FieldSet<'static> {
@@ -57,6 +84,29 @@ impl Kind {
             _ => FieldSet::of_fields(&[&["metadata"], &["spec"]]),
         }
     }
+}
+
+fn entries(object: &Value) -> Option<Value> {
+    object["metadata"].get("managedFields").cloned()
+}
+
+fn put(object: &mut Value, name: &str, value: Option<Value>) {
+    let fields = object.as_object_mut().unwrap();
+    match value {
+        Some(value) => fields.insert(name.to_owned(), value),
+        None => fields.remove(name),
+    };
+}
+
+/// Metadata as Go's decoder and encoder leave it.
+fn tidy_metadata(object: &mut Value) {
+    let metadata = &mut object["metadata"];
+    text_map(metadata, "labels");
+    text_map(metadata, "annotations");
+    let metadata = metadata.as_object_mut().unwrap();
+    metadata.retain(|name, value| {
+        name == "managedFields" || (!value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()))
+    });
 }
 
 fn fields(of: Type) -> std::collections::BTreeMap<String, Field> {
@@ -138,9 +188,15 @@ fn normal_service(object: &mut Value) {
     default("internalTrafficPolicy", json!("Cluster"));
     if default("sessionAffinity", json!("None")) == "ClientIP" {
         default("sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": 10800}}));
+    } else {
+        spec.remove("sessionAffinityConfig");
     }
-    if default("type", json!("ClusterIP")) == "NodePort" {
-        default("externalTrafficPolicy", json!("Cluster"));
+    let mut default = |name: &str, value: Value| {
+        spec.entry(name).or_insert(value);
+    };
+    default("type", json!("ClusterIP"));
+    if spec["type"] == "NodePort" || spec.contains_key("externalIPs") {
+        spec.entry("externalTrafficPolicy").or_insert(json!("Cluster"));
     }
     for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
         let port = port.as_object_mut().unwrap();

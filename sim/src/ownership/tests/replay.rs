@@ -107,10 +107,12 @@ fn compare(kind: &Kind, live: Option<&Value>, call: &Value) -> Result<(), String
     };
     match (result, call.get("result")) {
         (Ok(mut object), Some(wanted)) => {
-            kind.normalise(&mut object);
+            kind.complete(&mut object);
             if let Some(live) = &live {
+                kind.take_back(live, &mut object, writer.subresource);
                 settle(live, &mut object);
             }
+            kind.store(&mut object);
             let compared = compared(text("op"), text("subresource"), wanted);
             let at = |object: &Value, place: &str| object.pointer(place).cloned().unwrap_or_default();
             compared.iter().try_for_each(|place| same(&at(&object, place), &at(wanted, place), place))

@@ -8,7 +8,7 @@ use crate::ownership::set::FieldSet;
 use crate::ownership::types::{Form, ListType, MapType, Type};
 
 /// What a new state of an object changes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Changes<'a> {
     pub(crate) removed: FieldSet<'a>,
     pub(crate) modified: FieldSet<'a>,
@@ -98,7 +98,10 @@ fn handle<'a>(
             if list.is_atomic() || (a.is_none_or(Vec::is_empty) && b.is_none_or(Vec::is_empty)) {
                 return leaf(old, new, own);
             }
-            walk_list(a.map_or(&[], Vec::as_slice), b.map_or(&[], Vec::as_slice), list, changes);
+            let same = old.zip(new).is_some_and(|(old, new)| equal(old, new));
+            if !same {
+                walk_list(a.map_or(&[], Vec::as_slice), b.map_or(&[], Vec::as_slice), list, changes);
+            }
             false
         }
     }
@@ -173,7 +176,7 @@ fn walk_list<'a>(a: &'a [Value], b: &'a [Value], list: &'a ListType, changes: &m
 fn pairs<'a>(a: &'a [Value], b: &'a [Value], list: &'a ListType) -> Vec<Pair<'a>> {
     let mut all: Vec<(Element<'a>, bool, &'a Value)> = Vec::with_capacity(a.len() + b.len());
     for (items, is_new) in [(a, false), (b, true)] {
-        all.extend(items.iter().filter_map(|item| Some((list.element_of(item).ok()?, is_new, item))));
+        all.extend(items.iter().filter_map(|item| Some((list.element_of(item)?, is_new, item))));
     }
     all.sort_by(|(a, _, _), (b, _, _)| a.cmp(b));
     let mut pairs: Vec<Pair<'a>> = Vec::with_capacity(a.len().max(b.len()));

@@ -44,7 +44,7 @@ fn of_map<'a>(value: &'a Value, map: &'a MapType) -> FieldSet<'a> {
 fn of_list<'a>(value: &'a Value, list: &'a ListType) -> FieldSet<'a> {
     let mut set = FieldSet::default();
     let Value::Array(items) = value else { return set };
-    let elements: Vec<_> = items.iter().map(|item| list.element_of(item).ok()).collect();
+    let elements: Vec<_> = items.iter().map(|item| list.element_of(item)).collect();
     for (item, element) in items.iter().zip(&elements) {
         let Some(element) = element else { continue };
         // Items of one identity are owned together, as one, without what is in them.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::equal::equal;
 use crate::ownership::element::Element;
 use crate::ownership::types::{Form, ListType, MapType, Type};
 
@@ -56,6 +57,7 @@ fn merge_list(live: &Value, config: &Value, list: &ListType) -> Value {
         _ if list.is_atomic() => config.clone(),
         (None, _) => config.clone(),
         (Some(_), None) => live.clone(),
+        (Some(_), Some(_)) if equal(live, config) => config.clone(),
         (Some(mine), Some(theirs)) => Value::Array(merge_items(mine, theirs, list)),
     }
 }
@@ -70,7 +72,7 @@ struct Side<'a> {
 
 impl<'a> Side<'a> {
     fn new(items: &'a [Value], list: &'a ListType) -> Self {
-        let elements: Vec<_> = items.iter().map(|item| list.element_of(item).ok()).collect();
+        let elements: Vec<_> = items.iter().map(|item| list.element_of(item)).collect();
         let mut order: Vec<_> = (0..items.len()).collect();
         order.sort_by(|a, b| elements.get(*a).cmp(&elements.get(*b)).then(a.cmp(b)));
         Self { items, elements, order }

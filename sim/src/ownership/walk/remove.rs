@@ -30,7 +30,7 @@ pub(crate) fn remove(value: &Value, set: &FieldSet<'_>, ty: &Type) -> Value {
             let Some(items) = value.as_array().filter(|_| !list.is_atomic()) else { return Value::Null };
             let mut out = Vec::with_capacity(items.len());
             for item in items {
-                let element = list.element_of(item).ok();
+                let element = list.element_of(item);
                 let node = element.and_then(|element| set.get(&element));
                 match node {
                     Some(node) if node.member => {}

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use crate::ownership::element::Element;
 use crate::golang;
 use crate::ownership::types::{Form, ListType, MapType, Scalar, Type};
 
@@ -124,18 +123,19 @@ impl Walk {
                 self.descend(item, &list.element, || format!("[{index}]"));
                 continue;
             }
-            let element = match list.element_of(item) {
-                Ok(element) => element,
-                Err(error) => return self.fail(format!("element {index}: {error}")),
-            };
-            match seen.binary_search(&element) {
-                Ok(_) if self.duplicates == Duplicates::Refused => {
-                    self.fail(format!("duplicate entries for key {element}"));
-                }
-                Ok(_) => {}
-                Err(at) => seen.insert(at, element.clone()),
+            if let Err(error) = list.check_identity(item) {
+                return self.fail(format!("element {index}: {error}"));
             }
-            self.descend(item, &list.element, || Element::to_string(&element));
+            let step = || list.element_of(item).map(|element| element.to_string()).unwrap_or_default();
+            if self.duplicates == Duplicates::Refused
+                && let Some(element) = list.element_of(item)
+            {
+                match seen.binary_search(&element) {
+                    Ok(_) => self.fail(format!("duplicate entries for key {element}")),
+                    Err(at) => seen.insert(at, element),
+                }
+            }
+            self.descend(item, &list.element, step);
         }
     }
 }
