@@ -31,7 +31,7 @@ pub use set::FieldSet;
 pub use types::{Field, ListKind, ListType, MapType, Scalar, Type};
 
 use entries::{Entries, Entry, Id, Operation};
-use walk::{Changes, Duplicates, compare, equal, fields_of, merge, reconcile, remove, validate};
+use walk::{Changes, Duplicates, compare, equal, fields_of, merge, prune, validate};
 
 /// Who owns what was there before the first apply to an object without `managedFields`.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
@@ -104,10 +104,10 @@ pub fn apply(
     validate(live, ty, Duplicates::Allowed).map_err(|error| {
         ApplyError::Type(format!("failed to create typed live object ({}): {error}", title(live)))
     })?;
-    let entries = Entries::read(managed_fields(live))?;
+    let entries = Entries::read(managed_fields(live), ty)?;
     let mut application = Application { live, config, ty, writer, reset, entries };
     if application.entries.is_empty() && uid(live).is_some() {
-        application.adopt();
+        application.adopt()?;
     }
     application.run(force)
 }
@@ -121,13 +121,14 @@ pub fn update(
 ) -> Value {
     let said = take_managed_fields(&mut new);
     let live = live.unwrap_or(ty.empty());
-    let list = match updated_entries(live, said.as_ref(), !writer.subresource.is_empty()) {
-        // Who owned nothing that is known goes on so; only a new object starts to be tracked.
-        entries if entries.is_empty() && uid(live).is_some() => Vec::new(),
-        entries => {
-            let valid = [live, &new].into_iter().all(|object| validate(object, ty, Duplicates::Allowed).is_ok());
-            if valid { track(live, &new, ty, writer, reset, entries).write() } else { Vec::new() }
-        }
+    let entries = updated_entries(live, said.as_ref(), ty, !writer.subresource.is_empty());
+    // Who owned nothing that is known goes on so; only a new object starts to be tracked.
+    let tracked = !entries.is_empty() || uid(live).is_none();
+    let valid = || [live, &new].into_iter().all(|object| validate(object, ty, Duplicates::Allowed).is_ok());
+    // What cannot be tracked is not: the API server drops the ownership and lets the write go on.
+    let list = match tracked && valid() {
+        true => track(live, &new, ty, writer, reset, entries).map(Entries::write).unwrap_or_default(),
+        false => Vec::new(),
     };
     set_managed_fields(&mut new, list);
     new
@@ -166,18 +167,20 @@ struct Application<'a> {
 
 impl Application<'_> {
     /// Gives all that is there to a manager of its own: nobody is known to own it.
-    fn adopt(&mut self) {
+    fn adopt(&mut self) -> Result<(), ManagedFieldsError> {
         let writer = Writer { manager: BEFORE_FIRST_APPLY, ..*self.writer };
-        self.entries = track(self.ty.empty(), self.live, self.ty, &writer, self.reset, Entries::default());
+        let nobody = Entries::default();
+        self.entries = track(self.ty.empty(), self.live, self.ty, &writer, self.reset, nobody)?;
+        Ok(())
     }
 
     fn run(self, force: bool) -> Result<Value, ApplyError> {
         let Self { live, config, ty, writer, reset, mut entries } = self;
         let id = Id::of(writer, Operation::Apply);
-        for entry in &mut entries.list {
-            reconcile(&mut entry.set, ty);
+        let mut last = entries.take(&id);
+        if let Some(last) = &mut last {
+            last.open(ty)?;
         }
-        let last = entries.take(&id);
         let set = fields_of(config, ty).recursive_difference(reset);
 
         let mut merged = merge(Some(live), config, ty);
@@ -185,10 +188,15 @@ impl Application<'_> {
         if let Some(last) = &last
             && !last.set.is_subset(&set)
         {
-            merged = prune(merged, &last.set, &set, &entries, ty);
+            entries.open(ty)?;
+            let others: Vec<_> = entries.list.iter().map(|entry| &entry.set).collect();
+            prune(&mut merged, ty, &last.set, &set, &others);
         }
 
         let unchanged = equal_but_ownership(live, &merged);
+        if !unchanged {
+            entries.open(ty)?;
+        }
         let changes = match unchanged {
             true => ChangesByVersion::default(),
             false => ChangesByVersion::new(compare(Some(live), Some(&merged), ty), writer, reset),
@@ -197,7 +205,9 @@ impl Application<'_> {
         if !sets.is_empty() && !last_applied::allows(live, ty, writer, &sets) {
             return Err(ApplyError::Conflicts(last_applied::remaining(live, ty, writer, sets)));
         }
-        changes.give_up(&mut entries);
+        if !unchanged {
+            changes.give_up(&mut entries);
+        }
 
         let time = if unchanged {
             last.and_then(|last| last.time)
@@ -206,7 +216,7 @@ impl Application<'_> {
         };
         let set = set.difference(&STRIPPED);
         if !set.is_empty() {
-            entries.list.push(Entry { id, api_version: Cow::Borrowed(writer.api_version), time, set });
+            entries.list.push(Entry::new(id, writer, time, set));
         }
         let list = entries.write();
         drop(changes);
@@ -214,27 +224,6 @@ impl Application<'_> {
         set_managed_fields(&mut merged, list);
         Ok(merged)
     }
-}
-
-/// Takes from the merged object what the manager applied last time, does not apply now, and nobody else owns.
-fn prune(merged: Value, last: &FieldSet<'_>, set: &FieldSet<'_>, others: &Entries<'_>, ty: &Type) -> Value {
-    use walk::with_named_fields as named;
-    let last = named(last, Some(ty));
-    let mut owned = named(set, Some(ty));
-    for entry in &others.list {
-        owned = owned.union(&named(&entry.set, Some(ty)));
-    }
-    let all = named(&fields_of(&merged, ty), Some(ty));
-
-    let without = remove(&merged, &last, ty);
-    let mut kept = named(&fields_of(&without, ty), Some(ty));
-    kept = kept.union(&owned);
-    let unowned = all.clone().difference(&kept);
-    let without = remove(&merged, &unowned, ty);
-
-    let kept = named(&fields_of(&without, ty), Some(ty));
-    let gone = all.clone().difference(&kept).intersection(&last);
-    remove(&merged, &gone, ty)
 }
 
 /// The changes of a write, as they count for the entries of each version.
@@ -288,10 +277,8 @@ impl<'a> ChangesByVersion<'a> {
 fn track<'a>(
     live: &'a Value, new: &'a Value, ty: &'a Type, writer: &Writer<'a>, reset: &FieldSet<'_>,
     mut entries: Entries<'a>,
-) -> Entries<'a> {
-    for entry in &mut entries.list {
-        reconcile(&mut entry.set, ty);
-    }
+) -> Result<Entries<'a>, ManagedFieldsError> {
+    entries.open(ty)?;
     let changes = ChangesByVersion::new(compare(Some(live), Some(new), ty), writer, reset);
     changes.give_up(&mut entries);
     let set = changes.own.modified.union(&changes.own.added).difference(&STRIPPED);
@@ -301,11 +288,10 @@ fn track<'a>(
             Some(before) => set.union(&before.set),
             None => set,
         };
-        let api_version = Cow::Borrowed(writer.api_version);
-        entries.list.push(Entry { id, api_version, time: Some(Cow::Borrowed(writer.time)), set });
+        entries.list.push(Entry::new(id, writer, Some(Cow::Borrowed(writer.time)), set));
     }
     entries.cap_updates();
-    entries
+    Ok(entries)
 }
 
 /// True if two objects are the same but for their `managedFields`.
@@ -335,13 +321,20 @@ fn same_fields(
 }
 
 /// The entries that an update starts from.
-fn updated_entries<'a>(live: &'a Value, said: Option<&'a Value>, subresource: bool) -> Entries<'a> {
-    let kept = || Entries::read(managed_fields(live)).unwrap_or_default();
+fn updated_entries<'a>(
+    live: &'a Value, said: Option<&'a Value>, ty: &Type, subresource: bool,
+) -> Entries<'a> {
+    let read = |list: &'a [Value]| {
+        let mut entries = Entries::read(list, ty)?;
+        entries.open(ty)?;
+        Ok::<_, ManagedFieldsError>(entries)
+    };
+    let kept = || read(managed_fields(live)).unwrap_or_default();
     let said = said.and_then(Value::as_array);
     match said {
         Some(_) if subresource => kept(),
         Some(list) if is_reset(list) => Entries::default(),
-        Some(list) => match Entries::read(list) {
+        Some(list) => match read(list) {
             Ok(entries) if !entries.is_empty() => entries,
             Ok(_) | Err(_) => kept(),
         },

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::fields_v1::FieldsV1Error;
-use super::set::FieldSet;
 use super::Writer;
+use super::set::FieldSet;
+use super::types::Type;
+use super::walk::{is_outdated, reconcile};
 use crate::golang;
 
 /// How many entries of updates an object keeps; older ones are put together.
@@ -51,7 +53,10 @@ pub(crate) struct Entry<'a> {
     pub(crate) id: Id<'a>,
     pub(crate) api_version: Cow<'a, str>,
     pub(crate) time: Option<Cow<'a, str>>,
+    /// What is owned; empty as long as the entry is closed.
     pub(crate) set: FieldSet<'a>,
+    /// The set as it is written, of an entry that nobody has had to look into.
+    closed: Option<&'a Value>,
 }
 
 /// What tells one manager's entry apart. For applies the version is no part of it.
@@ -141,16 +146,47 @@ impl PartialOrd for Id<'_> {
     }
 }
 
+// === impl Entry ===
+
+impl<'a> Entry<'a> {
+    pub(crate) fn new(id: Id<'a>, writer: &Writer<'a>, time: Option<Cow<'a, str>>, set: FieldSet<'a>) -> Self {
+        Self { id, api_version: Cow::Borrowed(writer.api_version), time, set, closed: None }
+    }
+
+    /// Reads what is owned, brought to the schema of now.
+    pub(crate) fn open(&mut self, ty: &Type) -> Result<(), ManagedFieldsError> {
+        if let Some(fields) = self.closed.take() {
+            self.set = FieldSet::from_fields_v1(fields)?;
+            reconcile(&mut self.set, ty);
+        }
+        Ok(())
+    }
+
+    /// Opens an entry that was written under an older schema.
+    fn open_if_outdated(&mut self, ty: &Type) -> Result<(), ManagedFieldsError> {
+        if self.closed.is_some_and(|fields| is_outdated(fields, ty)) { self.open(ty) } else { Ok(()) }
+    }
+}
+
 // === impl Entries ===
 
 impl<'a> Entries<'a> {
     /// Reads the entries of a list; of a manager that is there twice the later entry counts.
-    pub(crate) fn read(list: &'a [Value]) -> Result<Self, ManagedFieldsError> {
+    ///
+    /// What the entries own stays closed, but for what was written under an older schema.
+    pub(crate) fn read(list: &'a [Value], ty: &Type) -> Result<Self, ManagedFieldsError> {
         let mut entries = Self { list: Vec::with_capacity(list.len()) };
         for (index, value) in list.iter().enumerate() {
-            entries.put(read_entry(index, value)?);
+            let mut entry = read_entry(index, value)?;
+            entry.open_if_outdated(ty)?;
+            entries.put(entry);
         }
         Ok(entries)
+    }
+
+    /// Reads what all entries own.
+    pub(crate) fn open(&mut self, ty: &Type) -> Result<(), ManagedFieldsError> {
+        self.list.iter_mut().try_for_each(|entry| entry.open(ty))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -251,10 +287,6 @@ fn read_entry(index: usize, value: &Value) -> Result<Entry<'_>, ManagedFieldsErr
         "" => return Err(ManagedFieldsError::MissingFieldsType(index)),
         other => return Err(ManagedFieldsError::FieldsType { index, found: other.to_owned() }),
     }
-    let set = match value.get("fieldsV1") {
-        None | Some(Value::Null) => FieldSet::default(),
-        Some(fields) => FieldSet::from_fields_v1(fields)?,
-    };
     Ok(Entry {
         id: Id {
             manager: Cow::Borrowed(text("manager")),
@@ -264,7 +296,8 @@ fn read_entry(index: usize, value: &Value) -> Result<Entry<'_>, ManagedFieldsErr
         },
         api_version: Cow::Borrowed(api_version),
         time: value.get("time").and_then(Value::as_str).map(Cow::Borrowed),
-        set,
+        set: FieldSet::default(),
+        closed: value.get("fieldsV1").filter(|fields| !fields.is_null()),
     })
 }
 
@@ -283,6 +316,7 @@ fn write_entry(entry: &Entry<'_>) -> Value {
     if let Some(time) = &entry.time {
         put("time", time);
     }
-    out.insert("fieldsV1".to_owned(), entry.set.to_fields_v1());
+    let fields = entry.closed.cloned().unwrap_or_else(|| entry.set.to_fields_v1());
+    out.insert("fieldsV1".to_owned(), fields);
     Value::Object(out)
 }

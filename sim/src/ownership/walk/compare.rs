@@ -36,6 +36,7 @@ impl<'a> Changes<'a> {
         }
     }
 
+    /// Adds what is below an element; elements come in their order.
     fn attach(&mut self, element: &Element<'a>, own: Own, below: Changes<'a>) {
         let add = |set: &mut FieldSet<'a>, member: bool, children: FieldSet<'a>| {
             if member || !children.is_empty() {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::ownership::element::Element;
-use crate::ownership::set::FieldSet;
+use crate::ownership::set::{FieldSet, Node};
 use crate::ownership::types::{Form, ListType, MapType, Type};
 
 /// The set of the fields that a value states: all that can be owned by itself.
@@ -24,36 +24,43 @@ fn below<'a>(value: &'a Value, ty: &'a Type) -> (bool, FieldSet<'a>) {
 }
 
 fn of_map<'a>(value: &'a Value, map: &'a MapType) -> FieldSet<'a> {
-    let mut set = FieldSet::default();
-    let Value::Object(fields) = value else { return set };
+    let Value::Object(fields) = value else { return FieldSet::default() };
+    let mut nodes = Vec::with_capacity(fields.len());
     for (name, value) in fields {
         let named = map.fields.get(name);
         let Some(ty) = named.map(|field| &*field.ty).or(map.element.as_deref()) else { continue };
+        if matches!(ty, Type::Hidden) {
+            continue;
+        }
         let (whole, children) = below(value, ty);
         let empty = match value {
             Value::Null => true,
             Value::Object(fields) => fields.is_empty(),
             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => false,
         };
-        let hidden = matches!(ty, Type::Hidden);
-        set.add(Element::Field(name), !hidden && (whole || empty || named.is_none()), children);
+        let member = whole || empty || named.is_none();
+        if member || !children.is_empty() {
+            nodes.push(Node { element: Element::Field(name), member, children });
+        }
     }
-    set
+    FieldSet { nodes }
 }
 
 fn of_list<'a>(value: &'a Value, list: &'a ListType) -> FieldSet<'a> {
-    let mut set = FieldSet::default();
-    let Value::Array(items) = value else { return set };
-    let elements: Vec<_> = items.iter().map(|item| list.element_of(item)).collect();
-    for (item, element) in items.iter().zip(&elements) {
-        let Some(element) = element else { continue };
-        // Items of one identity are owned together, as one, without what is in them.
-        if set.get(element).is_some() {
-            let node = set.entry(element.clone());
-            node.children = FieldSet::default();
-        } else {
-            set.add(element.clone(), true, below(item, &list.element).1);
+    let Value::Array(items) = value else { return FieldSet::default() };
+    let node = |item: &'a Value| {
+        let children = below(item, &list.element).1;
+        Some(Node { element: list.element_of(item)?, member: true, children })
+    };
+    let mut nodes: Vec<_> = items.iter().filter_map(node).collect();
+    nodes.sort_by(|a, b| a.element.cmp(&b.element));
+    // Items of one identity are owned together, as one, without what is in them.
+    nodes.dedup_by(|again, first| {
+        let same = again.element == first.element;
+        if same {
+            first.children = FieldSet::default();
         }
-    }
-    set
+        same
+    });
+    FieldSet { nodes }
 }

@@ -8,6 +8,9 @@ use crate::ownership::types::{Form, Type};
 
 /// The value without what the set names; a container that loses all it had is null.
 pub(crate) fn remove(value: &Value, set: &FieldSet<'_>, ty: &Type) -> Value {
+    if set.is_empty() {
+        return value.clone();
+    }
     match ty.form(value) {
         Form::Hidden | Form::Scalar(_) => value.clone(),
         Form::Map(map) => {
