@@ -1,7 +1,8 @@
 //! One cluster: the API server and the control plane around it, without I/O, clock or threads.
 //!
 //! A request is a [`Call`]; what the control plane does by itself happens in [`Cluster::tick`]. Both are told the time.
-//! Every change has a version of its own and is kept as a record for watches, as far back as [`Config::history`] says.
+//! Every change has a version of its own and is kept as a record for watches, as far back as [`Config::history`] and
+//! [`Config::history_bytes`] say.
 
 mod call;
 mod control;
@@ -35,7 +36,7 @@ pub use self::status::{Cause, Details, Status};
 pub use self::time::Time;
 pub use self::watch::{Event, EventKind, Events};
 
-pub(crate) use self::control::Job;
+pub(crate) use self::control::{Job, owners};
 pub(crate) use self::store::{Key, Place};
 
 use self::random::Random;
@@ -51,6 +52,8 @@ pub struct Config {
     pub now: Time,
     /// How many changes are kept for watches and lists of an older version.
     pub history: usize,
+    /// How many bytes of objects these may hold.
+    pub history_bytes: usize,
     /// How long a pod takes until it is ready.
     pub ready_after: Duration,
     /// How long the control plane takes for a step of its own.
@@ -79,6 +82,7 @@ impl Default for Config {
             seed: 0,
             now: Time::default(),
             history: 1000,
+            history_bytes: 8 << 20,
             ready_after: Duration::from_secs(2),
             step: Duration::from_millis(50),
         }
@@ -92,7 +96,7 @@ impl Cluster {
     pub fn new(config: Config) -> Self {
         let mut cluster = Self {
             random: Random::new(config.seed),
-            store: Store::new(config.history),
+            store: Store::new(config.history, config.history_bytes),
             custom: BTreeMap::new(),
             jobs: BTreeSet::new(),
             now: config.now,
@@ -180,3 +184,6 @@ fn kubernetes() -> serde_json::Value {
 pub(crate) fn place_of(resource: &Resource) -> Place {
     Place::new(&resource.group, &resource.plural)
 }
+
+#[cfg(test)]
+mod tests;

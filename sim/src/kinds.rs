@@ -112,7 +112,11 @@ pub struct Custom {
     /// Whether the status is apart from the rest.
     pub status: bool,
     pub(crate) merging: Arc<Type>,
+    /// How objects merge in the version in which they are kept.
+    pub(crate) kept_merging: Arc<Type>,
     pub(crate) structural: Arc<Schema>,
+    /// The schema of the version in which objects are kept.
+    pub(crate) stored: Arc<Schema>,
 }
 
 /// Where the numbers of a scale are.

@@ -25,6 +25,8 @@ pub(crate) enum Job {
     Orphans(Box<str>),
     /// A workload, or what belongs to one.
     Reconcile(Arc<Place>, Key),
+    /// A pod that has had its time to start.
+    Ready(Key),
     /// A namespace that goes.
     Empty(Box<str>),
 }
@@ -45,6 +47,7 @@ impl Cluster {
                 Job::Collect(place, key) => self.collect(place, key),
                 Job::Orphans(uid) => self.orphans(uid),
                 Job::Reconcile(place, key) => controllers::reconcile(self, place, key),
+                Job::Ready(key) => controllers::ready(self, key),
                 Job::Empty(name) => self.empty_namespace(name),
             }
         }
@@ -65,6 +68,33 @@ impl Cluster {
         self.jobs.insert((due, job));
     }
 
+    /// Gives the latest time that was told.
+    pub(crate) fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Finds an object.
+    pub(crate) fn object(&self, place: &Place, key: &Key) -> Option<&Arc<Object>> {
+        self.store.get(place, key)
+    }
+
+    /// Counts the objects of a kind.
+    pub(crate) fn count(&self, place: &Place) -> usize {
+        self.store.objects(place).count()
+    }
+
+    /// Gives the objects of a kind that name an owner.
+    pub(crate) fn owned_at(&self, place: &Place, uid: &str) -> Vec<(Key, Arc<Object>)> {
+        let owned = self.store.objects(place).filter(|(_, object)| object.is_owned_by(uid));
+        owned.map(|(key, object)| (key.clone(), object.clone())).collect()
+    }
+
+    /// Gives a number that belongs to an object's name, for addresses.
+    pub(crate) fn number_of(&self, key: &Key) -> u64 {
+        let bytes = key.namespace.bytes().chain(*b"/").chain(key.name.bytes());
+        bytes.fold(7, |number, byte| (number * 31 + u64::from(byte)) % 62_500)
+    }
+
     /// Looks at what a change asks for.
     pub(super) fn changed(&mut self, place: &Place, key: &Key, value: &Value) {
         let deleting = !metadata::text(value, "deletionTimestamp").is_empty();
@@ -75,7 +105,10 @@ impl Cluster {
             ("apiextensions.k8s.io", _) => self.soon(Job::Define(name.clone())),
             _ => {}
         }
-        let owned = value.pointer("/metadata/ownerReferences").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+        let owned = value
+            .pointer("/metadata/ownerReferences")
+            .and_then(Value::as_array)
+            .is_some_and(|all| !all.is_empty());
         let held = || metadata::texts(value, "finalizers").any(|one| matches!(one, FOREGROUND | ORPHAN));
         if owned || deleting && held() {
             self.soon(Job::Collect(shared(), key.clone()));
@@ -151,15 +184,30 @@ impl Cluster {
     }
 
     /// Writes an object as the control plane does: without questions. Nothing happens if nothing changed.
-    pub(crate) fn write_own(&mut self, resource: &Resource, key: &Key, old: &Value, mut new: Value, manager: &str, subresource: &str) {
+    pub(crate) fn write_own(
+        &mut self,
+        resource: &Resource,
+        key: &Key,
+        old: &Value,
+        mut new: Value,
+        manager: &str,
+        subresource: &str,
+    ) {
         let time = self.now.seconds();
         let api_version = resource.api_version();
-        let writer = crate::ownership::Writer { manager, api_version: &api_version, subresource, time: &time };
+        let writer =
+            crate::ownership::Writer { manager, api_version: &api_version, subresource, time: &time };
         if *old == new {
             return;
         }
         let reset = crate::ownership::FieldSet::default();
-        new = crate::ownership::update(Some(old), new, &crate::kinds::rules::merging(resource), &writer, &reset);
+        new = crate::ownership::update(
+            Some(old),
+            new,
+            &crate::kinds::rules::merging(resource),
+            &writer,
+            &reset,
+        );
         if crate::ownership::settle(old, &mut new) {
             return;
         }

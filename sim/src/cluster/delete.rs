@@ -39,7 +39,6 @@ impl Cluster {
         let old = object.value(resource);
         let mut new = old.clone();
         mark(resource, &mut new, options, &call.now.seconds());
-        let code = if options.propagation == Some(Propagation::Foreground) { 202 } else { 200 };
         let held = !super::write::is_released(resource, &new);
         let key = Key::new(call.namespace, call.name);
         let place = place_of(resource);
@@ -50,12 +49,15 @@ impl Cluster {
                 (true, true) => Arc::new(Object::encode(new)),
                 (true, false) => self.commit(&place, key, new),
             };
-            return Ok(Reply { code, body: Body::Object(kept), warnings: Vec::new() });
+            return Ok(Reply { code: 200, body: Body::Object(kept), warnings: Vec::new() });
         }
         if !call.dry_run {
             self.discard(&place, key, &object);
         }
-        let body = if resource.habits.answers_deleted {
+        let body = if resource.is("", "pods") {
+            // A pod that no node runs goes at once, but as one that was asked to.
+            Body::Object(Arc::new(Object::encode(new)))
+        } else if resource.habits.answers_deleted {
             Body::Object(object)
         } else {
             Body::Success(Details {
@@ -136,7 +138,8 @@ fn check(resource: &Resource, name: &str, object: &Object, options: &DeleteOptio
 /// Marks an object as one that is to go, with the finalizers that the kind of delete asks for.
 fn mark(resource: &Resource, object: &mut Value, options: &DeleteOptions, now: &str) {
     let already = !metadata::text(object, "deletionTimestamp").is_empty();
-    let has = |object: &Value, finalizer: &str| metadata::texts(object, "finalizers").any(|one| one == finalizer);
+    let has =
+        |object: &Value, finalizer: &str| metadata::texts(object, "finalizers").any(|one| one == finalizer);
     let wanted = match options.propagation {
         Some(Propagation::Orphan) => Some(ORPHAN),
         Some(Propagation::Foreground) => Some(FOREGROUND),
@@ -148,7 +151,9 @@ fn mark(resource: &Resource, object: &mut Value, options: &DeleteOptions, now: &
     };
     if let Some(metadata) = metadata::of(object) {
         if let Some(list) = metadata.get_mut("finalizers").and_then(Value::as_array_mut) {
-            list.retain(|one| one.as_str().is_none_or(|one| !matches!(one, ORPHAN | FOREGROUND) || Some(one) == wanted));
+            list.retain(|one| {
+                one.as_str().is_none_or(|one| !matches!(one, ORPHAN | FOREGROUND) || Some(one) == wanted)
+            });
             if list.is_empty() {
                 metadata.remove("finalizers");
             }

@@ -41,7 +41,8 @@ impl Object {
             })
             .unwrap_or_default();
         let owners = metadata.and_then(|metadata| metadata.get("ownerReferences")).and_then(Value::as_array);
-        let owners = owners.into_iter().flatten().filter_map(|owner| Some(owner.get("uid")?.as_str()?.into()));
+        let owners =
+            owners.into_iter().flatten().filter_map(|owner| Some(owner.get("uid")?.as_str()?.into()));
         Self {
             owners: owners.collect(),
             labels,

@@ -13,7 +13,12 @@ use crate::patch;
 // === impl Cluster ===
 
 impl Cluster {
-    pub(super) fn get_scale(&self, resource: &Resource, namespace: &str, name: &str) -> Result<Reply, Status> {
+    pub(super) fn get_scale(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Reply, Status> {
         let paths = paths(resource).ok_or_else(Status::method_not_allowed)?;
         let object = self.find(resource, namespace, name).ok_or_else(|| Status::not_found(resource, name))?;
         let scale = scale_of(&object.value(resource), &paths);
@@ -37,14 +42,21 @@ impl Cluster {
         let scale = scale_of(&object.value(call.resource), &paths);
         let new = match patch.kind {
             // A scale has no lists: all but the operations merge alike.
-            PatchKind::Merge | PatchKind::Strategic | PatchKind::Apply { .. } => patch::merge(scale, &patch.body),
+            PatchKind::Merge | PatchKind::Strategic | PatchKind::Apply { .. } => {
+                patch::merge(scale, &patch.body)
+            }
             PatchKind::Json => patch::json(scale, &patch.body),
         };
         let new = new.map_err(|error| Status::bad_request(error.to_string()))?;
         self.set_scale(call, &object, &new)
     }
 
-    fn set_scale(&mut self, call: &Call<'_>, live: &std::sync::Arc<Object>, scale: &Value) -> Result<Reply, Status> {
+    fn set_scale(
+        &mut self,
+        call: &Call<'_>,
+        live: &std::sync::Arc<Object>,
+        scale: &Value,
+    ) -> Result<Reply, Status> {
         let resource = call.resource;
         let paths = paths(resource).ok_or_else(Status::method_not_allowed)?;
         let stated = metadata::text(scale, "resourceVersion");
@@ -121,7 +133,9 @@ fn scale_of(object: &Value, paths: &Scale) -> Value {
     let replicas = number(&paths.spec);
     let mut scale = json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
         "spec": {}, "status": {"replicas": number(&paths.status)}});
-    if replicas != 0 && let Some(spec) = scale.get_mut("spec").and_then(Value::as_object_mut) {
+    if replicas != 0
+        && let Some(spec) = scale.get_mut("spec").and_then(Value::as_object_mut)
+    {
         spec.insert("replicas".to_owned(), replicas.into());
     }
     let selector = (!paths.selector.is_empty()).then(|| at(object, &paths.selector)).flatten();
@@ -130,7 +144,9 @@ fn scale_of(object: &Value, paths: &Scale) -> Value {
         Some(selector) => selector_text(selector),
         None => String::new(),
     };
-    if !text.is_empty() && let Some(status) = scale.get_mut("status").and_then(Value::as_object_mut) {
+    if !text.is_empty()
+        && let Some(status) = scale.get_mut("status").and_then(Value::as_object_mut)
+    {
         status.insert("selector".to_owned(), text.into());
     }
     scale

@@ -51,8 +51,7 @@ impl Selection {
     ) -> Result<Self, Status> {
         Ok(Self {
             namespace: namespace.to_owned(),
-            labels: labels::parse(label_selector)
-                .map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?,
+            labels: labels::parse(label_selector).map_err(Status::bad_request)?,
             fields: fields::parse(resource, field_selector)?,
         })
     }

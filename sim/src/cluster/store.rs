@@ -40,6 +40,10 @@ pub(super) struct Store {
     records: VecDeque<Record>,
     /// How many records are kept.
     history: usize,
+    /// How many bytes of objects they may hold.
+    history_bytes: usize,
+    /// How many bytes of objects they hold.
+    held: usize,
     version: u64,
     /// The version up to which records were dropped.
     dropped: u64,
@@ -64,8 +68,8 @@ impl Place {
 // === impl Store ===
 
 impl Store {
-    pub(super) fn new(history: usize) -> Self {
-        Self { history, ..Self::default() }
+    pub(super) fn new(history: usize, history_bytes: usize) -> Self {
+        Self { history, history_bytes, ..Self::default() }
     }
 
     /// Gives the version of the latest change.
@@ -135,6 +139,13 @@ impl Store {
         after
     }
 
+    /// Replaces an object by another form of the same state: nobody is told.
+    pub(super) fn amend(&mut self, place: &Place, key: &Key, object: Object) {
+        if let Some(kept) = self.tables.get_mut(place).and_then(|table| table.get_mut(key)) {
+            *kept = Arc::new(object);
+        }
+    }
+
     /// Removes an object; `last` is the object as it goes, with the next version.
     pub(super) fn remove(&mut self, place: &Place, key: Key, last: Object) {
         let (place, after) = (self.place(place), Arc::new(last));
@@ -153,11 +164,12 @@ impl Store {
 
     fn record(&mut self, record: Record) {
         self.version = record.version;
+        self.held += record.after.size();
         self.records.push_back(record);
-        while self.records.len() > self.history {
-            if let Some(oldest) = self.records.pop_front() {
-                self.dropped = oldest.version;
-            }
+        while self.records.len() > self.history || self.held > self.history_bytes {
+            let Some(oldest) = self.records.pop_front() else { break };
+            self.held -= oldest.after.size();
+            self.dropped = oldest.version;
         }
     }
 }

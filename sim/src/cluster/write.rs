@@ -70,8 +70,8 @@ fn read(call: &Call<'_>, object: &mut Value, warnings: &mut Vec<String>) -> Resu
             resource.kind
         ))
     };
-    let unknown = rules::decode(resource, object)
-        .map_err(|why| cannot(&resource.version, &resource.kind, &why))?;
+    let unknown =
+        rules::decode(resource, object).map_err(|why| cannot(&resource.version, &resource.kind, &why))?;
     let told: Vec<String> = unknown.into_iter().map(|path| format!("unknown field \"{path}\"")).collect();
     match call.validation {
         FieldValidation::Ignore => {}
@@ -119,7 +119,8 @@ fn check_type(resource: &Resource, object: &Value) -> Result<(), Status> {
         .iter()
         .any(|one| one.group == group && one.version == version && one.kind == kind);
     let why = if known {
-        let package = |group: &str| group.split('.').next().filter(|one| !one.is_empty()).unwrap_or("core").to_owned();
+        let package =
+            |group: &str| group.split('.').next().filter(|one| !one.is_empty()).unwrap_or("core").to_owned();
         let (from, to) = (package(group), package(&resource.group));
         let from = if from == "core" { version.to_owned() } else { from };
         format!("converting ({from}.{kind}) to ({to}.{}): unknown conversion", resource.kind)
@@ -196,7 +197,7 @@ fn own(call: &Call<'_>, live: Option<&Value>, new: Value) -> Value {
         time: &time,
     };
     let reset = rules::reset(call.resource, call.subresource);
-    ownership::update(live, new, &rules::merging(call.resource), &writer, &reset)
+    ownership::update(live, new, &rules::kept_merging(call.resource), &writer, &reset)
 }
 
 /// Gives an object that is not kept.

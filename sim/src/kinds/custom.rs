@@ -28,7 +28,37 @@ impl Custom {
             Some(old) => self.structural.validate_update(object, old),
             None => self.structural.validate(object),
         };
-        errors.into_iter().map(Cause::from).collect()
+        errors.into_iter().map(Cause::from).chain(self.validate_scale(object)).collect()
+    }
+
+    /// Brings an object to the form in which it is kept.
+    pub(crate) fn conform(&self, object: &mut Value) {
+        let _unknown = self.stored.prune(object);
+        self.stored.default(object);
+    }
+
+    /// Finds what is wrong with the number of replicas, which has rules of its own.
+    fn validate_scale(&self, object: &Value) -> Option<Cause> {
+        let path = &self.scale.as_ref()?.spec;
+        let found =
+            path.trim_start_matches('.').split('.').try_fold(object, |value, field| value.get(field))?;
+        match found {
+            Value::Number(number) if number.as_i64().is_some_and(|number| number < 0) => {
+                Some(Cause::invalid(path.as_str(), found, "should be a non-negative integer"))
+            }
+            Value::Number(_) => None,
+            other => {
+                let (kind, text) = match other {
+                    Value::String(text) => ("string", text.clone()),
+                    Value::Bool(truth) => ("bool", truth.to_string()),
+                    Value::Null => ("nil", "<nil>".to_owned()),
+                    Value::Array(_) => ("[]interface {}", other.to_string()),
+                    Value::Object(_) | Value::Number(_) => ("map[string]interface {}", other.to_string()),
+                };
+                let detail = format!("{path} accessor error: {text} is of the type {kind}, expected int64");
+                Some(Cause::invalid(path.as_str(), &0.into(), &detail))
+            }
+        }
     }
 
     /// Gives how objects merge.
@@ -90,6 +120,8 @@ fn resource(definition: &Value, version: &Value) -> Option<Resource> {
             definition: metadata::text(definition, "name").to_owned(),
             storage_version: text(storage, "name").to_owned(),
             merging: Type::from_structural(schema),
+            kept_merging: Type::from_structural(storage.pointer("/schema/openAPIV3Schema")?),
+            stored: Arc::new(Schema::parse(storage.pointer("/schema/openAPIV3Schema")?).unwrap_or_default()),
             // A definition whose schema makes no sense is refused before.
             structural: Arc::new(Schema::parse(schema).unwrap_or_default()),
             schema: Arc::new(schema.clone()),

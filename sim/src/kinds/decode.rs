@@ -40,7 +40,12 @@ pub(crate) fn decode(value: &mut Value, name: &str) -> Result<Findings, String> 
     Ok(findings)
 }
 
-fn structure(value: &mut Value, of: &'static Struct, spot: &Spot<'_>, findings: &mut Findings) -> Result<(), String> {
+fn structure(
+    value: &mut Value,
+    of: &'static Struct,
+    spot: &Spot<'_>,
+    findings: &mut Findings,
+) -> Result<(), String> {
     if value.is_null() {
         *value = Value::Object(Map::new());
     }
@@ -50,7 +55,9 @@ fn structure(value: &mut Value, of: &'static Struct, spot: &Spot<'_>, findings: 
     let mut failure = None;
     map.retain(|name, inner| {
         let Some(field) = of.field(name) else {
-            findings.unknown.push(Spot { parent: Some(spot), step: Step::Field(name), owner: of.short() }.path(false));
+            findings
+                .unknown
+                .push(Spot { parent: Some(spot), step: Step::Field(name), owner: of.short() }.path(false));
             return false;
         };
         if failure.is_some() {
@@ -88,7 +95,10 @@ fn is_left_out(field: &Field, value: &Value) -> bool {
     }
     match &field.ty {
         FieldType::Struct(_) => field.omit_zero && value.as_object().is_some_and(Map::is_empty),
-        FieldType::Time | FieldType::MicroTime | FieldType::Quantity | FieldType::IntOrText => value.is_null(),
+        FieldType::Time | FieldType::MicroTime | FieldType::Quantity | FieldType::IntOrText => {
+            value.is_null()
+        }
+        FieldType::Object | FieldType::Any => value.is_null(),
         FieldType::Text
         | FieldType::Truth
         | FieldType::Int32
@@ -96,8 +106,6 @@ fn is_left_out(field: &Field, value: &Value) -> bool {
         | FieldType::Float
         | FieldType::Bytes
         | FieldType::Duration
-        | FieldType::Object
-        | FieldType::Any
         | FieldType::List(_)
         | FieldType::Map(_) => field.omit_empty && is_empty(value),
     }
@@ -127,7 +135,12 @@ fn always_written(field: &Field) -> Option<Value> {
         structure(&mut zero, fields::find(name)?, &root, &mut Findings::default()).ok()?;
         return Some(zero);
     }
-    if field.omit_empty || field.omit_zero {
+    // Structs of their own form are written whatever they hold.
+    let formed = matches!(
+        field.ty,
+        FieldType::Time | FieldType::MicroTime | FieldType::Quantity | FieldType::IntOrText
+    );
+    if field.omit_zero || field.omit_empty && (field.pointer || !formed) {
         return None;
     }
     if field.pointer {
@@ -149,25 +162,44 @@ fn always_written(field: &Field) -> Option<Value> {
     })
 }
 
-fn convert(value: &mut Value, ty: &FieldType, spot: &Spot<'_>, findings: &mut Findings) -> Result<(), String> {
+fn convert(
+    value: &mut Value,
+    ty: &FieldType,
+    spot: &Spot<'_>,
+    findings: &mut Findings,
+) -> Result<(), String> {
     let wrong = |value: &Value| Err(mismatch(value, ty, spot));
     match (ty, &mut *value) {
-        (FieldType::Any, _) | (FieldType::Text, Value::String(_)) | (FieldType::Truth, Value::Bool(_)) => Ok(()),
+        (FieldType::Any, _) | (FieldType::Text, Value::String(_)) | (FieldType::Truth, Value::Bool(_)) => {
+            Ok(())
+        }
         (FieldType::Object, Value::Object(_) | Value::Null) => Ok(()),
         (FieldType::Text, Value::Null) => {
             *value = "".into();
             Ok(())
         }
         (FieldType::Int32, Value::Number(number)) => {
-            if number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) { Ok(()) } else { wrong_number(number, ty, spot) }
+            if number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) {
+                Ok(())
+            } else {
+                wrong_number(number, ty, spot)
+            }
         }
         (FieldType::Int64, Value::Number(number)) => {
-            if number.as_i64().is_some() { Ok(()) } else { wrong_number(number, ty, spot) }
+            if number.as_i64().is_some() {
+                Ok(())
+            } else {
+                wrong_number(number, ty, spot)
+            }
         }
         (FieldType::Float, Value::Number(_)) => Ok(()),
         (FieldType::IntOrText, Value::String(_)) => Ok(()),
         (FieldType::IntOrText, Value::Number(number)) => {
-            if number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) { Ok(()) } else { wrong_number(number, &FieldType::Int32, spot) }
+            if number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) {
+                Ok(())
+            } else {
+                wrong_number(number, &FieldType::Int32, spot)
+            }
         }
         (FieldType::Bytes, Value::Null) => {
             *value = "".into();
@@ -183,7 +215,12 @@ fn convert(value: &mut Value, ty: &FieldType, spot: &Spot<'_>, findings: &mut Fi
         },
         (FieldType::List(item), Value::Array(items)) => {
             for (at, inner) in items.iter_mut().enumerate() {
-                convert(inner, item, &Spot { parent: Some(spot), step: Step::Index(at), owner: spot.owner }, findings)?;
+                convert(
+                    inner,
+                    item,
+                    &Spot { parent: Some(spot), step: Step::Index(at), owner: spot.owner },
+                    findings,
+                )?;
             }
             Ok(())
         }
@@ -235,7 +272,8 @@ fn bytes(text: &mut String) -> Result<(), String> {
 }
 
 fn time(text: &mut String, ty: &FieldType) -> Result<(), String> {
-    let layout = if *ty == FieldType::Time { "2006-01-02T15:04:05Z07:00" } else { "2006-01-02T15:04:05.000000Z07:00" };
+    let layout =
+        if *ty == FieldType::Time { "2006-01-02T15:04:05Z07:00" } else { "2006-01-02T15:04:05.000000Z07:00" };
     let Some(time) = Time::parse(text) else {
         return Err(format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\""));
     };

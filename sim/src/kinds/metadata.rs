@@ -11,9 +11,6 @@ const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower ca
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
                      start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for \
                      validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an \
-                          alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or \
-                          'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end \
                          with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for \
                          validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
@@ -32,13 +29,16 @@ const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", "orphan", "foregroundDelet
 enum Naming {
     Subdomain,
     Label,
-    Label1035,
     Segment,
 }
 
 /// Gives a text field of an object's metadata; empty if it is not there.
 pub(crate) fn text<'a>(object: &'a Value, field: &str) -> &'a str {
-    object.get("metadata").and_then(|metadata| metadata.get(field)).and_then(Value::as_str).unwrap_or_default()
+    object
+        .get("metadata")
+        .and_then(|metadata| metadata.get(field))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// Gives an object's metadata to change, which is made if it is not there.
@@ -61,9 +61,10 @@ pub(crate) fn validate(resource: &Resource, object: &Value) -> Vec<Cause> {
     if !generate.is_empty() {
         // What is generated ends with letters: a prefix may end with what joins.
         let masked = format!("{}a", generate.strip_suffix('-').unwrap_or(generate));
-        causes.extend(name_fault(resource, &masked).map(|why| {
-            Cause::invalid("metadata.generateName", &generate.into(), &why)
-        }));
+        causes.extend(
+            name_fault(resource, &masked)
+                .map(|why| Cause::invalid("metadata.generateName", &generate.into(), &why)),
+        );
     }
     if name.is_empty() {
         causes.push(Cause::required("metadata.name", "name or generateName is required"));
@@ -105,7 +106,9 @@ pub(crate) fn labels(labels: Option<&Value>, field: &str) -> Vec<Cause> {
 
 fn annotations(object: &Value, causes: &mut Vec<Cause>) {
     let mut size = 0;
-    for (key, value) in object.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten() {
+    for (key, value) in
+        object.pointer("/metadata/annotations").and_then(Value::as_object).into_iter().flatten()
+    {
         if let Some(why) = qualified(&key.to_lowercase()) {
             causes.push(Cause::invalid("metadata.annotations", &key.as_str().into(), &why));
         }
@@ -169,21 +172,13 @@ pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<Cause> {
 
 fn name_fault(resource: &Resource, name: &str) -> Option<String> {
     let naming = match (resource.group.as_str(), resource.plural.as_str()) {
-        ("", "namespaces") => Naming::Label,
-        ("", "services") => Naming::Label1035,
+        ("", "namespaces" | "services") => Naming::Label,
         ("rbac.authorization.k8s.io", _) => Naming::Segment,
         _ => Naming::Subdomain,
     };
     match naming {
         Naming::Subdomain => subdomain(name),
         Naming::Label => label(name),
-        Naming::Label1035 => {
-            if name.len() > 63 {
-                return Some("must be no more than 63 bytes".to_owned());
-            }
-            let fits = is_label(name) && name.starts_with(|first: char| first.is_ascii_lowercase());
-            (!fits).then(|| LABEL_1035.to_owned())
-        }
         Naming::Segment => match name {
             "." | ".." => Some(format!("may not be '{name}'")),
             name => ["/", "%"]

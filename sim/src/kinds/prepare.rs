@@ -28,7 +28,9 @@ pub(super) fn create(resource: &Resource, object: &mut Value, now: &str) {
         ("", "pods") => pod(object),
         ("apps", "daemonsets") => set_template_generation(object, 1),
         ("batch", "jobs") => job(object),
-        ("storage.k8s.io", "volumeattributesclasses") => add_finalizer(object, "kubernetes.io/vac-protection"),
+        ("storage.k8s.io", "volumeattributesclasses") => {
+            add_finalizer(object, "kubernetes.io/vac-protection")
+        }
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
             let stored = storage_version(object);
             if let Some(status) = made_status(object) {
@@ -52,6 +54,7 @@ pub(super) fn update(resource: &Resource, new: &mut Value, old: &Value, subresou
                 fill(map, "type", kind.clone());
             }
         }
+        ("", "pods") if subresource == Subresource::None => admit_pod(new),
         ("apps", "daemonsets") => {
             let generation = |object: &Value| {
                 let path = "/metadata/annotations/deprecated.daemonset.template.generation";
@@ -86,7 +89,8 @@ fn set_phase(object: &mut Value, phase: &str) {
 
 fn storage_version(object: &Value) -> Value {
     let versions = object.pointer("/spec/versions").and_then(Value::as_array);
-    let stored = versions.into_iter().flatten().find(|version| version.get("storage") == Some(&Value::Bool(true)));
+    let stored =
+        versions.into_iter().flatten().find(|version| version.get("storage") == Some(&Value::Bool(true)));
     stored.and_then(|version| version.get("name")).cloned().unwrap_or_default()
 }
 
@@ -103,13 +107,22 @@ pub(crate) fn add_finalizer(object: &mut Value, finalizer: &str) {
 fn set_template_generation(object: &mut Value, generation: i64) {
     let annotations = metadata::of(object).and_then(|metadata| made(metadata, "annotations"));
     if let Some(annotations) = annotations {
-        annotations.insert("deprecated.daemonset.template.generation".to_owned(), generation.to_string().into());
+        annotations
+            .insert("deprecated.daemonset.template.generation".to_owned(), generation.to_string().into());
     }
 }
 
 /// What admission does to every pod of a cluster.
 fn pod(object: &mut Value) {
     let class = quality_of_service(object);
+    admit_pod(object);
+    if let Some(status) = made_status(object) {
+        status.insert("phase".to_owned(), "Pending".into());
+        status.insert("qosClass".to_owned(), class.into());
+    }
+}
+
+fn admit_pod(object: &mut Value) {
     let Some(spec) = rules::spec(object) else { return };
     fill(spec, "priority", 0);
     fill(spec, "preemptionPolicy", "PreemptLowerPriority");
@@ -126,10 +139,6 @@ fn pod(object: &mut Value) {
                 );
             }
         }
-    }
-    if let Some(status) = made_status(object) {
-        status.insert("phase".to_owned(), "Pending".into());
-        status.insert("qosClass".to_owned(), class.into());
     }
 }
 
@@ -167,8 +176,9 @@ fn job(object: &mut Value) {
         ("job-name", &name),
     ];
     let Some(spec) = rules::spec(object) else { return };
-    if let Some(template) =
-        made(spec, "template").and_then(|template| made(template, "metadata")).and_then(|metadata| made(metadata, "labels"))
+    if let Some(template) = made(spec, "template")
+        .and_then(|template| made(template, "metadata"))
+        .and_then(|metadata| made(metadata, "labels"))
     {
         for (label, value) in labels {
             fill(template, label, value.as_str());

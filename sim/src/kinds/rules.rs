@@ -52,6 +52,15 @@ pub(crate) fn merging(resource: &Resource) -> Arc<Type> {
     }
 }
 
+/// Gives how objects of the kind merge in the version in which they are kept: by it is found who owns what after a write
+/// that is no apply.
+pub(crate) fn kept_merging(resource: &Resource) -> Arc<Type> {
+    match resource.custom() {
+        Some(custom) => custom.kept_merging.clone(),
+        None => merging(resource),
+    }
+}
+
 /// Gives how a strategic merge patch merges objects of the kind; there is none for those of definitions.
 pub(crate) fn strategy(resource: &Resource) -> Option<Arc<Strategy>> {
     match &resource.origin {
@@ -78,7 +87,7 @@ pub(crate) fn reset(resource: &Resource, subresource: Subresource) -> FieldSet<'
 /// Makes an object ready to be created.
 pub(crate) fn prepare_create(resource: &Resource, object: &mut Value, now: &str) {
     if let (Some(map), true) = (object.as_object_mut(), has_status(resource)) {
-        match super::rules::empty(resource).get("status") {
+        match empty(resource).get("status") {
             Some(status) => map.insert("status".to_owned(), status.clone()),
             None => map.remove("status"),
         };
@@ -119,7 +128,10 @@ pub(crate) fn prepare_update(resource: &Resource, new: &mut Value, old: &Value, 
         };
     }
     prepare::update(resource, new, old, subresource);
-    if resource.habits.generation && desires_differ(new, old) {
+    let annotated = resource.is("apps", "deployments")
+        && subresource == Subresource::None
+        && new.pointer("/metadata/annotations") != old.pointer("/metadata/annotations");
+    if resource.habits.generation && (annotated || desires_differ(new, old)) {
         let generation = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
         if let Some(metadata) = metadata::of(new) {
             metadata.insert("generation".to_owned(), (generation + 1).into());

@@ -4,7 +4,7 @@ mod definition;
 mod pod;
 mod workloads;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Resource;
 use super::rules::spec_text;
@@ -37,7 +37,13 @@ fn keys(object: &Value, field: &str, causes: &mut Vec<Cause>) -> usize {
         if key.is_empty() || !key.chars().all(valid) {
             causes.push(Cause::invalid(path, &key.as_str().into(), KEY));
         } else if key == "." || key.starts_with("..") {
-            let why = if key == "." { "must not be '.'" } else if key == ".." { "must not be '..'" } else { "must not start with '..'" };
+            let why = if key == "." {
+                "must not be '.'"
+            } else if key == ".." {
+                "must not be '..'"
+            } else {
+                "must not start with '..'"
+            };
             causes.push(Cause::invalid(path, &key.as_str().into(), why));
         }
         size += value.as_str().map_or(0, str::len);
@@ -46,7 +52,9 @@ fn keys(object: &Value, field: &str, causes: &mut Vec<Cause>) -> usize {
 }
 
 fn immutable(object: &Value, old: Option<&Value>, fields: &[&str]) -> Vec<Cause> {
-    let Some(old) = old.filter(|old| old.get("immutable") == Some(&Value::Bool(true))) else { return Vec::new() };
+    let Some(old) = old.filter(|old| old.get("immutable") == Some(&Value::Bool(true))) else {
+        return Vec::new();
+    };
     let mut causes = Vec::new();
     if object.get("immutable") != Some(&Value::Bool(true)) {
         causes.push(Cause::forbidden("immutable", "field is immutable when `immutable` is set"));
@@ -104,7 +112,9 @@ fn secret(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         causes.push(Cause::required("data[password]", ""));
     }
     if kind == "kubernetes.io/service-account-token" {
-        let account = object.pointer("/metadata/annotations").and_then(|all| all.get("kubernetes.io/service-account.name"));
+        let account = object
+            .pointer("/metadata/annotations")
+            .and_then(|all| all.get("kubernetes.io/service-account.name"));
         if account.and_then(Value::as_str).unwrap_or_default().is_empty() {
             causes.push(Cause::required("metadata.annotations[kubernetes.io/service-account.name]", ""));
         }
@@ -120,7 +130,8 @@ fn service(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     if !kinds.contains(&kind) {
         causes.push(Cause::unsupported("spec.type", kind, &kinds));
     }
-    let ports = object.pointer("/spec/ports").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let ports =
+        object.pointer("/spec/ports").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if ports.is_empty() && !headless && kind != "ExternalName" {
         causes.push(Cause::required("spec.ports", ""));
     }
@@ -133,6 +144,11 @@ fn service(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         if !(1..=65_535).contains(&number) {
             let why = "must be between 1 and 65535, inclusive";
             causes.push(Cause::invalid(format!("spec.ports[{at}].port"), &number.into(), why));
+        }
+        let target = port.get("targetPort").and_then(Value::as_i64);
+        if let Some(target) = target.filter(|target| !(1..=65_535).contains(target)) {
+            let why = "must be between 1 and 65535, inclusive";
+            causes.push(Cause::invalid(format!("spec.ports[{at}].targetPort"), &target.into(), why));
         }
         let name = port.get("name").and_then(Value::as_str).unwrap_or_default();
         if name.is_empty() && ports.len() > 1 {
@@ -167,7 +183,9 @@ fn binding(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     if let Some(before) = old.and_then(|old| old.get("roleRef"))
         && *before != role
     {
-        causes.push(Cause::invalid("roleRef", &role, "cannot change roleRef"));
+        let text = |field: &str| role.get(field).and_then(Value::as_str).unwrap_or_default();
+        let shown = json!({"APIGroup": text("apiGroup"), "Kind": text("kind"), "Name": text("name")});
+        causes.push(Cause::invalid("roleRef", &shown, "cannot change roleRef"));
     }
     causes
 }

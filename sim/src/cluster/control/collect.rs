@@ -124,19 +124,24 @@ impl Cluster {
         if found.uid() != owner.uid {
             return Fate::Gone;
         }
-        let waits = found.is_deleting() && metadata::texts(&found.bare(), "finalizers").any(|one| one == FOREGROUND);
+        let waits =
+            found.is_deleting() && metadata::texts(&found.bare(), "finalizers").any(|one| one == FOREGROUND);
         if waits { Fate::Waits } else { Fate::There }
     }
 
     /// Takes references to owners from an object.
     fn disown(&mut self, place: &Place, key: &Key, lost: &[String]) {
-        let (Some(resource), Some(object)) = (self.resource_at(place), self.store.get(place, key)) else { return };
+        let (Some(resource), Some(object)) = (self.resource_at(place), self.store.get(place, key)) else {
+            return;
+        };
         let old = object.value(&resource);
         let mut new = old.clone();
         if let Some(metadata) = metadata::of(&mut new)
             && let Some(list) = metadata.get_mut("ownerReferences").and_then(Value::as_array_mut)
         {
-            list.retain(|owner| !lost.iter().any(|uid| owner.get("uid").and_then(Value::as_str) == Some(uid)));
+            list.retain(|owner| {
+                !lost.iter().any(|uid| owner.get("uid").and_then(Value::as_str) == Some(uid))
+            });
             if list.is_empty() {
                 metadata.remove("ownerReferences");
             }
@@ -180,7 +185,8 @@ impl Cluster {
         // What does not block may have gone at once; what blocks tells when it has.
         if self.store.get(place, key).is_some_and(|object| object.is_deleting()) {
             let blocked = self.store.all().any(|(_, _, object)| {
-                object.is_owned_by(owner.uid()) && owners(&object.bare()).iter().any(|one| one.uid == owner.uid() && one.blocks)
+                object.is_owned_by(owner.uid())
+                    && owners(&object.bare()).iter().any(|one| one.uid == owner.uid() && one.blocks)
             });
             if !blocked {
                 self.soon(Job::Collect(place.clone(), key.clone()));
@@ -190,7 +196,9 @@ impl Cluster {
 
     /// Takes a finalizer from an object.
     pub(crate) fn take_finalizer(&mut self, place: &Place, key: &Key, finalizer: &str) {
-        let (Some(resource), Some(object)) = (self.resource_at(place), self.store.get(place, key)) else { return };
+        let (Some(resource), Some(object)) = (self.resource_at(place), self.store.get(place, key)) else {
+            return;
+        };
         let old = object.value(&resource);
         let mut new = old.clone();
         if let Some(metadata) = metadata::of(&mut new)

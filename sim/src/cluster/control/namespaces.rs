@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::super::Cluster;
 use super::super::call::Propagation;
 use super::super::store::{Key, Place};
-use super::super::Cluster;
 use crate::kinds::{built_in, metadata, rules};
 
 const CONTROLLER: &str = "kube-controller-manager";
@@ -17,7 +17,8 @@ impl Cluster {
     /// Deletes what a namespace that goes holds, and lets it go once nothing is left.
     pub(super) fn empty_namespace(&mut self, name: &str) {
         let (place, key) = (Place::new("", "namespaces"), Key::new("", name));
-        let Some(namespace) = self.store.get(&place, &key).filter(|namespace| namespace.is_deleting()).cloned()
+        let Some(namespace) =
+            self.store.get(&place, &key).filter(|namespace| namespace.is_deleting()).cloned()
         else {
             return;
         };
@@ -35,7 +36,8 @@ impl Cluster {
         let mut new = old.clone();
         let left = self.left(name);
         if left.is_empty() {
-            if let Some(finalizers) = rules::spec(&mut new).and_then(|spec| spec.get_mut("finalizers")?.as_array_mut())
+            if let Some(finalizers) =
+                rules::spec(&mut new).and_then(|spec| spec.get_mut("finalizers")?.as_array_mut())
             {
                 finalizers.retain(|one| one != "kubernetes");
             }
@@ -93,8 +95,18 @@ impl Left {
 
 fn set_conditions(namespace: &mut Value, left: &Left, now: &str) {
     let all = [
-        ("NamespaceDeletionDiscoveryFailure", false, "ResourcesDiscovered", "All resources successfully discovered".to_owned()),
-        ("NamespaceDeletionGroupVersionParsingFailure", false, "ParsedGroupVersions", "All legacy kube types successfully parsed".to_owned()),
+        (
+            "NamespaceDeletionDiscoveryFailure",
+            false,
+            "ResourcesDiscovered",
+            "All resources successfully discovered".to_owned(),
+        ),
+        (
+            "NamespaceDeletionGroupVersionParsingFailure",
+            false,
+            "ParsedGroupVersions",
+            "All legacy kube types successfully parsed".to_owned(),
+        ),
         (
             "NamespaceDeletionContentFailure",
             false,
@@ -106,13 +118,28 @@ fn set_conditions(namespace: &mut Value, left: &Left, now: &str) {
             },
         ),
         if left.is_empty() {
-            ("NamespaceContentRemaining", false, "ContentRemoved", "All content successfully removed".to_owned())
+            (
+                "NamespaceContentRemaining",
+                false,
+                "ContentRemoved",
+                "All content successfully removed".to_owned(),
+            )
         } else {
             let told = Left::told(&left.kinds, "has");
-            ("NamespaceContentRemaining", true, "SomeResourcesRemain", format!("Some resources are remaining: {told}"))
+            (
+                "NamespaceContentRemaining",
+                true,
+                "SomeResourcesRemain",
+                format!("Some resources are remaining: {told}"),
+            )
         },
         if left.finalizers.is_empty() {
-            ("NamespaceFinalizersRemaining", false, "ContentHasNoFinalizers", "All content-preserving finalizers finished".to_owned())
+            (
+                "NamespaceFinalizersRemaining",
+                false,
+                "ContentHasNoFinalizers",
+                "All content-preserving finalizers finished".to_owned(),
+            )
         } else {
             let told = Left::told(&left.finalizers, "in");
             (

@@ -1,6 +1,6 @@
 //! What may be written at all, and what is given out to it.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::status::{Cause, Status};
 use super::super::store::{Key, Place};
@@ -27,7 +27,8 @@ impl Cluster {
         if !found.is_deleting() {
             return Ok(());
         }
-        let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
         let cause = Cause {
             reason: "NamespaceTerminating".to_owned(),
             message: format!("namespace {namespace} is being terminated"),
@@ -37,7 +38,12 @@ impl Cluster {
     }
 
     /// Gives a service what it needs of the cluster: addresses and ports.
-    pub(super) fn allocate(&mut self, resource: &Resource, object: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+    pub(super) fn allocate(
+        &mut self,
+        resource: &Resource,
+        object: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<(), Status> {
         if !resource.is("", "services") {
             return Ok(());
         }
@@ -47,7 +53,9 @@ impl Cluster {
         let kind = rules::spec_text(object, "type").to_owned();
         if kind == "ExternalName" {
             if let Some(spec) = rules::spec(object) {
-                for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
+                for field in
+                    ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]
+                {
                     spec.remove(field);
                 }
             }
@@ -65,7 +73,8 @@ impl Cluster {
         let mine = metadata::text(object, "uid").to_owned();
         let mut asked = rules::spec_text(object, "clusterIP").to_owned();
         if asked.is_empty() {
-            asked = object.pointer("/spec/clusterIPs/0").and_then(Value::as_str).unwrap_or_default().to_owned();
+            asked =
+                object.pointer("/spec/clusterIPs/0").and_then(Value::as_str).unwrap_or_default().to_owned();
         }
         let used: Vec<String> = self
             .store
@@ -92,7 +101,11 @@ impl Cluster {
             };
             if let Some(fault) = fault {
                 let why = fault.replace('%', &asked);
-                return Err(Status::invalid(resource, &name, vec![Cause::invalid("spec.clusterIPs", &list, &why)]));
+                return Err(Status::invalid(
+                    resource,
+                    &name,
+                    vec![Cause::invalid("spec.clusterIPs", &list, &why)],
+                ));
             }
         }
         if let Some(spec) = rules::spec(object) {
@@ -135,15 +148,42 @@ fn keep_allocated(object: &mut Value, old: &Value) {
         }
     }
     if !matches!(kinds.0.as_str(), "NodePort" | "LoadBalancer") {
+        give_back(spec, old);
         return;
     }
     let before = old.pointer("/spec/ports").and_then(Value::as_array).cloned().unwrap_or_default();
     for port in crate::kinds::fill::each(spec, "ports") {
-        let same = before.iter().find(|one| {
-            one.get("port") == port.get("port") && one.get("protocol") == port.get("protocol")
-        });
+        let same = before
+            .iter()
+            .find(|one| one.get("port") == port.get("port") && one.get("protocol") == port.get("protocol"));
         if let Some(number) = same.and_then(|one| one.get("nodePort")) {
             fill(port, "nodePort", number.clone());
+        }
+    }
+}
+
+/// A service that no longer is of a type with ports on nodes gives back those that it had.
+fn give_back(spec: &mut Map<String, Value>, old: &Value) {
+    let had = |path: &str, value: &Value| old.pointer(path) == Some(value);
+    if spec.get("externalTrafficPolicy").is_some_and(|policy| had("/spec/externalTrafficPolicy", policy)) {
+        spec.remove("externalTrafficPolicy");
+    }
+    if spec
+        .get("allocateLoadBalancerNodePorts")
+        .is_some_and(|flag| had("/spec/allocateLoadBalancerNodePorts", flag))
+    {
+        spec.remove("allocateLoadBalancerNodePorts");
+    }
+    let before: Vec<i64> = old
+        .pointer("/spec/ports")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|port| port.get("nodePort")?.as_i64())
+        .collect();
+    for port in crate::kinds::fill::each(spec, "ports") {
+        if port.get("nodePort").and_then(Value::as_i64).is_some_and(|number| before.contains(&number)) {
+            port.remove("nodePort");
         }
     }
 }

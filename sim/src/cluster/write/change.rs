@@ -112,10 +112,12 @@ impl Cluster {
             None => rules::empty(resource),
         };
         let reset = rules::reset(resource, call.subresource);
-        let mut new = ownership::apply(Some(&base), &config, &rules::merging(resource), &writer, force, &reset)
-            .map_err(|error| refused(&error))?;
+        let mut new =
+            ownership::apply(Some(&base), &config, &rules::merging(resource), &writer, force, &reset)
+                .map_err(|error| refused(&error))?;
         let mut warnings = Vec::new();
-        let lenient = Call { validation: super::super::FieldValidation::Ignore, verb: super::Verb::Get, ..*call };
+        let lenient =
+            Call { validation: super::super::FieldValidation::Ignore, verb: super::Verb::Get, ..*call };
         read(&lenient, &mut new, &mut warnings)?;
         if metadata::text(&new, "name").is_empty()
             && let Some(metadata) = metadata::of(&mut new)
@@ -175,6 +177,9 @@ impl Cluster {
         if !causes.is_empty() {
             return Err(Status::invalid(resource, call.name, causes));
         }
+        if let Some(custom) = resource.custom().filter(|custom| custom.storage_version != resource.version) {
+            custom.conform(&mut new);
+        }
         set_type(resource, &mut new);
         if ownership::settle(&old, &mut new) || new == old {
             return Ok(Reply { code: 200, body: Body::Object(live.clone()), warnings });
@@ -193,7 +198,13 @@ impl Cluster {
     }
 
     /// Takes finalizers from a namespace's spec.
-    fn finalize(&mut self, call: &Call<'_>, live: &Arc<Object>, old: Value, body: &Value) -> Result<Reply, Status> {
+    fn finalize(
+        &mut self,
+        call: &Call<'_>,
+        live: &Arc<Object>,
+        old: Value,
+        body: &Value,
+    ) -> Result<Reply, Status> {
         let mut new = old.clone();
         if let Some(spec) = rules::spec(&mut new) {
             match body.pointer("/spec/finalizers") {
@@ -208,8 +219,10 @@ impl Cluster {
 /// Tells whether nothing holds an object any more.
 pub(in super::super) fn is_released(resource: &Resource, object: &Value) -> bool {
     let namespace = resource.is("", "namespaces");
-    let held = object.pointer("/spec/finalizers").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
-    let graceful = object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or_default();
+    let held =
+        object.pointer("/spec/finalizers").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let graceful =
+        object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or_default();
     metadata::texts(object, "finalizers").next().is_none() && !(namespace && held) && graceful == 0
 }
 
@@ -233,7 +246,10 @@ fn unregistered(object: &Value, resource: &Resource) -> Status {
         text("apiVersion")
     );
     let mut status = Status::invalid_kind("", "", "", vec![Cause::invalid("patch", &shown, &why)]);
-    status.message = format!(" \"\" is invalid: patch: {}", status.message.split_once("patch: ").map_or("", |(_, rest)| rest));
+    status.message = format!(
+        " \"\" is invalid: patch: {}",
+        status.message.split_once("patch: ").map_or("", |(_, rest)| rest)
+    );
     status
 }
 
@@ -252,7 +268,8 @@ fn patched(resource: &Resource, old: &Value, patch: &Patch) -> Result<Value, Sta
         PatchKind::Strategic => match rules::strategy(resource) {
             Some(strategy) => patch::strategic(target, &patch.body, &strategy),
             None => {
-                let accepted = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+                let accepted =
+                    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
                 let message = format!(
                     "the body of the request was in an unknown format - accepted media types include: {accepted}"
                 );
@@ -263,7 +280,9 @@ fn patched(resource: &Resource, old: &Value, patch: &Patch) -> Result<Value, Sta
     };
     result.map_err(|error| match error {
         PatchError::Malformed(why) => Status::bad_request(why),
-        error @ PatchError::TooManyOperations(_) => Status::new(413, "RequestEntityTooLarge", error.to_string()),
+        error @ PatchError::TooManyOperations(_) => {
+            Status::new(413, "RequestEntityTooLarge", error.to_string())
+        }
         PatchError::Internal(why) => Status::new(500, "", why),
         PatchError::DoesNotApply(_) => {
             let message = "the server rejected our request due to an error in our request";

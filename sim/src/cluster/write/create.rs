@@ -47,7 +47,8 @@ impl Cluster {
         }
         let now = call.now.seconds();
         let generated = {
-            let prefix: String = metadata::text(&new, "generateName").chars().take(LONGEST - SUFFIX).collect();
+            let prefix: String =
+                metadata::text(&new, "generateName").chars().take(LONGEST - SUFFIX).collect();
             let wanted = metadata::text(&new, "name").is_empty() && !prefix.is_empty();
             wanted.then(|| format!("{prefix}{}", self.random.suffix(SUFFIX)))
         };
@@ -68,9 +69,16 @@ impl Cluster {
         if !causes.is_empty() {
             return Err(Status::invalid(resource, &name, causes));
         }
+        if let Some(custom) = resource.custom().filter(|custom| custom.storage_version != resource.version) {
+            custom.conform(&mut new);
+        }
         self.allocate(resource, &mut new, None)?;
-        if self.find(resource, call.namespace, &name).is_some() {
-            return Err(Status::already_exists(resource, &name));
+        if let Some(there) = self.find(resource, call.namespace, &name) {
+            let mut status = Status::already_exists(resource, &name);
+            if there.is_deleting() {
+                status.message = format!("object is being deleted: {}", status.message);
+            }
+            return Err(status);
         }
         if call.dry_run {
             return Ok(unkept(new, 201, warnings));
@@ -95,7 +103,9 @@ pub(super) fn check_object(body: &mut Value) -> Result<(), Status> {
 /// Takes from a new object what clients do not decide.
 fn clean(mut object: Value) -> Value {
     if let Some(metadata) = metadata::of(&mut object) {
-        for field in ["uid", "creationTimestamp", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        for field in
+            ["uid", "creationTimestamp", "selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"]
+        {
             metadata.remove(field);
         }
     }

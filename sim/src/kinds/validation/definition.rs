@@ -11,13 +11,21 @@ pub(super) fn of(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     let mut causes = Vec::new();
     let group = spec_text(object, "group");
     let name = |field: &str| {
-        object.pointer("/spec/names").and_then(|names| names.get(field)).and_then(Value::as_str).unwrap_or_default()
+        object
+            .pointer("/spec/names")
+            .and_then(|names| names.get(field))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     };
     let (plural, kind) = (name("plural"), name("kind"));
     let expected = format!("{plural}.{group}");
     let called = metadata::text(object, "name");
     if called != expected {
-        causes.push(Cause::invalid("metadata.name", &called.into(), "must be spec.names.plural+\".\"+spec.group"));
+        causes.push(Cause::invalid(
+            "metadata.name",
+            &called.into(),
+            "must be spec.names.plural+\".\"+spec.group",
+        ));
     }
     if group.is_empty() {
         causes.push(Cause::required("spec.group", ""));
@@ -37,7 +45,11 @@ pub(super) fn of(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     }
     versions(object, &mut causes);
     if let Some(old) = old {
-        for (field, path) in [("spec.group", "/spec/group"), ("spec.scope", "/spec/scope"), ("spec.names.kind", "/spec/names/kind")] {
+        for (field, path) in [
+            ("spec.group", "/spec/group"),
+            ("spec.scope", "/spec/scope"),
+            ("spec.names.kind", "/spec/names/kind"),
+        ] {
             let (new, before) = (object.pointer(path), old.pointer(path));
             if new != before && field != "spec.names.kind" {
                 causes.push(Cause::invalid(field, &new.cloned().unwrap_or_default(), "field is immutable"));
@@ -53,7 +65,8 @@ pub(super) fn of(object: &Value, old: Option<&Value>) -> Vec<Cause> {
 }
 
 fn versions(object: &Value, causes: &mut Vec<Cause>) {
-    let versions = object.pointer("/spec/versions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let versions =
+        object.pointer("/spec/versions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let flag = |version: &Value, flag: &str| version.get(flag) == Some(&Value::Bool(true));
     let stored = versions.iter().filter(|version| flag(version, "storage")).count();
     if stored != 1 {
@@ -69,7 +82,9 @@ fn versions(object: &Value, causes: &mut Vec<Cause>) {
         }
         seen.push(name);
         match version.pointer("/schema/openAPIV3Schema") {
-            None => causes.push(Cause::required(format!("{path}.schema.openAPIV3Schema"), "schemas are required")),
+            None => {
+                causes.push(Cause::required(format!("{path}.schema.openAPIV3Schema"), "schemas are required"))
+            }
             Some(schema) => {
                 let errors = Schema::parse(schema).err().unwrap_or_default();
                 causes.extend(errors.into_iter().map(|mut error| {

@@ -66,11 +66,17 @@ fn selects_template(spec: &Value, causes: &mut Vec<Cause>) {
     match selector {
         None => causes.push(Cause::required("spec.selector", "")),
         Some(selector) if selector.as_object().is_some_and(serde_json::Map::is_empty) => {
-            causes.push(Cause::invalid("spec.selector", selector, "empty selector is invalid for deployment"));
+            causes.push(Cause::invalid(
+                "spec.selector",
+                selector,
+                "empty selector is invalid for deployment",
+            ));
         }
         Some(_) => {}
     }
-    if !selector.is_some_and(|selector| Selector::read(selector).is_some_and(|selector| selector.selects(&labels))) {
+    if !selector
+        .is_some_and(|selector| Selector::read(selector).is_some_and(|selector| selector.selects(&labels)))
+    {
         let why = "`selector` does not match template `labels`";
         causes.push(Cause::invalid("spec.template.metadata.labels", &labels, why));
     }
