@@ -125,6 +125,18 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
     }
 }
 
+/// The kind of a value as the errors of Go's JSON decoder name it.
+pub(crate) fn json_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
 fn number_text(number: &serde_json::Number) -> String {
     match number.as_i64() {
         Some(int) => int.to_string(),

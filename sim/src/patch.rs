@@ -23,7 +23,8 @@ pub enum PatchError {
     /// The patch has more operations than are allowed: 413.
     #[error("The allowed maximum operations in a JSON patch is {MAX_JSON_OPERATIONS}, got {0}")]
     TooManyOperations(usize),
-    /// The patch does not fit the object: 422 without details.
+    /// The patch does not fit the object: 422. The API server keeps the words to itself and says only that it
+    /// rejects the request.
     #[error("{0}")]
     DoesNotApply(String),
     /// The patch cannot be understood, for which the API server answers 500.

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::PatchError;
+use crate::golang;
 
 /// The most operations that a patch may have.
 pub const MAX_JSON_OPERATIONS: usize = 10_000;
@@ -25,14 +26,7 @@ pub fn json(target: Value, patch: &Value) -> Result<Value, PatchError> {
 
 fn operations(patch: &Value) -> Result<Vec<&Map<String, Value>>, PatchError> {
     let wrong = |value: &Value, wanted: &str| {
-        let found = match value {
-            Value::Null => "null",
-            Value::Bool(_) => "bool",
-            Value::Number(_) => "number",
-            Value::String(_) => "string",
-            Value::Array(_) => "array",
-            Value::Object(_) => "object",
-        };
+        let found = golang::json_kind(value);
         PatchError::Malformed(format!(
             "error decoding patch: json: cannot unmarshal {found} into Go value of type {wanted}"
         ))
@@ -223,7 +217,7 @@ fn delete(container: &mut Value, key: &str) -> Result<Value, String> {
 fn index(key: &str, length: usize, make: bool) -> Result<usize, String> {
     let index: i64 = key
         .parse()
-        .map_err(|_| format!("strconv.Atoi: parsing {}: invalid syntax", crate::golang::quoted(key)))?;
+        .map_err(|_| format!("strconv.Atoi: parsing {}: invalid syntax", golang::quoted(key)))?;
     let places = if make { length + 1 } else { length };
     let size = i64::try_from(places).unwrap_or(i64::MAX);
     let at = if index < 0 { index + size } else { index };

@@ -3,16 +3,17 @@
 use serde_json::Value;
 
 use super::PatchError;
+use crate::golang;
 
 /// Merges a patch into an object: null removes, objects merge, all else replaces.
 pub fn merge(target: Value, patch: &Value) -> Result<Value, PatchError> {
-    match patch {
-        Value::Object(_) => Ok(merge_value(target, patch)),
-        Value::Array(items) => Ok(Value::Array(items.iter().map(without_nulls).collect())),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            Err(PatchError::Malformed("Invalid JSON Patch".to_owned()))
-        }
+    if patch.is_object() {
+        return Ok(merge_value(target, patch));
     }
+    Err(PatchError::Malformed(format!(
+        "error decoding patch: json: cannot unmarshal {} into Go value of type map[string]interface {{}}",
+        golang::json_kind(patch)
+    )))
 }
 
 fn merge_value(target: Value, patch: &Value) -> Value {

@@ -47,13 +47,10 @@ type Outcome<T> = Result<T, PatchError>;
 /// Patches an object.
 pub fn strategic(target: Value, patch: &Value, strategy: &Strategy) -> Result<Value, PatchError> {
     let Value::Object(patch) = patch else {
-        let found = match patch {
-            Value::Null => return Ok(target),
-            Value::Bool(_) => "bool",
-            Value::Number(_) => "number",
-            Value::String(_) => "string",
-            Value::Array(_) | Value::Object(_) => "array",
-        };
+        if patch.is_null() {
+            return Ok(target);
+        }
+        let found = golang::json_kind(patch);
         return Err(PatchError::Malformed(format!(
             "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
         )));

@@ -72,7 +72,7 @@ fn replay(path: &Path, schema: &Value) -> (usize, Vec<String>) {
 fn is_answered(call: &Value) -> bool {
     match call["code"].as_u64().unwrap() {
         200 | 201 => true,
-        409 | 500 => call["op"] == "apply",
+        400 | 409 | 500 => call["op"] == "apply",
         _ => false,
     }
 }
