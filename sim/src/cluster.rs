@@ -139,13 +139,13 @@ impl Cluster {
     }
 
     /// Carries out a request.
-    pub fn call(&mut self, call: Call<'_>) -> Result<Reply, Status> {
+    pub fn call(&mut self, mut call: Call<'_>) -> Result<Reply, Status> {
         let Call { resource, namespace, name, .. } = call;
         self.now = self.now.max(call.now);
         match call.verb {
             Verb::Get => self.get(resource, namespace, name, call.subresource),
             Verb::List(options) => self.list(resource, namespace, options),
-            Verb::Create(_) | Verb::Update(_) | Verb::Patch(_) => self.write(call),
+            Verb::Create(_) | Verb::Update(_) | Verb::Patch(_) => self.write(&mut call),
             Verb::Delete(ref options) => self.delete(&call, options),
             Verb::DeleteCollection(ref options, selection) => {
                 self.delete_collection(&call, options, selection)

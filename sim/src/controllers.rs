@@ -47,7 +47,7 @@ pub(crate) fn reconcile(cluster: &mut Cluster, place: &Arc<Place>, key: &Key) {
     match (place.group.as_str(), place.plural.as_str()) {
         ("", "pods") => pods::begin(&mut look),
         ("", "services") | ("networking.k8s.io", _) => storage::address(&mut look),
-        ("", _) | ("storage.k8s.io", _) => storage::volumes(&mut look),
+        ("" | "storage.k8s.io", _) => storage::volumes(&mut look),
         ("apps", "deployments") => deployments::reconcile(&mut look),
         ("apps", "replicasets") => replica_sets::reconcile(&mut look),
         ("apps", "statefulsets") => stateful_sets::reconcile(&mut look),

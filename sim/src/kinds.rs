@@ -1,7 +1,7 @@
 //! The kinds that a cluster serves.
 //!
 //! Those that are built in come from two tables: `resources.txt` names the kinds, `fields.txt` their fields.
-//! Both are read once and shared by all clusters. Kinds of CustomResourceDefinitions are made by the cluster that has
+//! Both are read once and shared by all clusters. Kinds of definitions are made by the cluster that has
 //! the definition.
 
 pub(crate) mod custom;

@@ -90,7 +90,7 @@ impl Cluster {
     }
 
     /// Gives a number that belongs to an object's name, for addresses.
-    pub(crate) fn number_of(&self, key: &Key) -> u64 {
+    pub(crate) fn number_of(key: &Key) -> u64 {
         let bytes = key.namespace.bytes().chain(*b"/").chain(key.name.bytes());
         bytes.fold(7, |number, byte| (number * 31 + u64::from(byte)) % 62_500)
     }
@@ -214,10 +214,10 @@ impl Cluster {
         let place = super::place_of(resource);
         let deleting = !metadata::text(&new, "deletionTimestamp").is_empty();
         if deleting && super::write::is_released(resource, &new) {
-            let last = Object::encode(new);
+            let last = Object::encode(&new);
             self.discard(&place, key.clone(), &last);
         } else {
-            self.commit(&place, key.clone(), new);
+            self.commit(&place, key, new);
         }
     }
 }

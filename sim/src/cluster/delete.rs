@@ -46,8 +46,8 @@ impl Cluster {
             let changed = new != old;
             let kept = match (changed, call.dry_run) {
                 (false, _) => object,
-                (true, true) => Arc::new(Object::encode(new)),
-                (true, false) => self.commit(&place, key, new),
+                (true, true) => Arc::new(Object::encode(&new)),
+                (true, false) => self.commit(&place, &key, new),
             };
             return Ok(Reply { code: 200, body: Body::Object(kept), warnings: Vec::new() });
         }
@@ -56,7 +56,7 @@ impl Cluster {
         }
         let body = if resource.is("", "pods") {
             // A pod that no node runs goes at once, but as one that was asked to.
-            Body::Object(Arc::new(Object::encode(new)))
+            Body::Object(Arc::new(Object::encode(&new)))
         } else if resource.habits.answers_deleted {
             Body::Object(object)
         } else {
@@ -146,17 +146,16 @@ fn mark(resource: &Resource, object: &mut Value, options: &DeleteOptions, now: &
         Some(Propagation::Background) => None,
         None if has(object, ORPHAN) => Some(ORPHAN),
         None if has(object, FOREGROUND) => Some(FOREGROUND),
-        None if resource.habits.orphans => Some(ORPHAN),
-        None => None,
+        None => resource.habits.orphans.then_some(ORPHAN),
     };
-    if let Some(metadata) = metadata::of(object) {
-        if let Some(list) = metadata.get_mut("finalizers").and_then(Value::as_array_mut) {
-            list.retain(|one| {
-                one.as_str().is_none_or(|one| !matches!(one, ORPHAN | FOREGROUND) || Some(one) == wanted)
-            });
-            if list.is_empty() {
-                metadata.remove("finalizers");
-            }
+    if let Some(metadata) = metadata::of(object)
+        && let Some(list) = metadata.get_mut("finalizers").and_then(Value::as_array_mut)
+    {
+        list.retain(|one| {
+            one.as_str().is_none_or(|one| !matches!(one, ORPHAN | FOREGROUND) || Some(one) == wanted)
+        });
+        if list.is_empty() {
+            metadata.remove("finalizers");
         }
     }
     if let Some(finalizer) = wanted {

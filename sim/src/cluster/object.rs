@@ -22,12 +22,7 @@ pub struct Object {
 
 impl Object {
     /// Encodes an object, which has its `resourceVersion` already.
-    pub(super) fn encode(value: Value) -> Self {
-        Self::encode_ref(&value)
-    }
-
-    /// Encodes an object, which has its `resourceVersion` already.
-    pub(super) fn encode_ref(value: &Value) -> Self {
+    pub(super) fn encode(value: &Value) -> Self {
         let metadata = value.get("metadata");
         let text = |field: &str| metadata.and_then(|metadata| metadata.get(field)).and_then(Value::as_str);
         let labels = metadata

@@ -96,5 +96,5 @@ pub(super) fn at_version(object: &Object, version: u64) -> Object {
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.insert("resourceVersion".to_owned(), version.to_string().into());
     }
-    Object::encode(value)
+    Object::encode(&value)
 }

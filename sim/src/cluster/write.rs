@@ -21,26 +21,26 @@ pub(super) use self::change::is_released;
 // === impl Cluster ===
 
 impl Cluster {
-    pub(super) fn write(&mut self, mut call: Call<'_>) -> Result<Reply, Status> {
+    pub(super) fn write(&mut self, call: &mut Call<'_>) -> Result<Reply, Status> {
         let verb = std::mem::replace(&mut call.verb, Verb::Get);
         match (verb, call.subresource) {
-            (Verb::Create(body), Subresource::None) => self.create(&call, body),
-            (Verb::Update(body), Subresource::Scale) => self.update_scale(&call, body),
-            (Verb::Patch(patch), Subresource::Scale) => self.patch_scale(&call, patch),
-            (Verb::Update(body), _) => self.update(&call, body),
-            (Verb::Patch(patch), _) => self.patch(&call, patch),
+            (Verb::Create(body), Subresource::None) => self.create(call, body),
+            (Verb::Update(body), Subresource::Scale) => self.update_scale(call, &body),
+            (Verb::Patch(patch), Subresource::Scale) => self.patch_scale(call, &patch),
+            (Verb::Update(body), _) => self.update(call, body),
+            (Verb::Patch(patch), _) => self.patch(call, &patch),
             _ => Err(Status::method_not_allowed()),
         }
     }
 
     /// Keeps an object as the next version of it.
-    pub(super) fn commit(&mut self, place: &Place, key: Key, mut value: Value) -> Arc<Object> {
+    pub(super) fn commit(&mut self, place: &Place, key: &Key, mut value: Value) -> Arc<Object> {
         if let Some(metadata) = metadata::of(&mut value) {
             metadata.insert("resourceVersion".to_owned(), self.store.next().to_string().into());
         }
-        let object = Object::encode_ref(&value);
+        let object = Object::encode(&value);
         let kept = self.store.put(place, key.clone(), object);
-        self.changed(place, &key, &value);
+        self.changed(place, key, &value);
         kept
     }
 
@@ -57,7 +57,7 @@ impl Cluster {
             }
         }
         rules::prepare_create(resource, &mut value, &now);
-        self.commit(&super::place_of(resource), Key::new(namespace, &name), value);
+        self.commit(&super::place_of(resource), &Key::new(namespace, &name), value);
     }
 }
 
@@ -201,6 +201,6 @@ fn own(call: &Call<'_>, live: Option<&Value>, new: Value) -> Value {
 }
 
 /// Gives an object that is not kept.
-fn unkept(value: Value, code: u16, warnings: Vec<String>) -> Reply {
+fn unkept(value: &Value, code: u16, warnings: Vec<String>) -> Reply {
     Reply { code, body: Body::Object(Arc::new(Object::encode(value))), warnings }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Look, has_ended, is_ready};
-use crate::cluster::{Job, Key};
+use crate::cluster::{Cluster, Job, Key};
 
 /// A pod that nobody has seen yet begins to start.
 pub(super) fn begin(look: &mut Look<'_>) {
@@ -33,7 +33,7 @@ pub(super) fn ready(look: &mut Look<'_>) {
         look.object.pointer("/spec/containers").and_then(Value::as_array).cloned().unwrap_or_default();
     let states: Vec<Value> =
         containers.iter().map(|container| container_status(container, ends, &now)).collect();
-    let number = look.cluster.number_of(look.key);
+    let number = Cluster::number_of(look.key);
     let address = format!("10.244.{}.{}", number / 250 % 250, number % 250 + 2);
     let mut status = look.object.get("status").cloned().unwrap_or_else(|| json!({}));
     if let Some(map) = status.as_object_mut() {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{CONTROLLER, Look};
-use crate::cluster::place_of;
+use crate::cluster::{Cluster, place_of};
 use crate::kinds::rules;
 
 /// What holds volumes and their claims while they are used, which is never for long here.
@@ -38,7 +38,7 @@ fn phase<'a>(look: &'a Look<'_>) -> &'a str {
     look.object.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Gives a service of the type LoadBalancer, or an ingress, the address at which it can be reached.
+/// Gives a service of the type `LoadBalancer`, or an ingress, the address at which it can be reached.
 pub(super) fn address(look: &mut Look<'_>) {
     let service = look.resource.plural == "services";
     let balanced = !service || rules::spec_text(&look.object, "type") == "LoadBalancer";
@@ -50,7 +50,7 @@ pub(super) fn address(look: &mut Look<'_>) {
         look.set_status(json!({"loadBalancer": {}}));
         return;
     }
-    let number = look.cluster.number_of(look.key);
+    let number = Cluster::number_of(look.key);
     let address = format!("198.51.100.{}", number % 250 + 2);
     let ingress = if service { json!([{"ip": address, "ipMode": "VIP"}]) } else { json!([{"ip": address}]) };
     look.set_status(json!({"loadBalancer": {"ingress": ingress}}));

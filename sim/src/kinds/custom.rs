@@ -1,4 +1,4 @@
-//! The kinds of CustomResourceDefinitions.
+//! The kinds of `CustomResourceDefinition`s.
 
 use std::sync::Arc;
 
@@ -47,13 +47,13 @@ impl Custom {
                 Some(Cause::invalid(path.as_str(), found, "should be a non-negative integer"))
             }
             Value::Number(_) => None,
-            other => {
-                let (kind, text) = match other {
+            Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                let (kind, text) = match found {
                     Value::String(text) => ("string", text.clone()),
                     Value::Bool(truth) => ("bool", truth.to_string()),
                     Value::Null => ("nil", "<nil>".to_owned()),
-                    Value::Array(_) => ("[]interface {}", other.to_string()),
-                    Value::Object(_) | Value::Number(_) => ("map[string]interface {}", other.to_string()),
+                    Value::Array(_) => ("[]interface {}", found.to_string()),
+                    Value::Object(_) | Value::Number(_) => ("map[string]interface {}", found.to_string()),
                 };
                 let detail = format!("{path} accessor error: {text} is of the type {kind}, expected int64");
                 Some(Cause::invalid(path.as_str(), &0.into(), &detail))

@@ -1,6 +1,8 @@
 //! Reading objects of the built-in kinds as the API server's own types would: unknown fields are found, wrong types
 //! refused, values brought to their one form, and what an encoder leaves out or always writes is left out or written.
 
+use std::fmt::Write as _;
+
 use data_encoding::BASE64;
 use serde_json::{Map, Number, Value};
 
@@ -70,9 +72,6 @@ fn structure(
         if let Err(why) = convert(inner, &field.ty, &here, findings) {
             failure = Some(why);
         }
-        if !field.omit_empty && matches!(inner, Value::Array(items) if items.is_empty()) {
-            *inner = Value::Null;
-        }
         !is_left_out(field, inner)
     });
     if let Some(why) = failure {
@@ -86,6 +85,40 @@ fn structure(
         }
     }
     Ok(())
+}
+
+/// Writes empty lists as the API server does once it has kept them: those that are always written as nothing.
+pub(crate) fn forget_empty_lists(value: &mut Value, name: &str) {
+    let Some(of) = fields::find(name) else { return };
+    let Some(map) = value.as_object_mut() else { return };
+    for field in &of.fields {
+        let Some(inner) = map.get_mut(field.name) else { continue };
+        if !field.omit_empty && matches!(inner, Value::Array(items) if items.is_empty()) {
+            *inner = Value::Null;
+        }
+        match &field.ty {
+            FieldType::Struct(name) => forget_empty_lists(inner, name),
+            FieldType::List(item) => {
+                if let (FieldType::Struct(name), Some(items)) = (&**item, inner.as_array_mut()) {
+                    items.iter_mut().for_each(|item| forget_empty_lists(item, name));
+                }
+            }
+            FieldType::Text
+            | FieldType::Truth
+            | FieldType::Int32
+            | FieldType::Int64
+            | FieldType::Float
+            | FieldType::Bytes
+            | FieldType::Time
+            | FieldType::MicroTime
+            | FieldType::Duration
+            | FieldType::Quantity
+            | FieldType::IntOrText
+            | FieldType::Object
+            | FieldType::Any
+            | FieldType::Map(_) => {}
+        }
+    }
 }
 
 /// Tells whether an encoder leaves a field out because of its value.
@@ -170,11 +203,12 @@ fn convert(
 ) -> Result<(), String> {
     let wrong = |value: &Value| Err(mismatch(value, ty, spot));
     match (ty, &mut *value) {
-        (FieldType::Any, _) | (FieldType::Text, Value::String(_)) | (FieldType::Truth, Value::Bool(_)) => {
-            Ok(())
-        }
-        (FieldType::Object, Value::Object(_) | Value::Null) => Ok(()),
-        (FieldType::Text, Value::Null) => {
+        (FieldType::Any, _)
+        | (FieldType::Text | FieldType::IntOrText | FieldType::Duration, Value::String(_))
+        | (FieldType::Truth, Value::Bool(_))
+        | (FieldType::Object, Value::Object(_) | Value::Null)
+        | (FieldType::Float, Value::Number(_)) => Ok(()),
+        (FieldType::Text | FieldType::Bytes, Value::Null) => {
             *value = "".into();
             Ok(())
         }
@@ -192,8 +226,6 @@ fn convert(
                 wrong_number(number, ty, spot)
             }
         }
-        (FieldType::Float, Value::Number(_)) => Ok(()),
-        (FieldType::IntOrText, Value::String(_)) => Ok(()),
         (FieldType::IntOrText, Value::Number(number)) => {
             if number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) {
                 Ok(())
@@ -201,13 +233,8 @@ fn convert(
                 wrong_number(number, &FieldType::Int32, spot)
             }
         }
-        (FieldType::Bytes, Value::Null) => {
-            *value = "".into();
-            Ok(())
-        }
         (FieldType::Bytes, Value::String(text)) => bytes(text),
         (FieldType::Time | FieldType::MicroTime, Value::String(text)) => time(text, ty),
-        (FieldType::Duration, Value::String(_)) => Ok(()),
         (FieldType::Quantity, _) => quantity_of(value),
         (FieldType::Struct(name), _) => match fields::find(name) {
             Some(of) => structure(value, of, spot, findings),
@@ -335,7 +362,8 @@ impl Spot<'_> {
             }
             Step::Index(_) if names => {}
             Step::Index(at) => {
-                path.push_str(&format!("[{at}]"));
+                // Writing to a string does not fail.
+                let _written = write!(path, "[{at}]");
             }
         }
         path

@@ -21,6 +21,11 @@ pub(crate) fn of(resource: &Resource, object: &mut Value) {
         ("", "namespaces") => namespace(map),
         ("", "persistentvolumeclaims") => claim(map),
         ("", "persistentvolumes") => volume(map),
+        ("", "limitranges") => {
+            if let Some(spec) = inside(map, "spec") {
+                each(spec, "limits").for_each(limit);
+            }
+        }
         ("", "endpoints") => {
             for subset in each(map, "subsets") {
                 for port in each(subset, "ports") {
@@ -93,6 +98,24 @@ fn claim(map: &mut Map<String, Value>) {
 fn claim_spec(map: &mut Map<String, Value>) {
     if let Some(spec) = made(map, "spec") {
         fill(spec, "volumeMode", "Filesystem");
+    }
+}
+
+/// What is not said of a limit follows from what is.
+fn limit(limit: &mut Map<String, Value>) {
+    if text(limit, "type") != "Container" {
+        return;
+    }
+    for (field, from) in [("default", "max"), ("defaultRequest", "default"), ("defaultRequest", "min")] {
+        let known = limit.get(from).and_then(Value::as_object).cloned().unwrap_or_default();
+        if known.is_empty() {
+            continue;
+        }
+        if let Some(into) = made(limit, field) {
+            for (name, quantity) in known {
+                fill(into, &name, quantity);
+            }
+        }
     }
 }
 

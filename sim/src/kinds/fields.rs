@@ -18,6 +18,7 @@ pub(crate) struct Struct {
 
 /// A named field.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a field")]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
     /// An empty value is left out.
@@ -199,7 +200,19 @@ mod tests {
         match ty {
             FieldType::Struct(name) => Some(name),
             FieldType::List(item) | FieldType::Map(item) => refers(item),
-            _ => None,
+            FieldType::Text
+            | FieldType::Truth
+            | FieldType::Int32
+            | FieldType::Int64
+            | FieldType::Float
+            | FieldType::Bytes
+            | FieldType::Time
+            | FieldType::MicroTime
+            | FieldType::Duration
+            | FieldType::Quantity
+            | FieldType::IntOrText
+            | FieldType::Object
+            | FieldType::Any => None,
         }
     }
 

@@ -16,6 +16,7 @@ pub(super) fn create(resource: &Resource, object: &mut Value, now: &str) {
         }
         ("", "persistentvolumeclaims") => {
             set_phase(object, "Pending");
+            source_of_claim(object);
             add_finalizer(object, "kubernetes.io/pvc-protection");
         }
         ("", "persistentvolumes") => {
@@ -29,7 +30,7 @@ pub(super) fn create(resource: &Resource, object: &mut Value, now: &str) {
         ("apps", "daemonsets") => set_template_generation(object, 1),
         ("batch", "jobs") => job(object),
         ("storage.k8s.io", "volumeattributesclasses") => {
-            add_finalizer(object, "kubernetes.io/vac-protection")
+            add_finalizer(object, "kubernetes.io/vac-protection");
         }
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
             let stored = storage_version(object);
@@ -37,7 +38,6 @@ pub(super) fn create(resource: &Resource, object: &mut Value, now: &str) {
                 status.insert("storedVersions".to_owned(), json!([stored]));
             }
         }
-        ("networking.k8s.io", "ingresses") | ("policy", _) => {}
         _ => {}
     }
 }
@@ -74,6 +74,23 @@ pub(super) fn update(resource: &Resource, new: &mut Value, old: &Value, subresou
             }
         }
         _ => {}
+    }
+}
+
+/// The two fields for what a claim is made of are kept in step.
+fn source_of_claim(object: &mut Value) {
+    let Some(spec) = rules::spec(object) else { return };
+    let source = spec.get("dataSource").and_then(Value::as_object).cloned();
+    let reference = spec.get("dataSourceRef").and_then(Value::as_object).cloned();
+    match (source, reference) {
+        (Some(mut source), None) => {
+            source.entry("apiGroup").or_insert(Value::Null);
+            spec.insert("dataSourceRef".to_owned(), source.into());
+        }
+        (None, Some(reference)) if !reference.contains_key("namespace") => {
+            spec.insert("dataSource".to_owned(), reference.into());
+        }
+        (Some(_), Some(_)) | (None, _) => {}
     }
 }
 

@@ -84,6 +84,15 @@ pub(crate) fn reset(resource: &Resource, subresource: Subresource) -> FieldSet<'
     }
 }
 
+/// Brings an object to the form in which it is kept.
+pub(crate) fn conform(resource: &Resource, object: &mut Value) {
+    match &resource.origin {
+        Origin::BuiltIn(name) => decode::forget_empty_lists(object, name),
+        Origin::Definition(custom) if custom.storage_version != resource.version => custom.conform(object),
+        Origin::Definition(_) => {}
+    }
+}
+
 /// Makes an object ready to be created.
 pub(crate) fn prepare_create(resource: &Resource, object: &mut Value, now: &str) {
     if let (Some(map), true) = (object.as_object_mut(), has_status(resource)) {

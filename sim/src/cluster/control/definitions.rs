@@ -87,7 +87,7 @@ impl Cluster {
                 custom.conform(&mut new);
             }
             if new != old {
-                self.store.amend(&place, &key, Object::encode(new));
+                self.store.amend(&place, &key, Object::encode(&new));
             }
         }
     }
@@ -170,7 +170,7 @@ fn accept(definition: &mut Value, accepted: Accepted, now: &str) {
     let mut conditions = status.get("conditions").and_then(Value::as_array).cloned().unwrap_or_default();
     match accepted.conflict {
         None => {
-            set_condition(&mut conditions, "NamesAccepted", "True", "NoConflicts", "no conflicts found", now)
+            set_condition(&mut conditions, "NamesAccepted", "True", "NoConflicts", "no conflicts found", now);
         }
         Some((reason, why)) => set_condition(&mut conditions, "NamesAccepted", "False", reason, &why, now),
     }

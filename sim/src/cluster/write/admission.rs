@@ -73,8 +73,8 @@ impl Cluster {
         let mine = metadata::text(object, "uid").to_owned();
         let mut asked = rules::spec_text(object, "clusterIP").to_owned();
         if asked.is_empty() {
-            asked =
-                object.pointer("/spec/clusterIPs/0").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let first = object.pointer("/spec/clusterIPs/0").and_then(Value::as_str);
+            first.unwrap_or_default().clone_into(&mut asked);
         }
         let used: Vec<String> = self
             .store

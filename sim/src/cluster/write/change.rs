@@ -51,18 +51,18 @@ impl Cluster {
         }
         let old = live.value(resource);
         if call.subresource == Subresource::Finalize {
-            return self.finalize(call, &live, old, &body);
+            return self.finalize(call, &live, &old, &body);
         }
         let mut new = body;
         rules::prepare_update(resource, &mut new, &old, call.subresource);
         let new = own(call, Some(&old), new);
-        self.finish_change(call, &live, old, new, warnings)
+        self.finish_change(call, &live, &old, new, warnings)
     }
 
     /// Changes an object as a patch says.
-    pub(super) fn patch(&mut self, call: &Call<'_>, patch: Patch) -> Result<Reply, Status> {
+    pub(super) fn patch(&mut self, call: &Call<'_>, patch: &Patch) -> Result<Reply, Status> {
         if let PatchKind::Apply { force } = patch.kind {
-            return self.apply(call, patch.body, force);
+            return self.apply(call, &patch.body, force);
         }
         let resource = call.resource;
         let live = self
@@ -71,7 +71,7 @@ impl Cluster {
             .clone();
         let mut warnings = Vec::new();
         let old = live.value(resource);
-        let mut new = patched(resource, &old, &patch)?;
+        let mut new = patched(resource, &old, patch)?;
         check_object(&mut new)?;
         if let Err(status) = check_type(resource, &new) {
             return Err(if resource.custom().is_some() { status } else { unregistered(&new, resource) });
@@ -81,11 +81,11 @@ impl Cluster {
         place(call, &mut new)?;
         let mut new = own(call, Some(&old), new);
         rules::prepare_update(resource, &mut new, &old, call.subresource);
-        self.finish_change(call, &live, old, new, warnings)
+        self.finish_change(call, &live, &old, new, warnings)
     }
 
     /// Applies a configuration; an object that is not there is made.
-    fn apply(&mut self, call: &Call<'_>, config: Value, force: bool) -> Result<Reply, Status> {
+    fn apply(&mut self, call: &Call<'_>, config: &Value, force: bool) -> Result<Reply, Status> {
         let resource = call.resource;
         if call.manager.is_empty() {
             let causes = vec![Cause::required("fieldManager", "is required for apply patch")];
@@ -98,7 +98,7 @@ impl Cluster {
         if !config.is_object() {
             return Err(Status::bad_request("error decoding YAML: the configuration is no object"));
         }
-        check_applied_type(resource, &config)?;
+        check_applied_type(resource, config)?;
         let (time, api_version) = (call.now.seconds(), resource.api_version());
         let writer = Writer {
             manager: call.manager,
@@ -113,7 +113,7 @@ impl Cluster {
         };
         let reset = rules::reset(resource, call.subresource);
         let mut new =
-            ownership::apply(Some(&base), &config, &rules::merging(resource), &writer, force, &reset)
+            ownership::apply(Some(&base), config, &rules::merging(resource), &writer, force, &reset)
                 .map_err(|error| refused(&error))?;
         let mut warnings = Vec::new();
         let lenient =
@@ -126,23 +126,19 @@ impl Cluster {
         }
         check_name(call, &new)?;
         place(call, &mut new)?;
-        match (live, old) {
-            (Some(live), Some(old)) => {
-                rules::prepare_update(resource, &mut new, &old, call.subresource);
-                self.finish_change(call, &live, old, new, warnings)
-            }
-            _ => {
-                self.admit(resource, call.namespace, call.name)?;
-                let uid = metadata::text(&new, "uid");
-                if !uid.is_empty() {
-                    let why = format!(
-                        "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-                    );
-                    return Err(Status::conflict(resource, call.name, &why));
-                }
-                self.finish_create(call, new, warnings)
-            }
+        if let (Some(live), Some(old)) = (live, old) {
+            rules::prepare_update(resource, &mut new, &old, call.subresource);
+            return self.finish_change(call, &live, &old, new, warnings);
         }
+        self.admit(resource, call.namespace, call.name)?;
+        let uid = metadata::text(&new, "uid");
+        if !uid.is_empty() {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(Status::conflict(resource, call.name, &why));
+        }
+        self.finish_create(call, new, warnings)
     }
 
     /// Keeps a change, unless it is none; what was only waiting for its last finalizer goes.
@@ -150,7 +146,7 @@ impl Cluster {
         &mut self,
         call: &Call<'_>,
         live: &Arc<Object>,
-        old: Value,
+        old: &Value,
         mut new: Value,
         warnings: Vec<String>,
     ) -> Result<Reply, Status> {
@@ -172,28 +168,26 @@ impl Cluster {
         if let Some(metadata) = metadata::of(&mut new) {
             metadata.insert("resourceVersion".to_owned(), live.version().to_string().into());
         }
-        self.allocate(resource, &mut new, Some(&old))?;
-        let causes = rules::validate(resource, &new, Some(&old));
+        self.allocate(resource, &mut new, Some(old))?;
+        let causes = rules::validate(resource, &new, Some(old));
         if !causes.is_empty() {
             return Err(Status::invalid(resource, call.name, causes));
         }
-        if let Some(custom) = resource.custom().filter(|custom| custom.storage_version != resource.version) {
-            custom.conform(&mut new);
-        }
+        rules::conform(resource, &mut new);
         set_type(resource, &mut new);
-        if ownership::settle(&old, &mut new) || new == old {
+        if ownership::settle(old, &mut new) || new == *old {
             return Ok(Reply { code: 200, body: Body::Object(live.clone()), warnings });
         }
         if call.dry_run {
-            return Ok(unkept(new, 200, warnings));
+            return Ok(unkept(&new, 200, warnings));
         }
         let key = Key::new(call.namespace, call.name);
         if live.is_deleting() && is_released(resource, &new) {
-            let reply = Object::encode(new);
+            let reply = Object::encode(&new);
             self.discard(&place_of(resource), key, &reply);
             return Ok(Reply { code: 200, body: Body::Object(Arc::new(reply)), warnings });
         }
-        let object = self.commit(&place_of(resource), key, new);
+        let object = self.commit(&place_of(resource), &key, new);
         Ok(Reply { code: 200, body: Body::Object(object), warnings })
     }
 
@@ -202,7 +196,7 @@ impl Cluster {
         &mut self,
         call: &Call<'_>,
         live: &Arc<Object>,
-        old: Value,
+        old: &Value,
         body: &Value,
     ) -> Result<Reply, Status> {
         let mut new = old.clone();
@@ -265,17 +259,17 @@ fn patched(resource: &Resource, old: &Value, patch: &Patch) -> Result<Value, Sta
             )));
         }
         PatchKind::Json => patch::json(target, &patch.body),
-        PatchKind::Strategic => match rules::strategy(resource) {
-            Some(strategy) => patch::strategic(target, &patch.body, &strategy),
-            None => {
+        PatchKind::Strategic => {
+            let strategy = rules::strategy(resource).ok_or_else(|| {
                 let accepted =
                     "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
                 let message = format!(
                     "the body of the request was in an unknown format - accepted media types include: {accepted}"
                 );
-                return Err(Status::new(415, "UnsupportedMediaType", message));
-            }
-        },
+                Status::new(415, "UnsupportedMediaType", message)
+            })?;
+            patch::strategic(target, &patch.body, &strategy)
+        }
         PatchKind::Apply { .. } => Ok(target),
     };
     result.map_err(|error| match error {

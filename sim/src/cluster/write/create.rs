@@ -69,9 +69,7 @@ impl Cluster {
         if !causes.is_empty() {
             return Err(Status::invalid(resource, &name, causes));
         }
-        if let Some(custom) = resource.custom().filter(|custom| custom.storage_version != resource.version) {
-            custom.conform(&mut new);
-        }
+        rules::conform(resource, &mut new);
         self.allocate(resource, &mut new, None)?;
         if let Some(there) = self.find(resource, call.namespace, &name) {
             let mut status = Status::already_exists(resource, &name);
@@ -81,9 +79,9 @@ impl Cluster {
             return Err(status);
         }
         if call.dry_run {
-            return Ok(unkept(new, 201, warnings));
+            return Ok(unkept(&new, 201, warnings));
         }
-        let object = self.commit(&place_of(resource), Key::new(call.namespace, &name), new);
+        let object = self.commit(&place_of(resource), &Key::new(call.namespace, &name), new);
         Ok(Reply { code: 201, body: Body::Object(object), warnings })
     }
 }

@@ -10,6 +10,7 @@ const FILE_MODE: u32 = 0o644;
 pub(super) fn of_pod(map: &mut Map<String, Value>) {
     let Some(spec) = made(map, "spec") else { return };
     spec_of_pod(spec);
+    host_ports(spec);
     fill(spec, "enableServiceLinks", true);
     for list in ["initContainers", "containers"] {
         for container in each(spec, list) {
@@ -24,6 +25,22 @@ pub(super) fn of_pod(map: &mut Map<String, Value>) {
 pub(super) fn of_template(map: &mut Map<String, Value>) {
     if let Some(spec) = made(map, "template").and_then(|template| made(template, "spec")) {
         spec_of_pod(spec);
+    }
+}
+
+/// In the network of its node a pod has its ports there.
+fn host_ports(spec: &mut Map<String, Value>) {
+    if spec.get("hostNetwork").and_then(Value::as_bool) != Some(true) {
+        return;
+    }
+    for list in ["initContainers", "containers"] {
+        for container in each(spec, list) {
+            for port in each(container, "ports") {
+                if let Some(number) = port.get("containerPort").cloned() {
+                    fill(port, "hostPort", number);
+                }
+            }
+        }
     }
 }
 
@@ -56,10 +73,9 @@ fn spec_of_pod(spec: &mut Map<String, Value>) {
         spec.insert("serviceAccountName".to_owned(), account.as_str().into());
         spec.insert("serviceAccount".to_owned(), account.into());
     }
-    let host_network = spec.get("hostNetwork").and_then(Value::as_bool) == Some(true);
     for list in ["initContainers", "containers", "ephemeralContainers"] {
         for container in each(spec, list) {
-            of_container(container, host_network);
+            of_container(container);
         }
     }
     for volume in each(spec, "volumes") {
@@ -67,16 +83,13 @@ fn spec_of_pod(spec: &mut Map<String, Value>) {
     }
 }
 
-fn of_container(container: &mut Map<String, Value>, host_network: bool) {
+fn of_container(container: &mut Map<String, Value>) {
     fill(container, "terminationMessagePath", "/dev/termination-log");
     fill(container, "terminationMessagePolicy", "File");
     let policy = if is_latest(text(container, "image")) { "Always" } else { "IfNotPresent" };
     fill(container, "imagePullPolicy", policy);
     for port in each(container, "ports") {
         fill(port, "protocol", "TCP");
-        if host_network && let Some(number) = port.get("containerPort").cloned() {
-            fill(port, "hostPort", number);
-        }
     }
     for variable in each(container, "env") {
         if let Some(field) = inside(variable, "valueFrom").and_then(|from| inside(from, "fieldRef")) {

@@ -25,7 +25,8 @@ pub(super) fn of(map: &mut Map<String, Value>) {
         }
     }
     let kind = text(spec, "type").to_owned();
-    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+    let external = spec.get("externalIPs").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    if matches!(kind.as_str(), "NodePort" | "LoadBalancer") || kind == "ClusterIP" && external {
         fill(spec, "externalTrafficPolicy", "Cluster");
     }
     if kind == "LoadBalancer" {

@@ -83,7 +83,8 @@ fn versions(object: &Value, causes: &mut Vec<Cause>) {
         seen.push(name);
         match version.pointer("/schema/openAPIV3Schema") {
             None => {
-                causes.push(Cause::required(format!("{path}.schema.openAPIV3Schema"), "schemas are required"))
+                causes
+                    .push(Cause::required(format!("{path}.schema.openAPIV3Schema"), "schemas are required"));
             }
             Some(schema) => {
                 let errors = Schema::parse(schema).err().unwrap_or_default();
