@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p argosy-sim --example apply_speed`
 
+#![expect(clippy::print_stdout, reason = "a measurement is for people")]
+
 use argosy_sim::ownership::{ApplyError, FieldSet, Type, Writer, apply};
 use serde_json::{Value, json};
 
@@ -22,7 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Ok((config, encode(&object)?))
     })?;
     println!("parse and encode alone: {took:.1} us");
-    for (name, body) in [("nothing changes", &first), ("one value changes", &changed), ("one item goes", &shrunk)] {
+    for (name, body) in
+        [("nothing changes", &first), ("one value changes", &changed), ("one item goes", &shrunk)]
+    {
         let took = measure(|| {
             let object = applied(Some(&live), body, &ty, "argosy", 3)?;
             encode(&object)
@@ -53,14 +57,19 @@ fn processor_time() -> Result<f64, Box<dyn std::error::Error>> {
 
 /// Applies as a server does it: bytes in, object out.
 fn applied(
-    live: Option<&[u8]>, body: &[u8], ty: &Type, manager: &str, second: u32,
+    live: Option<&[u8]>,
+    body: &[u8],
+    ty: &Type,
+    manager: &str,
+    second: u32,
 ) -> Result<Value, Box<dyn std::error::Error>> {
     let live: Option<Value> = live.map(serde_json::from_slice).transpose()?;
     let config: Value = serde_json::from_slice(body)?;
     let time = format!("2026-01-01T00:00:{second:02}Z");
     let writer = Writer { manager, api_version: "example.com/v1", subresource: "", time: &time };
     let reset = FieldSet::of_fields(&[&["status"]]);
-    Ok(apply(live.as_ref(), &config, ty, &writer, true, &reset).map_err(|error: ApplyError| error.to_string())?)
+    Ok(apply(live.as_ref(), &config, ty, &writer, true, &reset)
+        .map_err(|error: ApplyError| error.to_string())?)
 }
 
 fn encode(object: &Value) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
@@ -95,7 +104,8 @@ fn config(version: &str, variables: usize) -> Vec<u8> {
 
 fn schema() -> Value {
     let strings = json!({"type": "object", "additionalProperties": {"type": "string"}});
-    let variable = json!({"type": "object", "properties": {"name": {"type": "string"}, "value": {"type": "string"}}});
+    let variable =
+        json!({"type": "object", "properties": {"name": {"type": "string"}, "value": {"type": "string"}}});
     let port = json!({"type": "object", "properties": {
         "containerPort": {"type": "integer"}, "protocol": {"type": "string", "default": "TCP"}, "name": {"type": "string"},
     }});

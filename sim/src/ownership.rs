@@ -92,7 +92,12 @@ pub enum ApplyError {
 ///
 /// The caller has checked that the configuration is of the kind and version of the live object.
 pub fn apply(
-    live: Option<&Value>, config: &Value, ty: &Type, writer: &Writer<'_>, force: bool, reset: &FieldSet<'_>,
+    live: Option<&Value>,
+    config: &Value,
+    ty: &Type,
+    writer: &Writer<'_>,
+    force: bool,
+    reset: &FieldSet<'_>,
 ) -> Result<Value, ApplyError> {
     if config.pointer("/metadata/managedFields").is_some_and(|entries| !entries.is_null()) {
         return Err(ApplyError::BadRequest("metadata.managedFields must be nil".to_owned()));
@@ -117,7 +122,11 @@ pub fn apply(
 /// `live` and `reset` are as for [`apply`]. The new object's own `managedFields` count as the client's say: none
 /// leaves the live ones in force, `[]` or `[{}]` drops them.
 pub fn update(
-    live: Option<&Value>, mut new: Value, ty: &Type, writer: &Writer<'_>, reset: &FieldSet<'_>,
+    live: Option<&Value>,
+    mut new: Value,
+    ty: &Type,
+    writer: &Writer<'_>,
+    reset: &FieldSet<'_>,
 ) -> Value {
     let said = take_managed_fields(&mut new);
     let live = live.unwrap_or(ty.empty());
@@ -126,9 +135,10 @@ pub fn update(
     let tracked = !entries.is_empty() || uid(live).is_none();
     let valid = || [live, &new].into_iter().all(|object| validate(object, ty, Duplicates::Allowed).is_ok());
     // What cannot be tracked is not: the API server drops the ownership and lets the write go on.
-    let list = match tracked && valid() {
-        true => track(live, &new, ty, writer, reset, entries).map(Entries::write).unwrap_or_default(),
-        false => Vec::new(),
+    let list = if tracked && valid() {
+        track(live, &new, ty, writer, reset, entries).map(Entries::write).unwrap_or_default()
+    } else {
+        Vec::new()
     };
     set_managed_fields(&mut new, list);
     new
@@ -197,9 +207,10 @@ impl Application<'_> {
         if !unchanged {
             entries.open(ty)?;
         }
-        let changes = match unchanged {
-            true => ChangesByVersion::default(),
-            false => ChangesByVersion::new(compare(Some(live), Some(&merged), ty), writer, reset),
+        let changes = if unchanged {
+            ChangesByVersion::default()
+        } else {
+            ChangesByVersion::new(compare(Some(live), Some(&merged), ty), writer, reset)
         };
         let sets = if force { Vec::new() } else { changes.conflicts(&entries) };
         if !sets.is_empty() && !last_applied::allows(live, ty, writer, &sets) {
@@ -209,11 +220,7 @@ impl Application<'_> {
             changes.give_up(&mut entries);
         }
 
-        let time = if unchanged {
-            last.and_then(|last| last.time)
-        } else {
-            Some(Cow::Borrowed(writer.time))
-        };
+        let time = if unchanged { last.and_then(|last| last.time) } else { Some(Cow::Borrowed(writer.time)) };
         let set = set.difference(&STRIPPED);
         if !set.is_empty() {
             entries.list.push(Entry::new(id, writer, time, set));
@@ -275,7 +282,11 @@ impl<'a> ChangesByVersion<'a> {
 
 /// Gives what a write other than an apply changed to its writer.
 fn track<'a>(
-    live: &'a Value, new: &'a Value, ty: &'a Type, writer: &Writer<'a>, reset: &FieldSet<'_>,
+    live: &'a Value,
+    new: &'a Value,
+    ty: &'a Type,
+    writer: &Writer<'a>,
+    reset: &FieldSet<'_>,
     mut entries: Entries<'a>,
 ) -> Result<Entries<'a>, ManagedFieldsError> {
     entries.open(ty)?;
@@ -305,7 +316,10 @@ fn equal_but_ownership(a: &Value, b: &Value) -> bool {
 
 /// True if two objects are the same; the field of this name is compared by its own rule where both have it.
 fn same_fields(
-    a: &Map<String, Value>, b: &Map<String, Value>, name: &str, rule: impl Fn(&Value, &Value) -> bool,
+    a: &Map<String, Value>,
+    b: &Map<String, Value>,
+    name: &str,
+    rule: impl Fn(&Value, &Value) -> bool,
 ) -> bool {
     fn others<'m>(map: &'m Map<String, Value>, name: &str) -> impl Iterator<Item = (&'m String, &'m Value)> {
         map.iter().filter(move |(key, _)| *key != name)
@@ -322,7 +336,10 @@ fn same_fields(
 
 /// The entries that an update starts from.
 fn updated_entries<'a>(
-    live: &'a Value, said: Option<&'a Value>, ty: &Type, subresource: bool,
+    live: &'a Value,
+    said: Option<&'a Value>,
+    ty: &Type,
+    subresource: bool,
 ) -> Entries<'a> {
     let read = |list: &'a [Value]| {
         let mut entries = Entries::read(list, ty)?;
@@ -384,7 +401,11 @@ fn set_managed_fields(object: &mut Value, list: Vec<Value>) {
 fn title(object: &Value) -> String {
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     let meta = |name: &str| {
-        object.get("metadata").and_then(|metadata| metadata.get(name)).and_then(Value::as_str).unwrap_or_default()
+        object
+            .get("metadata")
+            .and_then(|metadata| metadata.get(name))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     };
     let version = text("apiVersion");
     let slash = if version.contains('/') { "" } else { "/" };

@@ -24,6 +24,7 @@ pub use field_error::{FieldError, FieldErrorKind};
 
 /// The schema of a value in a custom resource.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are what OpenAPI has as such")]
 pub struct Schema {
     kind: Option<Kind>,
     nullable: bool,
@@ -110,7 +111,10 @@ impl Schema {
         parse::root(schema)
     }
 
-    /// Takes away what the schema does not know, and nulls that it does not allow.
+    /// Takes away what the schema does not know, and nulls that it does not allow; whole numbers become integers.
+    ///
+    /// The API server does this to what it reads from a client and to what it reads from its store, but not to
+    /// the result of an apply before it validates that.
     ///
     /// Gives the paths of the unknown fields, sorted. `apiVersion`, `kind` and `metadata` of the object and of
     /// embedded ones stay as they are.

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::fields_v1::FieldsV1Error;
 use super::Writer;
+use super::fields_v1::FieldsV1Error;
 use super::set::FieldSet;
 use super::types::Type;
 use super::walk::{is_outdated, reconcile};
@@ -149,7 +149,12 @@ impl PartialOrd for Id<'_> {
 // === impl Entry ===
 
 impl<'a> Entry<'a> {
-    pub(crate) fn new(id: Id<'a>, writer: &Writer<'a>, time: Option<Cow<'a, str>>, set: FieldSet<'a>) -> Self {
+    pub(crate) fn new(
+        id: Id<'a>,
+        writer: &Writer<'a>,
+        time: Option<Cow<'a, str>>,
+        set: FieldSet<'a>,
+    ) -> Self {
         Self { id, api_version: Cow::Borrowed(writer.api_version), time, set, closed: None }
     }
 

@@ -14,19 +14,11 @@ impl Type {
     /// understood owned as one.
     pub fn from_structural(schema: &Value) -> Arc<Type> {
         let root = Reader::default().map_of(schema);
-        let root = Type::resource(root.fields).with_element(root.element);
-        Arc::new(root)
-    }
-
-    /// Allows other fields of this type on an object.
-    fn with_element(self, element: Option<Arc<Type>>) -> Self {
-        match self {
-            Self::Resource(mut resource) => {
-                resource.map.element = element;
-                Self::Resource(resource)
-            }
-            other => other,
+        let mut resource = Type::resource(root.fields);
+        if let Self::Resource(resource) = &mut resource {
+            resource.map.element = root.element;
         }
+        Arc::new(resource)
     }
 }
 

@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
+use super::Writer;
 use super::conflict::Conflicts;
 use super::entries::Id;
 use super::set::FieldSet;
 use super::types::Type;
 use super::walk::{Duplicates, compare, fields_of, validate};
-use super::Writer;
+use crate::golang;
 
 /// The only manager for which the annotation counts.
 const KUBECTL: &str = "kubectl";
@@ -23,7 +24,10 @@ pub(super) fn allows(live: &Value, ty: &Type, writer: &Writer<'_>, sets: &[(Id<'
 
 /// The conflicts that the annotation does not allow.
 pub(super) fn remaining(
-    live: &Value, ty: &Type, writer: &Writer<'_>, sets: Vec<(Id<'_>, FieldSet<'_>)>,
+    live: &Value,
+    ty: &Type,
+    writer: &Writer<'_>,
+    sets: Vec<(Id<'_>, FieldSet<'_>)>,
 ) -> Conflicts {
     let mut sets = sets;
     with_allowed(live, ty, writer, |allowed| {
@@ -36,7 +40,10 @@ pub(super) fn remaining(
 
 /// Calls with the fields that the annotation states as they are live; `None` where it does not count.
 fn with_allowed<T>(
-    live: &Value, ty: &Type, writer: &Writer<'_>, call: impl FnOnce(&FieldSet<'_>) -> T,
+    live: &Value,
+    ty: &Type,
+    writer: &Writer<'_>,
+    call: impl FnOnce(&FieldSet<'_>) -> T,
 ) -> Option<T> {
     if writer.manager != KUBECTL {
         return None;
@@ -67,19 +74,16 @@ pub(super) fn renew(object: &mut Value, config: &Value, writer: &Writer<'_>) {
         return;
     }
     let mut stated = config.clone();
-    if let Some(metadata) = stated.get_mut("metadata").and_then(Value::as_object_mut) {
-        let emptied = match metadata.get_mut("annotations").and_then(Value::as_object_mut) {
-            Some(annotations) => {
-                annotations.remove(ANNOTATION);
-                annotations.is_empty()
-            }
-            None => false,
-        };
-        if emptied {
-            metadata.remove("annotations");
-        }
+    let stated_annotations = stated
+        .get_mut("metadata")
+        .and_then(|metadata| metadata.get_mut("annotations"))
+        .and_then(Value::as_object_mut);
+    if let Some(stated_annotations) = stated_annotations {
+        stated_annotations.remove(ANNOTATION);
     }
-    let text = format!("{stated}\n");
+    let mut text = String::new();
+    golang::write_json(&stated, &mut text);
+    text.push('\n');
     let others: usize = annotations
         .iter()
         .filter(|(name, _)| *name != ANNOTATION)

@@ -170,7 +170,9 @@ impl<'a> FieldSet<'a> {
 
     /// Calls with each node of this set and the node of the other set for the same element.
     fn zip<'s, 'o, 'b>(
-        &'s self, other: &'o FieldSet<'b>, mut each: impl FnMut(&'s Node<'a>, Option<&'o Node<'b>>),
+        &'s self,
+        other: &'o FieldSet<'b>,
+        mut each: impl FnMut(&'s Node<'a>, Option<&'o Node<'b>>),
     ) {
         let mut theirs = other.nodes.iter().peekable();
         for node in &self.nodes {

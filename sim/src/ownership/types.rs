@@ -207,7 +207,7 @@ impl Type {
     pub(crate) fn form(&self, value: &Value) -> Form<'_> {
         let any = |map| match value {
             Value::Bool(_) | Value::Number(_) | Value::String(_) => Form::Scalar(Scalar::Untyped),
-            Value::Array(_) => Form::List(&*ATOMIC_LIST),
+            Value::Array(_) => Form::List(&ATOMIC_LIST),
             Value::Null | Value::Object(_) => Form::Map(map),
         };
         match self {
@@ -215,8 +215,8 @@ impl Type {
             Self::Map(map) => Form::Map(map),
             Self::Resource(resource) => Form::Map(&resource.map),
             Self::List(list) => Form::List(list),
-            Self::Atomic => any(&*ATOMIC_MAP),
-            Self::Deduced => any(&*DEDUCED_MAP),
+            Self::Atomic => any(&ATOMIC_MAP),
+            Self::Deduced => any(&DEDUCED_MAP),
             Self::Any(map) => any(map),
             Self::Hidden => Form::Hidden,
         }
@@ -227,8 +227,8 @@ impl Type {
         match self {
             Self::Map(map) | Self::Any(map) => Some(map),
             Self::Resource(resource) => Some(&resource.map),
-            Self::Atomic => Some(&*ATOMIC_MAP),
-            Self::Deduced => Some(&*DEDUCED_MAP),
+            Self::Atomic => Some(&ATOMIC_MAP),
+            Self::Deduced => Some(&DEDUCED_MAP),
             Self::Scalar(_) | Self::List(_) | Self::Hidden => None,
         }
     }
@@ -237,7 +237,7 @@ impl Type {
     pub(crate) fn as_list(&self) -> Option<&ListType> {
         match self {
             Self::List(list) => Some(list),
-            Self::Atomic | Self::Deduced | Self::Any(_) => Some(&*ATOMIC_LIST),
+            Self::Atomic | Self::Deduced | Self::Any(_) => Some(&ATOMIC_LIST),
             Self::Scalar(_) | Self::Map(_) | Self::Resource(_) | Self::Hidden => None,
         }
     }
@@ -297,7 +297,8 @@ impl ListType {
             (ListKind::Set, Value::Bool(_) | Value::Number(_) | Value::String(_)) => return Ok(()),
             (ListKind::Map(_), Value::Null) => "associative list with keys may not have a null element",
             (ListKind::Map(keys), Value::Object(_)) => {
-                let mut values = keys.iter().filter_map(|key| Some((key, self.key_value(item, key)?))).peekable();
+                let mut values =
+                    keys.iter().filter_map(|key| Some((key, self.key_value(item, key)?))).peekable();
                 if values.peek().is_none() {
                     let keys: Vec<_> = keys.iter().map(|key| golang::quoted(key)).collect();
                     return Err(format!(

@@ -13,6 +13,6 @@ pub(crate) use compare::{Changes, compare};
 pub(crate) use equal::equal;
 pub(crate) use fields::fields_of;
 pub(crate) use merge::merge;
-pub(crate) use reconcile::{is_outdated, reconcile};
 pub(crate) use prune::prune;
+pub(crate) use reconcile::{is_outdated, reconcile};
 pub(crate) use validate::{Duplicates, validate};

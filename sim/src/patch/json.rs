@@ -46,7 +46,8 @@ fn step(document: &mut Value, operation: &Map<String, Value>) -> Result<(), Stri
     let kind = text("op").unwrap_or("unknown");
     let path = || {
         text("path").ok_or_else(|| {
-            let inner = if matches!(kind, "add" | "remove" | "copy") { "" } else { "operation missing path field: " };
+            let inner =
+                if matches!(kind, "add" | "remove" | "copy") { "" } else { "operation missing path field: " };
             format!("{kind} operation failed to decode path: {inner}{MISSING}")
         })
     };
@@ -67,7 +68,8 @@ fn step(document: &mut Value, operation: &Map<String, Value>) -> Result<(), Stri
             let (container, key) = find(document, path).ok_or_else(|| {
                 format!("move operation does not apply: doc is missing destination path: {path}: {MISSING}")
             })?;
-            insert(container, &key, moved).map_err(|error| format!("error in move for path: '{path}': {error}"))
+            insert(container, &key, moved)
+                .map_err(|error| format!("error in move for path: '{path}': {error}"))
         }
         "test" => test(document, path()?, value.unwrap_or(&Value::Null)),
         "copy" => {
@@ -91,9 +93,8 @@ fn step(document: &mut Value, operation: &Map<String, Value>) -> Result<(), Stri
 }
 
 fn add(document: &mut Value, path: &str, value: Value) -> Result<(), String> {
-    let (container, key) = find(document, path).ok_or_else(|| {
-        format!("add operation does not apply: doc is missing path: \"{path}\": {MISSING}")
-    })?;
+    let (container, key) = find(document, path)
+        .ok_or_else(|| format!("add operation does not apply: doc is missing path: \"{path}\": {MISSING}"))?;
     insert(container, &key, value).map_err(|error| format!("error in add for path: '{path}': {error}"))
 }
 
@@ -114,9 +115,8 @@ fn replace(document: &mut Value, path: &str, value: Value) -> Result<(), String>
         *document = value;
         return Ok(());
     }
-    let (container, key) = find(document, path).ok_or_else(|| {
-        format!("replace operation does not apply: doc is missing path: {path}: {MISSING}")
-    })?;
+    let (container, key) = find(document, path)
+        .ok_or_else(|| format!("replace operation does not apply: doc is missing path: {path}: {MISSING}"))?;
     let missing = |_| format!("replace operation does not apply: doc is missing key: {path}: {MISSING}");
     get(container, &key).map_err(missing)?;
     match container {
@@ -188,11 +188,13 @@ fn insert(container: &mut Value, key: &str, value: Value) -> Result<(), String> 
         }
         Value::Array(items) if key == "-" => items.push(value),
         Value::Array(items) => {
-            let at = index(key, items.len(), true)
-                .map_err(|error| match error.starts_with("strconv") {
-                    true => format!("value was not a proper array index: '{key}': {error}"),
-                    false => error,
-                })?;
+            let at = index(key, items.len(), true).map_err(|error| {
+                if error.starts_with("strconv") {
+                    format!("value was not a proper array index: '{key}': {error}")
+                } else {
+                    error
+                }
+            })?;
             items.insert(at, value);
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -215,9 +217,9 @@ fn delete(container: &mut Value, key: &str) -> Result<Value, String> {
 
 /// The place in a list that a step names; one that is to be made may be behind the last.
 fn index(key: &str, length: usize, make: bool) -> Result<usize, String> {
-    let index: i64 = key
-        .parse()
-        .map_err(|_| format!("strconv.Atoi: parsing {}: invalid syntax", golang::quoted(key)))?;
+    let Ok(index) = key.parse::<i64>() else {
+        return Err(format!("strconv.Atoi: parsing {}: invalid syntax", golang::quoted(key)));
+    };
     let places = if make { length + 1 } else { length };
     let size = i64::try_from(places).unwrap_or(i64::MAX);
     let at = if index < 0 { index + size } else { index };

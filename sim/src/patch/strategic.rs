@@ -137,12 +137,10 @@ fn retain_keys(original: &mut Fields, patch: &Fields, keys: &Value) -> Outcome<(
 fn apply_orders(original: &mut Fields, patch: &mut Fields, strategy: &Strategy) -> Outcome<()> {
     let orders: Vec<String> = patch.keys().filter(|name| name.starts_with(SET_ORDER)).cloned().collect();
     for directive in orders {
-        let order = match patch.remove(&directive) {
-            Some(Value::Array(order)) => order,
-            _ => return Err(PatchError::Malformed("invalid patch format of setElementOrder list".to_owned())),
-        };
         let bad = || PatchError::Malformed("invalid patch format of setElementOrder list".to_owned());
-        let name = directive.strip_prefix(SET_ORDER).and_then(|rest| rest.strip_prefix('/')).ok_or_else(bad)?;
+        let Some(Value::Array(order)) = patch.remove(&directive) else { return Err(bad()) };
+        let name =
+            directive.strip_prefix(SET_ORDER).and_then(|rest| rest.strip_prefix('/')).ok_or_else(bad)?;
         let below = strategy.below(name);
         let key = below.merge_key().unwrap_or_default();
         let list = |fields: &mut Fields| match fields.remove(name) {
@@ -235,7 +233,9 @@ fn same_kinds(old: &[Value], new: &[Value]) -> Outcome<()> {
 
 /// Takes the items with directives out of a patch's list and does what they say.
 fn apply_item_directives(
-    mut old: Vec<Value>, new: Vec<Value>, key: &str,
+    mut old: Vec<Value>,
+    new: Vec<Value>,
+    key: &str,
 ) -> Outcome<(Vec<Value>, Vec<Value>)> {
     let mut plain = Vec::with_capacity(new.len());
     let mut replaces = false;

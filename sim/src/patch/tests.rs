@@ -29,7 +29,8 @@ fn every_recorded_patch_is_answered_as_the_real_one_answered_it() {
 
 #[test]
 fn a_json_patch_says_why_it_does_not_apply() {
-    let says = |patch: Value| json_patch(json!({"data": {"a": "1"}, "list": [1]}), &patch).unwrap_err().to_string();
+    let says =
+        |patch: Value| json_patch(json!({"data": {"a": "1"}, "list": [1]}), &patch).unwrap_err().to_string();
     assert_eq!(
         says(json!([{"op": "remove", "path": "/data/z"}])),
         "error in remove for path: '/data/z': Unable to remove nonexistent key: z: missing value"
@@ -65,7 +66,8 @@ fn compare(result: Result<Value, PatchError>, answer: &Value) -> Result<(), Stri
             };
             let theirs = answer["message"].as_str().unwrap();
             // What the real one had filled in is told too where it names whole lists.
-            let same = shown == theirs || shown.starts_with("list element types") && theirs.starts_with("list element");
+            let same = shown == theirs
+                || shown.starts_with("list element types") && theirs.starts_with("list element");
             if ours == code && same { Ok(()) } else { Err(format!("{ours} {shown} is {code} {theirs}")) }
         }
     }

@@ -10,8 +10,7 @@ pub(super) fn fill(schema: &Schema, value: &mut Value) {
         Value::Object(fields) => {
             for (name, property) in &schema.properties {
                 let Some(default) = &property.default else { continue };
-                let missing =
-                    fields.get(name).is_none_or(|value| value.is_null() && property.refuses_null());
+                let missing = fields.get(name).is_none_or(|value| value.is_null() && property.refuses_null());
                 if missing {
                     fields.insert(name.clone(), default.clone());
                 }

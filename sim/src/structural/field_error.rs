@@ -86,8 +86,11 @@ impl FieldError {
     /// A value that is none of those allowed.
     pub fn not_supported(path: impl Into<String>, value: impl Into<Value>, allowed: &[String]) -> Self {
         let allowed: Vec<_> = allowed.iter().map(|value| golang::quoted(value)).collect();
-        let detail =
-            if allowed.is_empty() { String::new() } else { format!("supported values: {}", allowed.join(", ")) };
+        let detail = if allowed.is_empty() {
+            String::new()
+        } else {
+            format!("supported values: {}", allowed.join(", "))
+        };
         Self::new(path, FieldErrorKind::NotSupported, value.into(), detail)
     }
 
@@ -116,7 +119,10 @@ impl FieldError {
     }
 
     pub(super) fn new(
-        path: impl Into<String>, kind: FieldErrorKind, value: Value, detail: impl Into<String>,
+        path: impl Into<String>,
+        kind: FieldErrorKind,
+        value: Value,
+        detail: impl Into<String>,
     ) -> Self {
         Self { path: path.into(), kind, value, detail: detail.into() }
     }

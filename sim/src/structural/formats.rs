@@ -54,9 +54,7 @@ pub(super) fn is_valid(format: &str, text: &str) -> bool {
         "date" => is_date(text),
         "datetime" => is_date_time(text),
         "duration" => is_duration(text),
-        "hostname" => {
-            text.len() <= 255 && text.strip_suffix('.').unwrap_or(text).split('.').all(|label| is_label(label, true))
-        }
+        "hostname" => is_hostname(text),
         "email" => text.split_once('@').is_some_and(|(user, host)| !user.is_empty() && !host.is_empty()),
         "uri" => text.starts_with('/') || text.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme)),
         "k8sshortname" => text.len() <= 63 && is_label(text, false),
@@ -80,7 +78,8 @@ fn is_cidr(text: &str) -> bool {
 }
 
 fn is_mac(text: &str) -> bool {
-    let is_hex = |part: &str, size: usize| part.len() == size && part.chars().all(|char| char.is_ascii_hexdigit());
+    let is_hex =
+        |part: &str, size: usize| part.len() == size && part.chars().all(|char| char.is_ascii_hexdigit());
     let by = |separator: char, size: usize, counts: [usize; 3]| {
         let parts: Vec<_> = text.split(separator).collect();
         counts.contains(&parts.len()) && parts.iter().all(|part| is_hex(part, size))
@@ -115,7 +114,10 @@ fn is_hex_color(text: &str) -> bool {
 fn is_base64(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     let alphabet = |char: char| char.is_ascii_alphanumeric() || matches!(char, '+' | '/');
-    !text.is_empty() && text.len().is_multiple_of(4) && text.len() - body.len() <= 2 && body.chars().all(alphabet)
+    !text.is_empty()
+        && text.len().is_multiple_of(4)
+        && text.len() - body.len() <= 2
+        && body.chars().all(alphabet)
 }
 
 fn is_date(text: &str) -> bool {
@@ -181,7 +183,8 @@ fn is_duration(text: &str) -> bool {
         let after = rest.get(number..).unwrap_or_default().trim_start();
         let unit = after.find(|char: char| !char.is_alphabetic()).unwrap_or(after.len());
         let (name, next) = after.split_at(unit);
-        let long = ["day", "days", "week", "weeks", "nanosecond", "nanoseconds", "microsecond", "microseconds"];
+        let long =
+            ["day", "days", "week", "weeks", "nanosecond", "nanoseconds", "microsecond", "microseconds"];
         if !UNITS.contains(&name) && !long.contains(&name) {
             return false;
         }
@@ -199,6 +202,14 @@ fn is_label(text: &str, upper: bool) -> bool {
         && text.chars().all(|char| inner(char) || char == '-')
         && text.starts_with(inner)
         && text.ends_with(inner)
+}
+
+/// One label, or several of which the last is of letters only.
+fn is_hostname(text: &str) -> bool {
+    let letters = |label: &str| label.len() >= 2 && label.chars().all(char::is_alphabetic);
+    text.len() <= 255
+        && text.split('.').all(|label| is_label(label, true))
+        && text.rsplit_once('.').is_none_or(|(_, last)| letters(last))
 }
 
 fn is_scheme(text: &str) -> bool {

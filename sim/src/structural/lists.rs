@@ -32,8 +32,13 @@ pub(super) fn embedded(schema: &Schema, object: &Value) -> Vec<FieldError> {
             return;
         }
         for name in ["apiVersion", "kind"] {
-            if fields.get(name).and_then(Value::as_str).is_none_or(str::is_empty) {
-                errors.push(FieldError::required(format!("{path}.{name}"), "must not be empty"));
+            let path = format!("{path}.{name}");
+            match fields.get(name) {
+                None => errors.push(FieldError::required(path, "")),
+                Some(Value::String(text)) if text.is_empty() => {
+                    errors.push(FieldError::invalid(path, "", "must not be empty"));
+                }
+                Some(_) => {}
             }
         }
     });
@@ -60,8 +65,14 @@ fn map_list(items: &[Value], keys: &[String], path: &str, errors: &mut Vec<Field
 
 /// The places of the second of each value that is there more than once.
 fn repeated(values: &[Value]) -> Vec<usize> {
-    let earlier = |index: usize, value: &Value| values.iter().take(index).filter(|other| *other == value).count();
-    values.iter().enumerate().filter(|(index, value)| earlier(*index, value) == 1).map(|(index, _)| index).collect()
+    let earlier =
+        |index: usize, value: &Value| values.iter().take(index).filter(|other| *other == value).count();
+    values
+        .iter()
+        .enumerate()
+        .filter(|(index, value)| earlier(*index, value) == 1)
+        .map(|(index, _)| index)
+        .collect()
 }
 
 type Check<'c> = dyn FnMut(&Schema, &Value, &str, &mut Vec<FieldError>) + 'c;

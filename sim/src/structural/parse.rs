@@ -97,7 +97,8 @@ impl Reader {
                 None
             }
             other => {
-                let allowed = ["array", "boolean", "integer", "number", "object", "string"].map(str::to_owned);
+                let allowed =
+                    ["array", "boolean", "integer", "number", "object", "string"].map(str::to_owned);
                 self.errors.push(FieldError::not_supported(path, other, &allowed));
                 None
             }
@@ -156,10 +157,8 @@ impl Reader {
 
     fn rule_list(&mut self, schema: &Value, name: &str, path: &str) -> Vec<Schema> {
         let list = schema.get(name).and_then(Value::as_array).into_iter().flatten().enumerate();
-        list.map(|(index, schema)| {
-            self.schema(schema, &join(path, &format!("{name}[{index}]")), Place::Rule)
-        })
-        .collect()
+        list.map(|(index, schema)| self.schema(schema, &join(path, &format!("{name}[{index}]")), Place::Rule))
+            .collect()
     }
 
     fn pattern(&mut self, pattern: &str, path: &str) -> Option<Arc<Regex>> {

@@ -10,7 +10,7 @@ const META_FIELDS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 pub(super) fn root(schema: &Schema, object: &mut Value) -> Vec<String> {
     let mut unknown = Vec::new();
     prune(Some(schema), object, "", &mut unknown);
-    drop_nulls(Some(schema), object);
+    tidy(Some(schema), object);
     unknown.sort();
     unknown
 }
@@ -92,25 +92,36 @@ fn prune_all(value: &mut Value, path: &str, unknown: &mut Vec<String>) {
     }
 }
 
-/// Drops nulls that are not allowed and for which no default stands in.
-fn drop_nulls(schema: Option<&Schema>, value: &mut Value) {
+/// Drops nulls that are not allowed and for which no default stands in, and makes whole numbers integers.
+fn tidy(schema: Option<&Schema>, value: &mut Value) {
     match value {
         Value::Object(fields) => fields.retain(|name, value| {
             let below = schema.and_then(|schema| schema.field(name));
             if value.is_null() && below.is_some_and(|below| below.refuses_null() && below.default.is_none()) {
                 return false;
             }
-            drop_nulls(below, value);
+            tidy(below, value);
             true
         }),
         Value::Array(items) => {
             let below = schema.and_then(|schema| schema.items.as_deref());
             for item in items {
-                drop_nulls(below, item);
+                tidy(below, item);
+            }
+        }
+        Value::Number(number) if number.is_f64() => {
+            if let Some(int) = number.as_f64().and_then(whole) {
+                *value = Value::from(int);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// The integer that a float is, where it is one.
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
+fn whole(float: f64) -> Option<i64> {
+    (float.fract() == 0.0 && float.abs() < 9.2e18).then_some(float as i64)
 }
 
 fn join(path: &str, name: &str) -> String {

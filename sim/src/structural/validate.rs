@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Additional, Bound, FieldError, FieldErrorKind, Kind, Schema, formats};
+use super::{Additional, FieldError, FieldErrorKind, Kind, Schema, formats};
 use crate::golang;
 
 /// Validates a new object.
@@ -103,21 +103,34 @@ impl Check {
             None => return Outcome::default(),
         };
         let found = found_kind(value);
-        let whole = matches!(value, Value::Number(number) if number.as_f64().is_some_and(|n| n.fract() == 0.0));
+        let whole =
+            matches!(value, Value::Number(number) if number.as_f64().is_some_and(|n| n.fract() == 0.0));
         let fits = match value {
             Value::Null if schema.nullable => true,
             Value::Number(_) if wanted == "number" => true,
             Value::Number(_) if wanted.starts_with("integer") => whole,
-            _ => wanted.split(',').any(|kind| kind == found),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => wanted.split(',').any(|kind| kind == found),
         };
-        let by_format = !schema.rules.format.is_empty() && matches!(value, Value::String(_) | Value::Array(_));
+        let by_format =
+            !schema.rules.format.is_empty() && matches!(value, Value::String(_) | Value::Array(_));
         if fits || (by_format && matches!(schema.kind, None | Some(Kind::String))) {
             return Outcome { errors: Vec::new(), matched: 1 };
         }
+        let format = schema.rules.format.as_str();
         let (wanted, found) = match value {
-            Value::Bool(_) | Value::Object(_) if !schema.rules.format.is_empty() => (&*schema.rules.format, ""),
-            Value::Number(_) if !schema.rules.format.is_empty() => (&*schema.rules.format, number_format(value)),
-            _ => (wanted, found),
+            Value::Bool(_) | Value::Object(_) if !format.is_empty() => (format, ""),
+            Value::Number(_) if !format.is_empty() => (format, number_format(value)),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => (wanted, found),
         };
         let detail = format!("{} in body must be of type {wanted}: {}", self.shown(), golang::quoted(found));
         self.error(FieldErrorKind::TypeInvalid, found.into(), detail)
@@ -134,13 +147,13 @@ impl Check {
         if allowed.iter().any(same) {
             return Outcome::default();
         }
-        let shown = |value: &Value| match value {
-            Value::String(text) => text.clone(),
-            other => {
+        let shown = |value: &Value| {
+            let json = || {
                 let mut out = String::new();
-                golang::write_json(other, &mut out);
+                golang::write_json(value, &mut out);
                 out
-            }
+            };
+            value.as_str().map_or_else(json, str::to_owned)
         };
         let allowed: Vec<_> = allowed.iter().map(shown).collect();
         let error = FieldError::not_supported(self.place(), value.clone(), &allowed);
@@ -160,7 +173,8 @@ impl Check {
         }
         if matches!(schema.kind, None | Some(Kind::String)) && !formats::is_valid(&rules.format, text) {
             let format = &rules.format;
-            let detail = format!("{} in body must be of type {format}: {}", self.shown(), golang::quoted(text));
+            let detail =
+                format!("{} in body must be of type {format}: {}", self.shown(), golang::quoted(text));
             outcome.merge(self.error(FieldErrorKind::TypeInvalid, text.into(), detail));
         }
         outcome
@@ -171,24 +185,30 @@ impl Check {
         let mut outcome = Outcome::default();
         let Some(number) = value.as_f64() else { return outcome };
         let text = |limit: f64| golang::float(limit);
-        if rules.format == "int32" && value.as_i64().is_some_and(|int| i32::try_from(int).is_err()) {
-            let detail = format!("Checked value must be of type integer with format int32 in {}", self.shown());
+        if schema.kind == Some(Kind::Integer) && !schema.int_or_string && !in_range(value, &rules.format) {
+            let format = match rules.format.as_str() {
+                "" => "(default format)".to_owned(),
+                format => format!("with format {format}"),
+            };
+            let detail = format!("Checked value must be of type integer {format} in {}", self.shown());
             let error = FieldError::invalid("<nil>", "", detail);
             outcome.merge(Outcome { errors: vec![error], matched: 0 });
         }
+        // An integer is compared with the whole part of a bound.
+        let bound = |limit: f64| if value.is_f64() { limit } else { limit.trunc() };
         if let Some(factor) = rules.multiple_of {
             let times = if factor < 1.0 { 1.0 / factor * number } else { number / factor };
             if times.fract() != 0.0 {
                 outcome.merge(self.fail(value.clone(), &format!("should be a multiple of {}", text(factor))));
             }
         }
-        if let Some(Bound { value: least, exclusive }) = rules.minimum
+        if let Some((least, exclusive)) = rules.minimum.map(|limit| (bound(limit.value), limit.exclusive))
             && (number < least || (exclusive && number <= least))
         {
             let words = if exclusive { "greater than" } else { "greater than or equal to" };
             outcome.merge(self.fail(value.clone(), &format!("should be {words} {}", text(least))));
         }
-        if let Some(Bound { value: most, exclusive }) = rules.maximum
+        if let Some((most, exclusive)) = rules.maximum.map(|limit| (bound(limit.value), limit.exclusive))
             && (number > most || (exclusive && number >= most))
         {
             let words = if exclusive { "less than" } else { "less than or equal to" };
@@ -266,11 +286,15 @@ impl Check {
         if !rules.one_of.is_empty() {
             let (valid, best) = self.try_all(&rules.one_of, value, old);
             if valid == 0 {
-                outcome.merge(composite(self, "must validate one and only one schema (oneOf). Found none valid"));
+                outcome.merge(composite(
+                    self,
+                    "must validate one and only one schema (oneOf). Found none valid",
+                ));
                 outcome.merge(best);
             } else if valid > 1 {
-                let words =
-                    format!("must validate one and only one schema (oneOf). Found {valid} valid alternatives");
+                let words = format!(
+                    "must validate one and only one schema (oneOf). Found {valid} valid alternatives"
+                );
                 outcome.merge(composite(self, &words));
             }
         }
@@ -324,6 +348,14 @@ fn found_kind(value: &Value) -> &'static str {
         Value::String(_) => "string",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
+    }
+}
+
+/// True if a number is an integer that its format holds.
+fn in_range(value: &Value, format: &str) -> bool {
+    match value.as_i64() {
+        Some(int) => format != "int32" || i32::try_from(int).is_ok(),
+        None => value.as_f64().is_some_and(|float| float.fract() == 0.0 && float.abs() < 9.2e18),
     }
 }
 

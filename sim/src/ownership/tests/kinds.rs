@@ -18,7 +18,9 @@ pub(super) struct Kind {
 impl Kind {
     pub(super) fn named(name: &str, widget_schema: &Value) -> Self {
         match name {
-            "ConfigMap" => Self { ty: config_map(), schema: None, normal: normal_config_map, has_status: false },
+            "ConfigMap" => {
+                Self { ty: config_map(), schema: None, normal: normal_config_map, has_status: false }
+            }
             "Service" => Self { ty: service(), schema: None, normal: normal_service, has_status: true },
             _ => Self {
                 ty: Type::from_structural(widget_schema),

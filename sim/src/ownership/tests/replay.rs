@@ -176,6 +176,7 @@ fn time_of(live: Option<&Value>, call: &Value) -> String {
         entries.iter().filter_map(|entry| entry["time"].as_str().map(str::to_owned)).collect()
     };
     let before = live.map(times).unwrap_or_default();
-    let new = call.get("result").map(times).unwrap_or_default().into_iter().find(|time| !before.contains(time));
+    let new =
+        call.get("result").map(times).unwrap_or_default().into_iter().find(|time| !before.contains(time));
     new.unwrap_or_else(|| "9999-12-31T00:00:00Z".to_owned())
 }

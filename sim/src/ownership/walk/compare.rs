@@ -56,9 +56,7 @@ pub(crate) fn compare<'a>(old: Option<&'a Value>, new: Option<&'a Value>, ty: &'
     changes
 }
 
-fn walk<'a>(
-    old: Option<&'a Value>, new: Option<&'a Value>, ty: &'a Type, changes: &mut Changes<'a>,
-) -> Own {
+fn walk<'a>(old: Option<&'a Value>, new: Option<&'a Value>, ty: &'a Type, changes: &mut Changes<'a>) -> Own {
     let mut own = Own::default();
     let leaf = match (old, new) {
         (None, None) => return own,
@@ -80,14 +78,19 @@ fn walk<'a>(
 
 /// Handles both states in one form; true if the path is a leaf.
 fn handle<'a>(
-    form: Form<'a>, old: Option<&'a Value>, new: Option<&'a Value>, own: &mut Own, changes: &mut Changes<'a>,
+    form: Form<'a>,
+    old: Option<&'a Value>,
+    new: Option<&'a Value>,
+    own: &mut Own,
+    changes: &mut Changes<'a>,
 ) -> bool {
     match form {
         Form::Hidden => true,
         Form::Scalar(_) => leaf(old, new, own),
         Form::Map(map) => {
             let (a, b) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
-            if map.atomic || (a.is_none_or(serde_json::Map::is_empty) && b.is_none_or(serde_json::Map::is_empty))
+            if map.atomic
+                || (a.is_none_or(serde_json::Map::is_empty) && b.is_none_or(serde_json::Map::is_empty))
             {
                 return leaf(old, new, own);
             }

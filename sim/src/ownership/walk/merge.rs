@@ -85,9 +85,7 @@ impl<'a> Side<'a> {
     /// The items of an identity: the place of the first, and whether there are more.
     fn find(&self, element: &Element<'_>) -> Option<(usize, bool)> {
         let same = |at: &usize| self.element(*at).is_some_and(|other| other == element);
-        let start = self
-            .order
-            .partition_point(|at| self.element(*at).is_none_or(|other| other < element));
+        let start = self.order.partition_point(|at| self.element(*at).is_none_or(|other| other < element));
         let first = self.order.get(start).copied().filter(same)?;
         Some((first, self.order.get(start + 1).is_some_and(same)))
     }

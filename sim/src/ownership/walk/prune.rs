@@ -14,7 +14,11 @@ use crate::ownership::types::Type;
 /// Works in the innermost containers that lose something: all that the manager still applies stays, and so does
 /// all around it.
 pub(crate) fn prune(
-    value: &mut Value, ty: &Type, last: &FieldSet<'_>, set: &FieldSet<'_>, others: &[&FieldSet<'_>],
+    value: &mut Value,
+    ty: &Type,
+    last: &FieldSet<'_>,
+    set: &FieldSet<'_>,
+    others: &[&FieldSet<'_>],
 ) {
     let differing: Vec<_> = last.nodes.iter().filter_map(|node| differing(node, set)).collect();
     if differing.is_empty() {
@@ -36,7 +40,8 @@ pub(crate) fn prune(
 
 /// The node, if not all of it is in the other set, with what the other set has in its place.
 fn differing<'l, 's, 'a, 'b>(
-    node: &'l Node<'a>, set: &'s FieldSet<'b>,
+    node: &'l Node<'a>,
+    set: &'s FieldSet<'b>,
 ) -> Option<(&'l Node<'a>, Option<&'s Node<'b>>)> {
     match set.get(&node.element) {
         None => Some((node, None)),
@@ -51,7 +56,8 @@ fn select<'v>(value: &'v mut Value, ty: &Type, element: &Element<'_>) -> Option<
         Element::Field(name) => value.get_mut(*name),
         Element::Key(_) => {
             let list = ty.as_list()?;
-            let at = value.as_array()?.iter().position(|item| list.element_of(item).as_ref() == Some(element))?;
+            let at =
+                value.as_array()?.iter().position(|item| list.element_of(item).as_ref() == Some(element))?;
             value.get_mut(at)
         }
         Element::Value(_) | Element::Index(_) => None,
@@ -69,7 +75,11 @@ fn has_no_repetition(value: &Value, ty: &Type) -> bool {
 /// The value without what is not applied any more, by the API server's own three steps: all that was applied
 /// goes, what anybody owns comes back, and so does what the manager had never applied.
 fn pruned(
-    value: &Value, ty: &Type, last: &FieldSet<'_>, set: &FieldSet<'_>, others: &[&FieldSet<'_>],
+    value: &Value,
+    ty: &Type,
+    last: &FieldSet<'_>,
+    set: &FieldSet<'_>,
+    others: &[&FieldSet<'_>],
 ) -> Value {
     let last = with_named_fields(last, Some(ty));
     let all = with_named_fields(&fields_of(value, ty), Some(ty));

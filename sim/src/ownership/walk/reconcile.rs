@@ -14,7 +14,9 @@ pub(crate) fn reconcile(set: &mut FieldSet<'_>, ty: &Type) {
         }
         let below = match &node.element {
             Element::Field(name) => ty.as_map().and_then(|map| map.below(name)),
-            Element::Key(_) | Element::Value(_) | Element::Index(_) => ty.as_list().map(|list| &*list.element),
+            Element::Key(_) | Element::Value(_) | Element::Index(_) => {
+                ty.as_list().map(|list| &*list.element)
+            }
         };
         let Some(below) = below else { continue };
         if is_atomic(below) {
