@@ -30,5 +30,5 @@ mod watch;
 pub use self::faults::Temper;
 pub use self::kubeconfig::kubeconfig;
 pub use self::rbac::User;
-pub use self::server::{Login, ServeError, Server, Settings};
+pub use self::server::{ControlPlane, Login, ServeError, Server, Settings};
 pub use self::tls::{Identity, TlsError};

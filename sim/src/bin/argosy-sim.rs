@@ -12,7 +12,7 @@ use argosy_runtime::entropy::SystemEntropy;
 use argosy_runtime::supervisor::{StopCause, Supervisor};
 use argosy_runtime::{files, shutdown, telemetry};
 use argosy_sim::cluster::Config;
-use argosy_sim::http::{Identity, Login, Server, Settings, Temper, User};
+use argosy_sim::http::{ControlPlane, Identity, Login, Server, Settings, Temper, User};
 use clap::{Args, Parser, Subcommand};
 
 /// How long open requests may take when the process is asked to stop.
@@ -127,6 +127,7 @@ async fn serve(args: &Serve) -> anyhow::Result<()> {
             identity: identity.clone(),
             logins: logins.clone(),
             temper: Temper { slow: args.slow, fail: args.fail, seed },
+            control_plane: ControlPlane::Running,
         };
         let server = Server::start(settings, &supervisor).await?;
         write(&server, &logins, &args.dir)?;

@@ -113,7 +113,7 @@ impl Catalogue {
         let mut resources = Vec::new();
         for resource in &found.resources {
             resources.push(legacy(resource));
-            resources.extend(resource.subresources.iter().map(|info| legacy_part(resource, info)));
+            resources.extend(parts(resource).map(|info| legacy_part(resource, info)));
         }
         let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
         let mut list = json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": resources});
@@ -176,9 +176,27 @@ fn legacy(resource: &Resource) -> Value {
     map.insert("singularName".to_owned(), resource.singular.as_str().into());
     map.insert("namespaced".to_owned(), resource.namespaced.into());
     map.insert("kind".to_owned(), resource.kind.as_str().into());
-    map.insert("verbs".to_owned(), resource.verbs.clone().into());
+    map.insert("verbs".to_owned(), verbs(resource).into());
     names(resource, &mut map);
     Value::Object(map)
+}
+
+/// Gives the verbs in the order in which they are told, which is another one for kinds of definitions.
+fn verbs(resource: &Resource) -> Vec<&'static str> {
+    if resource.custom().is_none() {
+        return resource.verbs.clone();
+    }
+    let order = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+    order.into_iter().filter(|verb| resource.verbs.contains(verb)).collect()
+}
+
+/// Gives the parts in the order in which they are told: the status first for kinds of definitions.
+fn parts(resource: &Resource) -> impl Iterator<Item = &SubresourceInfo> {
+    let mut parts: Vec<&SubresourceInfo> = resource.subresources.iter().collect();
+    if resource.custom().is_some() {
+        parts.sort_by_key(|info| info.name != "status");
+    }
+    parts.into_iter()
 }
 
 fn legacy_part(resource: &Resource, info: &SubresourceInfo) -> Value {
@@ -210,7 +228,7 @@ fn aggregated(resource: &Resource) -> Value {
     );
     map.insert("scope".to_owned(), if resource.namespaced { "Namespaced" } else { "Cluster" }.into());
     map.insert("singularResource".to_owned(), resource.singular.as_str().into());
-    map.insert("verbs".to_owned(), resource.verbs.clone().into());
+    map.insert("verbs".to_owned(), verbs(resource).into());
     names(resource, &mut map);
     if !resource.subresources.is_empty() {
         let part = |info: &SubresourceInfo| {
@@ -218,7 +236,7 @@ fn aggregated(resource: &Resource) -> Value {
             json!({"subresource": info.name, "verbs": info.verbs,
                 "responseKind": {"group": group, "version": version, "kind": kind}})
         };
-        map.insert("subresources".to_owned(), resource.subresources.iter().map(part).collect());
+        map.insert("subresources".to_owned(), parts(resource).map(part).collect());
     }
     Value::Object(map)
 }

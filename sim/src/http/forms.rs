@@ -60,7 +60,14 @@ impl Writer<'_> {
     }
 
     fn list(&self, list: &List) -> Result<Vec<u8>, Status> {
-        let metadata = metadata(list);
+        let mut metadata = metadata(list);
+        if self.resource.custom().is_some()
+            && self.form == Form::Whole
+            && let Some(map) = metadata.as_object_mut()
+        {
+            // Lists of definitions' kinds have always said that nothing follows.
+            map.entry("continue").or_insert_with(|| "".into());
+        }
         match self.form {
             Form::Whole => Ok(self.whole_list(list, &metadata)),
             Form::Partial => Err(mismatch("PartialObjectMetadata", "a list", &self.resource.list_kind)),

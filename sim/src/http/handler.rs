@@ -15,7 +15,7 @@ use super::answer::{Answer, Body};
 use super::media::DiscoveryForm;
 use super::path::{Address, Target};
 use super::query::Query;
-use super::rbac::{User, Wish};
+use super::rbac::{ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, User, Wish};
 use super::shared::Shared;
 use super::{openapi, refusal};
 use crate::cluster::Status;
@@ -51,7 +51,7 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
 async fn answer(shared: &Arc<Shared>, parts: &Parts, body: Bytes) -> Result<Answer, Status> {
     let query = Query::of(parts.uri.query().unwrap_or_default());
     let target = Target::of(parts.uri.path());
-    let user = authenticate(shared, parts)?;
+    let user = impersonated(shared, authenticate(shared, parts)?, parts)?;
     if !matches!(target, Target::Health) {
         misfortune(shared, &query).await?;
     }
@@ -97,7 +97,10 @@ fn documents(shared: &Shared, target: &Target, asked: &Asked<'_>) -> Result<Answ
         Target::LegacyVersions => aggregated(true),
         Target::Groups => aggregated(false),
         Target::Group(name) => found(shared.catalogue().one_group(name)),
-        Target::Resources { group, version } => found(shared.catalogue().list(group, version)),
+        Target::Resources { group, version } => match shared.catalogue().list(group, version) {
+            None if group.is_empty() => Err(refusal::not_found()),
+            list => found(list),
+        },
         Target::OpenApi => Ok(Answer::json(&openapi::root(&shared.catalogue()))),
         Target::OpenApiOf { group, version } => found(openapi::of(&shared.catalogue(), group, version)),
         Target::OpenApiV2 => Err(refusal::not_found()),
@@ -116,6 +119,33 @@ fn authenticate(shared: &Shared, parts: &Parts) -> Result<User, Status> {
         None | Some("") => Ok(User::anonymous()),
         Some(token) => shared.user(token).ok_or_else(refusal::unauthorized),
     }
+}
+
+/// Gives whom somebody acts for, if that is asked for and allowed.
+fn impersonated(shared: &Shared, user: User, parts: &Parts) -> Result<User, Status> {
+    let texts = |name: &str| -> Vec<String> {
+        let values = parts.headers.get_all(name).iter();
+        values.filter_map(|value| value.to_str().ok().map(str::to_owned)).collect()
+    };
+    let groups = texts("impersonate-group");
+    let Some(name) = texts("impersonate-user").into_iter().next() else {
+        if groups.is_empty() {
+            return Ok(user);
+        }
+        let message = "requested groups without impersonating a user";
+        return Err(Status::new(500, "InternalError", format!("Internal error occurred: {message}")));
+    };
+    let wanted = std::iter::once(("users", &name)).chain(groups.iter().map(|group| ("groups", group)));
+    for (resource, name) in wanted {
+        let wish =
+            Wish::Objects { verb: "impersonate", group: "", resource, subresource: "", namespace: "", name };
+        if shared.policy().allows(&user, &wish).is_none() {
+            return Err(refusal::forbidden(&user, &wish));
+        }
+    }
+    let known = if name == ANONYMOUS { UNAUTHENTICATED } else { AUTHENTICATED };
+    let groups = groups.into_iter().chain([known.to_owned()]).collect();
+    Ok(User { name, groups })
 }
 
 /// Waits, and refuses, as the server's temper wants it. The client's own deadline holds.

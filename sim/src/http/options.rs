@@ -148,15 +148,15 @@ fn of_watch(list: &ListOptions, initial: Option<bool>) -> Vec<Cause> {
             let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
             causes.push(Cause::forbidden(FIELD, detail));
         }
-        if !matches!(wanted, "" | "NotOlderThan") {
-            causes.push(Cause::unsupported(FIELD, wanted, &["NotOlderThan"]));
-        }
         if !list.continue_token.is_empty() {
             causes.push(Cause::forbidden(FIELD, "resourceVersionMatch is forbidden when continue is provided"));
         }
     } else if !wanted.is_empty() {
         let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
         causes.push(Cause::forbidden(FIELD, detail));
+    }
+    if !matches!(wanted, "" | "NotOlderThan") {
+        causes.push(Cause::unsupported(FIELD, wanted, &["NotOlderThan"]));
     }
     causes
 }

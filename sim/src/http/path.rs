@@ -88,10 +88,9 @@ impl Target {
             rest => ("", rest),
         };
         let (resource, name, subresource) = match rest {
-            [resource] => (*resource, "", ""),
-            [resource, name] => (*resource, *name, ""),
-            [resource, name, subresource] => (*resource, *name, *subresource),
-            _ => return Self::Nothing,
+            [resource] => (*resource, "", String::new()),
+            [resource, name, part @ ..] => (*resource, *name, part.join("/")),
+            [] => return Self::Nothing,
         };
         Self::Objects(Address {
             group,
@@ -100,7 +99,7 @@ impl Target {
             namespace: namespace.to_owned(),
             resource: resource.to_owned(),
             name: name.to_owned(),
-            subresource: subresource.to_owned(),
+            subresource,
         })
     }
 }

@@ -39,6 +39,12 @@ pub(crate) fn too_large() -> Status {
     with_details(Status::new(413, "RequestEntityTooLarge", message))
 }
 
+/// Says that the version in a query is no number.
+pub(crate) fn bad_version(text: &str) -> Status {
+    let why = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+    Status::new(500, "", format!("resourceVersion: Invalid value: {text:?}: {why}"))
+}
+
 /// Says that somebody may not do something.
 pub(crate) fn forbidden(user: &User, wish: &Wish<'_>) -> Status {
     let why = wish.denied(user);

@@ -45,6 +45,18 @@ pub struct Settings {
     pub logins: Vec<Login>,
     /// What goes wrong.
     pub temper: Temper,
+    /// Who lets the control plane act.
+    pub control_plane: ControlPlane,
+}
+
+/// Who lets a control plane act by itself: complete deletes, collect what lost its owner, run workloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ControlPlane {
+    /// A task does, as time passes.
+    #[default]
+    Running,
+    /// The program does, by [`Server::with_cluster`] and [`Cluster::tick`].
+    ByHand,
 }
 
 /// A user with a token.
@@ -98,7 +110,7 @@ impl Server {
     /// # Cancel safety
     /// Dropped early, nothing was started.
     pub async fn start(settings: Settings, supervisor: &Supervisor) -> Result<Self, ServeError> {
-        let Settings { name, mut cluster, listen, identity, logins, temper } = settings;
+        let Settings { name, mut cluster, listen, identity, logins, temper, control_plane } = settings;
         let failed = |source| ServeError { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -110,7 +122,9 @@ impl Server {
         let shared = Arc::new(Shared::new(Cluster::new(cluster), users, temper, supervisor.stopping()));
         let acceptor = identity.as_ref().map(|identity| TlsAcceptor::from(identity.config()));
         supervisor.spawn("listener", accept(listener, acceptor, Arc::clone(&shared), supervisor.clone()));
-        supervisor.spawn("control plane", control_plane(Arc::clone(&shared)));
+        if control_plane == ControlPlane::Running {
+            supervisor.spawn("control plane", run_control_plane(Arc::clone(&shared)));
+        }
         Ok(Self { name, address, identity, shared })
     }
 
@@ -207,7 +221,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: Ar
 }
 
 /// Lets the control plane act whenever something is due or something changed.
-async fn control_plane(shared: Arc<Shared>) -> Result<(), Infallible> {
+async fn run_control_plane(shared: Arc<Shared>) -> Result<(), Infallible> {
     let mut changes = shared.changes();
     loop {
         changes.mark_unchanged();

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::forms::Frames;
 use super::options::WatchOptions;
+use super::refusal;
 use super::shared::{Shared, now};
 use crate::cluster::{Body, Call, FieldValidation, ListOptions, Selection, Status, Subresource, Verb};
 use crate::kinds::Resource;
@@ -56,12 +57,7 @@ pub(crate) fn begin(
         Selection::parse(&resource, namespace, &list.label_selector, &list.field_selector)?;
     let from = match list.resource_version.as_str() {
         "" => 0,
-        text => text.parse::<u64>().map_err(|_no_number| {
-            let message = format!(
-                "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
-            );
-            Status::new(500, "", message)
-        })?,
+        text => text.parse::<u64>().map_err(|_no_number| refusal::bad_version(text))?,
     };
     // Subscribed before the look: what happens in between is seen twice, not lost.
     let changes = shared.changes();

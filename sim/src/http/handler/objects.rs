@@ -43,7 +43,8 @@ pub(super) fn answer(shared: &Arc<Shared>, address: &Address, asked: &Asked<'_>)
     let Some(resource) = found else {
         let catalogue = shared.catalogue();
         // Of a group of definitions alone nothing is told, not even that it is there.
-        return if catalogue.has(&address.group, &address.version) && !catalogue.is_custom(&address.group) {
+        let is_known = catalogue.has(&address.group, &address.version) && !catalogue.is_custom(&address.group);
+        return if address.group.is_empty() || is_known {
             Err(refusal::not_found())
         } else {
             Ok(Answer::no_such_page())
@@ -126,6 +127,7 @@ impl Request<'_> {
         self.allowed("get")?;
         let wanted = self.asked.query.text("resourceVersion");
         if !wanted.is_empty() {
+            wanted.parse::<u64>().map_err(|_no_number| refusal::bad_version(wanted))?;
             let options = ListOptions { resource_version: wanted.to_owned(), limit: 1, ..ListOptions::default() };
             // A version that is not reached yet is refused as it is of a list.
             self.call(Verb::List(&options), None, false)?;

@@ -1,0 +1,127 @@
+//! What two servers can never agree on is taken out: times, UIDs, versions, addresses.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::differential::client::Reply;
+
+/// Names that were given to values, in the order in which they came up.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    uids: BTreeMap<String, usize>,
+    versions: BTreeMap<String, usize>,
+    places: BTreeMap<String, usize>,
+}
+
+// === impl Names ===
+
+impl Names {
+    /// Gives an answer in a form that can be compared.
+    pub(crate) fn reply(&mut self, reply: &Reply) -> Value {
+        let body = match serde_json::from_slice(&reply.body) {
+            Ok(body) => self.body(body),
+            Err(_text) => String::from_utf8_lossy(&reply.body).into_owned().into(),
+        };
+        json!({"code": reply.code, "media": reply.media, "warnings": reply.warnings, "retryAfter": reply.retry_after,
+            "body": body})
+    }
+
+    /// Gives an object, list or event in a form that can be compared.
+    pub(crate) fn body(&mut self, mut body: Value) -> Value {
+        let is_list = body.get("items").is_some() || body.get("rows").is_some();
+        if let (true, Some(metadata)) = (is_list, body.get_mut("metadata").and_then(Value::as_object_mut)) {
+            // The version of a list is that of the whole cluster.
+            metadata.insert("resourceVersion".to_owned(), "of the list".into());
+            if metadata.contains_key("continue") {
+                metadata.insert("continue".to_owned(), "more".into());
+            }
+        }
+        if let Some(columns) = body.get_mut("columnDefinitions").and_then(Value::as_array_mut) {
+            for column in columns.iter_mut().filter_map(Value::as_object_mut) {
+                column.remove("description");
+            }
+        }
+        self.value("", &mut body);
+        body
+    }
+
+    fn value(&mut self, field: &str, value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                // Tells servers of one cluster apart from each other.
+                map.remove("storageVersionHash");
+                for (key, inner) in map {
+                    self.value(key, inner);
+                }
+            }
+            Value::Array(list) => list.iter_mut().for_each(|inner| self.value(field, inner)),
+            Value::String(text) => *text = self.text(field, text),
+            Value::Number(number) if field == "nodePort" || field == "healthCheckNodePort" => {
+                *value = format!("port {}", numbered(&mut self.places, &number.to_string())).into();
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn text(&mut self, field: &str, text: &str) -> String {
+        match field {
+            "resourceVersion" => return format!("version {}", numbered(&mut self.versions, text)),
+            "clusterIP" | "clusterIPs" if text != "None" && !text.is_empty() => {
+                return format!("address {}", numbered(&mut self.places, text));
+            }
+            "message" => return self.message(text),
+            _ => {}
+        }
+        if is_time(text) {
+            return "some time".to_owned();
+        }
+        self.with_uids(text)
+    }
+
+    /// A message repeats parts of bodies in an order of its own.
+    fn message(&mut self, text: &str) -> String {
+        let text = self.with_uids(text);
+        let strict = text.split_once("Invalid value: \"").zip(text.split_once("\": strict decoding error"));
+        if let Some(((before, _), (_, after))) = strict {
+            return format!("{before}Invalid value: ...: strict decoding error{after}");
+        }
+        text
+    }
+
+    fn with_uids(&mut self, text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(at) = find_uid(rest) {
+            let (before, after) = rest.split_at(at);
+            let (uid, after) = after.split_at(UID);
+            out.push_str(before);
+            out.push_str(&format!("uid {}", numbered(&mut self.uids, uid)));
+            rest = after;
+        }
+        out.push_str(rest);
+        out
+    }
+}
+
+const UID: usize = 36;
+
+fn find_uid(text: &str) -> Option<usize> {
+    let is_uid = |bytes: &[u8]| {
+        bytes.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+    };
+    text.as_bytes().windows(UID).position(is_uid)
+}
+
+fn is_time(text: &str) -> bool {
+    let shape = text.bytes().take(19).map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
+    text.len() >= 20 && text.ends_with('Z') && shape.eq(*b"0000-00-00T00:00:00")
+}
+
+fn numbered(known: &mut BTreeMap<String, usize>, text: &str) -> usize {
+    let next = known.len();
+    *known.entry(text.to_owned()).or_insert(next)
+}
