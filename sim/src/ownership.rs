@@ -7,9 +7,8 @@
 //! A kind's objects are described by a [`Type`]. One type stands for all versions of the kind.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 mod conflict;
 mod element;
@@ -17,7 +16,9 @@ mod entries;
 mod fields_v1;
 mod from_schema;
 mod last_applied;
+mod object;
 mod set;
+mod track;
 mod types;
 mod walk;
 
@@ -28,31 +29,17 @@ pub use conflict::{Conflict, Conflicts};
 pub use entries::ManagedFieldsError;
 pub use fields_v1::FieldsV1Error;
 pub use set::FieldSet;
-pub use types::{Field, ListKind, ListType, MapType, Scalar, Type};
+pub use types::{Field, ListKind, ListType, MapType, ResourceType, Scalar, Type};
 
 use entries::{Entries, Entry, Id, Operation};
-use walk::{Changes, Duplicates, compare, equal, fields_of, merge, prune, validate};
+use object::{
+    equal_but_ownership, managed_fields, same_fields, set_managed_fields, take_managed_fields, title, uid,
+};
+use track::{ChangesByVersion, STRIPPED, track, updated_entries};
+use walk::{Duplicates, compare, fields_of, merge, prune, validate};
 
 /// Who owns what was there before the first apply to an object without `managedFields`.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";
-
-/// What is never owned.
-static STRIPPED: LazyLock<FieldSet<'static>> = LazyLock::new(|| {
-    FieldSet::of_fields(&[
-        &["apiVersion"],
-        &["kind"],
-        &["metadata"],
-        &["metadata", "clusterName"],
-        &["metadata", "creationTimestamp"],
-        &["metadata", "generation"],
-        &["metadata", "managedFields"],
-        &["metadata", "name"],
-        &["metadata", "namespace"],
-        &["metadata", "resourceVersion"],
-        &["metadata", "selfLink"],
-        &["metadata", "uid"],
-    ])
-});
 
 /// Who writes, and when.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +97,7 @@ pub fn apply(
         ApplyError::Type(format!("failed to create typed live object ({}): {error}", title(live)))
     })?;
     let entries = Entries::read(managed_fields(live), ty)?;
+    entries.check_versions(ty).map_err(|error| ApplyError::Type(error.to_string()))?;
     let mut application = Application { live, config, ty, writer, reset, entries };
     if application.entries.is_empty() && uid(live).is_some() {
         application.adopt()?;
@@ -231,183 +219,4 @@ impl Application<'_> {
         set_managed_fields(&mut merged, list);
         Ok(merged)
     }
-}
-
-/// The changes of a write, as they count for the entries of each version.
-///
-/// What a write to the object itself does not reach is left out only for entries of the version that is written.
-#[derive(Default)]
-struct ChangesByVersion<'a> {
-    own: Changes<'a>,
-    /// What counts for entries of other versions, where that is something else.
-    others: Option<Changes<'a>>,
-    api_version: &'a str,
-}
-
-// === impl ChangesByVersion ===
-
-impl<'a> ChangesByVersion<'a> {
-    fn new(changes: Changes<'a>, writer: &Writer<'a>, reset: &FieldSet<'_>) -> Self {
-        let same = reset.is_empty() || !writer.subresource.is_empty();
-        let others = (!same).then(|| changes.clone());
-        Self { own: changes.excluding(reset), others, api_version: writer.api_version }
-    }
-
-    fn of_entry(&self, entry: &Entry<'_>) -> &Changes<'a> {
-        self.others.as_ref().filter(|_| entry.api_version != self.api_version).unwrap_or(&self.own)
-    }
-
-    /// The fields of other managers that the changes reach, by manager.
-    fn conflicts<'e>(&self, entries: &Entries<'e>) -> Vec<(Id<'e>, FieldSet<'e>)> {
-        let conflict = |entry: &Entry<'e>| {
-            let changes = self.of_entry(entry);
-            let modified = entry.set.intersection(&changes.modified);
-            let set = modified.union(&entry.set.intersection(&changes.added));
-            (!set.is_empty()).then(|| (entry.id.clone(), set))
-        };
-        entries.list.iter().filter_map(conflict).collect()
-    }
-
-    /// Takes from all managers what the changes wrote or removed.
-    fn give_up(&self, entries: &mut Entries<'_>) {
-        entries.list.retain_mut(|entry| {
-            let changes = self.of_entry(entry);
-            for lost in [&changes.modified, &changes.added, &changes.removed] {
-                entry.set = std::mem::take(&mut entry.set).difference(lost);
-            }
-            !entry.set.is_empty()
-        });
-    }
-}
-
-/// Gives what a write other than an apply changed to its writer.
-fn track<'a>(
-    live: &'a Value,
-    new: &'a Value,
-    ty: &'a Type,
-    writer: &Writer<'a>,
-    reset: &FieldSet<'_>,
-    mut entries: Entries<'a>,
-) -> Result<Entries<'a>, ManagedFieldsError> {
-    entries.open(ty)?;
-    let changes = ChangesByVersion::new(compare(Some(live), Some(new), ty), writer, reset);
-    changes.give_up(&mut entries);
-    let set = changes.own.modified.union(&changes.own.added).difference(&STRIPPED);
-    if !set.is_empty() {
-        let id = Id::of(writer, Operation::Update);
-        let set = match entries.take(&id) {
-            Some(before) => set.union(&before.set),
-            None => set,
-        };
-        entries.list.push(Entry::new(id, writer, Some(Cow::Borrowed(writer.time)), set));
-    }
-    entries.cap_updates();
-    Ok(entries)
-}
-
-/// True if two objects are the same but for their `managedFields`.
-fn equal_but_ownership(a: &Value, b: &Value) -> bool {
-    let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else { return equal(a, b) };
-    same_fields(a, b, "metadata", |a, b| match (a.as_object(), b.as_object()) {
-        (Some(a), Some(b)) => same_fields(a, b, "managedFields", |_, _| true),
-        _ => equal(a, b),
-    })
-}
-
-/// True if two objects are the same; the field of this name is compared by its own rule where both have it.
-fn same_fields(
-    a: &Map<String, Value>,
-    b: &Map<String, Value>,
-    name: &str,
-    rule: impl Fn(&Value, &Value) -> bool,
-) -> bool {
-    fn others<'m>(map: &'m Map<String, Value>, name: &str) -> impl Iterator<Item = (&'m String, &'m Value)> {
-        map.iter().filter(move |(key, _)| *key != name)
-    }
-    let special = match (a.get(name), b.get(name)) {
-        (Some(a), Some(b)) => rule(a, b),
-        (None, None) => true,
-        (Some(one), None) | (None, Some(one)) => rule(one, &Value::Null),
-    };
-    special
-        && others(a, name).count() == others(b, name).count()
-        && others(a, name).zip(others(b, name)).all(|((k, a), (l, b))| k == l && equal(a, b))
-}
-
-/// The entries that an update starts from.
-fn updated_entries<'a>(
-    live: &'a Value,
-    said: Option<&'a Value>,
-    ty: &Type,
-    subresource: bool,
-) -> Entries<'a> {
-    let read = |list: &'a [Value]| {
-        let mut entries = Entries::read(list, ty)?;
-        entries.open(ty)?;
-        Ok::<_, ManagedFieldsError>(entries)
-    };
-    let kept = || read(managed_fields(live)).unwrap_or_default();
-    let said = said.and_then(Value::as_array);
-    match said {
-        Some(_) if subresource => kept(),
-        Some(list) if is_reset(list) => Entries::default(),
-        Some(list) => match read(list) {
-            Ok(entries) if !entries.is_empty() => entries,
-            Ok(_) | Err(_) => kept(),
-        },
-        None => kept(),
-    }
-}
-
-/// True if the client asks to forget who owns what.
-fn is_reset(list: &[Value]) -> bool {
-    let blank = |value: &Value| match value {
-        Value::Null => true,
-        Value::String(text) => text.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => false,
-    };
-    match list {
-        [] => true,
-        [Value::Object(entry)] => entry.values().all(blank),
-        _ => false,
-    }
-}
-
-fn uid(object: &Value) -> Option<&str> {
-    object.get("metadata")?.get("uid")?.as_str().filter(|uid| !uid.is_empty())
-}
-
-fn managed_fields(object: &Value) -> &[Value] {
-    let list = object.get("metadata").and_then(|metadata| metadata.get("managedFields"));
-    list.and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-fn take_managed_fields(object: &mut Value) -> Option<Value> {
-    object.get_mut("metadata")?.as_object_mut()?.remove("managedFields")
-}
-
-fn set_managed_fields(object: &mut Value, list: Vec<Value>) {
-    let Some(object) = object.as_object_mut() else { return };
-    let metadata = object.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
-    let Some(metadata) = metadata.as_object_mut() else { return };
-    if list.is_empty() {
-        metadata.remove("managedFields");
-    } else {
-        metadata.insert("managedFields".to_owned(), Value::Array(list));
-    }
-}
-
-/// An object as an error names it: `namespace/name; apps/v1, Kind=Deployment`.
-fn title(object: &Value) -> String {
-    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
-    let meta = |name: &str| {
-        object
-            .get("metadata")
-            .and_then(|metadata| metadata.get(name))
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    let version = text("apiVersion");
-    let slash = if version.contains('/') { "" } else { "/" };
-    format!("{}/{}; {slash}{version}, Kind={}", meta("namespace"), meta("name"), text("kind"))
 }

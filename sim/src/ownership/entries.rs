@@ -35,6 +35,9 @@ pub enum ManagedFieldsError {
         /// What it says.
         found: String,
     },
+    /// An entry is of a version that the kind does not have any more.
+    #[error("request to convert CR to an invalid group/version: {0}")]
+    UnknownVersion(String),
     /// The fields of an entry cannot be read.
     #[error("error decoding set: {0}")]
     Fields(#[from] FieldsV1Error),
@@ -196,6 +199,14 @@ impl<'a> Entries<'a> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Refuses entries of versions that the kind has lost.
+    pub(crate) fn check_versions(&self, ty: &Type) -> Result<(), ManagedFieldsError> {
+        match self.list.iter().find(|entry| !ty.has_version(&entry.api_version)) {
+            Some(entry) => Err(ManagedFieldsError::UnknownVersion(entry.api_version.clone().into_owned())),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn get(&self, id: &Id<'_>) -> Option<&Entry<'a>> {

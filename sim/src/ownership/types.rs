@@ -39,6 +39,8 @@ pub struct ResourceType {
     /// that are always there (`spec: {}`). What is always there is nobody's, so ownership of a new object
     /// depends on it. Null for custom resources.
     pub empty: Value,
+    /// The versions that a custom resource has, served or not, as `group/version`; empty if that is not known.
+    pub versions: Vec<String>,
 }
 
 /// What a scalar may be.
@@ -181,7 +183,25 @@ impl Type {
         fields.insert("kind".to_owned(), plain(Arc::new(Self::STRING)));
         fields.insert("metadata".to_owned(), plain(Arc::clone(&ROOT_METADATA)));
         let map = MapType { fields, element: None, atomic: false };
-        Self::Resource(Box::new(ResourceType { map, empty }))
+        Self::Resource(Box::new(ResourceType { map, empty, versions: Vec::new() }))
+    }
+
+    /// This type, of a custom resource that has these versions (`group/version`).
+    ///
+    /// Ownership that is stated in a version that the definition has lost cannot be converted: an apply is
+    /// refused for it, any other write drops all ownership.
+    #[must_use]
+    pub fn with_versions(mut self, versions: Vec<String>) -> Self {
+        if let Self::Resource(resource) = &mut self {
+            resource.versions = versions;
+        }
+        self
+    }
+
+    /// True if objects of this type can be converted to the version.
+    pub(crate) fn has_version(&self, version: &str) -> bool {
+        let Self::Resource(resource) = self else { return true };
+        resource.versions.is_empty() || resource.versions.iter().any(|known| known == version)
     }
 
     /// What an object of this type holds when nothing is set.

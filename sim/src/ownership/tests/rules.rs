@@ -158,6 +158,19 @@ fn a_field_that_has_become_atomic_is_owned_as_one() {
 }
 
 #[test]
+fn ownership_in_a_version_that_is_gone_refuses_applies_and_is_dropped_by_updates() {
+    let live = applied(None, json!({"a": "1"}), "m", FIRST, false).unwrap();
+    let ty = config_map_type().with_versions(vec!["v2".to_owned()]);
+    let writer = Writer { api_version: "v2", ..writer("n", SECOND) };
+    let config = config_map(json!({"a": "2"}));
+    let error = apply(Some(&live), &config, &ty, &writer, true, &FieldSet::default()).unwrap_err();
+    assert_eq!(error.to_string(), "request to convert CR to an invalid group/version: v1");
+    let mut new = live.clone();
+    new["data"]["a"] = json!("2");
+    assert_eq!(owners(&update(Some(&live), new, &ty, &writer, &FieldSet::default())), [""; 0]);
+}
+
+#[test]
 fn a_set_is_written_as_the_api_server_writes_it() {
     let fields = json!({"f:spec": {
         "f:ports": {".": {}, "k:{\"port\":443,\"protocol\":\"TCP\"}": {".": {}, "f:port": {}}, "k:{\"port\":80,\"protocol\":\"TCP\"}": {}},
