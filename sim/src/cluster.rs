@@ -19,6 +19,7 @@ mod time;
 mod watch;
 mod write;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,7 +131,12 @@ impl Cluster {
 
     /// Gives all kinds that are served, the built-in ones first, the preferred version of each group first.
     pub fn resources(&self) -> Vec<Arc<Resource>> {
-        kinds::built_in().iter().chain(self.custom.values()).cloned().collect()
+        let mut custom: Vec<Arc<Resource>> = self.custom.values().cloned().collect();
+        custom.sort_by_key(|resource| {
+            let preferred = Reverse(kinds::custom::priority(&resource.version));
+            (resource.group.clone(), preferred, resource.plural.clone())
+        });
+        kinds::built_in().iter().cloned().chain(custom).collect()
     }
 
     /// Gives the version of the latest change.

@@ -131,6 +131,11 @@ impl Cluster {
         }
         if place.group == "apiextensions.k8s.io" {
             self.undefine(&key.name);
+            // Another definition may have waited for its names.
+            let others: Vec<Box<str>> = self.store.objects(place).map(|(key, _)| key.name.clone()).collect();
+            for other in others.into_iter().filter(|other| *other != key.name) {
+                self.soon(Job::Define(other));
+            }
         }
         if let Some(custom) = self.definition_of(place) {
             self.soon(Job::Define(custom.into()));
@@ -214,8 +219,9 @@ impl Cluster {
         let place = super::place_of(resource);
         let deleting = !metadata::text(&new, "deletionTimestamp").is_empty();
         if deleting && super::write::is_released(resource, &new) {
-            let last = Object::encode(&new);
-            self.discard(&place, key.clone(), &last);
+            if let Some(last) = self.store.get(&place, key).cloned() {
+                self.discard(&place, key.clone(), &last);
+            }
         } else {
             self.commit(&place, key, new);
         }

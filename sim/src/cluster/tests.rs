@@ -1,5 +1,7 @@
 //! Behaviour of a whole cluster, request by request.
 
+mod bodies;
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -27,6 +27,15 @@ pub(super) fn create(resource: &Resource, object: &mut Value, now: &str) {
             add_finalizer(object, "kubernetes.io/pv-protection");
         }
         ("", "pods") => pod(object),
+        ("", "nodes") => {
+            if let Some(spec) = rules::spec(object) {
+                let taint = json!({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"});
+                fill(spec, "taints", json!([]));
+                if let Some(taints) = spec.get_mut("taints").and_then(Value::as_array_mut) {
+                    taints.push(taint);
+                }
+            }
+        }
         ("apps", "daemonsets") => set_template_generation(object, 1),
         ("batch", "jobs") => job(object),
         ("storage.k8s.io", "volumeattributesclasses") => {

@@ -183,6 +183,8 @@ fn desires_differ(new: &Value, old: &Value) -> bool {
         let fields = object.as_object().into_iter().flatten();
         fields
             .filter(|(field, _)| !matches!(field.as_str(), "metadata" | "status" | "apiVersion" | "kind"))
+            // An empty list is kept as nothing.
+            .filter(|(_, value)| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()))
             .map(|(field, value)| (field.clone(), value.clone()))
             .collect()
     };

@@ -53,9 +53,8 @@ impl Cluster {
         if call.subresource == Subresource::Finalize {
             return self.finalize(call, &live, &old, &body);
         }
-        let mut new = body;
+        let mut new = own(call, Some(&old), body);
         rules::prepare_update(resource, &mut new, &old, call.subresource);
-        let new = own(call, Some(&old), new);
         self.finish_change(call, &live, &old, new, warnings)
     }
 
@@ -184,7 +183,8 @@ impl Cluster {
         let key = Key::new(call.namespace, call.name);
         if live.is_deleting() && is_released(resource, &new) {
             let reply = Object::encode(&new);
-            self.discard(&place_of(resource), key, &reply);
+            // Who watches sees it go as it was kept.
+            self.discard(&place_of(resource), key, live);
             return Ok(Reply { code: 200, body: Body::Object(Arc::new(reply)), warnings });
         }
         let object = self.commit(&place_of(resource), &key, new);

@@ -61,6 +61,10 @@ pub(super) fn of(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     {
         causes.push(Cause::unsupported("spec.conversion.strategy", strategy, &["None", "Webhook"]));
     }
+    if object.pointer("/spec/conversion/strategy").and_then(Value::as_str) == Some("Webhook") {
+        let why = "this simulated cluster calls no webhooks: versions are converted by their names alone";
+        causes.push(Cause::forbidden("spec.conversion.strategy", why));
+    }
     causes
 }
 

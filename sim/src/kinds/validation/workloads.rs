@@ -19,6 +19,8 @@ pub(super) fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Ve
         }
         "daemonsets" => {
             selects_template(&spec, &mut causes);
+            // Of this kind a selector that is absent is one that does not match, and nothing more.
+            causes.retain(|cause| cause.field != "spec.selector");
             template(&spec, "spec.template", &mut causes);
             restarts_always(&spec, &mut causes);
             immutable(&spec, old, &["selector"], &mut causes);
