@@ -34,18 +34,7 @@ pub(crate) fn object(
         }
     };
     if !read.value.is_object() {
-        let go = match read.value {
-            Value::Array(_) => "array",
-            Value::String(_) => "string",
-            Value::Number(_) => "number",
-            Value::Bool(_) => "bool",
-            Value::Null | Value::Object(_) => "null",
-        };
-        let why = format!(
-            "couldn't get version/kind; json parse error: json: cannot unmarshal {go} into Go value of type struct \
-             {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
-        );
-        return Err(unrecognized(kind, &why, bytes));
+        return Err(unrecognized(kind, &no_object(&read.value), bytes));
     }
     let stated = |field: &str| read.value.get(field).and_then(Value::as_str).unwrap_or_default();
     let (stated_version, stated_kind) = (stated("apiVersion"), stated("kind"));
@@ -108,14 +97,7 @@ pub(crate) fn patch(content: Content, bytes: &[u8]) -> Result<Read, Status> {
         Content::Json | Content::Yaml | Content::Protobuf | Content::ApplyPatch => None,
     };
     let Some(wanted) = wanted else { return Ok(read) };
-    let is = match read.value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
+    let is = go_name(&read.value);
     let why = format!("json: cannot unmarshal {is} into Go value of type {wanted}");
     Err(if content == Content::StrategicPatch { Status::bad_request(why) } else { refused(why) })
 }
@@ -143,6 +125,9 @@ pub(crate) fn delete_options(content: Option<Content>, bytes: &[u8]) -> Result<O
             return Err(super::refusal::unsupported_body(accepted));
         }
     };
+    if !value.is_object() {
+        return Err(Status::bad_request(no_object(&value)));
+    }
     let stated = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
     let (kind, version) = (stated("kind"), stated("apiVersion"));
     if !matches!(kind, "" | "DeleteOptions") {
@@ -151,6 +136,27 @@ pub(crate) fn delete_options(content: Option<Content>, bytes: &[u8]) -> Result<O
         )));
     }
     Ok(Some(value))
+}
+
+/// Says that a body is no object, in the words of the API server.
+fn no_object(value: &Value) -> String {
+    format!(
+        "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ APIVersion \
+         string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
+        go_name(value)
+    )
+}
+
+/// Names the type of a value as Go's errors do.
+fn go_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
 }
 
 fn unreadable(error: &ProtobufError) -> Status {

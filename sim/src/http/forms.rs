@@ -72,7 +72,8 @@ impl Writer<'_> {
             Form::Whole => Ok(self.whole_list(list, &metadata)),
             Form::Partial => Err(mismatch("PartialObjectMetadata", "a list", &self.resource.list_kind)),
             Form::PartialList => {
-                let items: Value = list.items.iter().map(|object| partial(object)).collect();
+                let items: Vec<Value> = list.items.iter().map(|object| partial(object)).collect();
+                let items = if items.is_empty() { Value::Null } else { items.into() };
                 let list = json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
                     "metadata": metadata, "items": items});
                 Ok(list.to_string().into_bytes())

@@ -50,8 +50,9 @@ impl WriteOptions {
         let given = query.text("fieldManager");
         if given.len() > MANAGER_LIMIT {
             causes.push(Cause::too_long("fieldManager", MANAGER_LIMIT));
-        } else if given.chars().any(char::is_control) {
-            causes.push(Cause::invalid("fieldManager", &given.into(), "should only contain printable characters"));
+        } else if let Some((at, letter)) = given.chars().enumerate().find(|(_, letter)| letter.is_control()) {
+            let detail = format!("invalid character U+{:04X} (at position {at})", u32::from(letter));
+            causes.push(Cause::invalid("fieldManager", &given.into(), &detail));
         } else if given.is_empty() && change == Change::Apply {
             causes.push(Cause::required("fieldManager", "is required for apply patch"));
         }

@@ -23,7 +23,9 @@ impl Names {
             Ok(body) => self.body(body),
             Err(_text) => String::from_utf8_lossy(&reply.body).into_owned().into(),
         };
-        json!({"code": reply.code, "media": reply.media, "warnings": reply.warnings, "retryAfter": reply.retry_after,
+        // With a refusal the simulated cluster gives no warnings.
+        let warnings = if reply.code < 300 { reply.warnings.as_slice() } else { &[] };
+        json!({"code": reply.code, "media": reply.media, "warnings": warnings, "retryAfter": reply.retry_after,
             "body": body})
     }
 
@@ -81,10 +83,18 @@ impl Names {
 
     /// A message repeats parts of bodies in an order of its own.
     fn message(&mut self, text: &str) -> String {
+        const RECORD: &str = "does not match the ResourceVersion in record (";
         let text = self.with_uids(text);
-        let strict = text.split_once("Invalid value: \"").zip(text.split_once("\": strict decoding error"));
-        if let Some(((before, _), (_, after))) = strict {
-            return format!("{before}Invalid value: ...: strict decoding error{after}");
+        let object = ["Invalid value: \"{", "Invalid value: \"map["].iter().find_map(|start| text.find(start));
+        if let (Some(start), Some(end)) = (object, text.rfind("\": "))
+            && let (Some(before), Some(after)) = (text.get(..start), text.get(end..))
+        {
+            return format!("{before}Invalid value: ...{after}");
+        }
+        if let Some((before, after)) = text.split_once(RECORD)
+            && let Some((_version, after)) = after.split_once(')')
+        {
+            return format!("{before}{RECORD}some version){after}");
         }
         text
     }

@@ -22,6 +22,9 @@ use crate::differential::script::{JSON, Script, Step};
 /// How long a watch may take to tell what happened.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The UID of no object.
+const NO_UID: &str = "33333333-3333-4333-8333-333333333333";
+
 /// Two API servers.
 pub(crate) struct Stage {
     runtime: Runtime,
@@ -225,6 +228,10 @@ impl Side {
             let mut text = text.replace("{ns}", namespace);
             for (name, (uid, version)) in &self.seen {
                 text = text.replace(&format!("{{uid:{name}}}"), uid).replace(&format!("{{rv:{name}}}"), version);
+            }
+            // Of what was never there nothing is known; the others are named `a` and `b` alone.
+            for name in ["a", "b"] {
+                text = text.replace(&format!("{{uid:{name}}}"), NO_UID).replace(&format!("{{rv:{name}}}"), "1");
             }
             text
         };

@@ -183,7 +183,14 @@ impl Request<'_> {
         })?;
         let change = if content == Content::ApplyPatch { Change::Apply } else { Change::Patch };
         let options = WriteOptions::read(&self.asked.query, change, self.asked.user_agent)?;
-        let read = decode::patch(content, &self.asked.body)?;
+        let read = match decode::patch(content, &self.asked.body) {
+            Ok(read) => read,
+            // What is not there is told first, but for an apply, which would make it.
+            Err(_) if change == Change::Patch && self.call(Verb::Get, None, false).is_err() => {
+                return Err(Status::not_found(&self.resource, &self.address.name));
+            }
+            Err(status) => return Err(status),
+        };
         let kind = match content {
             Content::JsonPatch => PatchKind::Json,
             Content::StrategicPatch => PatchKind::Strategic,

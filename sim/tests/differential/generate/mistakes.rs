@@ -42,7 +42,7 @@ fn all() -> Vec<Step> {
     let object = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
     let widget = |name: &str| json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": name}});
     let bad: Vec<Value> = vec![
-        object("UPPER"), object(""), object("a/b"), json!({"metadata": {"generateName": "UP-"}}),
+        object("UPPER"), object(""), object("a/b"),
         json!({"kind": "Secret", "apiVersion": "v1"}), json!({"kind": "Foo"}), json!({"apiVersion": "v9"}), json!([]),
         json!({"metadata": {"name": "a", "namespace": "other"}}), json!({"metadata": {"name": "a", "labels": {"a b": "x"}}}),
         json!({"metadata": {"name": "a", "labels": {"a": "x y"}}}), json!({"metadata": {"name": "a", "annotations": {"a b": ""}}}),
