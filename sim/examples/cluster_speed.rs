@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 const OBJECTS: i64 = 2000;
 
 fn manifest(name: &str, round: i64) -> Value {
-    let data: BTreeMap<String, String> = (0..20).map(|at| (format!("key-{at}"), "x".repeat(80))).collect();
-    let mut manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name,
-        "labels": {"app.kubernetes.io/name": "web"}}, "data": data});
-    manifest["data"]["round"] = round.to_string().into();
-    manifest
+    let mut data: BTreeMap<String, String> =
+        (0..20).map(|at| (format!("key-{at}"), "x".repeat(80))).collect();
+    data.insert("round".to_owned(), round.to_string());
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name,
+        "labels": {"app.kubernetes.io/name": "web"}}, "data": data})
 }
 
 fn main() -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! Behaviour of a whole cluster, request by request.
 
 mod bodies;
+mod properties;
 
 use serde_json::{Value, json};
 

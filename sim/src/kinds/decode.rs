@@ -100,7 +100,9 @@ pub(crate) fn forget_empty_lists(value: &mut Value, name: &str) {
             FieldType::Struct(name) => forget_empty_lists(inner, name),
             FieldType::List(item) => {
                 if let (FieldType::Struct(name), Some(items)) = (&**item, inner.as_array_mut()) {
-                    items.iter_mut().for_each(|item| forget_empty_lists(item, name));
+                    for item in items {
+                        forget_empty_lists(item, name);
+                    }
                 }
             }
             FieldType::Text

@@ -2,14 +2,39 @@
 
 use serde_json::Value;
 
+use super::super::fill::each;
 use super::super::metadata;
 use crate::cluster::Cause;
 
 pub(super) fn of_pod(object: &Value, old: Option<&Value>) -> Vec<Cause> {
-    match (old, object.get("spec")) {
-        (None, Some(spec)) => of_spec(spec, "spec"),
-        _ => Vec::new(),
+    let Some(spec) = object.get("spec") else { return Vec::new() };
+    match old.and_then(|old| old.get("spec")) {
+        None => of_spec(spec, "spec"),
+        Some(before) if fixed(spec) != fixed(before) => {
+            let why = "pod updates may not change fields other than \
+                       `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
+                       `spec.tolerations` (only additions to existing tolerations),\
+                       `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+            vec![Cause::forbidden("spec", why)]
+        }
+        Some(_) => Vec::new(),
     }
+}
+
+/// Gives what may not change of the spec of a pod.
+fn fixed(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    if let Some(map) = spec.as_object_mut() {
+        for field in ["activeDeadlineSeconds", "tolerations", "schedulingGates", "nodeName"] {
+            map.remove(field);
+        }
+        for list in ["containers", "initContainers"] {
+            for container in each(map, list) {
+                container.remove("image");
+            }
+        }
+    }
+    spec
 }
 
 /// Finds what is wrong with the spec of a pod at a path.
