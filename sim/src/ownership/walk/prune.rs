@@ -24,17 +24,54 @@ pub(crate) fn prune(
     if differing.is_empty() {
         return;
     }
-    let all_stay = differing.iter().all(|(_, now)| now.is_some());
-    if !all_stay || !has_no_repetition(value, ty) {
+    let mut dropped = differing.iter().filter(|(_, now)| now.is_none()).map(|(node, _)| *node);
+    if !dropped.all(|node| goes_whole(node, ty, others)) || !has_no_repetition(value, ty) {
         *value = pruned(value, ty, last, set, others);
         return;
     }
+    let mut taken = false;
     for (node, now) in differing {
-        let (Some(now), Some(below)) = (now, ty.below(&node.element)) else { continue };
+        let Some(now) = now else {
+            taken |= take(value, ty, &node.element);
+            continue;
+        };
+        let Some(below) = ty.below(&node.element) else { continue };
         let Some(inner) = select(value, ty, &node.element) else { continue };
         let others: Vec<_> =
             others.iter().filter_map(|set| set.get(&node.element)).map(|node| &node.children).collect();
         prune(inner, below, &node.children, &now.children, &others);
+    }
+    let empty = match value {
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    };
+    if taken && empty {
+        *value = Value::Null;
+    }
+}
+
+/// True if what is not applied any more goes with all that is in it: it was applied itself, and nobody else has
+/// to do with it.
+fn goes_whole(node: &Node<'_>, ty: &Type, others: &[&FieldSet<'_>]) -> bool {
+    let named = match &node.element {
+        Element::Field(name) => ty.as_map().is_some_and(|map| map.fields.contains_key(*name)),
+        Element::Key(_) | Element::Value(_) | Element::Index(_) => false,
+    };
+    (node.member || named) && others.iter().all(|set| set.get(&node.element).is_none())
+}
+
+/// Takes the part of a value that an element names; false if there is none.
+fn take(value: &mut Value, ty: &Type, element: &Element<'_>) -> bool {
+    match (value, element) {
+        (Value::Object(fields), Element::Field(name)) => fields.remove(*name).is_some(),
+        (Value::Array(items), Element::Key(_) | Element::Value(_)) => {
+            let Some(list) = ty.as_list() else { return false };
+            let before = items.len();
+            items.retain(|item| list.element_of(item).as_ref() != Some(element));
+            items.len() < before
+        }
+        _ => false,
     }
 }
 
