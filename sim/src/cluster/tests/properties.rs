@@ -81,6 +81,12 @@ fn take(bench: &mut Bench, step: &Step) {
     }
 }
 
+fn take_all(bench: &mut Bench, steps: &[Step]) {
+    for step in steps {
+        take(bench, step);
+    }
+}
+
 type Seen = BTreeMap<String, (u64, Vec<u8>)>;
 
 fn listed(bench: &mut Bench, selector: &str) -> (Seen, u64) {
@@ -104,9 +110,9 @@ proptest! {
     ) {
         for selector in ["", "ours=true"] {
             let mut bench = Bench::new();
-            before.iter().for_each(|step| take(&mut bench, step));
+            take_all(&mut bench, &before);
             let (mut seen, from) = listed(&mut bench, selector);
-            after.iter().for_each(|step| take(&mut bench, step));
+            take_all(&mut bench, &after);
             let resource = bench.resource("", "v1", "configmaps");
             let selection = Selection::parse(&resource, "default", selector, "").unwrap();
             let events = bench.cluster.events_since(&resource, &selection, from).unwrap();
@@ -131,9 +137,9 @@ proptest! {
         after in prop::collection::vec(step(), 0..12),
     ) {
         let mut bench = Bench::new();
-        before.iter().for_each(|step| take(&mut bench, step));
+        take_all(&mut bench, &before);
         let (then, version) = listed(&mut bench, "");
-        after.iter().for_each(|step| take(&mut bench, step));
+        take_all(&mut bench, &after);
         let options = ListOptions {
             resource_version: version.to_string(),
             resource_version_match: "Exact".to_owned(),
@@ -148,7 +154,7 @@ proptest! {
     #[test]
     fn a_cluster_that_is_left_alone_comes_to_rest(steps in prop::collection::vec(step(), 0..24)) {
         let mut bench = Bench::new();
-        steps.iter().for_each(|step| take(&mut bench, step));
+        take_all(&mut bench, &steps);
         bench.pass(Duration::from_mins(5));
         prop_assert_eq!(bench.cluster.next_tick(), None);
     }
