@@ -232,7 +232,7 @@ fn convert(
             if number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) {
                 Ok(())
             } else {
-                wrong_number(number, &FieldType::Int32, spot)
+                Err(format!("json: cannot unmarshal number {number} into Go value of type int32"))
             }
         }
         (FieldType::Bytes, Value::String(text)) => bytes(text),

@@ -62,7 +62,7 @@ fn type_of(ty: &FieldType, field: &Field, within: &mut Vec<&'static str>) -> Arc
                 ListMerge::Atomic => ListKind::Atomic,
                 ListMerge::Set => ListKind::Set,
                 ListMerge::Map(keys) => {
-                    element = with_defaults(element, keys);
+                    element = with_defaults(element, item, keys);
                     ListKind::Map(keys.iter().map(|(key, _)| (*key).to_owned()).collect())
                 }
             };
@@ -72,14 +72,41 @@ fn type_of(ty: &FieldType, field: &Field, within: &mut Vec<&'static str>) -> Arc
 }
 
 /// Gives the keys of a list's items their defaults.
-fn with_defaults(element: Arc<Type>, keys: &[(&'static str, Option<&'static str>)]) -> Arc<Type> {
+fn with_defaults(
+    element: Arc<Type>,
+    item: &FieldType,
+    keys: &[(&'static str, Option<&'static str>)],
+) -> Arc<Type> {
     let mut element = Arc::unwrap_or_clone(element);
     if let Type::Map(map) = &mut element {
         for (key, default) in keys {
-            if let (Some(field), Some(default)) = (map.fields.get_mut(*key), default) {
-                field.default = Some(Value::from(*default));
+            if let Some(field) = map.fields.get_mut(*key) {
+                field.default = default.map(Value::from).or_else(|| zero(item, key));
             }
         }
     }
     Arc::new(element)
+}
+
+/// Gives what a key is that nobody stated: a field that is always written is then empty.
+fn zero(item: &FieldType, key: &str) -> Option<Value> {
+    let FieldType::Struct(name) = item else { return None };
+    let field = fields::find(name)?.field(key).filter(|field| !field.omit_empty && !field.pointer)?;
+    match field.ty {
+        FieldType::Text => Some("".into()),
+        FieldType::Int32 | FieldType::Int64 => Some(0.into()),
+        FieldType::Truth
+        | FieldType::Float
+        | FieldType::Bytes
+        | FieldType::Time
+        | FieldType::MicroTime
+        | FieldType::Duration
+        | FieldType::Quantity
+        | FieldType::IntOrText
+        | FieldType::Object
+        | FieldType::Any
+        | FieldType::Struct(_)
+        | FieldType::List(_)
+        | FieldType::Map(_) => None,
+    }
 }

@@ -94,8 +94,18 @@ impl Cluster {
         if live.is_none() && call.subresource != Subresource::None {
             return Err(Status::not_found(resource, call.name));
         }
-        if !config.is_object() {
-            return Err(Status::bad_request("error decoding YAML: the configuration is no object"));
+        let kind = match &config {
+            Value::Object(_) | Value::Null => None,
+            Value::Array(_) => Some("array"),
+            Value::String(_) => Some("string"),
+            Value::Number(_) => Some("number"),
+            Value::Bool(_) => Some("bool"),
+        };
+        if let Some(kind) = kind {
+            return Err(Status::bad_request(format!(
+                "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {kind} into \
+                 Go value of type map[string]interface {{}}"
+            )));
         }
         check_applied_type(resource, config)?;
         let (time, api_version) = (call.now.seconds(), resource.api_version());
@@ -117,7 +127,7 @@ impl Cluster {
         let mut warnings = Vec::new();
         let lenient =
             Call { validation: super::super::FieldValidation::Ignore, verb: super::Verb::Get, ..*call };
-        read(&lenient, &mut new, &mut warnings)?;
+        read(&lenient, &mut new, &mut warnings).map_err(|status| unconverted(resource, config, &status))?;
         if metadata::text(&new, "name").is_empty()
             && let Some(metadata) = metadata::of(&mut new)
         {
@@ -218,6 +228,26 @@ pub(in super::super) fn is_released(resource: &Resource, object: &Value) -> bool
     let graceful =
         object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or_default();
     metadata::texts(object, "finalizers").next().is_none() && !(namespace && held) && graceful == 0
+}
+
+/// Says that an applied object has no place in its kind's type; the API server takes that for a fault of its own.
+fn unconverted(resource: &Resource, config: &Value, status: &Status) -> Status {
+    let why = status.message.split_once(": ").map_or(status.message.as_str(), |(_, why)| why);
+    let why = if why.starts_with("illegal base64") {
+        format!("error decoding from json: {why}")
+    } else if why.contains("into Go struct field") && why.contains("unmarshal number ") {
+        let into = if why.ends_with("int64") { "int64" } else { "int32" };
+        format!("cannot convert float64 to {into}")
+    } else {
+        why.to_owned()
+    };
+    let kind = format!("{}/{}, Kind={}", resource.group, resource.version, resource.kind);
+    let (namespace, name) = (metadata::text(config, "namespace"), metadata::text(config, "name"));
+    let message = format!(
+        "failed to convert new object ({namespace}/{name}; {kind}) to proper version: unable to convert unstructured \
+         object to {kind}: {why}"
+    );
+    Status::new(500, "", message)
 }
 
 /// Checks the type that an applied configuration states.
