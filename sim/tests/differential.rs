@@ -55,6 +55,6 @@ mod differential {
     #[test]
     #[ignore = "needs a real control plane"]
     fn requests_that_make_no_sense_are_refused_as_the_real_one_refuses() {
-        Stage::from_environment().compare_each(generate::mistakes());
+        Stage::from_environment().compare_each(&generate::mistakes());
     }
 }

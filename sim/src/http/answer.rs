@@ -29,7 +29,13 @@ pub(crate) struct Answer {
 impl Answer {
     /// Sends bytes of a media type.
     pub(crate) fn bytes(code: u16, media: &'static str, bytes: impl Into<Bytes>) -> Self {
-        Self { code, media, body: Full::new(bytes.into()).boxed_unsync(), warnings: Vec::new(), retry_after: 0 }
+        Self {
+            code,
+            media,
+            body: Full::new(bytes.into()).boxed_unsync(),
+            warnings: Vec::new(),
+            retry_after: 0,
+        }
     }
 
     /// Sends JSON.
@@ -71,8 +77,7 @@ impl Answer {
     /// Makes the response.
     pub(crate) fn into_response(self) -> Response<Body> {
         let mut response = Response::new(self.body);
-        *response.status_mut() =
-            StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() = StatusCode::from_u16(self.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media));

@@ -24,7 +24,8 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 pub(crate) fn json(bytes: &[u8]) -> Result<Read, serde_json::Error> {
     let duplicates = RefCell::new(Vec::new());
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = Seed { path: String::new(), depth: 0, duplicates: &duplicates }.deserialize(&mut deserializer)?;
+    let value =
+        Seed { path: String::new(), depth: 0, duplicates: &duplicates }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(Read { value, duplicates: duplicates.into_inner() })
 }

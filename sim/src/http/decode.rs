@@ -75,7 +75,9 @@ fn typed(kind: &str, api_version: &str, stated_version: &str, stated_kind: &str)
         let package = group.split('.').next().unwrap_or(group);
         format!("converting ({short}.{stated}) to ({package}.{kind}): unknown conversion")
     } else {
-        format!("no kind {stated:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\"")
+        format!(
+            "no kind {stated:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\""
+        )
     };
     Err(Status::bad_request(format!("{stated} in version {short:?} cannot be handled as a {kind}: {why}")))
 }
@@ -120,7 +122,8 @@ pub(crate) fn delete_options(content: Option<Content>, bytes: &[u8]) -> Result<O
             body::yaml(bytes).map_err(|error| Status::bad_request(format!("yaml: {error}")))?.value
         }
         Some(Content::Protobuf) => protobuf::object(bytes).map_err(|error| unreadable(&error))?,
-        Some(Content::JsonPatch | Content::MergePatch | Content::StrategicPatch | Content::ApplyPatch) | None => {
+        Some(Content::JsonPatch | Content::MergePatch | Content::StrategicPatch | Content::ApplyPatch)
+        | None => {
             let accepted = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
             return Err(super::refusal::unsupported_body(accepted));
         }
@@ -170,7 +173,9 @@ fn unreadable(error: &ProtobufError) -> Status {
 
 fn unrecognized(kind: &str, why: &str, bytes: &[u8]) -> Status {
     let summary = summary(bytes);
-    Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why} ({summary})"))
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): {why} ({summary})"
+    ))
 }
 
 /// Shows the beginning of a body: JSON as it is, all else in hexadecimal.
@@ -196,7 +201,9 @@ fn worded(error: &serde_json::Error, bytes: &[u8]) -> String {
     }
     let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace()).copied().map(char::from);
     match first {
-        Some(letter) if !matches!(letter, '{' | '[' | '"' | '-' | 't' | 'f' | 'n') && !letter.is_ascii_digit() => {
+        Some(letter)
+            if !matches!(letter, '{' | '[' | '"' | '-' | 't' | 'f' | 'n') && !letter.is_ascii_digit() =>
+        {
             format!("invalid character '{letter}' looking for beginning of value")
         }
         Some(_) | None => error.to_string(),

@@ -30,15 +30,17 @@ impl Catalogue {
     pub(crate) fn new(resources: impl IntoIterator<Item = Arc<Resource>>) -> Self {
         let mut groups: Vec<Group> = Vec::new();
         for resource in resources {
-            let group = entry(&mut groups, |group| group.name == resource.group, || Group {
-                name: resource.group.clone(),
-                versions: Vec::new(),
-            });
+            let group = entry(
+                &mut groups,
+                |group| group.name == resource.group,
+                || Group { name: resource.group.clone(), versions: Vec::new() },
+            );
             let Some(group) = group else { continue };
-            let version = entry(&mut group.versions, |version| version.name == resource.version, || Version {
-                name: resource.version.clone(),
-                resources: Vec::new(),
-            });
+            let version = entry(
+                &mut group.versions,
+                |version| version.name == resource.version,
+                || Version { name: resource.version.clone(), resources: Vec::new() },
+            );
             if let Some(version) = version {
                 version.resources.push(resource);
             }
@@ -66,9 +68,9 @@ impl Catalogue {
 
     /// Gives each group with each of its versions.
     pub(crate) fn group_versions(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.groups
-            .iter()
-            .flat_map(|group| group.versions.iter().map(move |version| (group.name.as_str(), version.name.as_str())))
+        self.groups.iter().flat_map(|group| {
+            group.versions.iter().map(move |version| (group.name.as_str(), version.name.as_str()))
+        })
     }
 
     /// Gives the resources of a group and version.
@@ -116,7 +118,8 @@ impl Catalogue {
             resources.extend(parts(resource).map(|info| legacy_part(resource, info)));
         }
         let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-        let mut list = json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": resources});
+        let mut list =
+            json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": resources});
         // The core group's list has always lacked it.
         if let (false, Value::Object(map)) = (group.is_empty(), &mut list) {
             map.insert("apiVersion".to_owned(), "v1".into());
@@ -142,9 +145,7 @@ impl Group {
     }
 
     fn legacy(&self) -> Value {
-        let version = |version: &Version| {
-            json!({"groupVersion": format!("{}/{}", self.name, version.name), "version": version.name})
-        };
+        let version = |version: &Version| json!({"groupVersion": format!("{}/{}", self.name, version.name), "version": version.name});
         json!({
             "name": self.name,
             "versions": self.versions.iter().map(version).collect::<Value>(),
@@ -222,10 +223,7 @@ fn aggregated(resource: &Resource) -> Value {
     };
     let mut map = Map::new();
     map.insert("resource".to_owned(), resource.plural.as_str().into());
-    map.insert(
-        "responseKind".to_owned(),
-        json!({"group": group, "version": version, "kind": resource.kind}),
-    );
+    map.insert("responseKind".to_owned(), json!({"group": group, "version": version, "kind": resource.kind}));
     map.insert("scope".to_owned(), if resource.namespaced { "Namespaced" } else { "Cluster" }.into());
     map.insert("singularResource".to_owned(), resource.singular.as_str().into());
     map.insert("verbs".to_owned(), verbs(resource).into());
@@ -308,7 +306,8 @@ mod tests {
     fn parts_of_objects_are_listed_with_them() {
         let catalogue = catalogue();
         let list = catalogue.list("apps", "v1").unwrap();
-        let scale = list["resources"].as_array().unwrap().iter().find(|r| r["name"] == "deployments/scale").unwrap();
+        let scale =
+            list["resources"].as_array().unwrap().iter().find(|r| r["name"] == "deployments/scale").unwrap();
         assert_eq!(
             *scale,
             json!({"name": "deployments/scale", "singularName": "", "namespaced": true, "group": "autoscaling",
@@ -317,7 +316,8 @@ mod tests {
         assert!(catalogue.list("apps", "v2").is_none());
         assert!(catalogue.list("", "v1").unwrap().get("apiVersion").is_none());
         let others = catalogue.aggregated(false);
-        let apps = others["items"].as_array().unwrap().iter().find(|g| g["metadata"]["name"] == "apps").unwrap();
+        let apps =
+            others["items"].as_array().unwrap().iter().find(|g| g["metadata"]["name"] == "apps").unwrap();
         let resources = apps["versions"][0]["resources"].as_array().unwrap();
         let deployments = resources.iter().find(|r| r["resource"] == "deployments").unwrap();
         assert_eq!(deployments["responseKind"], json!({"group": "", "version": "", "kind": "Deployment"}));

@@ -56,8 +56,7 @@ fn refusal(random: u64) -> Status {
     let mut details = Details::default();
     let mut status = match random % 3 {
         0 => {
-            let message =
-                "the server has received too many requests and has asked us to try again later";
+            let message = "the server has received too many requests and has asked us to try again later";
             details.retry_after_seconds = 1;
             Status::new(429, "TooManyRequests", message)
         }

@@ -53,7 +53,7 @@ impl Writer<'_> {
                 let printer = Printer::of(self.resource);
                 let version = json!({"resourceVersion": object.version().to_string()});
                 let rows = json!([printer.row(&value, self.include, self.now)]);
-                out.extend(table(version, printer.columns(), rows).to_string().into_bytes());
+                out.extend(table(&version, &printer.columns(), &rows).to_string().into_bytes());
             }
         }
         Ok(out)
@@ -80,11 +80,10 @@ impl Writer<'_> {
             }
             Form::Table => {
                 let printer = Printer::of(self.resource);
-                let row = |object: &Arc<Object>| {
-                    printer.row(&object.value(self.resource), self.include, self.now)
-                };
+                let row =
+                    |object: &Arc<Object>| printer.row(&object.value(self.resource), self.include, self.now);
                 let rows = list.items.iter().map(row).collect();
-                Ok(table(metadata, printer.columns(), rows).to_string().into_bytes())
+                Ok(table(&metadata, &printer.columns(), &rows).to_string().into_bytes())
             }
         }
     }
@@ -126,12 +125,14 @@ impl Frames {
     pub(crate) fn event(&mut self, event: &Event, now: Time) -> Vec<u8> {
         let mut out = format!(r#"{{"type":"{}","object":"#, event.kind.name()).into_bytes();
         match (self.form, &self.printer) {
-            (Form::Partial | Form::PartialList, _) => out.extend(partial(&event.object).to_string().into_bytes()),
+            (Form::Partial | Form::PartialList, _) => {
+                out.extend(partial(&event.object).to_string().into_bytes())
+            }
             (Form::Table, Some(printer)) => {
                 let version = json!({"resourceVersion": event.object.version().to_string()});
                 let row = printer.row(&event.object.value(&self.resource), self.include, now);
                 let columns = self.columns.take().unwrap_or(Value::Null);
-                out.extend(table(version, columns, json!([row])).to_string().into_bytes());
+                out.extend(table(&version, &columns, &json!([row])).to_string().into_bytes());
             }
             (Form::Whole | Form::Table, _) => event.object.write(&self.resource, &mut out),
         }
@@ -159,7 +160,7 @@ impl Frames {
             }
             Form::Table => {
                 let columns = self.columns.take().unwrap_or(Value::Null);
-                table(metadata.into(), columns, json!([]))
+                table(&metadata.into(), &columns, &json!([]))
             }
         };
         frame("BOOKMARK", &object)
@@ -179,7 +180,7 @@ fn partial(object: &Object) -> Value {
     table::partial(&object.bare())
 }
 
-fn table(metadata: Value, columns: Value, rows: Value) -> Value {
+fn table(metadata: &Value, columns: &Value, rows: &Value) -> Value {
     json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
         "columnDefinitions": columns, "rows": rows})
 }

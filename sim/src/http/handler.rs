@@ -68,9 +68,10 @@ async fn answer(shared: &Arc<Shared>, parts: &Parts, body: Bytes) -> Result<Answ
         user,
         body,
     };
-    match target {
-        Target::Objects(address) => objects::answer(shared, &address, &asked),
-        other => documents(shared, &other, &asked),
+    if let Target::Objects(address) = &target {
+        objects::answer(shared, address, &asked)
+    } else {
+        documents(shared, &target, &asked)
     }
 }
 
@@ -79,7 +80,8 @@ fn documents(shared: &Shared, target: &Target, asked: &Asked<'_>) -> Result<Answ
     if *asked.method != Method::GET && *asked.method != Method::HEAD {
         return Err(Status::method_not_allowed());
     }
-    let found = |document: Option<Value>| Ok(document.as_ref().map_or_else(Answer::no_such_page, Answer::json));
+    let found =
+        |document: Option<Value>| Ok(document.as_ref().map_or_else(Answer::no_such_page, Answer::json));
     let aggregated = |core: bool| {
         let form = DiscoveryForm::negotiate(asked.accept).ok_or_else(|| refusal::not_acceptable(false))?;
         let catalogue = shared.catalogue();
@@ -156,7 +158,8 @@ async fn misfortune(shared: &Shared, query: &Query) -> Result<(), Status> {
         let wait = limit.map_or(fate.wait, |limit| limit.min(fate.wait));
         tokio::time::sleep(wait).await;
         if wait < fate.wait {
-            let message = "Timeout: request did not complete within requested timeout - context deadline exceeded";
+            let message =
+                "Timeout: request did not complete within requested timeout - context deadline exceeded";
             return Err(Status::new(504, "Timeout", message));
         }
     }
@@ -226,7 +229,8 @@ fn selected_name(address: &Address, query: &Query) -> String {
     if !address.name.is_empty() {
         return address.name.clone();
     }
-    let term = query.text("fieldSelector").split(',').find_map(|term| term.trim().strip_prefix("metadata.name="));
+    let term =
+        query.text("fieldSelector").split(',').find_map(|term| term.trim().strip_prefix("metadata.name="));
     term.unwrap_or_default().trim_start_matches('=').to_owned()
 }
 
@@ -250,7 +254,9 @@ fn version() -> Value {
 
 fn root(shared: &Shared) -> Value {
     let mut paths: Vec<String> =
-        ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"].map(str::to_owned).to_vec();
+        ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+            .map(str::to_owned)
+            .to_vec();
     let catalogue = shared.catalogue();
     paths.extend(catalogue.group_versions().map(|(group, version)| {
         if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }

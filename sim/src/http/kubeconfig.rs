@@ -27,7 +27,8 @@ mod tests {
 
     #[test]
     fn the_authority_is_named_where_there_is_one() {
-        let plain: Value = serde_json::from_str(&kubeconfig("c", "http://127.0.0.1:1", None, "admin", "t")).unwrap();
+        let plain: Value =
+            serde_json::from_str(&kubeconfig("c", "http://127.0.0.1:1", None, "admin", "t")).unwrap();
         assert_eq!(plain["clusters"][0]["cluster"], json!({"server": "http://127.0.0.1:1"}));
         assert_eq!(plain["users"][0]["user"]["token"], "t");
         let secure: Value =

@@ -179,9 +179,7 @@ fn clauses(header: &str) -> Vec<Clause<'_>> {
         })
         .collect();
     // Stable: equals keep the client's order.
-    clauses.sort_by(|a, b| {
-        b.quality.total_cmp(&a.quality).then_with(|| a.generality().cmp(&b.generality()))
-    });
+    clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality).then_with(|| a.generality().cmp(&b.generality())));
     clauses
 }
 

@@ -86,9 +86,7 @@ const METADATA: &str = "Standard object's metadata.";
 /// A strategic merge patch is not among them on purpose: clients then use the merge keys that they know themselves,
 /// because these documents do not describe the fields of built-in kinds.
 fn operations(resource: &Resource) -> Value {
-    let parameter = |name: &str, kind: &str| {
-        json!({"name": name, "in": "query", "schema": {"type": kind, "uniqueItems": true}})
-    };
+    let parameter = |name: &str, kind: &str| json!({"name": name, "in": "query", "schema": {"type": kind, "uniqueItems": true}});
     let parameters = [
         parameter("dryRun", "string"),
         parameter("fieldManager", "string"),
@@ -115,9 +113,7 @@ fn described(kind: &str, description: &str) -> Value {
 
 fn object_meta() -> Value {
     let text = |description: &str| described("string", description);
-    let map = |description: &str| {
-        json!({"type": "object", "description": description, "additionalProperties": {"type": "string"}})
-    };
+    let map = |description: &str| json!({"type": "object", "description": description, "additionalProperties": {"type": "string"}});
     json!({
         "type": "object",
         "description": "What every object has besides its own fields.",
@@ -155,7 +151,9 @@ mod tests {
         let apps = of(&catalogue, "apps", "v1").unwrap();
         let patch = &apps["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
         assert_eq!(patch[GROUP_VERSION_KIND]["kind"], "Deployment");
-        assert!(patch["parameters"].as_array().unwrap().iter().any(|given| given["name"] == "fieldValidation"));
+        assert!(
+            patch["parameters"].as_array().unwrap().iter().any(|given| given["name"] == "fieldValidation")
+        );
         assert!(patch["requestBody"]["content"].get("application/strategic-merge-patch+json").is_none());
         assert!(apps["components"]["schemas"].get("apps.v1.Deployment").is_some());
         assert!(of(&catalogue, "apps", "v9").is_none());

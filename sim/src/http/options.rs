@@ -121,10 +121,14 @@ fn of_list(list: &ListOptions, initial: Option<bool>) -> Vec<Cause> {
     let wanted = list.resource_version_match.as_str();
     if !wanted.is_empty() {
         if list.resource_version.is_empty() {
-            causes.push(Cause::forbidden(FIELD, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+            causes.push(Cause::forbidden(
+                FIELD,
+                "resourceVersionMatch is forbidden unless resourceVersion is provided",
+            ));
         }
         if !list.continue_token.is_empty() {
-            causes.push(Cause::forbidden(FIELD, "resourceVersionMatch is forbidden when continue is provided"));
+            causes
+                .push(Cause::forbidden(FIELD, "resourceVersionMatch is forbidden when continue is provided"));
         }
         if !matches!(wanted, "Exact" | "NotOlderThan") {
             causes.push(Cause::unsupported(FIELD, wanted, &["Exact", "NotOlderThan", ""]));
@@ -150,7 +154,8 @@ fn of_watch(list: &ListOptions, initial: Option<bool>) -> Vec<Cause> {
             causes.push(Cause::forbidden(FIELD, detail));
         }
         if !list.continue_token.is_empty() {
-            causes.push(Cause::forbidden(FIELD, "resourceVersionMatch is forbidden when continue is provided"));
+            causes
+                .push(Cause::forbidden(FIELD, "resourceVersionMatch is forbidden when continue is provided"));
         }
     } else if !wanted.is_empty() {
         let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
@@ -165,12 +170,11 @@ fn of_watch(list: &ListOptions, initial: Option<bool>) -> Vec<Cause> {
 /// Reads the options of a delete: those of the body if there is one, those of the query otherwise.
 pub(crate) fn delete(query: &Query, body: Option<&Value>) -> Result<(DeleteOptions, bool), Status> {
     let of_query;
-    let value = match body {
-        Some(body) => body,
-        None => {
-            of_query = delete_of_query(query)?;
-            &of_query
-        }
+    let value = if let Some(body) = body {
+        body
+    } else {
+        of_query = delete_of_query(query)?;
+        &of_query
     };
     let mut causes = Vec::new();
     let text = |field: &str| value.get(field).and_then(Value::as_str);
@@ -239,7 +243,8 @@ mod tests {
 
     #[test]
     fn the_manager_is_named_or_the_program() {
-        let read = |query: &str| WriteOptions::read(&Query::of(query), Change::Create, "kubectl/v1.36 (linux)");
+        let read =
+            |query: &str| WriteOptions::read(&Query::of(query), Change::Create, "kubectl/v1.36 (linux)");
         assert_eq!(read("").unwrap().manager, "kubectl");
         assert_eq!(read("fieldManager=me&dryRun=All").unwrap().manager, "me");
         assert!(read("dryRun=All").unwrap().dry_run);
@@ -260,7 +265,9 @@ mod tests {
     fn options_that_contradict_each_other_are_refused() {
         let read = |query: &str, watch| list(&Query::of(query), watch);
         assert!(read("resourceVersionMatch=Exact&resourceVersion=5", false).is_ok());
-        assert!(message(read("resourceVersionMatch=Exact", false)).contains("unless resourceVersion is provided"));
+        assert!(
+            message(read("resourceVersionMatch=Exact", false)).contains("unless resourceVersion is provided")
+        );
         assert!(message(read("sendInitialEvents=true", false)).contains("forbidden for list"));
         assert!(message(read("sendInitialEvents=true", true)).contains("requires setting"));
         assert!(read("sendInitialEvents=true&resourceVersionMatch=NotOlderThan", true).is_ok());

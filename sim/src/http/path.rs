@@ -122,21 +122,27 @@ mod tests {
     use super::*;
 
     fn address(path: &str) -> Address {
-        match Target::of(path) {
-            Target::Objects(address) => address,
-            other => panic!("{path} is {other:?}"),
-        }
+        let Target::Objects(address) = Target::of(path) else { panic!("{path} names no objects") };
+        address
     }
 
     #[test]
     fn a_namespace_is_a_place_and_an_object() {
         let found = address("/api/v1/namespaces/shop");
-        assert_eq!((found.resource.as_str(), found.name.as_str(), found.namespace.as_str()), ("namespaces", "shop", ""));
+        assert_eq!(
+            (found.resource.as_str(), found.name.as_str(), found.namespace.as_str()),
+            ("namespaces", "shop", "")
+        );
         let found = address("/api/v1/namespaces/shop/finalize");
         assert_eq!((found.name.as_str(), found.subresource.as_str()), ("shop", "finalize"));
         let found = address("/apis/apps/v1/namespaces/shop/deployments/web/scale");
         assert_eq!(
-            (found.group.as_str(), found.namespace.as_str(), found.resource.as_str(), found.subresource.as_str()),
+            (
+                found.group.as_str(),
+                found.namespace.as_str(),
+                found.resource.as_str(),
+                found.subresource.as_str()
+            ),
             ("apps", "shop", "deployments", "scale")
         );
         assert_eq!(address("/api/v1/namespaces/shop/configmaps").name, "");
@@ -159,7 +165,10 @@ mod tests {
         assert_eq!(Target::of("/apis/apps"), Target::Group("apps".to_owned()));
         assert_eq!(Target::of("/readyz/ping"), Target::Health);
         assert_eq!(Target::of("/openapi/v3/apis/x.dev/v1"), Target::open_api("x.dev", "v1"));
-        assert_eq!(Target::of("/api/v1"), Target::Resources { group: String::new(), version: "v1".to_owned() });
+        assert_eq!(
+            Target::of("/api/v1"),
+            Target::Resources { group: String::new(), version: "v1".to_owned() }
+        );
         assert_eq!(Target::of("/metrics"), Target::Nothing);
     }
 }

@@ -171,7 +171,15 @@ fn entry(kind: Kind, wire: &Wire<'_>) -> Result<(String, Value), ProtobufError> 
     let inner = match kind {
         Kind::BytesMap => Kind::Bytes,
         Kind::QuantityMap => Kind::Quantity,
-        _ => Kind::Text,
+        Kind::Text
+        | Kind::Integer
+        | Kind::Truth
+        | Kind::Bytes
+        | Kind::Time
+        | Kind::IntOrText
+        | Kind::Quantity
+        | Kind::TextMap
+        | Kind::Message(_) => Kind::Text,
     };
     let (mut key, mut value) = (String::new(), Value::from(""));
     for field in fields(bytes)? {
@@ -299,8 +307,10 @@ mod tests {
         let raw = [field(1, &metadata), field(2, &entry), vec![4 << 3, 0]].concat();
         assert_eq!(
             object(&envelope("ConfigMap", &raw)),
-            Ok(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"},
-                "immutable": false}))
+            Ok(
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"},
+                "immutable": false})
+            )
         );
     }
 

@@ -58,11 +58,16 @@ mod tests {
 
     #[test]
     fn switches_and_numbers_are_read_as_the_api_server_does() {
-        let query = Query::of("watch=1&a=false&b&limit=5&bad=x&labelSelector=a%3Db%2Cc+in+%28d%29&dryRun=All&dryRun=x");
+        let query = Query::of(
+            "watch=1&a=false&b&limit=5&bad=x&labelSelector=a%3Db%2Cc+in+%28d%29&dryRun=All&dryRun=x",
+        );
         assert!(query.flag("watch") && query.flag("b") && !query.flag("a") && !query.flag("none"));
         assert_eq!(query.number("limit"), Ok(Some(5)));
         assert_eq!(query.number("none"), Ok(None));
-        assert_eq!(query.number("bad").unwrap_err().to_string(), "strconv.ParseInt: parsing \"x\": invalid syntax");
+        assert_eq!(
+            query.number("bad").unwrap_err().to_string(),
+            "strconv.ParseInt: parsing \"x\": invalid syntax"
+        );
         assert_eq!(query.text("labelSelector"), "a=b,c in (d)");
         assert_eq!(query.all("dryRun").collect::<Vec<_>>(), ["All", "x"]);
     }

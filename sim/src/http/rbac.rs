@@ -26,7 +26,14 @@ pub struct User {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wish<'a> {
     /// Something with objects.
-    Objects { verb: &'a str, group: &'a str, resource: &'a str, subresource: &'a str, namespace: &'a str, name: &'a str },
+    Objects {
+        verb: &'a str,
+        group: &'a str,
+        resource: &'a str,
+        subresource: &'a str,
+        namespace: &'a str,
+        name: &'a str,
+    },
     /// Something with a path that names no objects.
     Path { verb: &'a str, path: &'a str },
 }
@@ -214,8 +221,7 @@ impl Rule {
         let whole =
             if subresource.is_empty() { resource.to_owned() } else { format!("{resource}/{subresource}") };
         let any = format!("*/{subresource}");
-        names(&self.resources, &whole)
-            || (!subresource.is_empty() && self.resources.iter().any(|known| *known == any))
+        names(&self.resources, &whole) || (!subresource.is_empty() && self.resources.contains(&any))
     }
 
     /// Gives it as reviews show it, and whether it is about paths.
@@ -273,8 +279,17 @@ fn of_everybody(user: &User) -> Vec<Rule> {
     let mut rules = vec![Rule::of_paths(&["/healthz", "/livez", "/readyz", "/version", "/version/"])];
     if user.groups.iter().any(|group| group == AUTHENTICATED) {
         rules.push(Rule::of_paths(&[
-            "/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz",
-            "/version", "/version/",
+            "/api",
+            "/api/*",
+            "/apis",
+            "/apis/*",
+            "/healthz",
+            "/livez",
+            "/openapi",
+            "/openapi/*",
+            "/readyz",
+            "/version",
+            "/version/",
         ]));
         let create = |group: &str, resources: &[&str]| Rule {
             verbs: owned(&["create"]),
@@ -296,7 +311,8 @@ fn everything() -> Vec<Rule> {
 
 fn rules(object: &Value) -> Vec<Rule> {
     let rule = |rule: &Value| {
-        let texts = |pointer: &str| list(rule, pointer).filter_map(Value::as_str).map(str::to_owned).collect();
+        let texts =
+            |pointer: &str| list(rule, pointer).filter_map(Value::as_str).map(str::to_owned).collect();
         Rule {
             verbs: texts("/verbs"),
             groups: texts("/apiGroups"),
@@ -344,8 +360,10 @@ mod tests {
             "rules": [{"verbs": ["get", "list"], "apiGroups": [""], "resources": ["configmaps", "*/status"]}]}));
         policy.add_binding(&json!({"metadata": {"name": "b", "namespace": "shop"},
             "roleRef": {"kind": "ClusterRole", "name": "reader"}, "subjects": [{"kind": "User", "name": "ann"}]}));
-        policy.add_binding(&json!({"metadata": {"name": "ops"}, "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
-            "subjects": [{"kind": "ServiceAccount", "name": "op", "namespace": "kube-system"}]}));
+        policy.add_binding(
+            &json!({"metadata": {"name": "ops"}, "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "ServiceAccount", "name": "op", "namespace": "kube-system"}]}),
+        );
         policy
     }
 
@@ -353,13 +371,21 @@ mod tests {
     fn a_binding_in_a_namespace_holds_there_alone() {
         let policy = policy();
         let why = policy.allows(&user("ann"), &wish("get", "configmaps", "shop"));
-        assert_eq!(why.as_deref(), Some("RBAC: allowed by RoleBinding \"b/shop\" of ClusterRole \"reader\" to User \"ann\""));
+        assert_eq!(
+            why.as_deref(),
+            Some("RBAC: allowed by RoleBinding \"b/shop\" of ClusterRole \"reader\" to User \"ann\"")
+        );
         assert_eq!(policy.allows(&user("ann"), &wish("get", "configmaps", "other")), None);
         assert_eq!(policy.allows(&user("ann"), &wish("list", "configmaps", "")), None);
         assert_eq!(policy.allows(&user("ann"), &wish("delete", "configmaps", "shop")), None);
         assert_eq!(policy.allows(&user("bob"), &wish("get", "configmaps", "shop")), None);
         let status = Wish::Objects {
-            verb: "get", group: "", resource: "pods", subresource: "status", namespace: "shop", name: "x",
+            verb: "get",
+            group: "",
+            resource: "pods",
+            subresource: "status",
+            namespace: "shop",
+            name: "x",
         };
         assert!(policy.allows(&user("ann"), &status).is_some());
     }
@@ -367,7 +393,11 @@ mod tests {
     #[test]
     fn masters_and_administrators_may_do_everything() {
         let policy = policy();
-        assert!(policy.allows(&user("system:serviceaccount:kube-system:op"), &wish("delete", "nodes", "")).is_some());
+        assert!(
+            policy
+                .allows(&user("system:serviceaccount:kube-system:op"), &wish("delete", "nodes", ""))
+                .is_some()
+        );
         let master = User { name: "root".to_owned(), groups: vec![MASTERS.to_owned()] };
         assert!(policy.allows(&master, &Wish::Path { verb: "get", path: "/debug" }).is_some());
     }
@@ -379,7 +409,10 @@ mod tests {
         assert!(policy.allows(&user("ann"), &get("/apis/apps/v1")).is_some());
         assert!(policy.allows(&User::anonymous(), &get("/version")).is_some());
         assert!(policy.allows(&User::anonymous(), &get("/api")).is_none());
-        assert_eq!(get("/api").denied(&User::anonymous()), "User \"system:anonymous\" cannot get path \"/api\"");
+        assert_eq!(
+            get("/api").denied(&User::anonymous()),
+            "User \"system:anonymous\" cannot get path \"/api\""
+        );
         assert_eq!(
             wish("list", "pods", "").denied(&user("ann")),
             "User \"ann\" cannot list resource \"pods\" in API group \"\" at the cluster scope"

@@ -53,7 +53,8 @@ pub(crate) fn forbidden(user: &User, wish: &Wish<'_>) -> Status {
         Wish::Objects { group, resource, name, .. } => {
             let dotted =
                 if group.is_empty() { (*resource).to_owned() } else { format!("{resource}.{group}") };
-            let what = if name.is_empty() { format!("{dotted} is ") } else { format!("{dotted} {name:?} is ") };
+            let what =
+                if name.is_empty() { format!("{dotted} is ") } else { format!("{dotted} {name:?} is ") };
             let details = Details {
                 name: (*name).to_owned(),
                 group: (*group).to_owned(),

@@ -15,7 +15,13 @@ const AUTHORIZATION: &str = "authorization.k8s.io";
 const KINDS: [(&str, &str, &str, &str, bool); 6] = [
     (AUTHENTICATION, "selfsubjectreviews", "selfsubjectreview", "SelfSubjectReview", false),
     (AUTHENTICATION, "tokenreviews", "tokenreview", "TokenReview", false),
-    (AUTHORIZATION, "localsubjectaccessreviews", "localsubjectaccessreview", "LocalSubjectAccessReview", true),
+    (
+        AUTHORIZATION,
+        "localsubjectaccessreviews",
+        "localsubjectaccessreview",
+        "LocalSubjectAccessReview",
+        true,
+    ),
     (AUTHORIZATION, "selfsubjectaccessreviews", "selfsubjectaccessreview", "SelfSubjectAccessReview", false),
     (AUTHORIZATION, "selfsubjectrulesreviews", "selfsubjectrulesreview", "SelfSubjectRulesReview", false),
     (AUTHORIZATION, "subjectaccessreviews", "subjectaccessreview", "SubjectAccessReview", false),
@@ -48,7 +54,12 @@ pub(crate) fn resource(group: &str, version: &str, plural: &str) -> Option<Arc<R
 }
 
 /// Answers a question.
-pub(crate) fn answer(shared: &Shared, resource: &Resource, user: &User, asked: &Value) -> Result<Value, Status> {
+pub(crate) fn answer(
+    shared: &Shared,
+    resource: &Resource,
+    user: &User,
+    asked: &Value,
+) -> Result<Value, Status> {
     let status = match resource.plural.as_str() {
         "selfsubjectreviews" => json!({"userInfo": info(user)}),
         "tokenreviews" => token(shared, asked),

@@ -13,7 +13,9 @@ use super::discovery::Catalogue;
 use super::faults::{Faults, Temper};
 use super::rbac::{AUTHENTICATED, Policy, User};
 use super::reviews;
-use crate::cluster::{Body, Call, Cluster, FieldValidation, ListOptions, Reply, Status, Subresource, Time, Verb};
+use crate::cluster::{
+    Body, Call, Cluster, FieldValidation, ListOptions, Reply, Status, Subresource, Time, Verb,
+};
 
 /// A cluster with what a server needs around it.
 pub(crate) struct Shared {

@@ -223,9 +223,19 @@ mod tests {
     #[test]
     fn spans_are_told_as_people_like_them() {
         for (seconds, text) in [
-            (-5, "<invalid>"), (-1, "0s"), (0, "0s"), (119, "119s"), (120, "2m"), (147, "2m27s"), (660, "11m"),
-            (4 * 3600 + 60, "4h1m"), (9 * 3600 + 60, "9h"), (3 * 86_400 + 7200, "3d2h"), (30 * 86_400, "30d"),
-            (800 * 86_400, "2y70d"), (9 * 365 * 86_400, "9y"),
+            (-5, "<invalid>"),
+            (-1, "0s"),
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (147, "2m27s"),
+            (660, "11m"),
+            (4 * 3600 + 60, "4h1m"),
+            (9 * 3600 + 60, "9h"),
+            (3 * 86_400 + 7200, "3d2h"),
+            (30 * 86_400, "30d"),
+            (800 * 86_400, "2y70d"),
+            (9 * 365 * 86_400, "9y"),
         ] {
             assert_eq!(human(seconds), text);
         }
@@ -255,7 +265,12 @@ mod tests {
             let printer = Printer::of(resource);
             let row = printer.row(&json!({"metadata": {"name": "a"}}), Include::Object, Time(0));
             let columns = printer.columns();
-            assert_eq!(row["cells"].as_array().unwrap().len(), columns.as_array().unwrap().len(), "{}", resource.kind);
+            assert_eq!(
+                row["cells"].as_array().unwrap().len(),
+                columns.as_array().unwrap().len(),
+                "{}",
+                resource.kind
+            );
         }
     }
 }

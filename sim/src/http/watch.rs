@@ -53,8 +53,7 @@ pub(crate) fn begin(
     wanted: Wanted<'_>,
 ) -> Result<impl Stream<Item = Result<Frame<Bytes>, Infallible>> + Send + use<>, Status> {
     let Wanted { resource, namespace, list, watch, mut frames } = wanted;
-    let selection =
-        Selection::parse(&resource, namespace, &list.label_selector, &list.field_selector)?;
+    let selection = Selection::parse(&resource, namespace, &list.label_selector, &list.field_selector)?;
     let from = match list.resource_version.as_str() {
         "" => 0,
         text => text.parse::<u64>().map_err(|_no_number| refusal::bad_version(text))?,
@@ -143,9 +142,8 @@ impl Watch {
 
     /// Writes what happened since the last look.
     fn look(&mut self) {
-        let seen = self.shared.with(|cluster| {
-            cluster.events_since(&self.resource, &self.selection, self.version)
-        });
+        let seen =
+            self.shared.with(|cluster| cluster.events_since(&self.resource, &self.selection, self.version));
         match seen {
             Ok(events) => {
                 let now = now();

@@ -66,7 +66,8 @@ impl Client {
         let response = connection.send_request(request).await.expect("an answer");
         let (parts, body) = response.into_parts();
         let text = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-        let warnings = parts.headers.get_all("warning").iter().map(|value| value.to_str().unwrap().to_owned());
+        let warnings =
+            parts.headers.get_all("warning").iter().map(|value| value.to_str().unwrap().to_owned());
         let reply = Reply {
             code: parts.status.as_u16(),
             media: text("content-type").unwrap_or_default(),

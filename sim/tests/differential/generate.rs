@@ -27,7 +27,7 @@ pub(crate) enum Area {
 pub(crate) struct Kind {
     pub(crate) collection: &'static str,
     pub(crate) api_version: &'static str,
-    pub(crate) kind: &'static str,
+    pub(crate) name: &'static str,
     pub(crate) subresources: &'static [&'static str],
     pub(crate) strategic: bool,
 }
@@ -35,7 +35,7 @@ pub(crate) struct Kind {
 pub(crate) const CONFIG_MAP: Kind = Kind {
     collection: "/api/v1/namespaces/{ns}/configmaps",
     api_version: "v1",
-    kind: "ConfigMap",
+    name: "ConfigMap",
     subresources: &[],
     strategic: true,
 };
@@ -43,7 +43,7 @@ pub(crate) const CONFIG_MAP: Kind = Kind {
 pub(crate) const WIDGET: Kind = Kind {
     collection: "/apis/diff.test/v1/namespaces/{ns}/widgets",
     api_version: "diff.test/v1",
-    kind: "Widget",
+    name: "Widget",
     subresources: &["status"],
     strategic: false,
 };
@@ -51,7 +51,7 @@ pub(crate) const WIDGET: Kind = Kind {
 pub(crate) const DEPLOYMENT: Kind = Kind {
     collection: "/apis/apps/v1/namespaces/{ns}/deployments",
     api_version: "apps/v1",
-    kind: "Deployment",
+    name: "Deployment",
     subresources: &["status"],
     strategic: true,
 };
@@ -59,13 +59,13 @@ pub(crate) const DEPLOYMENT: Kind = Kind {
 pub(crate) const SERVICE: Kind = Kind {
     collection: "/api/v1/namespaces/{ns}/services",
     api_version: "v1",
-    kind: "Service",
+    name: "Service",
     subresources: &["status"],
     strategic: true,
 };
 
 const fn plain(collection: &'static str, api_version: &'static str, kind: &'static str) -> Kind {
-    Kind { collection, api_version, kind, subresources: &[], strategic: true }
+    Kind { collection, api_version, name: kind, subresources: &[], strategic: true }
 }
 
 const OTHERS: [Kind; 6] = [
@@ -79,7 +79,8 @@ const OTHERS: [Kind; 6] = [
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 const PARTIAL: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
-const PARTIAL_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+const PARTIAL_LIST: &str =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// Gives scripts of an area.
 pub(crate) fn script(area: Area) -> BoxedStrategy<Script> {
@@ -136,7 +137,13 @@ fn step(kind: Kind) -> BoxedStrategy<Step> {
         let path = format!("{}?{parameters}", kind.collection);
         Step::send("POST", path, JSON, &bodies::named(kind, name, body))
     });
-    let apply = (name(), prop_oneof![Just("m1"), Just("m2"), Just("m3")], any::<bool>(), validation(), bodies::body(kind))
+    let apply = (
+        name(),
+        prop_oneof![Just("m1"), Just("m2"), Just("m3")],
+        any::<bool>(),
+        validation(),
+        bodies::body(kind),
+    )
         .prop_map(move |(name, manager, force, validation, body)| {
             let validation =
                 if validation.is_empty() { String::new() } else { format!("&fieldValidation={validation}") };
@@ -168,7 +175,9 @@ fn step(kind: Kind) -> BoxedStrategy<Step> {
         },
     );
     let json_patch = (name(), part, parameters(), bodies::operations(kind)).prop_map(
-        move |(name, part, parameters, body): (&str, &str, String, Value)| Step::send("PATCH", at(name, part, &parameters), PATCH, &body),
+        move |(name, part, parameters, body): (&str, &str, String, Value)| {
+            Step::send("PATCH", at(name, part, &parameters), PATCH, &body)
+        },
     );
     let delete = (name(), deletion()).prop_map(move |(name, options)| {
         let options = options.to_string().replace("NAME", name);
@@ -176,12 +185,16 @@ fn step(kind: Kind) -> BoxedStrategy<Step> {
     });
     let read = (name(), prop_oneof![Just(""), Just(PARTIAL), Just(TABLE)])
         .prop_map(move |(name, accept)| Step { accept, ..Step::get(object(name)) });
-    let list = (selection(), prop_oneof![Just(""), Just(PARTIAL_LIST)]).prop_map(move |(selection, accept)| {
-        Step { accept, ..Step::get(format!("{}?{selection}", kind.collection)) }
-    });
-    let strategic = (name(), parameters(), bodies::change(kind)).prop_map(move |(name, parameters, body): (&str, String, Value)| {
-        Step::send("PATCH", at(name, "", &parameters), STRATEGIC, &body)
-    });
+    let list =
+        (selection(), prop_oneof![Just(""), Just(PARTIAL_LIST)]).prop_map(move |(selection, accept)| Step {
+            accept,
+            ..Step::get(format!("{}?{selection}", kind.collection))
+        });
+    let strategic = (name(), parameters(), bodies::change(kind)).prop_map(
+        move |(name, parameters, body): (&str, String, Value)| {
+            Step::send("PATCH", at(name, "", &parameters), STRATEGIC, &body)
+        },
+    );
     let weight = if kind.strategic { 3 } else { 1 };
     prop_oneof![
         4 => create,

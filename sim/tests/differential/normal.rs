@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::differential::client::Reply;
 
@@ -53,11 +53,21 @@ impl Names {
             Value::Object(map) => {
                 // Tells servers of one cluster apart from each other.
                 map.remove("storageVersionHash");
+                sort_causes(map);
                 for (key, inner) in map {
                     self.value(key, inner);
                 }
             }
-            Value::Array(list) => list.iter_mut().for_each(|inner| self.value(field, inner)),
+            Value::Array(list) => {
+                if field == "managedFields" {
+                    // They are ordered by time, which is another one on the other side.
+                    let key = |entry: &Value| {
+                        ["manager", "operation", "subresource"].map(|part| entry[part].to_string())
+                    };
+                    list.sort_by_key(key);
+                }
+                list.iter_mut().for_each(|inner| self.value(field, inner));
+            }
             Value::String(text) => *text = self.text(field, text),
             Value::Number(number) if field == "nodePort" || field == "healthCheckNodePort" => {
                 *value = format!("port {}", numbered(&mut self.places, &number.to_string())).into();
@@ -85,7 +95,8 @@ impl Names {
     fn message(&mut self, text: &str) -> String {
         const RECORD: &str = "does not match the ResourceVersion in record (";
         let text = self.with_uids(text);
-        let object = ["Invalid value: \"{", "Invalid value: \"map["].iter().find_map(|start| text.find(start));
+        let object =
+            ["Invalid value: \"{", "Invalid value: \"map["].iter().find_map(|start| text.find(start));
         if let (Some(start), Some(end)) = (object, text.rfind("\": "))
             && let (Some(before), Some(after)) = (text.get(..start), text.get(end..))
         {
@@ -106,11 +117,25 @@ impl Names {
             let (before, after) = rest.split_at(at);
             let (uid, after) = after.split_at(UID);
             out.push_str(before);
-            out.push_str(&format!("uid {}", numbered(&mut self.uids, uid)));
+            out.push_str("uid ");
+            out.push_str(&numbered(&mut self.uids, uid).to_string());
             rest = after;
         }
         out.push_str(rest);
         out
+    }
+}
+
+/// Puts what is wrong with an object in order: the real server tells it as it comes out of a hash map.
+fn sort_causes(status: &mut Map<String, Value>) {
+    let causes =
+        status.get_mut("details").and_then(|details| details.get_mut("causes")).and_then(Value::as_array_mut);
+    let Some(causes) = causes.filter(|causes| causes.len() > 1) else { return };
+    causes.sort_by_key(Value::to_string);
+    if let Some(Value::String(message)) = status.get_mut("message")
+        && let Some((before, _)) = message.split_once("is invalid: ")
+    {
+        *message = format!("{before}is invalid: all of the causes");
     }
 }
 

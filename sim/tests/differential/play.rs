@@ -10,7 +10,9 @@ use argosy_runtime::supervisor::{StopCause, Supervisor};
 use argosy_sim::cluster::{Config, Time};
 use argosy_sim::http::{ControlPlane, Login, Server, Settings, Temper, User};
 use http_body_util::BodyExt as _;
-use proptest::test_runner::{Config as Proptest, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use proptest::test_runner::{
+    Config as Proptest, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner,
+};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -52,7 +54,8 @@ impl Stage {
         let number = |name: &str, default: u64| {
             std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let supervisor = Supervisor::new();
         let user = User { name: "admin".to_owned(), groups: vec!["system:masters".to_owned()] };
         let settings = Settings {
@@ -92,7 +95,7 @@ impl Stage {
     }
 
     /// Plays scripts one by one; panics with all differences.
-    pub(crate) fn compare_each(mut self, scripts: Vec<Script>) {
+    pub(crate) fn compare_each(mut self, scripts: &[Script]) {
         let (start, run) = (clock::wall().0 % 100_000_000, std::process::id());
         let mut found = Vec::new();
         for (number, script) in scripts.iter().enumerate() {
@@ -141,7 +144,8 @@ async fn play(sim: &mut Side, real: &mut Side, script: &Script, namespace: &str)
     let (from_sim, from_real) = tokio::join!(sim.play(script, namespace), real.play(script, namespace));
     for (number, (sim, real)) in from_sim.iter().zip(&from_real).enumerate() {
         if sim != real {
-            let what = script.steps.get(number).map_or_else(|| "the watch".to_owned(), |step| format!("{step:?}"));
+            let what =
+                script.steps.get(number).map_or_else(|| "the watch".to_owned(), |step| format!("{step:?}"));
             let mut text = format!("{what}\n");
             differences("", sim, real, &mut text);
             return Some(text);
@@ -227,11 +231,13 @@ impl Side {
         let fill = |text: &str| {
             let mut text = text.replace("{ns}", namespace);
             for (name, (uid, version)) in &self.seen {
-                text = text.replace(&format!("{{uid:{name}}}"), uid).replace(&format!("{{rv:{name}}}"), version);
+                text =
+                    text.replace(&format!("{{uid:{name}}}"), uid).replace(&format!("{{rv:{name}}}"), version);
             }
             // Of what was never there nothing is known; the others are named `a` and `b` alone.
             for name in ["a", "b"] {
-                text = text.replace(&format!("{{uid:{name}}}"), NO_UID).replace(&format!("{{rv:{name}}}"), "1");
+                text =
+                    text.replace(&format!("{{uid:{name}}}"), NO_UID).replace(&format!("{{rv:{name}}}"), "1");
             }
             text
         };

@@ -6,7 +6,8 @@ use http::Method;
 
 use super::Asked;
 use crate::cluster::{
-    Call, Cause, DeleteOptions, FieldValidation, ListOptions, Patch, PatchKind, Reply, Status, Subresource, Verb,
+    Call, Cause, DeleteOptions, FieldValidation, ListOptions, Patch, PatchKind, Reply, Status, Subresource,
+    Verb,
 };
 use crate::http::answer::Answer;
 use crate::http::forms::{Frames, Writer};
@@ -43,7 +44,8 @@ pub(super) fn answer(shared: &Arc<Shared>, address: &Address, asked: &Asked<'_>)
     let Some(resource) = found else {
         let catalogue = shared.catalogue();
         // Of a group of definitions alone nothing is told, not even that it is there.
-        let is_known = catalogue.has(&address.group, &address.version) && !catalogue.is_custom(&address.group);
+        let is_known =
+            catalogue.has(&address.group, &address.version) && !catalogue.is_custom(&address.group);
         return if address.group.is_empty() || is_known {
             Err(refusal::not_found())
         } else {
@@ -61,7 +63,11 @@ pub(super) fn answer(shared: &Arc<Shared>, address: &Address, asked: &Asked<'_>)
         };
     }
     let Some(subresource) = part(&resource, address) else {
-        return Err(if is_custom { Status::not_found(&resource, &address.name) } else { refusal::not_found() });
+        return Err(if is_custom {
+            Status::not_found(&resource, &address.name)
+        } else {
+            refusal::not_found()
+        });
     };
     let accepted = Accepted::negotiate(asked.accept).ok_or_else(|| refusal::not_acceptable(is_custom))?;
     let request = Request { shared, asked, address, resource, subresource, accepted };
@@ -128,7 +134,8 @@ impl Request<'_> {
         let wanted = self.asked.query.text("resourceVersion");
         if !wanted.is_empty() {
             wanted.parse::<u64>().map_err(|_no_number| refusal::bad_version(wanted))?;
-            let options = ListOptions { resource_version: wanted.to_owned(), limit: 1, ..ListOptions::default() };
+            let options =
+                ListOptions { resource_version: wanted.to_owned(), limit: 1, ..ListOptions::default() };
             // A version that is not reached yet is refused as it is of a list.
             self.call(Verb::List(&options), None, false)?;
         }
@@ -175,7 +182,8 @@ impl Request<'_> {
         });
         let content = content.ok_or_else(|| {
             if is_custom {
-                let accepted = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+                let accepted =
+                    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
                 refusal::unsupported_body(accepted)
             } else {
                 refusal::unsupported_patch()
@@ -219,7 +227,7 @@ impl Request<'_> {
             doubled.clear();
         } else if options.validation == FieldValidation::Strict {
             let tried = self.call(verb, Some(&options), true);
-            return Err(self.strictly(&doubled, tried.err(), is_patch));
+            return Err(self.strictly(&doubled, tried.err().as_ref(), is_patch));
         }
         let mut reply = self.call(verb, Some(&options), options.dry_run)?;
         if is_patch || self.resource.custom().is_some() {
@@ -232,11 +240,11 @@ impl Request<'_> {
     }
 
     /// Refuses a body with keys that are there twice, together with what else is wrong with its fields.
-    fn strictly(&self, doubled: &[String], tried: Option<Status>, is_patch: bool) -> Status {
+    fn strictly(&self, doubled: &[String], tried: Option<&Status>, is_patch: bool) -> Status {
         const STRICT: &str = "strict decoding error: ";
         let doubled = doubled.join(", ");
-        let message = tried.as_ref().map_or("", |status| status.message.as_str());
-        if let (Some(other), Some((_, unknown))) = (&tried, message.split_once(STRICT)) {
+        let message = tried.map_or("", |status| status.message.as_str());
+        if let (Some(other), Some((_, unknown))) = (tried, message.split_once(STRICT)) {
             let both = if is_patch || self.resource.custom().is_some() {
                 format!("{doubled}, {unknown}")
             } else {
@@ -298,7 +306,7 @@ impl Request<'_> {
         })?;
         let part = self.resource.subresource(&self.address.subresource).and_then(|part| part.kind);
         let (kind, api_version) = match part {
-            Some((group, version, kind)) if group.is_empty() => (kind.to_owned(), version.to_owned()),
+            Some(("", version, kind)) => (kind.to_owned(), version.to_owned()),
             Some((group, version, kind)) => (kind.to_owned(), format!("{group}/{version}")),
             None => (self.resource.kind.clone(), self.resource.api_version()),
         };
@@ -307,9 +315,8 @@ impl Request<'_> {
 
     fn include(&self) -> Result<Include, Status> {
         let wanted = self.asked.query.text("includeObject");
-        Include::of(wanted).ok_or_else(|| {
-            Status::bad_request(format!("unrecognized includeObject value: {wanted:?}"))
-        })
+        Include::of(wanted)
+            .ok_or_else(|| Status::bad_request(format!("unrecognized includeObject value: {wanted:?}")))
     }
 
     fn reply(&self, reply: Reply) -> Result<Answer, Status> {

@@ -63,30 +63,58 @@ fn networking(plural: &str) -> Option<(Columns, Cells)> {
 }
 
 const SERVICE: Columns = &[
-    NAME, ("Type", "string", 0), ("Cluster-IP", "string", 0), ("External-IP", "string", 0), ("Port(s)", "string", 0),
-    AGE, ("Selector", "string", 1),
+    NAME,
+    ("Type", "string", 0),
+    ("Cluster-IP", "string", 0),
+    ("External-IP", "string", 0),
+    ("Port(s)", "string", 0),
+    AGE,
+    ("Selector", "string", 1),
 ];
 
 const EVENT: Columns = &[
-    ("Last Seen", "string", 0), ("Type", "string", 0), ("Reason", "string", 0), ("Object", "string", 0),
-    ("Subobject", "string", 1), ("Source", "string", 1), ("Message", "string", 0), ("First Seen", "string", 1),
-    ("Count", "string", 1), ("Name", "string", 1),
+    ("Last Seen", "string", 0),
+    ("Type", "string", 0),
+    ("Reason", "string", 0),
+    ("Object", "string", 0),
+    ("Subobject", "string", 1),
+    ("Source", "string", 1),
+    ("Message", "string", 0),
+    ("First Seen", "string", 1),
+    ("Count", "string", 1),
+    ("Name", "string", 1),
 ];
 
 const NODE: Columns = &[
-    NAME, ("Status", "string", 0), ("Roles", "string", 0), AGE, ("Version", "string", 0), ("Internal-IP", "string", 1),
-    ("External-IP", "string", 1), ("OS-Image", "string", 1), ("Kernel-Version", "string", 1),
+    NAME,
+    ("Status", "string", 0),
+    ("Roles", "string", 0),
+    AGE,
+    ("Version", "string", 0),
+    ("Internal-IP", "string", 1),
+    ("External-IP", "string", 1),
+    ("OS-Image", "string", 1),
+    ("Kernel-Version", "string", 1),
     ("Container-Runtime", "string", 1),
 ];
 
 const INGRESS: Columns = &[
-    NAME, ("Class", "string", 0), ("Hosts", "string", 0), ("Address", "string", 0), ("Ports", "string", 0), AGE,
+    NAME,
+    ("Class", "string", 0),
+    ("Hosts", "string", 0),
+    ("Address", "string", 0),
+    ("Ports", "string", 0),
+    AGE,
 ];
 
 const LEASE: Columns = &[NAME, ("Holder", "string", 0), AGE];
 
 const PRIORITY_CLASS: Columns = &[
-    NAME, ("Value", "integer", 0), ("Global-Default", "boolean", 0), AGE, ("PreemptionPolicy", "string", 0),
+    NAME,
+    ("Value", "integer", 0),
+    ("Global-Default", "boolean", 0),
+    AGE,
+    ("PreemptionPolicy", "string", 0),
 ];
 
 fn name(object: &Value) -> Value {
@@ -118,7 +146,11 @@ fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value
 
 fn count(object: &Value, pointer: &str) -> usize {
     let found = object.pointer(pointer);
-    found.and_then(Value::as_object).map(serde_json::Map::len).or_else(|| found?.as_array().map(Vec::len)).unwrap_or(0)
+    found
+        .and_then(Value::as_object)
+        .map(serde_json::Map::len)
+        .or_else(|| found?.as_array().map(Vec::len))
+        .unwrap_or(0)
 }
 
 /// Joins texts by commas; `<none>` for none.
@@ -249,8 +281,7 @@ fn node(object: &Value, now: Time) -> Vec<Value> {
         status.push_str(",SchedulingDisabled");
     }
     let labels = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
-    let roles =
-        labels.filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/").map(str::to_owned));
+    let roles = labels.filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/").map(str::to_owned));
     let address = |kind: &str| {
         let found = items(object, "/status/addresses").find(|address| text(address, "/type") == kind);
         or_none(found.map(|address| text(address, "/address")).unwrap_or_default())
@@ -287,8 +318,10 @@ fn endpoints(object: &Value, now: Time) -> Vec<Value> {
 }
 
 fn ingress(object: &Value, now: Time) -> Vec<Value> {
-    let hosts: Vec<String> =
-        items(object, "/spec/rules").map(|rule| text(rule, "/host").to_owned()).filter(|host| !host.is_empty()).collect();
+    let hosts: Vec<String> = items(object, "/spec/rules")
+        .map(|rule| text(rule, "/host").to_owned())
+        .filter(|host| !host.is_empty())
+        .collect();
     let hosts = if hosts.is_empty() { "*".to_owned() } else { hosts.join(",") };
     let addresses = items(object, "/status/loadBalancer/ingress").map(|ingress| match text(ingress, "/ip") {
         "" => text(ingress, "/hostname").to_owned(),

@@ -1,4 +1,4 @@
-//! The part of JSONPath that columns use.
+//! The part of `JSONPath` that columns use.
 
 use serde_json::Value;
 
@@ -123,7 +123,8 @@ mod tests {
 
     #[test]
     fn fields_indices_and_conditions_are_followed() {
-        let object = json!({"spec": {"a.b/c": 1, "list": [{"n": "x", "v": 1}, {"n": "y", "v": 2}]}, "m": {"k": true}});
+        let object =
+            json!({"spec": {"a.b/c": 1, "list": [{"n": "x", "v": 1}, {"n": "y", "v": 2}]}, "m": {"k": true}});
         for (path, wanted) in [
             (".spec['a.b/c']", json!(1)),
             (".spec.a\\.b/c", json!(1)),

@@ -7,9 +7,11 @@ use super::{CONFIG_MAP, DEPLOYMENT, Kind, SERVICE, WIDGET};
 
 /// Gives the object that ends a watch.
 pub(crate) fn end(kind: Kind) -> Value {
-    let body = match kind.kind {
+    let body = match kind.name {
         "Widget" => json!({"spec": {}}),
-        "Deployment" | "DaemonSet" => json!({"spec": {"selector": {"matchLabels": {"a": "b"}}, "template": pod("c", "i")}}),
+        "Deployment" | "DaemonSet" => {
+            json!({"spec": {"selector": {"matchLabels": {"a": "b"}}, "template": pod("c", "i")}})
+        }
         "StatefulSet" => {
             json!({"spec": {"serviceName": "s", "selector": {"matchLabels": {"a": "b"}}, "template": pod("c", "i")}})
         }
@@ -27,7 +29,7 @@ pub(crate) fn end(kind: Kind) -> Value {
 /// Makes a body one of a kind and name.
 pub(crate) fn named(kind: Kind, name: &str, mut body: Value) -> Value {
     body["apiVersion"] = kind.api_version.into();
-    body["kind"] = kind.kind.into();
+    body["kind"] = kind.name.into();
     body["metadata"]["name"] = name.into();
     body
 }
@@ -85,23 +87,43 @@ fn forget(value: &mut Value, left: &mut usize) {
 
 /// Gives JSON patches.
 pub(crate) fn operations(kind: Kind) -> BoxedStrategy<Value> {
-    let paths: Vec<&'static str> = match kind.kind {
-        "ConfigMap" => vec!["/data", "/data/k1", "/data/k2", "/metadata/labels", "/metadata/labels/l1", "/nope/x"],
+    let paths: Vec<&'static str> = match kind.name {
+        "ConfigMap" => {
+            vec!["/data", "/data/k1", "/data/k2", "/metadata/labels", "/metadata/labels/l1", "/nope/x"]
+        }
         "Widget" => vec![
-            "/spec/size", "/spec/color", "/spec/parts", "/spec/parts/0", "/spec/parts/0/v", "/spec/tags/-", "/spec/tags",
-            "/status/phase", "/metadata/labels",
+            "/spec/size",
+            "/spec/color",
+            "/spec/parts",
+            "/spec/parts/0",
+            "/spec/parts/0/v",
+            "/spec/tags/-",
+            "/spec/tags",
+            "/status/phase",
+            "/metadata/labels",
         ],
         "Deployment" => vec![
-            "/spec/replicas", "/spec/paused", "/spec/template/spec/containers/0/image",
-            "/spec/template/spec/containers/0/env", "/spec/template/metadata/labels/l1", "/status/replicas",
+            "/spec/replicas",
+            "/spec/paused",
+            "/spec/template/spec/containers/0/image",
+            "/spec/template/spec/containers/0/env",
+            "/spec/template/metadata/labels/l1",
+            "/status/replicas",
         ],
         _ => vec!["/metadata/labels", "/metadata/labels/l1", "/metadata/annotations"],
     };
     let value = prop_oneof![
-        Just(json!("x")), Just(json!("y")), Just(json!(2)), Just(json!({})), Just(json!([])),
-        Just(json!({"l1": "x"})), Just(json!([{"name": "p1", "v": "x"}])), Just(json!(true)),
+        Just(json!("x")),
+        Just(json!("y")),
+        Just(json!(2)),
+        Just(json!({})),
+        Just(json!([])),
+        Just(json!({"l1": "x"})),
+        Just(json!([{"name": "p1", "v": "x"}])),
+        Just(json!(true)),
     ];
-    let verb = prop_oneof![Just("add"), Just("replace"), Just("remove"), Just("test"), Just("copy"), Just("move")];
+    let verb =
+        prop_oneof![Just("add"), Just("replace"), Just("remove"), Just("test"), Just("copy"), Just("move")];
     let operation = (verb, prop::sample::select(paths.clone()), prop::sample::select(paths), value).prop_map(
         |(verb, path, from, value)| match verb {
             "remove" => json!({"op": verb, "path": path}),
@@ -134,17 +156,28 @@ fn metadata() -> BoxedStrategy<Value> {
     let labels = some(vec![("l1", letter().boxed()), ("l2", letter().boxed())]);
     let annotations = some(vec![("n1", letter().boxed())]);
     let finalizers = prop_oneof![
-        Just(json!(["diff.test/f"])), Just(json!(["diff.test/f", "diff.test/g"])), Just(json!([])),
+        Just(json!(["diff.test/f"])),
+        Just(json!(["diff.test/f", "diff.test/g"])),
+        Just(json!([])),
     ];
     let owners = prop_oneof![
-        Just(json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "11111111-1111-4111-8111-111111111111"}])),
-        Just(json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "p", "uid": "22222222-2222-4222-8222-222222222222",
-            "controller": true, "blockOwnerDeletion": true}])),
+        Just(
+            json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "11111111-1111-4111-8111-111111111111"}])
+        ),
+        Just(
+            json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "p", "uid": "22222222-2222-4222-8222-222222222222",
+            "controller": true, "blockOwnerDeletion": true}])
+        ),
     ];
     let rare = |strategy: BoxedStrategy<Value>| {
         prop::option::weighted(0.15, strategy).prop_map(Option::unwrap_or_default)
     };
-    (prop::option::of(labels), prop::option::weighted(0.2, annotations), rare(finalizers.boxed()), rare(owners.boxed()))
+    (
+        prop::option::of(labels),
+        prop::option::weighted(0.2, annotations),
+        rare(finalizers.boxed()),
+        rare(owners.boxed()),
+    )
         .prop_map(|(labels, annotations, finalizers, owners)| {
             let mut metadata = json!({});
             for (field, value) in [
@@ -166,7 +199,10 @@ fn config_map() -> impl Strategy<Value = Value> {
     let data = some(vec![("k1", letter().boxed()), ("k2", letter().boxed()), ("k3", letter().boxed())]);
     some(vec![
         ("data", data),
-        ("binaryData", prop_oneof![3 => Just(json!({"b1": "eA=="})), 1 => Just(json!({"k1": "eA=="}))].boxed()),
+        (
+            "binaryData",
+            prop_oneof![3 => Just(json!({"b1": "eA=="})), 1 => Just(json!({"k1": "eA=="}))].boxed(),
+        ),
         ("immutable", prop_oneof![8 => Just(json!(false)), 1 => Just(json!(true))].boxed()),
         ("unknown", prop_oneof![Just(json!(1))].boxed()),
     ])
@@ -183,13 +219,14 @@ fn config_map() -> impl Strategy<Value = Value> {
 
 fn widget() -> impl Strategy<Value = Value> {
     let part = some(vec![("v", letter().boxed()), ("n", (0..3_i64).prop_map(Value::from).boxed())]);
-    let parts = prop::collection::vec((prop_oneof![Just("p1"), Just("p2"), Just("p3")], part), 0..3).prop_map(|parts| {
-        let part = |(name, mut part): (&str, Value)| {
-            part["name"] = name.into();
-            part
-        };
-        parts.into_iter().map(part).collect::<Value>()
-    });
+    let parts = prop::collection::vec((prop_oneof![Just("p1"), Just("p2"), Just("p3")], part), 0..3)
+        .prop_map(|parts| {
+            let part = |(name, mut part): (&str, Value)| {
+                part["name"] = name.into();
+                part
+            };
+            parts.into_iter().map(part).collect::<Value>()
+        });
     let ports = prop::collection::vec((80..82_i64, prop::option::of(Just("UDP"))), 0..3).prop_map(|ports| {
         let port = |(port, protocol): (i64, Option<&str>)| match protocol {
             Some(protocol) => json!({"port": port, "protocol": protocol}),
@@ -203,8 +240,15 @@ fn widget() -> impl Strategy<Value = Value> {
         ("two", some(vec![("three", letter().boxed()), ("four", letters().boxed())])),
     ]);
     let spec = some(vec![
-        ("size", prop_oneof![8 => (0..4_i64).prop_map(Value::from), 1 => Just(json!("x")), 1 => Just(json!(-1))].boxed()),
-        ("color", prop_oneof![4 => Just(json!("red")), 4 => Just(json!("blue")), 1 => Just(json!("green"))].boxed()),
+        (
+            "size",
+            prop_oneof![8 => (0..4_i64).prop_map(Value::from), 1 => Just(json!("x")), 1 => Just(json!(-1))]
+                .boxed(),
+        ),
+        (
+            "color",
+            prop_oneof![4 => Just(json!("red")), 4 => Just(json!("blue")), 1 => Just(json!("green"))].boxed(),
+        ),
         ("parts", parts.boxed()),
         ("ports", ports.boxed()),
         ("tags", letters().boxed()),
@@ -220,10 +264,14 @@ fn widget() -> impl Strategy<Value = Value> {
     let status = some(vec![
         ("phase", letter().boxed()),
         ("count", (0..3_i64).prop_map(Value::from).boxed()),
-        ("conditions", prop_oneof![
-            Just(json!([{"type": "Ready", "status": "True"}])),
-            Just(json!([{"type": "Ready", "status": "False"}, {"type": "Other", "status": "True"}])),
-        ].boxed()),
+        (
+            "conditions",
+            prop_oneof![
+                Just(json!([{"type": "Ready", "status": "True"}])),
+                Just(json!([{"type": "Ready", "status": "False"}, {"type": "Other", "status": "True"}])),
+            ]
+            .boxed(),
+        ),
     ]);
     some(vec![("spec", spec.clone()), ("status", status)])
 }
@@ -247,14 +295,22 @@ fn template() -> BoxedStrategy<Value> {
         ("env", env.boxed()),
         ("ports", ports.boxed()),
         ("args", prop::collection::vec(letter(), 0..3).prop_map(Value::from).boxed()),
-        ("resources", prop_oneof![
-            Just(json!({"limits": {"cpu": "1", "memory": "1Gi"}})),
-            Just(json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "0.5"}})),
-        ].boxed()),
+        (
+            "resources",
+            prop_oneof![
+                Just(json!({"limits": {"cpu": "1", "memory": "1Gi"}})),
+                Just(json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "0.5"}})),
+            ]
+            .boxed(),
+        ),
         ("imagePullPolicy", Just(json!("Always")).boxed()),
     ]);
     let containers = prop::collection::vec((prop_oneof![Just("c1"), Just("c2")], container), 1..3);
-    (containers, prop::option::of(letter()), prop::option::weighted(0.2, Just(json!([{"key": "t", "operator": "Exists"}]))))
+    (
+        containers,
+        prop::option::of(letter()),
+        prop::option::weighted(0.2, Just(json!([{"key": "t", "operator": "Exists"}]))),
+    )
         .prop_map(|(containers, label, tolerations)| {
             let container = |(name, mut container): (&str, Value)| {
                 container["name"] = name.into();
@@ -278,11 +334,15 @@ fn deployment() -> impl Strategy<Value = Value> {
     let more = some(vec![
         ("replicas", (0..3_i64).prop_map(Value::from).boxed()),
         ("paused", any::<bool>().prop_map(Value::from).boxed()),
-        ("strategy", prop_oneof![
-            Just(json!({"type": "Recreate"})),
-            Just(json!({"rollingUpdate": {"maxSurge": 1}})),
-            Just(json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "50%"}})),
-        ].boxed()),
+        (
+            "strategy",
+            prop_oneof![
+                Just(json!({"type": "Recreate"})),
+                Just(json!({"rollingUpdate": {"maxSurge": 1}})),
+                Just(json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "50%"}})),
+            ]
+            .boxed(),
+        ),
         ("minReadySeconds", Just(json!(5)).boxed()),
     ]);
     let status = prop::option::weighted(0.2, (0..3_i64).prop_map(|count| json!({"replicas": count})));
@@ -299,7 +359,8 @@ fn deployment() -> impl Strategy<Value = Value> {
 
 fn service() -> impl Strategy<Value = Value> {
     let port = prop_oneof![
-        Just(json!({"port": 80})), Just(json!({"port": 80, "name": "http", "targetPort": 8080})),
+        Just(json!({"port": 80})),
+        Just(json!({"port": 80, "name": "http", "targetPort": 8080})),
         Just(json!({"port": 81, "name": "other", "protocol": "UDP", "targetPort": "named"})),
     ];
     let spec = some(vec![
@@ -320,7 +381,7 @@ fn other(kind: Kind) -> BoxedStrategy<Value> {
         spec["template"] = template;
         json!({"spec": spec})
     };
-    match kind.kind {
+    match kind.name {
         "Secret" => some(vec![
             ("data", prop_oneof![Just(json!({"k1": "eA=="})), Just(json!({"k2": "eQ=="})), Just(json!({"k1": "no base64"}))].boxed()),
             ("stringData", some(vec![("k1", letter().boxed()), ("k3", letter().boxed())])),

@@ -23,37 +23,82 @@ pub(crate) fn scripts() -> Vec<Script> {
 fn all() -> Vec<Step> {
     let (maps, widgets) = (CONFIG_MAP.collection, WIDGET.collection);
     let mut steps: Vec<Step> = [
-        "?limit=x", "?resourceVersionMatch=Exact", "?resourceVersionMatch=Foo&resourceVersion=1",
-        "?resourceVersion=0&resourceVersionMatch=Exact", "?sendInitialEvents=true", "?labelSelector=a+in+(",
-        "?labelSelector=a+b", "?labelSelector=%3D", "?fieldSelector=spec.foo%3D1", "?fieldSelector=a",
-        "?watch=1&sendInitialEvents=true", "?watch=1&resourceVersion=x", "?watch=1&resourceVersionMatch=Exact",
-        "?continue=x&resourceVersion=1", "?resourceVersion=x", "/none?resourceVersion=x", "/none", "/none/status", "/none/foo",
-        "/none/foo/bar", "?labelSelector=a%3D%2F%2F", "?labelSelector=" ,
+        "?limit=x",
+        "?resourceVersionMatch=Exact",
+        "?resourceVersionMatch=Foo&resourceVersion=1",
+        "?resourceVersion=0&resourceVersionMatch=Exact",
+        "?sendInitialEvents=true",
+        "?labelSelector=a+in+(",
+        "?labelSelector=a+b",
+        "?labelSelector=%3D",
+        "?fieldSelector=spec.foo%3D1",
+        "?fieldSelector=a",
+        "?watch=1&sendInitialEvents=true",
+        "?watch=1&resourceVersion=x",
+        "?watch=1&resourceVersionMatch=Exact",
+        "?continue=x&resourceVersion=1",
+        "?resourceVersion=x",
+        "/none?resourceVersion=x",
+        "/none",
+        "/none/status",
+        "/none/foo",
+        "/none/foo/bar",
+        "?labelSelector=a%3D%2F%2F",
+        "?labelSelector=",
     ]
     .iter()
     .flat_map(|tail| [maps, widgets].map(|place| Step::get(format!("{place}{tail}"))))
     .collect();
     steps.extend(
-        ["/foo", "/api/v2", "/api/v1/foos", "/apis/apps/v1/foos", "/apis/nope/v1", "/apis/nope", "/apis/diff.test/v2/widgets",
-         "/apis/diff.test/v1/foos", "/api/v1/configmaps/a", "/apis/diff.test/v1/widgets/a", "/api/v1/namespaces/{ns}/nodes",
-         "/apis/diff.test", "/apis/diff.test/v1"]
+        [
+            "/foo",
+            "/api/v2",
+            "/api/v1/foos",
+            "/apis/apps/v1/foos",
+            "/apis/nope/v1",
+            "/apis/nope",
+            "/apis/diff.test/v2/widgets",
+            "/apis/diff.test/v1/foos",
+            "/api/v1/configmaps/a",
+            "/apis/diff.test/v1/widgets/a",
+            "/api/v1/namespaces/{ns}/nodes",
+            "/apis/diff.test",
+            "/apis/diff.test/v1",
+        ]
         .map(Step::get),
     );
     let object = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
-    let widget = |name: &str| json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": name}});
+    let widget =
+        |name: &str| json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": name}});
     let bad: Vec<Value> = vec![
-        object("UPPER"), object(""), object("a/b"),
-        json!({"kind": "Secret", "apiVersion": "v1"}), json!({"kind": "Foo"}), json!({"apiVersion": "v9"}), json!([]),
-        json!({"metadata": {"name": "a", "namespace": "other"}}), json!({"metadata": {"name": "a", "labels": {"a b": "x"}}}),
-        json!({"metadata": {"name": "a", "labels": {"a": "x y"}}}), json!({"metadata": {"name": "a", "annotations": {"a b": ""}}}),
-        json!({"metadata": {"name": "a", "finalizers": ["x"]}}), json!({"metadata": {"name": "a"}, "data": "x"}),
-        json!({"metadata": {"name": "a"}, "data": {"a b": "x"}}), json!({"metadata": {"name": "a"}, "data": {"a": 1}}),
-        json!({"metadata": {"name": "a", "ownerReferences": [{"kind": "x"}]}}), json!({"metadata": {"name": "a", "resourceVersion": "5"}}),
-        json!({"metadata": {"name": "a", "uid": "x"}}), json!({"metadata": "x"}), json!("x"),
+        object("UPPER"),
+        object(""),
+        object("a/b"),
+        json!({"kind": "Secret", "apiVersion": "v1"}),
+        json!({"kind": "Foo"}),
+        json!({"apiVersion": "v9"}),
+        json!([]),
+        json!({"metadata": {"name": "a", "namespace": "other"}}),
+        json!({"metadata": {"name": "a", "labels": {"a b": "x"}}}),
+        json!({"metadata": {"name": "a", "labels": {"a": "x y"}}}),
+        json!({"metadata": {"name": "a", "annotations": {"a b": ""}}}),
+        json!({"metadata": {"name": "a", "finalizers": ["x"]}}),
+        json!({"metadata": {"name": "a"}, "data": "x"}),
+        json!({"metadata": {"name": "a"}, "data": {"a b": "x"}}),
+        json!({"metadata": {"name": "a"}, "data": {"a": 1}}),
+        json!({"metadata": {"name": "a", "ownerReferences": [{"kind": "x"}]}}),
+        json!({"metadata": {"name": "a", "resourceVersion": "5"}}),
+        json!({"metadata": {"name": "a", "uid": "x"}}),
+        json!({"metadata": "x"}),
+        json!("x"),
     ];
     steps.extend(bad.iter().map(|body| Step::send("POST", maps, JSON, body)));
     let bad: Vec<Value> = vec![
-        widget("UPPER"), widget(""), json!({"kind": "Widget"}), json!({"apiVersion": "diff.test/v1"}), json!([]),
+        widget("UPPER"),
+        widget(""),
+        json!({"kind": "Widget"}),
+        json!({"apiVersion": "diff.test/v1"}),
+        json!([]),
         json!({"apiVersion": "diff.test/v2", "kind": "Widget", "metadata": {"name": "a"}}),
         json!({"apiVersion": "diff.test/v1", "kind": "Gadget", "metadata": {"name": "a"}}),
         json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a", "labels": {"a": 1}}}),
@@ -82,10 +127,20 @@ fn all() -> Vec<Step> {
         steps.push(Step::send("PATCH", format!("{place}/a"), MERGE, &json!([])));
         steps.push(Step::send("PATCH", format!("{place}/none"), MERGE, &json!({})));
         steps.push(Step::send("PATCH", format!("{place}/a"), MERGE, &json!({"metadata": {"name": "b"}})));
-        steps.push(Step::send("PATCH", format!("{place}/a"), MERGE, &json!({"metadata": {"resourceVersion": "1"}})));
+        steps.push(Step::send(
+            "PATCH",
+            format!("{place}/a"),
+            MERGE,
+            &json!({"metadata": {"resourceVersion": "1"}}),
+        ));
         steps.push(Step::send("PATCH", format!("{place}/a"), PATCH, &json!({})));
         steps.push(Step::send("PATCH", format!("{place}/a"), PATCH, &json!([{"op": "x", "path": "/a"}])));
-        steps.push(Step::send("PATCH", format!("{place}/a"), PATCH, &json!([{"op": "remove", "path": "/nope"}])));
+        steps.push(Step::send(
+            "PATCH",
+            format!("{place}/a"),
+            PATCH,
+            &json!([{"op": "remove", "path": "/nope"}]),
+        ));
         steps.push(Step::send("DELETE", format!("{place}/none"), "", &json!("")));
         steps.push(Step::send("DELETE", format!("{place}/a"), JSON, &json!({"propagationPolicy": "x"})));
         steps.push(Step::send("POST", place, "text/plain", &body));

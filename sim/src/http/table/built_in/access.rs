@@ -6,7 +6,12 @@ use super::{AGE, Cells, Columns, NAME, age, items, name, text};
 use crate::cluster::Time;
 
 const BINDING: Columns = &[
-    NAME, ("Role", "string", 0), AGE, ("Users", "string", 1), ("Groups", "string", 1), ("ServiceAccounts", "string", 1),
+    NAME,
+    ("Role", "string", 0),
+    AGE,
+    ("Users", "string", 1),
+    ("Groups", "string", 1),
+    ("ServiceAccounts", "string", 1),
 ];
 
 pub(super) fn of(plural: &str) -> Option<(Columns, Cells)> {

@@ -6,19 +6,38 @@ use super::{AGE, Cells, Columns, NAME, age, items, name, text};
 use crate::cluster::Time;
 
 const CLAIM: Columns = &[
-    NAME, ("Status", "string", 0), ("Volume", "string", 0), ("Capacity", "string", 0), ("Access Modes", "string", 0),
-    ("StorageClass", "string", 0), ("VolumeAttributesClass", "string", 0), AGE, ("VolumeMode", "string", 1),
+    NAME,
+    ("Status", "string", 0),
+    ("Volume", "string", 0),
+    ("Capacity", "string", 0),
+    ("Access Modes", "string", 0),
+    ("StorageClass", "string", 0),
+    ("VolumeAttributesClass", "string", 0),
+    AGE,
+    ("VolumeMode", "string", 1),
 ];
 
 const VOLUME: Columns = &[
-    NAME, ("Capacity", "string", 0), ("Access Modes", "string", 0), ("Reclaim Policy", "string", 0),
-    ("Status", "string", 0), ("Claim", "string", 0), ("StorageClass", "string", 0),
-    ("VolumeAttributesClass", "string", 0), ("Reason", "string", 0), AGE, ("VolumeMode", "string", 1),
+    NAME,
+    ("Capacity", "string", 0),
+    ("Access Modes", "string", 0),
+    ("Reclaim Policy", "string", 0),
+    ("Status", "string", 0),
+    ("Claim", "string", 0),
+    ("StorageClass", "string", 0),
+    ("VolumeAttributesClass", "string", 0),
+    ("Reason", "string", 0),
+    AGE,
+    ("VolumeMode", "string", 1),
 ];
 
 const CLASS: Columns = &[
-    NAME, ("Provisioner", "string", 0), ("ReclaimPolicy", "string", 0), ("VolumeBindingMode", "string", 0),
-    ("AllowVolumeExpansion", "string", 0), AGE,
+    NAME,
+    ("Provisioner", "string", 0),
+    ("ReclaimPolicy", "string", 0),
+    ("VolumeBindingMode", "string", 0),
+    ("AllowVolumeExpansion", "string", 0),
+    AGE,
 ];
 
 pub(super) fn of(plural: &str) -> Option<(Columns, Cells)> {

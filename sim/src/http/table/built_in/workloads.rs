@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{AGE, Cells, Columns, NAME, age, ago, count, items, name, number, or_none, pairs, selector, text};
+use super::{
+    AGE, Cells, Columns, NAME, age, ago, count, items, name, number, or_none, pairs, selector, text,
+};
 use crate::cluster::Time;
 use crate::http::table::human;
 
@@ -11,43 +13,94 @@ const IMAGES: (&str, &str, i64) = ("Images", "string", 1);
 const SELECTOR: (&str, &str, i64) = ("Selector", "string", 1);
 
 const POD: Columns = &[
-    NAME, ("Ready", "string", 0), ("Status", "string", 0), ("Restarts", "string", 0), AGE, ("IP", "string", 1),
-    ("Node", "string", 1), ("Nominated Node", "string", 1), ("Readiness Gates", "string", 1),
+    NAME,
+    ("Ready", "string", 0),
+    ("Status", "string", 0),
+    ("Restarts", "string", 0),
+    AGE,
+    ("IP", "string", 1),
+    ("Node", "string", 1),
+    ("Nominated Node", "string", 1),
+    ("Readiness Gates", "string", 1),
 ];
 
 const DEPLOYMENT: Columns = &[
-    NAME, ("Ready", "string", 0), ("Up-to-date", "string", 0), ("Available", "string", 0), AGE, CONTAINERS, IMAGES,
+    NAME,
+    ("Ready", "string", 0),
+    ("Up-to-date", "string", 0),
+    ("Available", "string", 0),
+    AGE,
+    CONTAINERS,
+    IMAGES,
     SELECTOR,
 ];
 
 const REPLICAS: Columns = &[
-    NAME, ("Desired", "integer", 0), ("Current", "integer", 0), ("Ready", "integer", 0), AGE, CONTAINERS, IMAGES,
+    NAME,
+    ("Desired", "integer", 0),
+    ("Current", "integer", 0),
+    ("Ready", "integer", 0),
+    AGE,
+    CONTAINERS,
+    IMAGES,
     SELECTOR,
 ];
 
 const STATEFUL_SET: Columns = &[NAME, ("Ready", "string", 0), AGE, CONTAINERS, IMAGES];
 
 const DAEMON_SET: Columns = &[
-    NAME, ("Desired", "integer", 0), ("Current", "integer", 0), ("Ready", "integer", 0), ("Up-to-date", "integer", 0),
-    ("Available", "integer", 0), ("Node Selector", "string", 0), AGE, CONTAINERS, IMAGES, SELECTOR,
+    NAME,
+    ("Desired", "integer", 0),
+    ("Current", "integer", 0),
+    ("Ready", "integer", 0),
+    ("Up-to-date", "integer", 0),
+    ("Available", "integer", 0),
+    ("Node Selector", "string", 0),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
 ];
 
 const JOB: Columns = &[
-    NAME, ("Status", "string", 0), ("Completions", "string", 0), ("Duration", "string", 0), AGE, CONTAINERS, IMAGES,
+    NAME,
+    ("Status", "string", 0),
+    ("Completions", "string", 0),
+    ("Duration", "string", 0),
+    AGE,
+    CONTAINERS,
+    IMAGES,
     SELECTOR,
 ];
 
 const CRON_JOB: Columns = &[
-    NAME, ("Schedule", "string", 0), ("Timezone", "string", 0), ("Suspend", "boolean", 0), ("Active", "integer", 0),
-    ("Last Schedule", "string", 0), AGE, CONTAINERS, IMAGES, SELECTOR,
+    NAME,
+    ("Schedule", "string", 0),
+    ("Timezone", "string", 0),
+    ("Suspend", "boolean", 0),
+    ("Active", "integer", 0),
+    ("Last Schedule", "string", 0),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
 ];
 
 const BUDGET: Columns = &[
-    NAME, ("Min Available", "string", 0), ("Max Unavailable", "string", 0), ("Allowed Disruptions", "integer", 0), AGE,
+    NAME,
+    ("Min Available", "string", 0),
+    ("Max Unavailable", "string", 0),
+    ("Allowed Disruptions", "integer", 0),
+    AGE,
 ];
 
 const AUTOSCALER: Columns = &[
-    NAME, ("Reference", "string", 0), ("MinPods", "string", 0), ("MaxPods", "string", 0), ("Replicas", "string", 0), AGE,
+    NAME,
+    ("Reference", "string", 0),
+    ("MinPods", "string", 0),
+    ("MaxPods", "string", 0),
+    ("Replicas", "string", 0),
+    AGE,
 ];
 
 pub(super) fn of(plural: &str) -> Option<(Columns, Cells)> {
@@ -77,7 +130,8 @@ fn pod(object: &Value, now: Time) -> Vec<Value> {
         gates => {
             let passed = items(object, "/spec/readinessGates").filter(|gate| {
                 items(object, "/status/conditions").any(|condition| {
-                    text(condition, "/type") == text(gate, "/conditionType") && text(condition, "/status") == "True"
+                    text(condition, "/type") == text(gate, "/conditionType")
+                        && text(condition, "/status") == "True"
                 })
             });
             format!("{}/{gates}", passed.count())
@@ -110,7 +164,11 @@ fn pod_status(object: &Value) -> String {
             }
         }
     }
-    if text(object, "/metadata/deletionTimestamp").is_empty() { status.to_owned() } else { "Terminating".to_owned() }
+    if text(object, "/metadata/deletionTimestamp").is_empty() {
+        status.to_owned()
+    } else {
+        "Terminating".to_owned()
+    }
 }
 
 fn deployment(object: &Value, now: Time) -> Vec<Value> {
@@ -136,8 +194,10 @@ fn replicas(object: &Value, now: Time) -> Vec<Value> {
     ];
     cells.extend(containers(object, "/spec/template"));
     // Replication controllers have plain labels here.
-    let labels = object.pointer("/spec/selector/matchLabels").or(object.pointer("/spec/selector/matchExpressions"));
-    let shown = if labels.is_some() { selector(object, "/spec/selector") } else { pairs(object, "/spec/selector") };
+    let labels =
+        object.pointer("/spec/selector/matchLabels").or(object.pointer("/spec/selector/matchExpressions"));
+    let shown =
+        if labels.is_some() { selector(object, "/spec/selector") } else { pairs(object, "/spec/selector") };
     cells.push(shown.into());
     cells
 }
@@ -199,8 +259,7 @@ fn job(object: &Value, now: Time) -> Vec<Value> {
     let duration = Time::parse(text(object, "/status/startTime"))
         .map(|start| human(end.0.saturating_sub(start.0).div_euclid(1_000_000)))
         .unwrap_or_default();
-    let mut cells =
-        vec![name(object), status.into(), completions.into(), duration.into(), age(object, now)];
+    let mut cells = vec![name(object), status.into(), completions.into(), duration.into(), age(object, now)];
     cells.extend(containers(object, "/spec/template"));
     cells.push(selector(object, "/spec/selector").into());
     cells
@@ -245,7 +304,12 @@ fn autoscaler(object: &Value, now: Time) -> Vec<Value> {
     let least = object.pointer("/spec/minReplicas").and_then(Value::as_i64);
     vec![
         name(object),
-        format!("{}/{}", text(object, "/spec/scaleTargetRef/kind"), text(object, "/spec/scaleTargetRef/name")).into(),
+        format!(
+            "{}/{}",
+            text(object, "/spec/scaleTargetRef/kind"),
+            text(object, "/spec/scaleTargetRef/name")
+        )
+        .into(),
         least.map_or_else(|| "<unset>".to_owned(), |least| least.to_string()).into(),
         number(object, "/spec/maxReplicas").into(),
         number(object, "/status/currentReplicas").into(),
