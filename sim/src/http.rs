@@ -1,7 +1,7 @@
 //! The Kubernetes API of a cluster over HTTP: what `kubectl` and other clients talk to.
 //!
-//! A request is read ([`path`], [`query`], [`media`], [`body`]), its sender is asked for ([`rbac`]), the cluster carries
-//! it out in one piece under a lock, and the answer is written in the form that was asked for ([`forms`], [`table`]).
+//! A request is read (`path`, `query`, `media`, `body`), its sender is asked for (`rbac`), the cluster carries
+//! it out in one piece under a lock, and the answer is written in the form that was asked for (`forms`, `table`).
 //! Watches look at the cluster's records whenever its version changes. Nothing here decides what becomes of an object.
 
 mod answer;

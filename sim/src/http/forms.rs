@@ -126,7 +126,7 @@ impl Frames {
         let mut out = format!(r#"{{"type":"{}","object":"#, event.kind.name()).into_bytes();
         match (self.form, &self.printer) {
             (Form::Partial | Form::PartialList, _) => {
-                out.extend(partial(&event.object).to_string().into_bytes())
+                out.extend(partial(&event.object).to_string().into_bytes());
             }
             (Form::Table, Some(printer)) => {
                 let version = json!({"resourceVersion": event.object.version().to_string()});

@@ -66,7 +66,9 @@ impl Names {
                     };
                     list.sort_by_key(key);
                 }
-                list.iter_mut().for_each(|inner| self.value(field, inner));
+                for inner in list.iter_mut() {
+                    self.value(field, inner);
+                }
             }
             Value::String(text) => *text = self.text(field, text),
             Value::Number(number) if field == "nodePort" || field == "healthCheckNodePort" => {

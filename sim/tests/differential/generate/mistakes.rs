@@ -20,6 +20,14 @@ pub(crate) fn scripts() -> Vec<Script> {
         .collect()
 }
 
+fn config_map(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
+}
+
+fn widget(name: &str) -> Value {
+    json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": name}})
+}
+
 fn all() -> Vec<Step> {
     let (maps, widgets) = (CONFIG_MAP.collection, WIDGET.collection);
     let mut steps: Vec<Step> = [
@@ -67,52 +75,8 @@ fn all() -> Vec<Step> {
         ]
         .map(Step::get),
     );
-    let object = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
-    let widget =
-        |name: &str| json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": name}});
-    let bad: Vec<Value> = vec![
-        object("UPPER"),
-        object(""),
-        object("a/b"),
-        json!({"kind": "Secret", "apiVersion": "v1"}),
-        json!({"kind": "Foo"}),
-        json!({"apiVersion": "v9"}),
-        json!([]),
-        json!({"metadata": {"name": "a", "namespace": "other"}}),
-        json!({"metadata": {"name": "a", "labels": {"a b": "x"}}}),
-        json!({"metadata": {"name": "a", "labels": {"a": "x y"}}}),
-        json!({"metadata": {"name": "a", "annotations": {"a b": ""}}}),
-        json!({"metadata": {"name": "a", "finalizers": ["x"]}}),
-        json!({"metadata": {"name": "a"}, "data": "x"}),
-        json!({"metadata": {"name": "a"}, "data": {"a b": "x"}}),
-        json!({"metadata": {"name": "a"}, "data": {"a": 1}}),
-        json!({"metadata": {"name": "a", "ownerReferences": [{"kind": "x"}]}}),
-        json!({"metadata": {"name": "a", "resourceVersion": "5"}}),
-        json!({"metadata": {"name": "a", "uid": "x"}}),
-        json!({"metadata": "x"}),
-        json!("x"),
-    ];
-    steps.extend(bad.iter().map(|body| Step::send("POST", maps, JSON, body)));
-    let bad: Vec<Value> = vec![
-        widget("UPPER"),
-        widget(""),
-        json!({"kind": "Widget"}),
-        json!({"apiVersion": "diff.test/v1"}),
-        json!([]),
-        json!({"apiVersion": "diff.test/v2", "kind": "Widget", "metadata": {"name": "a"}}),
-        json!({"apiVersion": "diff.test/v1", "kind": "Gadget", "metadata": {"name": "a"}}),
-        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a", "labels": {"a": 1}}}),
-        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a", "foo": 1}}),
-        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": 1}),
-        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": null}),
-        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"tags": ["x", "x"]}}),
-        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a"},
-            "spec": {"parts": [{"name": "p"}, {"name": "p"}]}}),
-        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"parts": [{"v": "x"}]}}),
-        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"limit": 1.5}}),
-    ];
-    steps.extend(bad.iter().map(|body| Step::send("POST", widgets, JSON, body)));
-    for (place, body) in [(maps, object("a")), (widgets, widget("a"))] {
+    steps.extend(bad_objects());
+    for (place, body) in [(maps, config_map("a")), (widgets, widget("a"))] {
         for tail in ["?dryRun=x", "?fieldValidation=x", "?fieldManager=a%0Ab"] {
             steps.push(Step::send("POST", format!("{place}{tail}"), JSON, &body));
         }
@@ -145,5 +109,55 @@ fn all() -> Vec<Step> {
         steps.push(Step::send("DELETE", format!("{place}/a"), JSON, &json!({"propagationPolicy": "x"})));
         steps.push(Step::send("POST", place, "text/plain", &body));
     }
+    steps
+}
+
+/// Gives creations of objects that have something wrong inside.
+fn bad_objects() -> Vec<Step> {
+    let widget =
+        |name: &str| json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": name}});
+    let bad: Vec<Value> = vec![
+        config_map("UPPER"),
+        config_map(""),
+        config_map("a/b"),
+        json!({"kind": "Secret", "apiVersion": "v1"}),
+        json!({"kind": "Foo"}),
+        json!({"apiVersion": "v9"}),
+        json!([]),
+        json!({"metadata": {"name": "a", "namespace": "other"}}),
+        json!({"metadata": {"name": "a", "labels": {"a b": "x"}}}),
+        json!({"metadata": {"name": "a", "labels": {"a": "x y"}}}),
+        json!({"metadata": {"name": "a", "annotations": {"a b": ""}}}),
+        json!({"metadata": {"name": "a", "finalizers": ["x"]}}),
+        json!({"metadata": {"name": "a"}, "data": "x"}),
+        json!({"metadata": {"name": "a"}, "data": {"a b": "x"}}),
+        json!({"metadata": {"name": "a"}, "data": {"a": 1}}),
+        json!({"metadata": {"name": "a", "ownerReferences": [{"kind": "x"}]}}),
+        json!({"metadata": {"name": "a", "resourceVersion": "5"}}),
+        json!({"metadata": {"name": "a", "uid": "x"}}),
+        json!({"metadata": "x"}),
+        json!("x"),
+    ];
+    let mut steps: Vec<Step> =
+        bad.iter().map(|body| Step::send("POST", CONFIG_MAP.collection, JSON, body)).collect();
+    let bad: Vec<Value> = vec![
+        widget("UPPER"),
+        widget(""),
+        json!({"kind": "Widget"}),
+        json!({"apiVersion": "diff.test/v1"}),
+        json!([]),
+        json!({"apiVersion": "diff.test/v2", "kind": "Widget", "metadata": {"name": "a"}}),
+        json!({"apiVersion": "diff.test/v1", "kind": "Gadget", "metadata": {"name": "a"}}),
+        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a", "labels": {"a": 1}}}),
+        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a", "foo": 1}}),
+        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": 1}),
+        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": null}),
+        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"tags": ["x", "x"]}}),
+        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a"},
+            "spec": {"parts": [{"name": "p"}, {"name": "p"}]}}),
+        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"parts": [{"v": "x"}]}}),
+        json!({"apiVersion": "diff.test/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"limit": 1.5}}),
+    ];
+    steps.extend(bad.iter().map(|body| Step::send("POST", WIDGET.collection, JSON, body)));
     steps
 }
