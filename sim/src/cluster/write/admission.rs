@@ -1,0 +1,213 @@
+//! What may be written at all, and what is given out to it.
+
+use serde_json::{Map, Value, json};
+
+use super::super::status::{Cause, Status};
+use super::super::store::{Key, Place};
+use super::super::{Cluster, place_of};
+use crate::kinds::fill::fill;
+use crate::kinds::{Resource, metadata, rules};
+use crate::ownership::Conflicts;
+
+/// The first two bytes of the addresses of services.
+const NETWORK: (u8, u8) = (10, 0);
+/// The ports that nodes open for services.
+const NODE_PORTS: std::ops::RangeInclusive<u64> = 30_000..=32_767;
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// Says why nothing can be created in a namespace.
+    pub(super) fn admit(&self, resource: &Resource, namespace: &str, name: &str) -> Result<(), Status> {
+        if !resource.namespaced {
+            return Ok(());
+        }
+        let found = self.store.get(&Place::new("", "namespaces"), &Key::new("", namespace));
+        let Some(found) = found else { return Err(namespace_missing(namespace)) };
+        if !found.is_deleting() {
+            return Ok(());
+        }
+        let why =
+            format!("unable to create new content in namespace {namespace} because it is being terminated");
+        let cause = Cause {
+            reason: "NamespaceTerminating".to_owned(),
+            message: format!("namespace {namespace} is being terminated"),
+            field: "metadata.namespace".to_owned(),
+        };
+        Err(Status::forbidden(resource, name, &why).with_causes(vec![cause]))
+    }
+
+    /// Gives a service what it needs of the cluster: addresses and ports.
+    pub(super) fn allocate(
+        &mut self,
+        resource: &Resource,
+        object: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<(), Status> {
+        if !resource.is("", "services") {
+            return Ok(());
+        }
+        if let Some(old) = old {
+            keep_allocated(object, old);
+        }
+        let kind = rules::spec_text(object, "type").to_owned();
+        if kind == "ExternalName" {
+            if let Some(spec) = rules::spec(object) {
+                for field in
+                    ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"]
+                {
+                    spec.remove(field);
+                }
+            }
+            return Ok(());
+        }
+        self.give_address(resource, object)?;
+        if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
+            self.give_node_ports(object);
+        }
+        Ok(())
+    }
+
+    fn give_address(&mut self, resource: &Resource, object: &mut Value) -> Result<(), Status> {
+        let name = metadata::text(object, "name").to_owned();
+        let mine = metadata::text(object, "uid").to_owned();
+        let mut asked = rules::spec_text(object, "clusterIP").to_owned();
+        if asked.is_empty() {
+            let first = object.pointer("/spec/clusterIPs/0").and_then(Value::as_str);
+            first.unwrap_or_default().clone_into(&mut asked);
+        }
+        let used: Vec<String> = self
+            .store
+            .objects(&place_of(resource))
+            .filter(|(_, object)| object.uid() != mine)
+            .map(|(_, object)| rules::spec_text(&object.bare(), "clusterIP").to_owned())
+            .collect();
+        if asked.is_empty() {
+            asked = loop {
+                let number = self.random.below(65_000) + 10;
+                let address = format!("{}.{}.{}.{}", NETWORK.0, NETWORK.1, number / 256, number % 256);
+                if !used.contains(&address) {
+                    break address;
+                }
+            };
+        } else if asked != "None" {
+            let list = Value::from(vec![asked.clone()]);
+            let fault = if used.contains(&asked) {
+                Some("failed to allocate IP %: provided IP is already allocated")
+            } else if asked.starts_with(&format!("{}.{}.", NETWORK.0, NETWORK.1)) {
+                None
+            } else {
+                Some("failed to allocate IP %: the provided network does not match the current range")
+            };
+            if let Some(fault) = fault {
+                let why = fault.replace('%', &asked);
+                return Err(Status::invalid(
+                    resource,
+                    &name,
+                    vec![Cause::invalid("spec.clusterIPs", &list, &why)],
+                ));
+            }
+        }
+        if let Some(spec) = rules::spec(object) {
+            spec.insert("clusterIP".to_owned(), asked.as_str().into());
+            spec.insert("clusterIPs".to_owned(), json!([asked]));
+            let selects = spec.get("selector").is_some();
+            if asked == "None" && !selects {
+                fill(spec, "ipFamilyPolicy", "RequireDualStack");
+                fill(spec, "ipFamilies", json!(["IPv4", "IPv6"]));
+            } else {
+                fill(spec, "ipFamilyPolicy", "SingleStack");
+                fill(spec, "ipFamilies", json!(["IPv4"]));
+            }
+        }
+        Ok(())
+    }
+
+    fn give_node_ports(&mut self, object: &mut Value) {
+        let allocates = object.pointer("/spec/allocateLoadBalancerNodePorts") != Some(&Value::Bool(false));
+        let Some(ports) = object.pointer_mut("/spec/ports").and_then(Value::as_array_mut) else { return };
+        for port in ports.iter_mut().filter_map(Value::as_object_mut) {
+            if allocates && port.get("nodePort").and_then(Value::as_i64).unwrap_or_default() == 0 {
+                let span = NODE_PORTS.end() - NODE_PORTS.start() + 1;
+                port.insert("nodePort".to_owned(), (NODE_PORTS.start() + self.random.below(span)).into());
+            }
+        }
+    }
+}
+
+/// What was given out stays unless the service asks for something else.
+fn keep_allocated(object: &mut Value, old: &Value) {
+    let kinds = (rules::spec_text(object, "type").to_owned(), rules::spec_text(old, "type"));
+    if kinds.0 == "ExternalName" || kinds.1 == "ExternalName" {
+        return;
+    }
+    let Some(spec) = rules::spec(object) else { return };
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if let Some(before) = old.pointer(&format!("/spec/{field}")) {
+            fill(spec, field, before.clone());
+        }
+    }
+    if !matches!(kinds.0.as_str(), "NodePort" | "LoadBalancer") {
+        give_back(spec, old);
+        return;
+    }
+    let before = old.pointer("/spec/ports").and_then(Value::as_array).cloned().unwrap_or_default();
+    for port in crate::kinds::fill::each(spec, "ports") {
+        let same = before
+            .iter()
+            .find(|one| one.get("port") == port.get("port") && one.get("protocol") == port.get("protocol"));
+        if let Some(number) = same.and_then(|one| one.get("nodePort")) {
+            fill(port, "nodePort", number.clone());
+        }
+    }
+}
+
+/// A service that no longer is of a type with ports on nodes gives back those that it had.
+fn give_back(spec: &mut Map<String, Value>, old: &Value) {
+    let had = |path: &str, value: &Value| old.pointer(path) == Some(value);
+    if spec.get("externalTrafficPolicy").is_some_and(|policy| had("/spec/externalTrafficPolicy", policy)) {
+        spec.remove("externalTrafficPolicy");
+    }
+    if spec
+        .get("allocateLoadBalancerNodePorts")
+        .is_some_and(|flag| had("/spec/allocateLoadBalancerNodePorts", flag))
+    {
+        spec.remove("allocateLoadBalancerNodePorts");
+    }
+    let before: Vec<i64> = old
+        .pointer("/spec/ports")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|port| port.get("nodePort")?.as_i64())
+        .collect();
+    for port in crate::kinds::fill::each(spec, "ports") {
+        if port.get("nodePort").and_then(Value::as_i64).is_some_and(|number| before.contains(&number)) {
+            port.remove("nodePort");
+        }
+    }
+}
+
+fn namespace_missing(namespace: &str) -> Status {
+    let details = super::super::status::Details {
+        name: namespace.to_owned(),
+        kind: "namespaces".to_owned(),
+        ..Default::default()
+    };
+    let mut status = Status::new(404, "NotFound", format!("namespaces \"{namespace}\" not found"));
+    status.details = Some(Box::new(details));
+    status
+}
+
+/// Says which fields others own.
+pub(super) fn conflicts(conflicts: &Conflicts) -> Status {
+    let causes = conflicts
+        .iter()
+        .map(|conflict| Cause {
+            reason: "FieldManagerConflict".to_owned(),
+            message: conflict.cause(),
+            field: conflict.field.clone(),
+        })
+        .collect();
+    Status::new(409, "Conflict", conflicts.message()).with_causes(causes)
+}

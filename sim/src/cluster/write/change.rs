@@ -1,0 +1,318 @@
+//! Changes: updates, patches and applies, of objects and of their status.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::super::call::{Call, Patch, PatchKind, Subresource};
+use super::super::reply::{Body, Reply};
+use super::super::status::{Cause, Status};
+use super::super::store::Key;
+use super::super::{Cluster, Object, place_of};
+use super::create::check_object;
+use super::{check_name, check_type, own, place, read, refused, set_type, unkept};
+use crate::kinds::{Resource, metadata, rules};
+use crate::ownership::{self, Writer};
+use crate::patch::{self, PatchError};
+
+// === impl Cluster ===
+
+impl Cluster {
+    /// Replaces an object by the one that was sent.
+    pub(super) fn update(&mut self, call: &Call<'_>, mut body: Value) -> Result<Reply, Status> {
+        let resource = call.resource;
+        let mut warnings = Vec::new();
+        check_object(&mut body)?;
+        check_type(resource, &body)?;
+        read(call, &mut body, &mut warnings)?;
+        check_name(call, &body)?;
+        place(call, &mut body)?;
+        let Some(live) = self.find(resource, call.namespace, call.name).cloned() else {
+            if !resource.habits.create_on_update || call.subresource != Subresource::None {
+                return Err(Status::not_found(resource, call.name));
+            }
+            self.admit(resource, call.namespace, call.name)?;
+            let new = own(call, Some(&rules::empty(resource)), body);
+            return self.finish_create(call, new, warnings);
+        };
+        let stated = metadata::text(&body, "uid");
+        if !stated.is_empty() && stated != live.uid() {
+            let key = if call.namespace.is_empty() {
+                format!("/registry/{}/{}", resource.plural, call.name)
+            } else {
+                format!("/registry/{}/{}/{}", resource.plural, call.namespace, call.name)
+            };
+            let why = format!(
+                "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: \
+                 Precondition failed: UID in precondition: {stated}, UID in object meta: {}",
+                live.uid()
+            );
+            return Err(Status::conflict(resource, call.name, &why));
+        }
+        let old = live.value(resource);
+        if call.subresource == Subresource::Finalize {
+            return self.finalize(call, &live, &old, &body);
+        }
+        let mut new = own(call, Some(&old), body);
+        rules::prepare_update(resource, &mut new, &old, call.subresource);
+        self.finish_change(call, &live, &old, new, warnings)
+    }
+
+    /// Changes an object as a patch says.
+    pub(super) fn patch(&mut self, call: &Call<'_>, patch: &Patch) -> Result<Reply, Status> {
+        if let PatchKind::Apply { force } = patch.kind {
+            return self.apply(call, &patch.body, force);
+        }
+        let resource = call.resource;
+        let live = self
+            .find(resource, call.namespace, call.name)
+            .ok_or_else(|| Status::not_found(resource, call.name))?
+            .clone();
+        let mut warnings = Vec::new();
+        let old = live.value(resource);
+        let mut new = patched(resource, &old, patch)?;
+        check_object(&mut new)?;
+        if let Err(status) = check_type(resource, &new) {
+            return Err(if resource.custom().is_some() { status } else { unregistered(&new, resource) });
+        }
+        read(call, &mut new, &mut warnings)?;
+        check_name(call, &new)?;
+        place(call, &mut new)?;
+        let mut new = own(call, Some(&old), new);
+        rules::prepare_update(resource, &mut new, &old, call.subresource);
+        self.finish_change(call, &live, &old, new, warnings)
+    }
+
+    /// Applies a configuration; an object that is not there is made.
+    fn apply(&mut self, call: &Call<'_>, config: &Value, force: bool) -> Result<Reply, Status> {
+        let resource = call.resource;
+        if call.manager.is_empty() {
+            let causes = vec![Cause::required("fieldManager", "is required for apply patch")];
+            return Err(Status::invalid_kind("meta.k8s.io", "PatchOptions", "", causes));
+        }
+        let live = self.find(resource, call.namespace, call.name).cloned();
+        if live.is_none() && call.subresource != Subresource::None {
+            return Err(Status::not_found(resource, call.name));
+        }
+        let kind = match &config {
+            Value::Object(_) | Value::Null => None,
+            Value::Array(_) => Some("array"),
+            Value::String(_) => Some("string"),
+            Value::Number(_) => Some("number"),
+            Value::Bool(_) => Some("bool"),
+        };
+        if let Some(kind) = kind {
+            return Err(Status::bad_request(format!(
+                "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {kind} into \
+                 Go value of type map[string]interface {{}}"
+            )));
+        }
+        check_applied_type(resource, config)?;
+        let (time, api_version) = (call.now.seconds(), resource.api_version());
+        let writer = Writer {
+            manager: call.manager,
+            api_version: &api_version,
+            subresource: call.subresource.name(),
+            time: &time,
+        };
+        let old = live.as_ref().map(|live| live.value(resource));
+        let base = match &old {
+            Some(old) => old.clone(),
+            None => rules::empty(resource),
+        };
+        let reset = rules::reset(resource, call.subresource);
+        let mut new =
+            ownership::apply(Some(&base), config, &rules::merging(resource), &writer, force, &reset)
+                .map_err(|error| refused(&error))?;
+        let mut warnings = Vec::new();
+        let lenient =
+            Call { validation: super::super::FieldValidation::Ignore, verb: super::Verb::Get, ..*call };
+        read(&lenient, &mut new, &mut warnings).map_err(|status| unconverted(resource, config, &status))?;
+        if metadata::text(&new, "name").is_empty()
+            && let Some(metadata) = metadata::of(&mut new)
+        {
+            metadata.insert("name".to_owned(), call.name.into());
+        }
+        check_name(call, &new)?;
+        place(call, &mut new)?;
+        if let (Some(live), Some(old)) = (live, old) {
+            rules::prepare_update(resource, &mut new, &old, call.subresource);
+            return self.finish_change(call, &live, &old, new, warnings);
+        }
+        self.admit(resource, call.namespace, call.name)?;
+        let uid = metadata::text(&new, "uid");
+        if !uid.is_empty() {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(Status::conflict(resource, call.name, &why));
+        }
+        self.finish_create(call, new, warnings)
+    }
+
+    /// Keeps a change, unless it is none; what was only waiting for its last finalizer goes.
+    pub(in super::super) fn finish_change(
+        &mut self,
+        call: &Call<'_>,
+        live: &Arc<Object>,
+        old: &Value,
+        mut new: Value,
+        warnings: Vec<String>,
+    ) -> Result<Reply, Status> {
+        let resource = call.resource;
+        let stated = metadata::text(&new, "resourceVersion").to_owned();
+        let unstated = matches!(stated.as_str(), "" | "0");
+        if unstated && resource.habits.versioned_update {
+            let shown = Value::from(0);
+            let detail = "must be specified for an update";
+            let causes = vec![Cause {
+                message: format!("Invalid value: {shown}: {detail}"),
+                ..Cause::invalid("metadata.resourceVersion", &shown, detail)
+            }];
+            return Err(Status::invalid_kind(&resource.group, &resource.plural, call.name, causes));
+        }
+        if !unstated && stated.parse() != Ok(live.version()) {
+            return Err(Status::modified(resource, call.name));
+        }
+        if let Some(metadata) = metadata::of(&mut new) {
+            metadata.insert("resourceVersion".to_owned(), live.version().to_string().into());
+        }
+        self.allocate(resource, &mut new, Some(old))?;
+        let causes = rules::validate(resource, &new, Some(old));
+        if !causes.is_empty() {
+            return Err(Status::invalid(resource, call.name, causes));
+        }
+        rules::conform(resource, &mut new);
+        set_type(resource, &mut new);
+        if ownership::settle(old, &mut new) || new == *old {
+            return Ok(Reply { code: 200, body: Body::Object(live.clone()), warnings });
+        }
+        if call.dry_run {
+            return Ok(unkept(&new, 200, warnings));
+        }
+        let key = Key::new(call.namespace, call.name);
+        if live.is_deleting() && is_released(resource, &new) {
+            let reply = Object::encode(&new);
+            // Who watches sees it go as it was kept.
+            self.discard(&place_of(resource), key, live);
+            return Ok(Reply { code: 200, body: Body::Object(Arc::new(reply)), warnings });
+        }
+        let object = self.commit(&place_of(resource), &key, new);
+        Ok(Reply { code: 200, body: Body::Object(object), warnings })
+    }
+
+    /// Takes finalizers from a namespace's spec.
+    fn finalize(
+        &mut self,
+        call: &Call<'_>,
+        live: &Arc<Object>,
+        old: &Value,
+        body: &Value,
+    ) -> Result<Reply, Status> {
+        let mut new = old.clone();
+        if let Some(spec) = rules::spec(&mut new) {
+            match body.pointer("/spec/finalizers") {
+                Some(finalizers) => spec.insert("finalizers".to_owned(), finalizers.clone()),
+                None => spec.remove("finalizers"),
+            };
+        }
+        self.finish_change(call, live, old, new, Vec::new())
+    }
+}
+
+/// Tells whether nothing holds an object any more.
+pub(in super::super) fn is_released(resource: &Resource, object: &Value) -> bool {
+    let namespace = resource.is("", "namespaces");
+    let held =
+        object.pointer("/spec/finalizers").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    let graceful =
+        object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or_default();
+    metadata::texts(object, "finalizers").next().is_none() && !(namespace && held) && graceful == 0
+}
+
+/// Says that an applied object has no place in its kind's type; the API server takes that for a fault of its own.
+fn unconverted(resource: &Resource, config: &Value, status: &Status) -> Status {
+    let why = status.message.split_once(": ").map_or(status.message.as_str(), |(_, why)| why);
+    let why = if why.starts_with("illegal base64") {
+        format!("error decoding from json: {why}")
+    } else if why.contains("into Go struct field") && why.contains("unmarshal number ") {
+        let into = if why.ends_with("int64") { "int64" } else { "int32" };
+        format!("cannot convert float64 to {into}")
+    } else {
+        why.to_owned()
+    };
+    let kind = format!("{}/{}, Kind={}", resource.group, resource.version, resource.kind);
+    let (namespace, name) = (metadata::text(config, "namespace"), metadata::text(config, "name"));
+    let message = format!(
+        "failed to convert new object ({namespace}/{name}; {kind}) to proper version: unable to convert unstructured \
+         object to {kind}: {why}"
+    );
+    Status::new(500, "", message)
+}
+
+/// Checks the type that an applied configuration states.
+fn check_applied_type(resource: &Resource, config: &Value) -> Result<(), Status> {
+    let text = |field: &str| config.get(field).and_then(Value::as_str).unwrap_or_default();
+    if text("apiVersion") == resource.api_version() && text("kind") == resource.kind {
+        return Ok(());
+    }
+    let (group, version) = text("apiVersion").rsplit_once('/').unwrap_or(("", text("apiVersion")));
+    Err(Status::bad_request(format!("invalid object type: {group}/{version}, Kind={}", text("kind"))))
+}
+
+/// Says that a patch made an object of a type that is not known.
+fn unregistered(object: &Value, resource: &Resource) -> Status {
+    let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+    let shown = Value::from(object.to_string());
+    let why = format!(
+        "no kind {:?} is registered for version {:?} in scheme \"pkg/runtime/scheme.go:111\"",
+        if text("kind").is_empty() { &resource.kind } else { text("kind") },
+        text("apiVersion")
+    );
+    let mut status = Status::invalid_kind("", "", "", vec![Cause::invalid("patch", &shown, &why)]);
+    status.message = format!(
+        " \"\" is invalid: patch: {}",
+        status.message.split_once("patch: ").map_or("", |(_, rest)| rest)
+    );
+    status
+}
+
+/// Applies a patch to an object.
+fn patched(resource: &Resource, old: &Value, patch: &Patch) -> Result<Value, Status> {
+    let target = old.clone();
+    let result = match patch.kind {
+        PatchKind::Merge if patch.body.is_object() => patch::merge(target, &patch.body),
+        PatchKind::Merge => {
+            let kind = if patch.body.is_array() { "array" } else { "value" };
+            return Err(Status::bad_request(format!(
+                "error decoding patch: json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}"
+            )));
+        }
+        PatchKind::Json => patch::json(target, &patch.body),
+        PatchKind::Strategic => {
+            let strategy = rules::strategy(resource).ok_or_else(|| {
+                let accepted =
+                    "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+                let message = format!(
+                    "the body of the request was in an unknown format - accepted media types include: {accepted}"
+                );
+                Status::new(415, "UnsupportedMediaType", message)
+            })?;
+            patch::strategic(target, &patch.body, &strategy)
+        }
+        PatchKind::Apply { .. } => Ok(target),
+    };
+    result.map_err(|error| match error {
+        PatchError::Malformed(why) => Status::bad_request(why),
+        error @ PatchError::TooManyOperations(_) => {
+            Status::new(413, "RequestEntityTooLarge", error.to_string())
+        }
+        PatchError::Internal(why) => Status::new(500, "", why),
+        PatchError::DoesNotApply(_) => {
+            let message = "the server rejected our request due to an error in our request";
+            let mut status = Status::new(422, "Invalid", message);
+            status.details = Some(Box::default());
+            status
+        }
+    })
+}

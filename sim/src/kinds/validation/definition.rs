@@ -1,0 +1,103 @@
+//! What is wrong with a CustomResourceDefinition.
+
+use serde_json::Value;
+
+use crate::cluster::Cause;
+use crate::kinds::metadata;
+use crate::kinds::rules::spec_text;
+use crate::structural::Schema;
+
+pub(super) fn of(object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let group = spec_text(object, "group");
+    let name = |field: &str| {
+        object
+            .pointer("/spec/names")
+            .and_then(|names| names.get(field))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let (plural, kind) = (name("plural"), name("kind"));
+    let expected = format!("{plural}.{group}");
+    let called = metadata::text(object, "name");
+    if called != expected {
+        causes.push(Cause::invalid(
+            "metadata.name",
+            &called.into(),
+            "must be spec.names.plural+\".\"+spec.group",
+        ));
+    }
+    if group.is_empty() {
+        causes.push(Cause::required("spec.group", ""));
+    } else if !group.contains('.') {
+        causes.push(Cause::invalid("spec.group", &group.into(), "should be a domain with at least one dot"));
+    }
+    let scope = spec_text(object, "scope");
+    if scope.is_empty() {
+        causes.push(Cause::required("spec.scope", ""));
+    } else if !matches!(scope, "Namespaced" | "Cluster") {
+        causes.push(Cause::unsupported("spec.scope", scope, &["Cluster", "Namespaced"]));
+    }
+    for (field, value) in [("plural", plural), ("kind", kind)] {
+        if value.is_empty() {
+            causes.push(Cause::required(format!("spec.names.{field}"), ""));
+        }
+    }
+    versions(object, &mut causes);
+    if let Some(old) = old {
+        for (field, path) in [
+            ("spec.group", "/spec/group"),
+            ("spec.scope", "/spec/scope"),
+            ("spec.names.kind", "/spec/names/kind"),
+        ] {
+            let (new, before) = (object.pointer(path), old.pointer(path));
+            if new != before && field != "spec.names.kind" {
+                causes.push(Cause::invalid(field, &new.cloned().unwrap_or_default(), "field is immutable"));
+            }
+        }
+    }
+    if let Some(strategy) = object.pointer("/spec/conversion/strategy").and_then(Value::as_str)
+        && !matches!(strategy, "None" | "Webhook")
+    {
+        causes.push(Cause::unsupported("spec.conversion.strategy", strategy, &["None", "Webhook"]));
+    }
+    if object.pointer("/spec/conversion/strategy").and_then(Value::as_str) == Some("Webhook") {
+        let why = "this simulated cluster calls no webhooks: versions are converted by their names alone";
+        causes.push(Cause::forbidden("spec.conversion.strategy", why));
+    }
+    causes
+}
+
+fn versions(object: &Value, causes: &mut Vec<Cause>) {
+    let versions =
+        object.pointer("/spec/versions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let flag = |version: &Value, flag: &str| version.get(flag) == Some(&Value::Bool(true));
+    let stored = versions.iter().filter(|version| flag(version, "storage")).count();
+    if stored != 1 {
+        let detail = "must have exactly one version marked as storage version";
+        causes.push(Cause::invalid("spec.versions", &versions.to_vec().into(), detail));
+    }
+    let mut seen = Vec::new();
+    for (at, version) in versions.iter().enumerate() {
+        let name = version.get("name").and_then(Value::as_str).unwrap_or_default();
+        let path = format!("spec.versions[{at}]");
+        if seen.contains(&name) {
+            causes.push(Cause::duplicate(format!("{path}.name"), &name.into()));
+        }
+        seen.push(name);
+        match version.pointer("/schema/openAPIV3Schema") {
+            None => {
+                causes
+                    .push(Cause::required(format!("{path}.schema.openAPIV3Schema"), "schemas are required"));
+            }
+            Some(schema) => {
+                let errors = Schema::parse(schema).err().unwrap_or_default();
+                causes.extend(errors.into_iter().map(|mut error| {
+                    let dot = if error.path.is_empty() || error.path.starts_with('[') { "" } else { "." };
+                    error.path = format!("{path}.schema.openAPIV3Schema{dot}{}", error.path);
+                    Cause::from(error)
+                }));
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What is wrong with the kinds that make pods.
+
+use serde_json::Value;
+
+use super::super::Resource;
+use super::pod;
+use crate::cluster::{Cause, Selector};
+
+pub(super) fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let spec = object.get("spec").cloned().unwrap_or_default();
+    match resource.plural.as_str() {
+        "deployments" | "replicasets" => {
+            not_negative(&spec, "replicas", &mut causes);
+            selects_template(&spec, &mut causes);
+            template(&spec, "spec.template", &mut causes);
+            restarts_always(&spec, &mut causes);
+            immutable(&spec, old, &["selector"], &mut causes);
+        }
+        "daemonsets" => {
+            selects_template(&spec, &mut causes);
+            // Of this kind a selector that is absent is one that does not match, and nothing more.
+            causes.retain(|cause| cause.field != "spec.selector");
+            template(&spec, "spec.template", &mut causes);
+            restarts_always(&spec, &mut causes);
+            immutable(&spec, old, &["selector"], &mut causes);
+        }
+        "statefulsets" => {
+            not_negative(&spec, "replicas", &mut causes);
+            selects_template(&spec, &mut causes);
+            template(&spec, "spec.template", &mut causes);
+            restarts_always(&spec, &mut causes);
+            if let Some(old) = old.and_then(|old| old.get("spec")) {
+                stateful_set_update(&spec, old, &mut causes);
+            }
+        }
+        "jobs" => {
+            for field in ["parallelism", "completions", "backoffLimit", "activeDeadlineSeconds"] {
+                not_negative(&spec, field, &mut causes);
+            }
+            template(&spec, "spec.template", &mut causes);
+            restarts_sometimes(&spec, "spec.template", &mut causes);
+            immutable(&spec, old, &["completions", "selector", "template", "completionMode"], &mut causes);
+        }
+        "cronjobs" => {
+            if spec.get("schedule").and_then(Value::as_str).unwrap_or_default().is_empty() {
+                causes.push(Cause::required("spec.schedule", ""));
+            }
+            if let Some(job) = spec.pointer("/jobTemplate/spec") {
+                template(job, "spec.jobTemplate.spec.template", &mut causes);
+                restarts_sometimes(job, "spec.jobTemplate.spec.template", &mut causes);
+            }
+        }
+        _ => {}
+    }
+    causes
+}
+
+fn not_negative(spec: &Value, field: &str, causes: &mut Vec<Cause>) {
+    if let Some(number) = spec.get(field).filter(|number| number.as_i64().is_some_and(|number| number < 0)) {
+        causes.push(Cause::invalid(format!("spec.{field}"), number, "must be greater than or equal to 0"));
+    }
+}
+
+fn selects_template(spec: &Value, causes: &mut Vec<Cause>) {
+    let selector = spec.get("selector").filter(|selector| !selector.is_null());
+    let labels = spec.pointer("/template/metadata/labels").cloned().unwrap_or_default();
+    match selector {
+        None => causes.push(Cause::required("spec.selector", "")),
+        Some(selector) if selector.as_object().is_some_and(serde_json::Map::is_empty) => {
+            causes.push(Cause::invalid(
+                "spec.selector",
+                selector,
+                "empty selector is invalid for deployment",
+            ));
+        }
+        Some(_) => {}
+    }
+    if !selector
+        .is_some_and(|selector| Selector::read(selector).is_some_and(|selector| selector.selects(&labels)))
+    {
+        let why = "`selector` does not match template `labels`";
+        causes.push(Cause::invalid("spec.template.metadata.labels", &labels, why));
+    }
+}
+
+fn template(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    if let Some(pod) = spec.pointer("/template/spec") {
+        causes.extend(pod::of_spec(pod, &format!("{path}.spec")));
+    }
+}
+
+fn restart_policy(spec: &Value) -> &str {
+    spec.pointer("/template/spec/restartPolicy").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn restarts_always(spec: &Value, causes: &mut Vec<Cause>) {
+    let policy = restart_policy(spec);
+    if matches!(policy, "OnFailure" | "Never") {
+        causes.push(Cause::unsupported("spec.template.spec.restartPolicy", policy, &["Always"]));
+    }
+}
+
+fn restarts_sometimes(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let policy = restart_policy(spec);
+    if policy == "Always" {
+        let why = "valid values: \"OnFailure\", \"Never\"";
+        causes.push(Cause::required(format!("{path}.spec.restartPolicy"), why));
+    }
+}
+
+fn immutable(spec: &Value, old: Option<&Value>, fields: &[&str], causes: &mut Vec<Cause>) {
+    let Some(old) = old.and_then(|old| old.get("spec")) else { return };
+    for field in fields {
+        let (new, old) = (spec.get(*field), old.get(*field));
+        if new != old {
+            let new = new.cloned().unwrap_or_default();
+            causes.push(Cause::invalid(format!("spec.{field}"), &new, "field is immutable"));
+        }
+    }
+}
+
+/// What may change of a stateful set.
+const CHANGEABLE: [&str; 8] = [
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+    "",
+];
+
+fn stateful_set_update(spec: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    let rest = |spec: &Value| -> Vec<(String, Value)> {
+        let fields = spec.as_object().into_iter().flatten();
+        fields
+            .filter(|(field, _)| !CHANGEABLE.contains(&field.as_str()))
+            .map(|(field, value)| (field.clone(), value.clone()))
+            .collect()
+    };
+    if rest(spec) != rest(old) {
+        let why = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
+                   'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and \
+                   'minReadySeconds' are forbidden";
+        causes.push(Cause::forbidden("spec", why));
+    }
+}

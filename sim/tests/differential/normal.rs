@@ -1,0 +1,164 @@
+//! What two servers can never agree on is taken out: times, UIDs, versions, addresses.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::differential::client::Reply;
+
+/// Names that were given to values, in the order in which they came up.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    uids: BTreeMap<String, usize>,
+    versions: BTreeMap<String, usize>,
+    places: BTreeMap<String, usize>,
+}
+
+// === impl Names ===
+
+impl Names {
+    /// Gives an answer in a form that can be compared.
+    pub(crate) fn reply(&mut self, reply: &Reply) -> Value {
+        let body = match serde_json::from_slice(&reply.body) {
+            Ok(body) => self.body(body),
+            Err(_text) => String::from_utf8_lossy(&reply.body).into_owned().into(),
+        };
+        // With a refusal the simulated cluster gives no warnings.
+        let warnings = if reply.code < 300 { reply.warnings.as_slice() } else { &[] };
+        json!({"code": reply.code, "media": reply.media, "warnings": warnings, "retryAfter": reply.retry_after,
+            "body": body})
+    }
+
+    /// Gives an object, list or event in a form that can be compared.
+    pub(crate) fn body(&mut self, mut body: Value) -> Value {
+        let is_list = body.get("items").is_some() || body.get("rows").is_some();
+        if let (true, Some(metadata)) = (is_list, body.get_mut("metadata").and_then(Value::as_object_mut)) {
+            // The version of a list is that of the whole cluster.
+            metadata.insert("resourceVersion".to_owned(), "of the list".into());
+            if metadata.contains_key("continue") {
+                metadata.insert("continue".to_owned(), "more".into());
+            }
+        }
+        if let Some(columns) = body.get_mut("columnDefinitions").and_then(Value::as_array_mut) {
+            for column in columns.iter_mut().filter_map(Value::as_object_mut) {
+                column.remove("description");
+            }
+        }
+        self.value("", &mut body);
+        body
+    }
+
+    fn value(&mut self, field: &str, value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                // Tells servers of one cluster apart from each other.
+                map.remove("storageVersionHash");
+                sort_causes(map);
+                for (key, inner) in map {
+                    self.value(key, inner);
+                }
+            }
+            Value::Array(list) => {
+                if field == "managedFields" {
+                    // They are ordered by time, which is another one on the other side.
+                    let key = |entry: &Value| {
+                        ["manager", "operation", "subresource"].map(|part| entry[part].to_string())
+                    };
+                    list.sort_by_key(key);
+                }
+                for inner in list.iter_mut() {
+                    self.value(field, inner);
+                }
+            }
+            Value::String(text) => *text = self.text(field, text),
+            Value::Number(number) if field == "nodePort" || field == "healthCheckNodePort" => {
+                *value = format!("port {}", numbered(&mut self.places, &number.to_string())).into();
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn text(&mut self, field: &str, text: &str) -> String {
+        match field {
+            "resourceVersion" => return format!("version {}", numbered(&mut self.versions, text)),
+            "clusterIP" | "clusterIPs" if text != "None" && !text.is_empty() => {
+                return format!("address {}", numbered(&mut self.places, text));
+            }
+            "message" => return self.message(text),
+            _ => {}
+        }
+        if is_time(text) {
+            return "some time".to_owned();
+        }
+        self.with_uids(text)
+    }
+
+    /// A message repeats parts of bodies in an order of its own.
+    fn message(&mut self, text: &str) -> String {
+        const RECORD: &str = "does not match the ResourceVersion in record (";
+        let text = self.with_uids(text);
+        let object =
+            ["Invalid value: \"{", "Invalid value: \"map["].iter().find_map(|start| text.find(start));
+        if let (Some(start), Some(end)) = (object, text.rfind("\": "))
+            && let (Some(before), Some(after)) = (text.get(..start), text.get(end..))
+        {
+            return format!("{before}Invalid value: ...{after}");
+        }
+        if let Some((before, after)) = text.split_once(RECORD)
+            && let Some((_version, after)) = after.split_once(')')
+        {
+            return format!("{before}{RECORD}some version){after}");
+        }
+        text
+    }
+
+    fn with_uids(&mut self, text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(at) = find_uid(rest) {
+            let (before, after) = rest.split_at(at);
+            let (uid, after) = after.split_at(UID);
+            out.push_str(before);
+            out.push_str("uid ");
+            out.push_str(&numbered(&mut self.uids, uid).to_string());
+            rest = after;
+        }
+        out.push_str(rest);
+        out
+    }
+}
+
+/// Puts what is wrong with an object in order: the real server tells it as it comes out of a hash map.
+fn sort_causes(status: &mut Map<String, Value>) {
+    let causes =
+        status.get_mut("details").and_then(|details| details.get_mut("causes")).and_then(Value::as_array_mut);
+    let Some(causes) = causes.filter(|causes| causes.len() > 1) else { return };
+    causes.sort_by_key(Value::to_string);
+    if let Some(Value::String(message)) = status.get_mut("message")
+        && let Some((before, _)) = message.split_once("is invalid: ")
+    {
+        *message = format!("{before}is invalid: all of the causes");
+    }
+}
+
+const UID: usize = 36;
+
+fn find_uid(text: &str) -> Option<usize> {
+    let is_uid = |bytes: &[u8]| {
+        bytes.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+    };
+    text.as_bytes().windows(UID).position(is_uid)
+}
+
+fn is_time(text: &str) -> bool {
+    let shape = text.bytes().take(19).map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
+    text.len() >= 20 && text.ends_with('Z') && shape.eq(*b"0000-00-00T00:00:00")
+}
+
+fn numbered(known: &mut BTreeMap<String, usize>, text: &str) -> usize {
+    let next = known.len();
+    *known.entry(text.to_owned()).or_insert(next)
+}
