@@ -174,7 +174,8 @@ impl Git {
         for (app, source) in self.history.get(commit).into_iter().flatten() {
             let file = format!("apps/{}.yaml", app.name);
             if source.document == Document::BrokenFile {
-                let (message, words) = ("line 1: not YAML".to_owned(), Words::of(b""));
+                let text = source.document(app).to_string();
+                let (message, words) = ("line 1: not YAML".to_owned(), Words::of(text.as_bytes()));
                 read.broken.push(BrokenFile { file, message, words });
                 continue;
             }

@@ -291,7 +291,7 @@ impl World {
                         status.sync == SyncStatus::OutOfSync && status.operation.is_some_and(ended)
                     });
                     let tries = self.syncs.entry((agent, app.clone())).or_default();
-                    if failed && *tries < 3 {
+                    if failed && *tries < 12 {
                         *tries += 1;
                         let sync = CommandKind::Sync { app: app.clone(), expect: None, prune: false };
                         self.order(agent, sync);

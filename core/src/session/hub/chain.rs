@@ -46,7 +46,7 @@ pub(super) enum Position {
 impl HubLink {
     /// Judges the head and the anchor that an agent names.
     pub(super) fn judge(&self, session: &Session, verifier: &dyn VerifyHead) -> Position {
-        if let Some(anchor) = session.anchor.filter(|anchor| !self.knows_anchor(anchor)) {
+        if let Some(anchor) = session.anchor.filter(|anchor| !self.record.knows(anchor)) {
             return Position::Unknown(format!("its anchor {} is of another chain", anchor.generation));
         }
         let Some(held) = session.head else { return Position::Known };
@@ -71,12 +71,10 @@ impl HubLink {
         if !signed() {
             return Position::Unknown(format!("its head {} is not signed by this hub", head.generation));
         }
+        if !self.record.knows(&Anchor::of(&head)) {
+            return Position::Unknown(format!("its head {} is not the one that was sent", head.generation));
+        }
         Position::Known
-    }
-
-    fn knows_anchor(&self, anchor: &Anchor) -> bool {
-        let sent = Some(anchor.epoch) == self.record.epoch && anchor.generation <= self.record.last;
-        sent || self.record.acked.is_some_and(|acked| Anchor::of(&acked.head) == *anchor)
     }
 
     /// Notes that the agent holds the head in flight.
@@ -84,7 +82,7 @@ impl HubLink {
         let (Some(head), Some(list)) = (self.record.inflight.take(), self.inflight.take()) else { return };
         effects.ops.extend(inflight_ops(self.cluster, self.acked.as_ref(), Some(&list), None));
         effects.ops.extend(acked_ops(self.cluster, self.acked.as_ref(), Some(&list)));
-        self.record.acked = Some(head);
+        self.record.acknowledges(Some(head));
         self.acked = Some(list);
         if let Some(unknown) = &mut self.record.unknown {
             unknown.repeated = true;
@@ -124,9 +122,8 @@ impl HubLink {
         let list = adopted.as_ref().map(|(_, list)| list);
         effects.ops.extend(acked_ops(self.cluster, self.acked.as_ref(), list));
         self.record.epoch = Some(Epoch::new(context.entropy.bytes16()));
-        self.record.inflight = None;
         self.inflight = None;
-        self.record.acked = adopted.as_ref().map(|(head, _)| *head);
+        self.record.acknowledges(adopted.as_ref().map(|(head, _)| *head));
         self.acked = adopted.map(|(_, list)| list);
         effects.events.push(HubEvent::UnknownChain { why: why.clone() });
         self.record.unknown = Some(UnknownChain { since: context.now.wall, why, repeated: false });
@@ -198,9 +195,8 @@ impl HubLink {
         session.on_base = true;
         effects.ops.extend(inflight_ops(self.cluster, self.acked.as_ref(), self.inflight.as_ref(), None));
         effects.ops.extend(acked_ops(self.cluster, self.acked.as_ref(), Some(&target)));
-        self.record.inflight = None;
         self.inflight = None;
-        self.record.acked = Some(held);
+        self.record.acknowledges(Some(held));
         self.acked = Some(target);
         self.save(effects);
     }
@@ -241,8 +237,7 @@ impl HubLink {
         let (acked, before) = (self.acked.as_ref(), self.inflight.as_ref());
         effects.ops.extend(remember(self.cluster, &mut self.recent, [acked, before], &target));
         effects.ops.extend(inflight_ops(self.cluster, acked, before, Some(&target)));
-        self.record.last = generation;
-        self.record.inflight = Some(SignedHead { head, signature });
+        self.record.sends(SignedHead { head, signature });
         self.inflight = Some(target);
         session.awaiting = Some(generation);
         session.told_in_sync = true;

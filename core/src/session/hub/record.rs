@@ -6,7 +6,7 @@ use std::time::Duration;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
-use crate::desired::{DesiredList, SignedHead};
+use crate::desired::{Anchor, DesiredList, SignedHead};
 use crate::ids::{AppId, ClusterId, Epoch, Generation, Incarnation};
 use crate::release::Root;
 use crate::session::frame::ClusterFacts;
@@ -16,6 +16,8 @@ use crate::session::tables::{
 use crate::store::{StoreError, StoreOp, StoreRead, Table, decode, encode, get_as};
 use crate::time::{MonoTime, Now, WallTime};
 
+/// How many heads that were not acknowledged are remembered; an agent that holds an older one is of an unknown chain.
+const UNACKNOWLEDGED: usize = 16;
 /// How many roots before the newest are remembered for each app.
 const RECENT: usize = 4;
 
@@ -51,6 +53,45 @@ pub(super) struct Record {
     pub(super) observed: Option<Seen>,
     #[n(10)]
     pub(super) last_seen: WallTime,
+    /// Heads after the acknowledged one that were sent, oldest first: the agent may hold any of them. A copy of this
+    /// store that went on elsewhere sent others under the same numbers.
+    #[n(12)]
+    #[cbor(default)]
+    pub(super) unacknowledged: Vec<Anchor>,
+}
+
+impl Record {
+    /// Notes a head before it is sent.
+    pub(super) fn sends(&mut self, head: SignedHead) {
+        self.last = head.head.generation;
+        self.inflight = Some(head);
+        self.unacknowledged.push(Anchor::of(&head.head));
+        if self.unacknowledged.len() > UNACKNOWLEDGED {
+            self.unacknowledged.remove(0);
+        }
+    }
+
+    /// Notes what the agent is known to hold.
+    pub(super) fn acknowledges(&mut self, held: Option<SignedHead>) {
+        self.inflight = None;
+        self.acked = held;
+        let last = held.map(|held| held.head.generation);
+        self.unacknowledged.retain(|sent| last.is_some_and(|last| sent.generation > last));
+    }
+
+    /// Tells whether this hub sent a head, as far as it remembers.
+    pub(super) fn knows(&self, anchor: &Anchor) -> bool {
+        let is = |head: Option<SignedHead>| head.is_some_and(|head| Anchor::of(&head.head) == *anchor);
+        if is(self.acked) || is(self.inflight) {
+            return true;
+        }
+        if Some(anchor.epoch) != self.epoch || anchor.generation > self.last {
+            return false;
+        }
+        let acked = self.acked.filter(|acked| acked.head.epoch == anchor.epoch);
+        let older = acked.is_some_and(|acked| anchor.generation < acked.head.generation);
+        older || self.unacknowledged.contains(anchor)
+    }
 }
 
 /// Up to which number of which incarnation statuses are at the hub.
@@ -267,4 +308,43 @@ pub(super) fn remember(
         }
     }
     ops
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::{Head, Signature};
+    use crate::ids::Digest;
+
+    fn head(generation: u64, list: &str) -> SignedHead {
+        let head = Head {
+            cluster: ClusterId::from_random([1; 16]),
+            epoch: Epoch::new([2; 16]),
+            generation: Generation(generation),
+            list_root: Digest::of(list.as_bytes()),
+            previous: Digest::ZERO,
+        };
+        SignedHead { head, signature: Signature([0; 64]) }
+    }
+
+    #[test]
+    fn a_head_that_a_copy_of_the_hub_sent_under_the_same_number_is_not_known() {
+        let mut record = Record { epoch: Some(Epoch::new([2; 16])), ..Record::default() };
+        record.sends(head(1, "a"));
+        record.acknowledges(Some(head(1, "a")));
+        record.sends(head(2, "b"));
+        record.sends(head(3, "c"));
+        for known in [head(1, "a"), head(2, "b"), head(3, "c")] {
+            assert!(record.knows(&Anchor::of(&known.head)), "{known:?}");
+        }
+        for foreign in [head(1, "x"), head(2, "x"), head(3, "x"), head(4, "d")] {
+            assert!(!record.knows(&Anchor::of(&foreign.head)), "{foreign:?}");
+        }
+        record.acknowledges(Some(head(3, "c")));
+        assert!(record.knows(&Anchor::of(&head(2, "b").head)), "an agent's store may be rolled back");
+        for number in 4..40 {
+            record.sends(head(number, "n"));
+        }
+        assert!(record.unacknowledged.len() <= UNACKNOWLEDGED);
+    }
 }
