@@ -78,6 +78,18 @@ impl HubProcess {
         argosy_core::store::decode("status", row.value()).ok()
     }
 
+    /// Tells whether everything was read and nothing fails, or what does.
+    pub(super) fn settled(&self) -> Result<(), String> {
+        let Some(read) = &self.read else { return Err("the fleet was not read".to_owned()) };
+        if !read.broken.is_empty() {
+            return Err("a file of the fleet is broken".to_owned());
+        }
+        if self.decision.mass_loss.is_some() {
+            return Err("the loss of apps is not confirmed".to_owned());
+        }
+        if self.decision.failing.is_empty() { Ok(()) } else { Err(format!("{:?} fail", self.decision.failing)) }
+    }
+
     /// Gives the releases that anything names.
     pub(super) fn pinned(&self) -> BTreeSet<Root> {
         let mut pinned = self.fleet.pinned_roots();
@@ -448,13 +460,7 @@ impl World {
                 return;
             }
             let Some(process) = &self.hub.process else { return };
-            let settled = if process.read.is_none() {
-                Err("the fleet was not read".to_owned())
-            } else if process.decision.failing.is_empty() {
-                Ok(())
-            } else {
-                Err(format!("{:?} fail", process.decision.failing))
-            };
+            let settled = process.settled();
             if self.broken == Some(Broken::PoisonSpreads) && !process.decision.failing.is_empty() {
                 return;
             }

@@ -67,8 +67,6 @@ pub(super) struct Oracle {
     applied: BTreeSet<(usize, ResourceKey, String)>,
     /// Incarnations that an agent took for one of its apps: lawful applies named them, whether or not they arrived.
     taken: BTreeSet<(usize, ResourceKey, String)>,
-    /// Those among them that were tracked by us when it looked.
-    owned: BTreeSet<(usize, ResourceKey, String)>,
     /// What an agent's last look at an object truly found.
     looked: BTreeMap<(usize, ResourceKey), Option<(String, Tracking)>>,
     /// Highest number that the hub sent, by agent.
@@ -217,7 +215,6 @@ impl Oracle {
                 if !meant {
                     self.violate("M16", format!("agent {agent} applies {key} to another incarnation"));
                 }
-                self.takes_over(agent, key, before);
                 let seat = self.seat(agent);
                 self.applied.insert((seat, key.clone(), applied.live.uid.clone()));
             }

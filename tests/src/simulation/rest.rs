@@ -42,7 +42,7 @@ impl World {
         };
         let Some(link) = hub.links.get(agent) else { return };
         if let Some(unknown) = link.unknown_chain() {
-            let fails = !hub.decision.failing.is_empty();
+            let fails = hub.settled().is_err();
             if !fails {
                 unmet.push(format!("agent {agent} is of an unknown chain: {}", unknown.why));
             }

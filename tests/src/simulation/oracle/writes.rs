@@ -9,7 +9,6 @@ use argosy_core::session::tables as link_tables;
 use argosy_core::store::{StoreRead as _, decode, encode, get_as};
 
 use super::super::agent::{Agent, Disk};
-use super::super::cluster::Object;
 use super::super::git::Git;
 use super::super::objects::{digest, resolve};
 use super::Oracle;
@@ -60,14 +59,7 @@ impl Oracle {
                 }
                 self.applies(git, agent, disk, &key, *manifest, app);
                 if let Some(uid) = uid {
-                    let place = (self.seat(agent), key.clone(), uid.clone());
-                    let looked = self.looked.get(&(self.seat(agent), key)).cloned().flatten();
-                    if let Some((of, Tracking::Ours { .. })) = looked
-                        && of == *uid
-                    {
-                        self.owned.insert(place.clone());
-                    }
-                    self.taken.insert(place);
+                    self.takes(agent, &key, uid);
                 }
             }
             Request::Delete { uid, .. } => self.deletes(agent, state, &key, uid, now),
@@ -107,18 +99,19 @@ impl Oracle {
         }
     }
 
-    /// An apply took effect: not on what the agent had seen to be another tool's (M17).
-    pub(super) fn takes_over(&mut self, agent: usize, key: &ResourceKey, before: Option<&Object>) {
-        let Some(before) = before else { return };
-        // What it once applied, or took while it was ours, it may put back, tracking and all (M16).
-        let place = (self.seat(agent), key.clone(), before.uid.clone());
-        if self.applied.contains(&place) || self.owned.contains(&place) {
+    /// An incarnation is taken that the agent had seen to be another tool's (M17). What it took once it may put back,
+    /// tracking and all (M16, M18).
+    fn takes(&mut self, agent: usize, key: &ResourceKey, uid: &str) {
+        let seat = self.seat(agent);
+        let place = (seat, key.clone(), uid.to_owned());
+        if self.applied.contains(&place) || !self.taken.insert(place) {
             return;
         }
-        let looked = self.looked.get(&(self.seat(agent), key.clone())).cloned().flatten();
-        let seen = looked.filter(|(uid, tracking)| *uid == before.uid && *tracking == before.tracking);
-        if let (Tracking::Other(tool), Some(_)) = (&before.tracking, seen) {
-            self.violate("M17", format!("agent {agent} applies {key}, which it saw to be tracked by {tool}"));
+        let looked = self.looked.get(&(seat, key.clone())).cloned().flatten();
+        if let Some((of, Tracking::Other(tool))) = looked
+            && of == uid
+        {
+            self.violate("M17", format!("agent {agent} takes {key}, which it saw to be tracked by {tool}"));
         }
     }
 
