@@ -119,7 +119,10 @@ impl Admin {
             .route("/log", get(get_log).put(put_log))
             .layer(middleware::from_fn(this_machine_only));
         Router::new()
-            .route("/livez", get(|| async { "ok\n" }))
+            .route("/healthz/live", get(live))
+            .route("/healthz/ready", get(readyz))
+            .route("/healthz/connected", get(connectivity))
+            .route("/livez", get(live))
             .route("/readyz", get(readyz))
             .route("/connectivity", get(connectivity))
             .route("/metrics", get(metrics))
@@ -150,6 +153,10 @@ impl BoundAdmin {
             .with_graceful_shutdown(async move { stopping.cancelled_owned().await })
             .into_future()
     }
+}
+
+async fn live() -> &'static str {
+    "ok\n"
 }
 
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
