@@ -1,7 +1,8 @@
 //! The admin endpoint of a daemon: health, readiness, connectivity, metrics, its inner state and its log's filter.
 //!
 //! Liveness and readiness say whether the *process* works; they never depend on the other end of a link, so that a lost
-//! link restarts nobody. Whether the link is up is a question of its own: `/connectivity`. Everything that tells or
+//! link restarts nobody. Whether the link is up is a question of its own.
+//! They are `/healthz/live`, `/healthz/ready` and `/healthz/connected`, and `/livez`, `/readyz` and `/connectivity`. Everything that tells or
 //! changes more than health is answered to this machine alone (I12: no unauthenticated way into a daemon).
 
 use std::collections::BTreeMap;

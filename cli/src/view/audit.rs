@@ -148,8 +148,8 @@ pub(crate) fn render(found: &v1::AuditResponse) -> String {
     let time_or_none = |at: Option<i64>| at.map_or_else(|| "<none>".to_owned(), text::time);
     field(&mut text, "Cluster", &found.cluster);
     field(&mut text, "At", &text::time(found.at_unix_ms));
-    field(&mut text, "Journal Kept Since", &time_or_none(found.since_unix_ms));
-    field(&mut text, "Journal Whole Until", &time_or_none(found.until_unix_ms));
+    field(&mut text, "Kept Since", &time_or_none(found.since_unix_ms));
+    field(&mut text, "Whole Until", &time_or_none(found.until_unix_ms));
     if let Some(head) = &found.head {
         field(&mut text, "Head", &format!("{} of epoch {}", head.generation, head.epoch));
     }
