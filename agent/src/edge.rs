@@ -15,7 +15,7 @@ use crate::identity::Folder;
 use crate::report::Report;
 
 /// How long writes that were sent before a pause are waited for.
-const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE: Duration = Duration::from_mins(1);
 /// How often they are looked at.
 const LOOK: Duration = Duration::from_millis(200);
 

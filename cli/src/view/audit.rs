@@ -42,7 +42,8 @@ struct Paused {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct App {
-    app: String,
+    #[serde(rename = "app")]
+    name: String,
     phase: &'static str,
     desired: Option<Release>,
     assigned: Option<Release>,
@@ -106,7 +107,7 @@ impl From<&v1::AuditApp> for App {
     fn from(app: &v1::AuditApp) -> Self {
         let counts = app.counts.unwrap_or_default();
         Self {
-            app: name_of(app),
+            name: name_of(app),
             phase: app.phase().word(),
             desired: release(app.desired.as_ref()),
             assigned: release(app.assigned.as_ref()),
