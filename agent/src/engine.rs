@@ -175,8 +175,9 @@ impl Engine {
                 }
                 () = sleep => {}
                 changed = self.lease.changed() => {
+                    // The Lease's task ends before this one when the process stops: the store is closed all the same.
                     if changed.is_err() {
-                        return Ok(());
+                        break;
                     }
                 }
                 () = stopping.cancelled() => break,
