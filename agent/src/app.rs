@@ -22,7 +22,7 @@ use tracing::{error, info, warn};
 use crate::args::RunArgs;
 use crate::cluster::{Connection, Holder, Lease, LeaseSettings, LeaseState, Watches};
 use crate::counters::LinkCounters;
-use crate::engine::{Engine, Event, Parts, QUEUE, first_facts};
+use crate::engine::{About, Engine, Event, Parts, QUEUE, first_facts};
 use crate::identity::{Enrolled, Folder};
 use crate::session::Hub;
 use crate::view::View;
@@ -91,6 +91,11 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
             cluster: enrolment.cluster,
             installation: enrolment.installation,
             anchor: enrolled.anchor,
+        },
+        about: About {
+            cluster_name: enrolment.cluster_name.clone(),
+            cluster: enrolment.cluster.to_string(),
+            hub: enrolment.addresses.clone(),
         },
         store: opened,
         folder: folder.clone(),

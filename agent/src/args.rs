@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use argosy_core::ids::{AppId, Digest};
 use argosy_runtime::args::{AdminArgs, LogArgs};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// The agent of one Kubernetes cluster: stores what the hub desires, applies it, and keeps enforcing it alone.
 #[derive(Debug, Parser)]
@@ -22,6 +22,13 @@ pub enum Command {
     Run(RunArgs),
     /// Shows deletes that are held at this agent, or confirms them, with no hub.
     Confirm(ConfirmArgs),
+    /// Stops all writes to the cluster, with no hub: nothing is applied, deleted or healed until `resume`. Drift is still
+    /// seen and told. Holds over restarts; an agent that is not running starts paused.
+    Pause(OrderArgs),
+    /// Lets the agent write again after `pause`, with no hub.
+    Resume(OrderArgs),
+    /// Shows a running agent: its link, its head, its apps, what is held, and whether it is paused; with no hub.
+    Status(StatusArgs),
     /// Leaves the hub: identity and store are moved aside, the cluster's objects stay. The agent must be stopped.
     Leave(LeaveArgs),
     /// Verifies a store: the running agent starts this after an unclean stop.
@@ -68,6 +75,40 @@ pub struct ConfirmArgs {
     /// Digest of the held plan; without it the plan is shown.
     #[arg(long, value_name = "DIGEST")]
     pub plan: Option<Digest>,
+}
+
+/// Who pauses or resumes, and why.
+#[derive(Debug, Args)]
+pub struct OrderArgs {
+    /// The agent's data folder.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Why, for those who see it at the hub.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// Who orders it [default: the user's name]; the agent adds the user id that it sees.
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+}
+
+/// What to show.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The agent's data folder.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    pub output: Format,
+}
+
+/// Forms of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
 }
 
 /// What to leave.

@@ -2,10 +2,11 @@
 //!
 //! A Unix socket in the agent's private folder; one JSON line in, one JSON line out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use argosy_core::ids::{AppId, Digest};
+use argosy_core::pause::PauseKind;
 use argosy_core::status::Held;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -14,7 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::engine::{ConfirmAnswer, Event};
+use crate::engine::{Asked, ConfirmAnswer, Event, OrderAnswer};
+use crate::report::Report;
 
 /// Longest line either way.
 const LINE: u64 = 4 << 20;
@@ -26,17 +28,50 @@ const REFUSED: Duration = Duration::from_secs(1);
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Question {
-    /// The app, as NAME or NAMESPACE/NAME.
-    pub app: String,
-    /// The plan to confirm; absent to look.
-    pub plan: Option<Digest>,
+pub enum Question {
+    /// Shows held deletes, or confirms them.
+    Confirm {
+        /// The app, as NAME or NAMESPACE/NAME.
+        app: String,
+        /// The plan to confirm; absent to look.
+        plan: Option<Digest>,
+    },
+    /// Stops all writes.
+    Pause(OrderQuestion),
+    /// Lets them go on.
+    Resume(OrderQuestion),
+    /// Shows the agent.
+    Status,
+}
+
+/// Who pauses or resumes, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderQuestion {
+    /// Who.
+    pub by: String,
+    /// Why; may be empty.
+    pub reason: String,
 }
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Reply {
+pub enum Reply {
+    /// Of held deletes.
+    Confirm(ConfirmReply),
+    /// To a pause or its end.
+    Order(OrderReply),
+    /// The agent.
+    Status(Box<Report>),
+    /// What went wrong.
+    Failed(String),
+}
+
+/// Held deletes, and what came of confirming them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfirmReply {
     /// What went wrong.
     pub error: Option<String>,
     /// Whether the plan was confirmed.
@@ -48,13 +83,22 @@ pub struct Reply {
     /// What would be deleted, as GROUP/KIND/NAMESPACE/NAME and UID; of many the first.
     pub deletes: Vec<(String, String)>,
     /// How many deletes are held.
-    #[serde(default)]
     pub count: u64,
+}
+
+/// What came of a pause or its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderReply {
+    /// Why it changed nothing, if so.
+    pub unchanged: Option<String>,
+    /// Writes that were sent before and have no answer yet.
+    pub writes_under_way: usize,
 }
 
 /// Serves the socket until the process stops.
 pub(crate) async fn serve(
-    path: std::path::PathBuf,
+    path: PathBuf,
     events: mpsc::Sender<Event>,
     stopping: CancellationToken,
 ) -> std::io::Result<()> {
@@ -86,37 +130,75 @@ pub(crate) async fn serve(
 }
 
 async fn talk(stream: UnixStream, events: &mpsc::Sender<Event>) -> std::io::Result<()> {
+    let user = stream.peer_cred()?.uid();
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     BufReader::new(read.take(LINE)).read_line(&mut line).await?;
     let reply = match serde_json::from_str::<Question>(&line) {
-        Ok(question) => answer(question, events).await,
-        Err(error) => failed(format!("the question does not decode: {error}")),
+        Ok(question) => answer(question, user, events).await,
+        Err(error) => Reply::Failed(format!("the question does not decode: {error}")),
     };
     let mut text = serde_json::to_string(&reply)?;
     text.push('\n');
     write.write_all(text.as_bytes()).await
 }
 
-async fn answer(question: Question, events: &mpsc::Sender<Event>) -> Reply {
-    let app: AppId = match question.app.parse() {
-        Ok(app) => app,
-        Err(error) => return failed(format!("{error}")),
+async fn answer(question: Question, user: u32, events: &mpsc::Sender<Event>) -> Reply {
+    let order = |order: OrderQuestion| (signed(&order.by, user), order.reason);
+    let reply = match question {
+        Question::Confirm { app, plan } => confirm(&app, plan, events).await,
+        Question::Pause(question) => {
+            let (by, reason) = order(question);
+            give(PauseKind::Pause, by, reason, events).await
+        }
+        Question::Resume(question) => {
+            let (by, reason) = order(question);
+            give(PauseKind::Resume, by, reason, events).await
+        }
+        Question::Status => put(events, |answer| Asked::Status { answer }).await.map(Reply::Status),
     };
+    reply.unwrap_or_else(Reply::Failed)
+}
+
+/// Gives a person's own word with what the system says of them.
+pub(crate) fn signed(by: &str, user: u32) -> String {
+    format!("{by} (uid {user})")
+}
+
+/// Puts a question to the engine and waits for the answer.
+async fn put<T>(
+    events: &mpsc::Sender<Event>,
+    asked: impl FnOnce(oneshot::Sender<T>) -> Asked,
+) -> Result<T, String> {
+    let stopping = || "the agent is stopping".to_owned();
     let (sender, receiver) = oneshot::channel();
-    let event = Event::Confirm { app: app.clone(), plan: question.plan, answer: sender };
-    if events.send(event).await.is_err() {
-        return failed("the agent is stopping".to_owned());
-    }
-    let Ok(ConfirmAnswer { held, result }) = receiver.await else {
-        return failed("the agent is stopping".to_owned());
-    };
+    events.send(Event::Asked(asked(sender))).await.map_err(|_closed| stopping())?;
+    receiver.await.map_err(|_dropped| stopping())
+}
+
+async fn give(
+    kind: PauseKind,
+    by: String,
+    reason: String,
+    events: &mpsc::Sender<Event>,
+) -> Result<Reply, String> {
+    let OrderAnswer { refused, writes } =
+        put(events, |answer| Asked::Order { kind, by, reason, answer }).await?;
+    let unchanged = refused.map(|refused| refused.to_string());
+    Ok(Reply::Order(OrderReply { unchanged, writes_under_way: writes }))
+}
+
+async fn confirm(app: &str, plan: Option<Digest>, events: &mpsc::Sender<Event>) -> Result<Reply, String> {
+    let app: AppId = app.parse().map_err(|error| format!("{error}"))?;
+    let of = app.clone();
+    let ConfirmAnswer { held, result } =
+        put(events, |answer| Asked::Confirm { app: of, plan, answer }).await?;
     let error = match (&held, &result) {
         (_, Some(Err(error))) => Some(error.to_string()),
         (None, None) => Some(format!("no deletes of app {app} are held")),
         (_, Some(Ok(())) | None) => None,
     };
-    Reply {
+    Ok(Reply::Confirm(ConfirmReply {
         error,
         confirmed: matches!(result, Some(Ok(()))),
         plan: held.as_ref().map(|held| held.plan),
@@ -125,35 +207,46 @@ async fn answer(question: Question, events: &mpsc::Sender<Event>) -> Reply {
         deletes: held
             .map(|held| held.deletes.into_iter().map(|delete| (delete.key.to_string(), delete.uid)).collect())
             .unwrap_or_default(),
-    }
+    }))
 }
 
-fn failed(error: String) -> Reply {
-    Reply {
-        error: Some(error),
-        confirmed: false,
-        plan: None,
-        reason: String::new(),
-        deletes: Vec::new(),
-        count: 0,
-    }
+/// A running agent cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens.
+    #[error("no agent answers at {path}; is it running with this --data-dir?")]
+    Nobody {
+        /// The socket.
+        path: PathBuf,
+        /// The system's error.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The conversation broke off.
+    #[error("the agent does not answer")]
+    Broken(#[from] std::io::Error),
+    /// The answer is no answer.
+    #[error("the agent's answer does not decode")]
+    Undecodable(#[from] serde_json::Error),
+    /// The agent refuses.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// Asks a running agent.
-pub async fn ask(socket: &Path, question: &Question) -> anyhow::Result<Reply> {
-    use anyhow::Context as _;
-    let stream = UnixStream::connect(socket).await.with_context(|| {
-        format!("no agent answers at {}; is it running with this --data-dir?", socket.display())
-    })?;
+pub async fn ask(socket: &Path, question: &Question) -> Result<Reply, AskError> {
+    let nobody = |source| AskError::Nobody { path: socket.to_owned(), source };
+    let stream = UnixStream::connect(socket).await.map_err(nobody)?;
     let (read, mut write) = stream.into_split();
     let mut text = serde_json::to_string(question)?;
     text.push('\n');
     write.write_all(text.as_bytes()).await?;
     let mut line = String::new();
     let mut reader = BufReader::new(read.take(LINE));
-    tokio::time::timeout(TALK, reader.read_line(&mut line))
-        .await
-        .context("the agent does not answer")?
-        .map_err(anyhow::Error::from)?;
-    serde_json::from_str(&line).context("the agent's answer does not decode")
+    let elapsed = |_elapsed| std::io::Error::from(std::io::ErrorKind::TimedOut);
+    tokio::time::timeout(TALK, reader.read_line(&mut line)).await.map_err(elapsed)??;
+    match serde_json::from_str(&line)? {
+        Reply::Failed(error) => Err(AskError::Refused(error)),
+        reply @ (Reply::Confirm(_) | Reply::Order(_) | Reply::Status(_)) => Ok(reply),
+    }
 }

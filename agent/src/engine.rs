@@ -6,27 +6,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use argosy_core::agent::{AgentMachine, Context, Effects, Input, Notice};
+use argosy_core::agent::{Input, Notice};
 use argosy_core::cluster::{ApiError, Request, RequestId};
-use argosy_core::desired::Anchor;
-use argosy_core::governor::ConfirmError;
-use argosy_core::ids::{AppId, Digest, InstallationId};
-use argosy_core::session::agent::{AgentEvent, AgentIdentity, Closing};
+use argosy_core::ids::InstallationId;
+use argosy_core::session::agent::{AgentIdentity, Closing};
 use argosy_core::session::frame::{AgentFrame, ClusterFacts};
-use argosy_core::session::tables;
-use argosy_core::status::{AppStatus, Held};
-use argosy_core::store::{StoreError, StoreOp, StoreRead};
+use argosy_core::store::StoreError;
 use argosy_core::time::WallTime;
-use argosy_proto::ZstdCodec;
 use argosy_runtime::blocking::{BlockingError, Pool};
 use argosy_runtime::clock::Clock;
-use argosy_runtime::entropy::SystemEntropy;
 use argosy_runtime::files::FileError;
 use argosy_runtime::pki::HeadVerifier;
 use argosy_runtime::store::{Store, StoreFailure};
 use argosy_runtime::supervisor::Supervisor;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch as signal};
+use tokio::sync::{mpsc, watch as signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -35,9 +29,16 @@ use crate::identity::Folder;
 use crate::session::{self, Hub, Sender};
 use crate::view::View;
 
+mod asked;
+mod log;
 mod overlay;
+mod round;
 
-use overlay::Overlay;
+pub(crate) use asked::{Asked, ConfirmAnswer, OrderAnswer};
+pub(crate) use round::About;
+
+use asked::Answer;
+use round::Core;
 
 /// Inputs that wait for the machine.
 pub(crate) const QUEUE: usize = 512;
@@ -51,24 +52,8 @@ pub(crate) enum Event {
     Input(Box<Input>),
     /// The cluster said who it is.
     Facts(ClusterFacts),
-    /// Somebody at the edge confirms a held plan.
-    Confirm {
-        /// Which app.
-        app: AppId,
-        /// Which plan; absent to look.
-        plan: Option<Digest>,
-        /// Where the answer goes.
-        answer: oneshot::Sender<ConfirmAnswer>,
-    },
-}
-
-/// Answer to a confirmation at the edge.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ConfirmAnswer {
-    /// What is held before the confirmation.
-    pub(crate) held: Option<Held>,
-    /// What came of confirming; absent when it was only looked at.
-    pub(crate) result: Option<Result<(), ConfirmError>>,
+    /// Somebody at the edge asks.
+    Asked(Asked),
 }
 
 /// The engine stops: nothing that depends on what failed may happen.
@@ -78,19 +63,10 @@ pub(crate) enum EngineError {
     Commit(#[from] StoreFailure),
     #[error("the store cannot be read: {0}")]
     Read(#[from] StoreError),
-    #[error("the anchor cannot be written: {0}")]
-    Anchor(#[from] FileError),
+    #[error("a file beside the store cannot be written: {0}")]
+    Beside(#[from] FileError),
     #[error(transparent)]
     Blocking(#[from] BlockingError),
-}
-
-/// What the machine runs on, moved into each round's blocking job and back.
-struct Core {
-    machine: AgentMachine,
-    store: Store,
-    folder: Folder,
-    verifier: HeadVerifier,
-    clock: Clock,
 }
 
 /// What a round leads to, once it is durable.
@@ -102,7 +78,7 @@ struct Outcome {
     discover: bool,
     requests: Vec<(RequestId, Request, Option<Vec<u8>>)>,
     notices: Vec<Notice>,
-    confirmed: Vec<(oneshot::Sender<ConfirmAnswer>, ConfirmAnswer)>,
+    answers: Vec<Answer>,
 }
 
 /// Everything around the machine.
@@ -128,6 +104,7 @@ pub(crate) struct Engine {
 /// What an engine is made of.
 pub(crate) struct Parts {
     pub(crate) identity: AgentIdentity,
+    pub(crate) about: About,
     pub(crate) store: Store,
     pub(crate) folder: Folder,
     pub(crate) verifier: HeadVerifier,
@@ -149,20 +126,8 @@ impl Engine {
     pub(crate) async fn load(parts: Parts) -> Result<(Self, impl FnOnce(&mut Self)), EngineError> {
         let pool = Pool::new("engine", 1);
         let Parts { identity, store, folder, verifier, clock, .. } = parts;
-        let job = move || {
-            let overlay = Overlay::new(&store);
-            let mut context = Context {
-                now: clock.now(),
-                store: &overlay,
-                codec: &ZstdCodec,
-                verifier: &verifier,
-                entropy: &mut SystemEntropy,
-            };
-            let (machine, effects) = AgentMachine::load(identity, &mut context)?;
-            let mut core = Core { machine, store: store.clone(), folder, verifier, clock };
-            let outcome = core.carry_out(vec![effects], Vec::new())?;
-            Ok::<_, EngineError>((core, outcome))
-        };
+        let about = parts.about;
+        let job = move || Core::load(identity, about, store, folder, verifier, clock);
         let (core, outcome) = pool.run("load the store", job).await??;
         let engine = Self {
             core: Some(core),
@@ -210,8 +175,9 @@ impl Engine {
                 }
                 () = sleep => {}
                 changed = self.lease.changed() => {
+                    // The Lease's task ends before this one when the process stops: the store is closed all the same.
                     if changed.is_err() {
-                        return Ok(());
+                        break;
                     }
                 }
                 () = stopping.cancelled() => break,
@@ -242,7 +208,7 @@ impl Engine {
                     }
                     events.push(Event::Input(input));
                 }
-                Event::Confirm { .. } => events.push(event),
+                Event::Asked(_) => events.push(event),
             }
         }
         let Some(mut core) = self.core.take() else { return Ok(()) };
@@ -283,7 +249,7 @@ impl Engine {
     /// Does what the durable round leads to.
     fn act(&mut self, outcome: Outcome) {
         for notice in outcome.notices {
-            log(notice);
+            log::notice(notice);
         }
         for frame in outcome.frames {
             let Some(sender) = &self.sender else { break };
@@ -309,10 +275,8 @@ impl Engine {
         for (id, request, manifest) in outcome.requests {
             self.request(id, request, manifest);
         }
-        for (answer, result) in outcome.confirmed {
-            if answer.send(result).is_err() {
-                debug!("nobody waits for the confirmation any more");
-            }
+        for answer in outcome.answers {
+            answer.send();
         }
         if let Some(core) = &self.core {
             self.watches.set(core.machine.watch_generations());
@@ -352,122 +316,12 @@ impl Engine {
             let mut view = self.view.lock();
             view.connected = machine.link().is_connected();
             view.read_only = machine.read_only();
+            view.paused = machine.paused().is_some();
             view.generation = machine.link().held().map(|held| held.head.generation);
             view.apps = machine.reconciler().statuses().len();
             view.objects = machine.reconciler().inventory().len();
             view.observing = machine.reconciler().is_observing();
         }
-    }
-}
-
-// === impl Core ===
-
-impl Core {
-    fn round(&mut self, events: Vec<Event>) -> Result<Outcome, EngineError> {
-        let mut all = Vec::new();
-        let mut confirmed = Vec::new();
-        let mut overlay = Overlay::new(&self.store);
-        let mut inputs: Vec<Event> = events;
-        inputs.push(Event::Input(Box::new(Input::Tick)));
-        for event in inputs {
-            let input = match event {
-                Event::Input(input) => *input,
-                Event::Confirm { app, plan, answer } => {
-                    let held = self.held(&app);
-                    let Some(plan) = plan else {
-                        confirmed.push((answer, ConfirmAnswer { held, result: None }));
-                        continue;
-                    };
-                    let effects = self.step(Input::Confirm { app, plan }, &overlay)?;
-                    overlay.stage(&effects.ops);
-                    all.push(effects);
-                    let result = self.machine.take_confirm_result();
-                    confirmed.push((answer, ConfirmAnswer { held, result }));
-                    continue;
-                }
-                Event::Facts(_) => continue,
-            };
-            let effects = self.step(input, &overlay)?;
-            overlay.stage(&effects.ops);
-            all.push(effects);
-        }
-        self.carry_out(all, confirmed)
-    }
-
-    fn step(&mut self, input: Input, overlay: &Overlay) -> Result<Effects, EngineError> {
-        let mut context = Context {
-            now: self.clock.now(),
-            store: overlay,
-            codec: &ZstdCodec,
-            verifier: &self.verifier,
-            entropy: &mut SystemEntropy,
-        };
-        Ok(self.machine.handle(input, &mut context)?)
-    }
-
-    fn held(&self, app: &AppId) -> Option<Held> {
-        self.machine.reconciler().statuses().get(app).and_then(|status: &AppStatus| status.held.clone())
-    }
-
-    /// Makes a round durable: the store first, then the anchor; what is left may leave the process.
-    fn carry_out(
-        &mut self,
-        all: Vec<Effects>,
-        confirmed: Vec<(oneshot::Sender<ConfirmAnswer>, ConfirmAnswer)>,
-    ) -> Result<Outcome, EngineError> {
-        let mut ops: Vec<StoreOp> = Vec::new();
-        let mut anchor: Option<Anchor> = None;
-        let mut outcome = Outcome { confirmed, ..Outcome::default() };
-        let mut requests = Vec::new();
-        for effects in all {
-            ops.extend(effects.ops);
-            anchor = effects.anchor.or(anchor);
-            outcome.frames.extend(effects.frames);
-            outcome.close = effects.close.or(outcome.close);
-            outcome.dial |= effects.dial;
-            outcome.discover |= effects.discover;
-            outcome.notices.extend(effects.notices);
-            requests.extend(effects.requests);
-        }
-        if !ops.is_empty() {
-            self.store.commit(&ops)?;
-        }
-        if let Some(anchor) = anchor {
-            self.folder.save_anchor(&anchor)?;
-        }
-        for (id, request) in requests {
-            let manifest = match &request {
-                Request::Apply { manifest, .. } => {
-                    StoreRead::get(&self.store, tables::MANIFESTS, manifest.as_bytes())?
-                }
-                Request::Get { .. } | Request::Delete { .. } | Request::EnsureNamespace { .. } => None,
-            };
-            outcome.requests.push((id, request, manifest));
-        }
-        Ok(outcome)
-    }
-}
-
-fn log(notice: Notice) {
-    match notice {
-        Notice::App(event) => {
-            let resource = event.key.map(|key| key.to_string()).unwrap_or_default();
-            info!(app = %event.app, %resource, reason = event.reason, "{}", event.message);
-        }
-        Notice::Link(event) => match event {
-            AgentEvent::Welcomed(welcome) => info!(protocol = welcome.protocol, "the hub took this agent in"),
-            AgentEvent::InSync => info!("in sync with the hub"),
-            AgentEvent::ListAccepted { .. } => info!("a new desired state is durable"),
-            AgentEvent::EntriesVerified(root) => debug!(%root, "the entries of a release are verified"),
-            AgentEvent::Assigned(app) => info!(%app, "a release is complete"),
-            AgentEvent::Command(command) => {
-                info!(command = %command.id, kind = ?command.kind, "an operator asks");
-            }
-            AgentEvent::Warning(text) => warn!("{text}"),
-            AgentEvent::Dial | AgentEvent::CommandExpired(_) | AgentEvent::ReadsEnded(_) => {
-                debug!(event = ?event, "link");
-            }
-        },
     }
 }
 

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use argosy_core::desired::Anchor;
 use argosy_core::ids::{ClusterId, InstallationId, RejoinSerial};
+use argosy_core::pause::PauseOrder;
 use argosy_core::store::encode;
-use argosy_core::time::Entropy as _;
+use argosy_core::time::{Entropy as _, Now};
 use argosy_runtime::entropy::SystemEntropy;
 use argosy_runtime::files::{self, FileError};
 use argosy_runtime::pki::{HeadVerifier, Identity, PkiError, TrustAnchor};
@@ -181,6 +182,23 @@ impl Folder {
         Ok(left)
     }
 
+    /// Reads what somebody at the edge ordered last: a pause or its end. One that cannot be read counts as a pause.
+    pub fn order(&self, now: Now) -> Option<PauseOrder> {
+        let file = self.file("order");
+        match files::read_sealed(&file) {
+            Ok(None) => None,
+            Ok(Some(bytes)) => Some(
+                decode(file, &bytes).unwrap_or_else(|error| PauseOrder::unreadable(&error.to_string(), now)),
+            ),
+            Err(error) => Some(PauseOrder::unreadable(&error.to_string(), now)),
+        }
+    }
+
+    /// Writes what somebody at the edge orders: durable on return.
+    pub fn save_order(&self, order: &PauseOrder) -> Result<(), FileError> {
+        files::write_sealed(&self.file("order"), &encode(order))
+    }
+
     /// Writes the anchor: durable on return.
     pub fn save_anchor(&self, anchor: &Anchor) -> Result<(), FileError> {
         files::write_sealed(&self.file("anchor"), &encode(anchor))
@@ -221,6 +239,23 @@ mod tests {
         let raw = std::fs::read(folder.file("anchor")).unwrap();
         std::fs::write(folder.file("anchor"), &raw[..raw.len() - 1]).unwrap();
         assert!(files::read_sealed(&folder.file("anchor")).unwrap_err().is_damage());
+    }
+
+    #[test]
+    fn an_order_that_cannot_be_read_is_a_pause() {
+        use argosy_core::ids::BootId;
+        use argosy_core::pause::PauseKind;
+        use argosy_core::time::{MonoTime, WallTime};
+
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        let now = Now { mono: MonoTime { boot: BootId::new([1; 16]), elapsed_ms: 5 }, wall: WallTime(6) };
+        assert_eq!(folder.order(now), None);
+        let order = PauseOrder::new(PauseKind::Resume, "ana", "", now);
+        folder.save_order(&order).unwrap();
+        assert_eq!(folder.order(now), Some(order));
+        std::fs::write(folder.file("order"), b"argosy-sealed-1\nspoilt").unwrap();
+        assert!(folder.order(now).unwrap().is_pause());
     }
 
     #[test]

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use argosy_agent::args::{Cli, Command, ConfirmArgs, LeaveArgs, RunArgs};
-use argosy_agent::control::{self, Question};
+use argosy_agent::args::{Cli, Command, LeaveArgs, RunArgs};
 use argosy_agent::identity::Folder;
-use argosy_agent::{app, store};
+use argosy_agent::{app, edge, store};
+use argosy_core::pause::PauseKind;
 use argosy_runtime::store::OpenError;
 use argosy_runtime::supervisor::StopCause;
 use argosy_runtime::{shutdown, telemetry};
@@ -26,7 +26,13 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         Command::Run(args) => in_runtime(run(args)),
-        Command::Confirm(args) => in_runtime(confirm(args)),
+        Command::Confirm(args) => in_runtime(async move { edge::confirm(&args, show).await }),
+        Command::Pause(args) => in_runtime(async move { edge::order(PauseKind::Pause, &args, show).await }),
+        Command::Resume(args) => in_runtime(async move { edge::order(PauseKind::Resume, &args, show).await }),
+        Command::Status(args) => in_runtime(async move {
+            show(edge::status(&args).await?.trim_end());
+            Ok(())
+        }),
         Command::Leave(args) => leave(&args),
         Command::VerifyStore { path, owner } => {
             argosy_runtime::store::verify_and_tell(&path, &store::spec(&owner), &mut std::io::stdout())
@@ -79,31 +85,6 @@ fn leave(args: &LeaveArgs) -> anyhow::Result<()> {
         enrolled.enrolment.installation,
         left.display()
     ));
-    Ok(())
-}
-
-async fn confirm(args: ConfirmArgs) -> anyhow::Result<()> {
-    let question = Question { app: args.app.to_string(), plan: args.plan };
-    let reply = control::ask(&Folder::at(&args.data_dir).socket(), &question).await?;
-    if let Some(plan) = reply.plan {
-        show(&format!("{} deletes of app {} are held: {}", reply.count, args.app, reply.reason));
-        for (key, uid) in &reply.deletes {
-            show(&format!("  {key}  uid {uid}"));
-        }
-        let more = reply.count.saturating_sub(reply.deletes.len() as u64);
-        if more > 0 {
-            show(&format!("  and {more} more"));
-        }
-        show(&format!("plan {plan}"));
-    }
-    if let Some(error) = reply.error {
-        anyhow::bail!(error);
-    }
-    anyhow::ensure!(
-        reply.confirmed,
-        "nothing was confirmed: look at the list, then pass --plan with the digest above"
-    );
-    show("confirmed");
     Ok(())
 }
 

@@ -10,6 +10,8 @@ pub(crate) struct View {
     pub(crate) connected: bool,
     /// Why it only reads, if it does.
     pub(crate) read_only: Option<String>,
+    /// Somebody at the edge stopped all writes.
+    pub(crate) paused: bool,
     /// Number of the head that it holds.
     pub(crate) generation: Option<Generation>,
     /// Apps that it reports.
@@ -26,6 +28,7 @@ impl View {
         json!({
             "connected": self.connected,
             "readOnly": self.read_only,
+            "paused": self.paused,
             "generation": self.generation.map(|generation| generation.0),
             "apps": self.apps,
             "objects": self.objects,

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use argosy_core::ids::{AppId, Digest};
+use argosy_proto::v1;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Shows and steers the clusters and applications of a hub.
@@ -58,6 +59,21 @@ pub(crate) enum Command {
         /// Only about this cluster.
         #[arg(long, value_name = "NAME", default_value = "")]
         cluster: String,
+        /// Only from this time on, with what the cluster's own journal tells: a time in RFC 3339, or how long ago, e.g.
+        /// 90s, 15m, 2h, 3d.
+        #[arg(long, value_name = "TIME", requires = "cluster")]
+        since: Option<Moment>,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Says what ran on a cluster at a time, from the journal that its agent keeps.
+    Audit {
+        /// The cluster.
+        cluster: String,
+        /// When: a time in RFC 3339, or how long ago, e.g. 90s, 15m, 2h, 3d; without it now.
+        #[arg(long, value_name = "TIME")]
+        at: Option<Moment>,
         /// Form of the output.
         #[command(flatten)]
         output: Output,
@@ -269,6 +285,15 @@ pub(crate) enum ListFormat {
     Yaml,
 }
 
+/// A point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// In milliseconds since 1970.
+    At(i64),
+    /// So many milliseconds ago, by the hub's clock.
+    Ago(u64),
+}
+
 /// A label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Label {
@@ -276,6 +301,35 @@ pub(crate) struct Label {
     pub(crate) key: String,
     /// Its value.
     pub(crate) value: String,
+}
+
+// === impl Moment ===
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(time) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self::At(time.as_millisecond()));
+        }
+        let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+        let ago = units.into_iter().find_map(|(suffix, unit)| {
+            let number: u64 = text.strip_suffix(suffix)?.parse().ok()?;
+            number.checked_mul(unit)
+        });
+        let expected = "expected a time with its zone, e.g. 2026-01-31T12:00:00Z, or how long ago, e.g. 90s, 15m, 2h, 3d";
+        ago.map(Self::Ago).ok_or_else(|| expected.to_owned())
+    }
+}
+
+impl From<Moment> for v1::Moment {
+    fn from(moment: Moment) -> Self {
+        let at = match moment {
+            Moment::At(unix_ms) => v1::moment::At::UnixMs(unix_ms),
+            Moment::Ago(ago_ms) => v1::moment::At::AgoMs(ago_ms),
+        };
+        Self { at: Some(at) }
+    }
 }
 
 // === impl Label ===
@@ -324,6 +378,14 @@ mod tests {
     }
 
     #[test]
+    fn moments_are_times_or_ages() {
+        assert_eq!("2023-11-14T22:13:20Z".parse(), Ok(Moment::At(1_700_000_000_000)));
+        assert_eq!("3d".parse(), Ok(Moment::Ago(259_200_000)));
+        assert!("2023-11-14T22:13:20".parse::<Moment>().is_err(), "a time without its zone is no time");
+        assert!("3w".parse::<Moment>().is_err());
+    }
+
+    #[test]
     fn senseless_command_lines_are_usage_errors() {
         for line in [
             vec!["argosy"],
@@ -331,6 +393,9 @@ mod tests {
             vec!["argosy", "app", "get", "a/b/c"],
             vec!["argosy", "app", "confirm", "web", "--plan", "xyz"],
             vec!["argosy", "status", "-o", "xml"],
+            vec!["argosy", "audit"],
+            vec!["argosy", "audit", "edge", "--at", "yesterday"],
+            vec!["argosy", "events", "--since", "2h"],
             vec!["argosy", "cluster", "add", "edge", "-l", "novalue"],
         ] {
             assert_eq!(Arguments::try_parse_from(line).unwrap_err().exit_code(), 2);

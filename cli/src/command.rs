@@ -1,6 +1,7 @@
 //! The commands: ask the hub, render, print, and say by the exit code how it went.
 
 mod app;
+mod audit;
 mod cluster;
 mod confirm;
 mod events;
@@ -32,8 +33,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8, Failure> {
         }
         Command::Cluster(command) => cluster::run(&hub, command).await,
         Command::App(command) => app(&hub, command).await,
-        Command::Events { follow, cluster, output } => {
-            events::run(&hub, follow, cluster, output.format).await
+        Command::Events { follow, cluster, since, output } => {
+            let since = since.map(Into::into);
+            events::run(&hub, v1::EventsRequest { follow, cluster, since }, output.format).await
+        }
+        Command::Audit { cluster, at, output } => {
+            let at = at.map(Into::into);
+            audit::run(&hub, v1::AuditRequest { cluster, at }, output.format).await
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Views as documents and as tables: pure functions of what the hub said.
 
 pub(crate) mod app;
+pub(crate) mod audit;
 pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod event;

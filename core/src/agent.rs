@@ -3,15 +3,20 @@
 //! The shell feeds it frames, answers, watch events and time, and carries out what each input leads to: first the
 //! transaction, then the anchor, then everything else. A simulation does the same from one seed.
 
+mod journal;
+mod staged;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::{Answer, ApiError, Kinds, Request, RequestId, WatchEvent};
-use crate::desired::{Anchor, Assignment, VerifyHead};
+use crate::desired::{Anchor, VerifyHead};
 use crate::governor::ConfirmError;
 use crate::ids::{AppId, CommandId, Digest};
+use crate::journal::{AppState, Recorder};
 use crate::key::GroupKind;
+use crate::pause::PauseOrder;
 use crate::reconcile::{CommandOutcome, Event, Output, Reconciler};
-use crate::release::{Release, Root};
+use crate::release::Root;
 use crate::session::agent::{
     AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, Pins, STATUS_LIMIT,
 };
@@ -21,6 +26,8 @@ use crate::session::frame::{
 use crate::session::tables as link_tables;
 use crate::store::{StoreError, StoreOp, StoreRead, Table, encode};
 use crate::time::{Entropy, Now};
+
+use staged::{Staged, announced, desired_of};
 
 /// How often what nothing names any more is dropped.
 const COLLECT_MS: u64 = 10_000;
@@ -42,6 +49,8 @@ pub const TABLES: &[Table] = &[
     crate::reconcile::tables::CONFIRMED,
     crate::reconcile::tables::FACTS,
     crate::reconcile::tables::INGESTED,
+    crate::journal::tables::JOURNAL,
+    crate::journal::tables::JOURNAL_META,
 ];
 
 /// What one input leads to, in the order in which it is carried out.
@@ -120,6 +129,9 @@ pub enum Input {
         /// Which plan.
         plan: Digest,
     },
+    /// Somebody at the edge paused all writes, or let them go on. The order is durable already, beside the store; after
+    /// each load the newest one is said again, before the agent may write.
+    Pause(PauseOrder),
     /// Time has passed.
     Tick,
 }
@@ -128,8 +140,13 @@ pub enum Input {
 pub struct AgentMachine {
     link: AgentLink,
     reconciler: Reconciler,
+    recorder: Recorder,
     waiting_reads: BTreeSet<CommandId>,
     read_only: Option<String>,
+    /// Whether it was said once who may write.
+    started: bool,
+    /// What somebody at the edge said last.
+    ordered: Option<PauseOrder>,
     facts: Option<ClusterFacts>,
     collect_at: u64,
     may_collect: bool,
@@ -144,11 +161,16 @@ impl AgentMachine {
         if link.is_rolled_back() {
             reconciler.distrust();
         }
+        let anew = link.is_rolled_back().then_some("the store is older than what was acknowledged");
+        let recorder = Recorder::load(context.store, anew, context.now, context.entropy)?;
         let mut this = Self {
             link,
             reconciler,
+            recorder,
             waiting_reads: BTreeSet::new(),
             read_only: Some("starting".to_owned()),
+            started: false,
+            ordered: None,
             facts: None,
             collect_at: 0,
             may_collect: true,
@@ -187,6 +209,7 @@ impl AgentMachine {
                 self.absorb(link, context, effects)?;
             }
             Input::Disconnected => {
+                self.recorder.disconnected();
                 let link = self.link.disconnected(&mut link_context(context));
                 self.absorb(link, context, effects)?;
             }
@@ -200,10 +223,23 @@ impl AgentMachine {
             Input::Kinds(kinds) => self.reconciler.set_kinds(kinds, context.store, context.now)?,
             Input::Writer { read_only, may_dial } => {
                 self.read_only = read_only;
+                self.started = true;
                 let link = self.link.allow_dialing(may_dial, &link_context(context));
                 self.absorb(link, context, effects)?;
             }
-            Input::Confirm { app, plan } => self.confirm_result = Some(self.reconciler.confirm(&app, plan)),
+            Input::Confirm { app, plan } => {
+                let result = self.reconciler.confirm(&app, plan);
+                if result.is_ok() {
+                    let message = format!("held deletes of plan {plan} were confirmed at the edge");
+                    self.note(&app, "Confirmed", message, context.now);
+                }
+                self.confirm_result = Some(result);
+            }
+            Input::Pause(order) => {
+                self.link.set_paused(Some(order.clone()).filter(PauseOrder::is_pause));
+                self.recorder.ordered(&order, context.now);
+                self.ordered = Some(order);
+            }
             Input::Tick => {
                 let link = self.link.tick(&mut link_context(context));
                 self.absorb(link, context, effects)?;
@@ -220,7 +256,9 @@ impl AgentMachine {
     /// Gives the elapsed milliseconds at which a [`Input::Tick`] is due.
     pub fn next_timer(&self, now: Now) -> Option<u64> {
         let collect = self.may_collect.then_some(self.collect_at);
-        [self.link.next_timer(now), self.reconciler.next_timer(), collect].into_iter().flatten().min()
+        let timers =
+            [self.link.next_timer(now), self.reconciler.next_timer(), self.recorder.next_timer(), collect];
+        timers.into_iter().flatten().min()
     }
 
     /// Gives the kinds that must be watched, each with the generation of its watch: one of another generation begins with a
@@ -239,8 +277,23 @@ impl AgentMachine {
         &self.reconciler
     }
 
+    /// Gives what somebody at the edge said last: a pause, or its end.
+    pub fn ordered(&self) -> Option<&PauseOrder> {
+        self.ordered.as_ref()
+    }
+
+    /// Gives the pause that is in force.
+    pub fn paused(&self) -> Option<&PauseOrder> {
+        self.ordered.as_ref().filter(|order| order.is_pause())
+    }
+
     /// Gives why nothing is written, if nothing is.
     pub fn read_only(&self) -> Option<String> {
+        self.not_trusted().or_else(|| self.paused().map(PauseOrder::words))
+    }
+
+    /// Gives why nothing may be written, whatever somebody at the edge said.
+    fn not_trusted(&self) -> Option<String> {
         let rolled_back = self
             .link
             .is_rolled_back()
@@ -250,8 +303,9 @@ impl AgentMachine {
 
     /// Carries an input through to rest: the reconciler's turn, what it reports, and what nothing names any more.
     fn turn(&mut self, context: &mut Context<'_>, effects: &mut Effects) -> Result<(), StoreError> {
-        let read_only = self.read_only();
+        let read_only = self.not_trusted();
         self.reconciler.set_read_only(read_only);
+        self.reconciler.set_paused(self.paused().map(PauseOrder::words));
         let link = self.link.describe(self.facts.as_ref(), self.read_only.clone(), context.now);
         self.absorb(link, context, effects)?;
         if self.reconciler.is_observing() {
@@ -264,7 +318,7 @@ impl AgentMachine {
         if self.may_collect && context.now.ms() >= self.collect_at {
             self.collect(context, effects)?;
         }
-        Ok(())
+        self.keep_journal(context, effects)
     }
 
     fn emit(
@@ -278,8 +332,12 @@ impl AgentMachine {
         effects.ops.extend(output.ops);
         effects.requests.extend(output.requests);
         effects.discover |= output.discover;
+        for event in &output.events {
+            self.recorder.event(&event.app, event, context.now);
+        }
         effects.notices.extend(output.events.into_iter().map(Notice::App));
         for (app, status) in output.statuses {
+            self.recorder.app(&app, status.as_ref().map(AppState::of), context.now);
             let value = status.as_ref().map(|status| status.to_bytes(STATUS_LIMIT));
             let link = self.link.set_status(app, value, context.now);
             self.absorb(link, context, effects)?;
@@ -326,15 +384,21 @@ impl AgentMachine {
                         self.waiting_reads.remove(id);
                     }
                 }
+                AgentEvent::JournalTaken(sequence) => self.recorder.acknowledged(*sequence),
+                AgentEvent::JournalRefused(why) => self.journal_refused(why, context, effects)?,
                 AgentEvent::ListAccepted { .. }
                 | AgentEvent::EntriesVerified(_)
                 | AgentEvent::Assigned(_)
                 | AgentEvent::InSync => {
                     desired = true;
                 }
-                AgentEvent::Welcomed(_) | AgentEvent::Warning(_) => {}
+                AgentEvent::Welcomed(welcome) => self.journal_held(welcome.journal, context, effects)?,
+                AgentEvent::Warning(_) => {}
             }
             effects.notices.push(Notice::Link(event));
+        }
+        if let Some(held) = self.link.held().filter(|_| desired) {
+            self.recorder.head(held.head.epoch, held.head.generation, context.now);
         }
         if desired {
             self.may_collect = true;
@@ -356,11 +420,17 @@ impl AgentMachine {
         let id = command.id;
         let outcome = match command.kind {
             CommandKind::Sync { app, expect, prune } => {
+                let what = if prune { "a sync that prunes" } else { "a sync" };
+                self.note(&app, "SyncAsked", format!("{what} was asked for at the hub ({id})"), context.now);
                 self.reconciler.sync(id, &app, expect, prune);
                 None
             }
             CommandKind::Confirm { app, plan } => Some(match self.reconciler.confirm(&app, plan) {
-                Ok(()) => (CommandState::Succeeded, "confirmed".to_owned(), Vec::new()),
+                Ok(()) => {
+                    let message = format!("held deletes of plan {plan} were confirmed at the hub");
+                    self.note(&app, "Confirmed", message, context.now);
+                    (CommandState::Succeeded, "confirmed".to_owned(), Vec::new())
+                }
                 Err(error) => (CommandState::Failed, error.to_string(), Vec::new()),
             }),
             CommandKind::Refresh { app } => {
@@ -414,69 +484,5 @@ fn link_context<'b>(context: &'b mut Context<'_>) -> AgentContext<'b> {
         codec: context.codec,
         verifier: context.verifier,
         entropy: &mut *context.entropy,
-    }
-}
-
-type Desired<'a> = (Option<&'a crate::desired::DesiredList>, BTreeMap<AppId, Assignment>, bool);
-
-fn desired_of(link: &AgentLink) -> Result<Desired<'_>, StoreError> {
-    let mut assigned = BTreeMap::new();
-    for app in link.assigned_apps() {
-        if let Some(bytes) = link.assigned(app) {
-            assigned.insert(app.clone(), crate::store::decode(link_tables::ASSIGNED, bytes)?);
-        }
-    }
-    Ok((link.list(), assigned, link.all_releases_verified()))
-}
-
-/// Gives the verified entries of every listed release that its app has not switched to.
-fn announced(link: &AgentLink, store: &dyn StoreRead) -> Result<BTreeMap<Root, Release>, StoreError> {
-    let mut announced = BTreeMap::new();
-    for (app, element) in link.list().into_iter().flat_map(crate::desired::DesiredList::elements) {
-        let root = element.assignment.root;
-        if link.assigned(app) == Some(element.bytes.as_slice()) || announced.contains_key(&root) {
-            continue;
-        }
-        if let Some(release) = link.entries(root, store)? {
-            announced.insert(root, release);
-        }
-    }
-    Ok(announced)
-}
-
-/// A store as it will be after a transaction that is not carried out yet.
-struct Staged<'a> {
-    base: &'a dyn StoreRead,
-    ops: &'a [StoreOp],
-}
-
-impl StoreRead for Staged<'_> {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        for op in self.ops.iter().rev() {
-            match op {
-                StoreOp::Put { table: of, key: at, value } if *of == table && at == key => {
-                    return Ok(Some(value.clone()));
-                }
-                StoreOp::Delete { table: of, key: at } if *of == table && at == key => return Ok(None),
-                StoreOp::Put { .. } | StoreOp::Delete { .. } => {}
-            }
-        }
-        self.base.get(table, key)
-    }
-
-    fn scan(&self, table: Table, prefix: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        let mut rows: BTreeMap<Vec<u8>, Vec<u8>> = self.base.scan(table, prefix)?.into_iter().collect();
-        for op in self.ops {
-            match op {
-                StoreOp::Put { table: of, key, value } if *of == table && key.starts_with(prefix) => {
-                    rows.insert(key.clone(), value.clone());
-                }
-                StoreOp::Delete { table: of, key } if *of == table => {
-                    rows.remove(key);
-                }
-                StoreOp::Put { .. } | StoreOp::Delete { .. } => {}
-            }
-        }
-        Ok(rows.into_iter().collect())
     }
 }

@@ -4,6 +4,7 @@
 //! what each input leads to: first the transaction, then everything else. What was published stays published: lists are
 //! made of durable placements, so a hub that starts again serves them before it has read anything.
 
+mod audit;
 mod collect;
 mod decide;
 mod documents;
@@ -19,6 +20,7 @@ mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::audit::AuditView;
 pub use self::documents::{Documents, read_documents};
 pub use self::effects::{Effects, Reply, Ticket};
 pub use self::events::{Event, Severity};
@@ -29,6 +31,7 @@ use crate::application::Source;
 use crate::desired::{SignHead, VerifyHead};
 use crate::fleet::{Fleet, FleetRead, MassLoss, PLACEMENTS, PROJECTS, Rendering};
 use crate::ids::{AppId, ClusterId, CommandId, DeletionId, Digest, InstallationId, RejoinSerial};
+use crate::journal::tables as journal_tables;
 use crate::registry::{REGISTRY, REGISTRY_META, Registry, Standing};
 use crate::session::bulk::Codec;
 use crate::session::frame::{AgentFrame, HubFrame, Refusal, RefusalReason};
@@ -54,6 +57,9 @@ pub const TABLES: &[Table] = &[
     link_tables::HUB_INFLIGHT,
     link_tables::HUB_RECENT,
     link_tables::HUB_STATUS,
+    journal_tables::HUB_JOURNAL,
+    journal_tables::HUB_JOURNAL_META,
+    journal_tables::HUB_JOURNAL_BASE,
     PLACEMENTS,
     PROJECTS,
     REGISTRY,
@@ -269,6 +275,16 @@ impl HubMachine {
             Input::Frame(session, frame) => {
                 // A frame of a stream that was closed says nothing.
                 let Some(cluster) = self.sessions.get(&session).copied() else { return Ok(()) };
+                if let (AgentFrame::Journal(batch), Some(link)) =
+                    (frame.as_ref(), self.links.get_mut(&cluster))
+                {
+                    let placements = self.fleet.placements();
+                    let named = crate::journal::releases_of(batch).into_iter().filter_map(|(app, root)| {
+                        let placement = placements.get(&(cluster, app.clone()))?;
+                        Some(((app, root), placement.commit_of(root)?.to_owned()))
+                    });
+                    link.set_revisions(named.collect());
+                }
                 if let Some(link) = self.links.get_mut(&cluster) {
                     let link = link.received(session, *frame, &mut link_context(context, context.store))?;
                     self.absorb(cluster, link, context.now, effects);
@@ -376,6 +392,22 @@ impl HubMachine {
             }
             HubEvent::Connected { read_only: Some(why), .. } => {
                 (Severity::Warning, "Connected", format!("the agent is connected and only reads: {why}"))
+            }
+            HubEvent::JournalGap { from, to } => (
+                Severity::Warning,
+                "JournalGap",
+                format!("rows {from} to {to} of its journal were dropped before they came here"),
+            ),
+            HubEvent::JournalRefused { why } => {
+                (Severity::Error, "JournalRefused", format!("rows of its journal are refused: {why}"))
+            }
+            HubEvent::Paused(Some(paused)) => (
+                Severity::Warning,
+                "Paused",
+                format!("{}: nothing is written to the cluster", paused.words()),
+            ),
+            HubEvent::Paused(None) => {
+                (Severity::Info, "Resumed", "the pause at the edge has ended".to_owned())
             }
             HubEvent::Disconnected { .. } => {
                 (Severity::Warning, "Disconnected", "the agent's stream ended".to_owned())

@@ -110,6 +110,10 @@ bytes_id!(
     DeletionId, 16, "deletion"
 );
 bytes_id!(
+    /// Random name of one unbroken chain of a cluster's journal rows.
+    JournalId, 16, "journal"
+);
+bytes_id!(
     /// Random name of a machine's boot: elapsed times of two boots do not compare.
     BootId, 16, "boot"
 );

@@ -30,6 +30,7 @@ mod heal;
 mod items;
 mod load;
 mod operations;
+mod permission;
 mod report;
 mod results;
 mod slots;
@@ -149,6 +150,8 @@ pub struct Reconciler {
     all_verified: bool,
     governor: Governor,
     read_only: Option<String>,
+    /// Somebody at the edge stopped all writes.
+    paused: Option<String>,
     flights: BTreeMap<RequestId, Flight>,
     busy: BTreeSet<ResourceKey>,
     next_request: u64,
@@ -158,6 +161,8 @@ pub struct Reconciler {
     /// How often in a row a heal was refused.
     refused_heals: BTreeMap<ResourceKey, u32>,
     heals: BTreeMap<ResourceKey, Heals>,
+    /// Managed objects whose drift was told.
+    drifted: BTreeSet<ResourceKey>,
     heal_queue: BTreeMap<ResourceKey, u64>,
     verify_queue: BTreeMap<ResourceKey, u64>,
     settle_queue: BTreeMap<ResourceKey, u64>,
@@ -205,19 +210,16 @@ impl Reconciler {
         self.resolve_all(store, now)
     }
 
-    /// Says whether writes are permitted, or why not.
-    pub fn set_read_only(&mut self, reason: Option<String>) {
-        if self.read_only != reason {
-            self.read_only = reason;
-            self.dirty.extend(self.apps.keys().cloned());
-        }
-    }
-
     /// Starts a command. Its record is durable already.
     pub fn sync(&mut self, command: CommandId, app: &AppId, expect: Option<Root>, prune: bool) {
         let known = self.apps.get(app).is_some_and(|state| state.listed.is_some());
         if !known {
             self.finish(command, CommandState::Failed, format!("app {app} is not on this cluster"));
+            return;
+        }
+        if let Some(paused) = &self.paused {
+            let message = format!("{paused}; argosy-agent resume at the edge lets it go on");
+            self.finish(command, CommandState::Failed, message);
             return;
         }
         let Some(state) = self.apps.get(app) else { return };
@@ -291,7 +293,7 @@ impl Reconciler {
             self.settle_due(now);
             self.hand_over();
             self.judge_due(now);
-            if self.read_only.is_none() && self.discovered {
+            if self.may_write() && self.discovered {
                 self.run_operations(store, now)?;
                 self.run_heals(now);
                 self.run_deletes(now);

@@ -1,7 +1,8 @@
 //! The admin endpoint of a daemon: health, readiness, connectivity, metrics, its inner state and its log's filter.
 //!
 //! Liveness and readiness say whether the *process* works; they never depend on the other end of a link, so that a lost
-//! link restarts nobody. Whether the link is up is a question of its own: `/connectivity`. Everything that tells or
+//! link restarts nobody. Whether the link is up is a question of its own.
+//! They are `/healthz/live`, `/healthz/ready` and `/healthz/connected`, and `/livez`, `/readyz` and `/connectivity`. Everything that tells or
 //! changes more than health is answered to this machine alone (I12: no unauthenticated way into a daemon).
 
 use std::collections::BTreeMap;
@@ -119,7 +120,10 @@ impl Admin {
             .route("/log", get(get_log).put(put_log))
             .layer(middleware::from_fn(this_machine_only));
         Router::new()
-            .route("/livez", get(|| async { "ok\n" }))
+            .route("/healthz/live", get(live))
+            .route("/healthz/ready", get(readyz))
+            .route("/healthz/connected", get(connectivity))
+            .route("/livez", get(live))
             .route("/readyz", get(readyz))
             .route("/connectivity", get(connectivity))
             .route("/metrics", get(metrics))
@@ -150,6 +154,10 @@ impl BoundAdmin {
             .with_graceful_shutdown(async move { stopping.cancelled_owned().await })
             .into_future()
     }
+}
+
+async fn live() -> &'static str {
+    "ok\n"
 }
 
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {

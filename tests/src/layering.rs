@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Our packages, and which of ours each may name in any of its dependency tables.
-const LAYERS: [(&str, &[&str]); 7] = [
+const LAYERS: [(&str, &[&str]); 8] = [
     ("argosy-core", &[]),
     ("argosy-proto", &["argosy-core"]),
     ("argosy-runtime", &["argosy-core"]),
     ("argosy-principal", &["argosy-core", "argosy-proto", "argosy-runtime"]),
     ("argosy-agent", &["argosy-core", "argosy-proto", "argosy-runtime"]),
     ("argosy-cli", &["argosy-core", "argosy-proto"]),
+    // The agent only in its tests: its own client is held against the simulated API.
+    ("argosy-sim", &["argosy-agent", "argosy-core", "argosy-runtime"]),
     (
         "argosy-tests",
         &["argosy-agent", "argosy-cli", "argosy-core", "argosy-principal", "argosy-proto", "argosy-runtime"],
@@ -31,7 +33,7 @@ const CONFINED: [(&str, &[&str]); 10] = [
     ("tonic", &["argosy-proto", "argosy-principal", "argosy-agent", "argosy-cli"]),
     ("prost", &["argosy-proto", "argosy-agent"]),
     ("backoff", &["argosy-core"]),
-    ("anyhow", &["argosy-principal", "argosy-agent", "argosy-cli", "argosy-tests"]),
+    ("anyhow", &["argosy-principal", "argosy-agent", "argosy-cli", "argosy-sim", "argosy-tests"]),
 ];
 
 /// What the deciding package never depends on, not even in its tests: whatever does something.

@@ -9,12 +9,14 @@ mod scenarios {
     mod governor;
     mod harness;
     mod joining_again;
+    mod journal;
     mod leaving;
     mod lost_store;
     mod membership;
     mod neighbours;
     mod one_writer;
     mod operator;
+    mod paused;
     mod policies;
     mod real_input;
     mod rest;

@@ -8,8 +8,7 @@ use crate::failure::{Failure, OK};
 use crate::output;
 use crate::view::event;
 
-pub(super) async fn run(hub: &Hub, follow: bool, cluster: String, format: Format) -> Result<u8, Failure> {
-    let request = v1::EventsRequest { follow, cluster };
+pub(super) async fn run(hub: &Hub, request: v1::EventsRequest, format: Format) -> Result<u8, Failure> {
     let mut events = hub.call(|mut client| async move { client.events(request).await }).await?;
     if format == Format::Table {
         output::print(&event::head())?;

@@ -94,6 +94,10 @@ impl Fleet for OneApp {
     async fn events(&self, _: Request<v1::EventsRequest>) -> Answer<Messages<v1::Event>> {
         Ok(Response::new(Box::pin(tokio_stream::empty())))
     }
+
+    async fn audit(&self, _: Request<v1::AuditRequest>) -> Answer<v1::AuditResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
 }
 
 struct Files {

@@ -43,10 +43,23 @@ pub(crate) struct Cluster {
     #[serde(skip_serializing_if = "Option::is_none")]
     read_only: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<Paused>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     join_expires: Option<String>,
     conditions: Vec<Condition>,
     #[serde(skip_serializing_if = "Option::is_none")]
     applications: Option<Vec<AppSummary>>,
+}
+
+/// Somebody at the edge stopped all writes.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Paused {
+    by: String,
+    reason: Option<String>,
+    since: String,
+    age_seconds: u64,
+    last_known: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -151,9 +164,22 @@ impl From<&v1::ClusterView> for Cluster {
             certificate_not_after: view.certificate_not_after_unix_ms.map(text::time),
             chain: view.chain().word(),
             read_only: (!view.read_only.is_empty()).then(|| view.read_only.clone()),
+            paused: view.paused.as_ref().map(Into::into),
             join_expires: view.join_expires_unix_ms.map(text::time),
             conditions: view.conditions.iter().map(Into::into).collect(),
             applications: None,
+        }
+    }
+}
+
+impl From<&v1::PauseView> for Paused {
+    fn from(view: &v1::PauseView) -> Self {
+        Self {
+            by: view.by.clone(),
+            reason: (!view.reason.is_empty()).then(|| view.reason.clone()),
+            since: text::time(view.since_unix_ms),
+            age_seconds: view.age_ms / 1000,
+            last_known: view.last_known,
         }
     }
 }
@@ -177,6 +203,9 @@ fn state(view: &v1::ClusterView) -> String {
     }
     if !view.read_only.is_empty() {
         words.push("ReadOnly");
+    }
+    if view.paused.is_some() {
+        words.push("Paused");
     }
     words.join(",")
 }
@@ -315,10 +344,24 @@ fn concerns(view: &v1::ClusterView) -> Vec<(String, String)> {
             );
         }
     }
-    for condition in &view.conditions {
+    if let Some(paused) = &view.paused {
+        let paused = paused_for(paused);
+        add("Paused", format!("{paused}; argosy-agent resume at the edge lets it go on"));
+    }
+    // A hub that tells of a pause with its time says it as a condition as well, for programs.
+    let told = |condition: &&v1::Condition| view.paused.is_none() || condition.r#type != "Paused";
+    for condition in view.conditions.iter().filter(told) {
         add(&condition.r#type, condition.message.clone());
     }
     concerns
+}
+
+/// Says who stopped all writes at the edge, and since when.
+fn paused_for(paused: &v1::PauseView) -> String {
+    let known = if paused.last_known { ", last known" } else { "" };
+    let why = if paused.reason.is_empty() { String::new() } else { format!(": {}", paused.reason) };
+    let (since, age) = (text::time(paused.since_unix_ms), text::age(paused.age_ms));
+    format!("by {} since {since} ({age}{known}){why}", paused.by)
 }
 
 /// Gives one cluster for people.
@@ -355,6 +398,9 @@ pub(crate) fn detail(view: &v1::ClusterView) -> String {
     field(&mut text, "Agent", &or_none(&view.agent_version));
     field(&mut text, "Kubernetes", &or_none(&view.kubernetes_version));
     field(&mut text, "Kube-System UID", &or_none(&view.kube_system_uid));
+    if let Some(paused) = &view.paused {
+        field(&mut text, "Paused", &paused_for(paused));
+    }
     if let Some(expiry) = view.certificate_not_after_unix_ms {
         field(&mut text, "Certificate Until", &text::time(expiry));
     }

@@ -17,6 +17,14 @@ pub(crate) struct Event {
     message: String,
     cluster: Option<String>,
     app: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<String>,
+    /// From the cluster's own journal.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    recorded: bool,
+    /// The time is by the cluster's own clock.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    by_cluster_clock: bool,
 }
 
 // === impl Event ===
@@ -32,12 +40,38 @@ impl From<&v1::Event> for Event {
             message: event.message.clone(),
             cluster: (!event.cluster.is_empty()).then(|| event.cluster.clone()),
             app: app_of(event),
+            resource: resource_of(event),
+            recorded: event.recorded,
+            by_cluster_clock: event.by_cluster_clock,
         }
     }
 }
 
 fn app_of(event: &v1::Event) -> Option<String> {
     (!event.app_name.is_empty()).then(|| format!("{}/{}", event.app_namespace, event.app_name))
+}
+
+fn resource_of(event: &v1::Event) -> Option<String> {
+    event.resource.as_ref().map(|key| argosy_core::key::ResourceKey::from(key).to_string())
+}
+
+/// Says what happened, with the object that it happened to.
+fn message_of(event: &v1::Event) -> String {
+    match resource_of(event) {
+        Some(resource) => format!("{resource}: {}", event.message),
+        None => event.message.clone(),
+    }
+}
+
+/// Gives an event as cells of a table of one cluster: time, app, reason, message.
+pub(crate) fn cells(event: &v1::Event) -> [String; 4] {
+    let clock = if event.by_cluster_clock { " (cluster's clock)" } else { "" };
+    [
+        text::time(event.at_unix_ms) + clock,
+        app_of(event).unwrap_or_default(),
+        event.reason.clone(),
+        message_of(event),
+    ]
 }
 
 /// Gives the head of the lines of events.
@@ -54,7 +88,7 @@ pub(crate) fn row(event: &v1::Event) -> String {
         event.cluster.clone(),
         app_of(event).unwrap_or_default(),
         event.reason.clone(),
-        event.message.clone(),
+        message_of(event),
     ])
 }
 

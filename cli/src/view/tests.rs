@@ -352,8 +352,87 @@ fn events_on_one_line() {
         cluster: "edge-1".to_owned(),
         app_namespace: "argocd".to_owned(),
         app_name: "web".to_owned(),
+        ..Default::default()
     };
     let lines = view::event::head() + &view::event::row(&event);
     insta::assert_snapshot!("events", lines);
     insta::assert_snapshot!("event_json", document(Format::Json, &view::event::Event::from(&event)).unwrap());
+}
+
+#[test]
+fn a_pause_at_the_edge_is_shown_with_who_and_since_when() {
+    let pause = v1::PauseView {
+        by: "ana (uid 0)".to_owned(),
+        reason: "the plant is down".to_owned(),
+        since_unix_ms: 1_700_000_000_000,
+        age_ms: 3_600_000,
+        last_known: false,
+    };
+    let said =
+        v1::Condition { r#type: "Paused".to_owned(), message: "paused".to_owned(), since_unix_ms: None };
+    let view = v1::ClusterView { paused: Some(pause), conditions: vec![said], ..connected() };
+    insta::assert_snapshot!("cluster_paused", view::cluster::detail(&view));
+    let cluster = view::cluster::Cluster::from(&view);
+    insta::assert_snapshot!("cluster_paused_json", document(Format::Json, &cluster).unwrap());
+}
+
+#[test]
+fn an_audit_says_what_ran_and_what_is_not_known() {
+    let pruned = v1::Event {
+        sequence: 9,
+        at_unix_ms: 1_700_000_000_000,
+        age_ms: 60_000,
+        severity: v1::Severity::Info.into(),
+        reason: "Pruned".to_owned(),
+        message: "deleted: it left the desired state".to_owned(),
+        cluster: "edge-1".to_owned(),
+        app_namespace: "argocd".to_owned(),
+        app_name: "web".to_owned(),
+        resource: Some(v1::ResourceKey {
+            kind: "ConfigMap".to_owned(),
+            namespace: "shop".to_owned(),
+            name: "old".to_owned(),
+            ..Default::default()
+        }),
+        recorded: true,
+        by_cluster_clock: true,
+    };
+    let app = v1::AuditApp {
+        namespace: "argocd".to_owned(),
+        name: "web".to_owned(),
+        phase: v1::AppPhase::Active.into(),
+        desired: Some(release(3, "c0ffee0000000000000000000000000000000003")),
+        assigned: Some(release(3, "c0ffee0000000000000000000000000000000003")),
+        applied: Some(release(2, "")),
+        sync: v1::SyncStatus::OutOfSync.into(),
+        health: v1::Health::Degraded.into(),
+        operation: Some(v1::Operation {
+            phase: v1::OperationPhase::Failed.into(),
+            message: "one or more objects failed to apply".to_owned(),
+            finished: true,
+            automated: true,
+            ..Default::default()
+        }),
+        held_plan: vec![5; 32],
+        held: 12,
+        counts: Some(v1::ResourceCounts { total: 30, out_of_sync: 2, ..Default::default() }),
+        since_unix_ms: 1_700_000_000_000,
+        doubtful: true,
+    };
+    let response = v1::AuditResponse {
+        cluster: "edge-1".to_owned(),
+        at_unix_ms: 1_700_000_060_000,
+        since_unix_ms: Some(1_690_000_000_000),
+        until_unix_ms: Some(1_700_000_050_000),
+        connected: false,
+        doubts: vec!["newer rows of its journal may be at the agent, which is away".to_owned()],
+        paused: None,
+        read_only: String::new(),
+        head: Some(v1::HeadView { epoch: "ab".repeat(16), generation: 42 }),
+        apps: vec![app],
+        before: vec![pruned],
+    };
+    insta::assert_snapshot!("audit", view::audit::render(&response));
+    let audit = view::audit::Audit::from(&response);
+    insta::assert_snapshot!("audit_json", document(Format::Json, &audit).unwrap());
 }

@@ -161,6 +161,7 @@ impl World {
             incarnation: Incarnation::new([3; 16]),
             status_sequence: 0,
             read_only: None,
+            paused: None,
         };
         let effects = self.frame(session, AgentFrame::Hello(Box::new(hello)));
         (session, effects)

@@ -10,7 +10,7 @@ use crate::health::Health;
 use crate::ids::{AppId, ClusterId, Epoch, Generation};
 use crate::release::Root;
 use crate::session::frame::ClusterFacts;
-use crate::session::hub::HubLink;
+use crate::session::hub::{HubLink, PausedSince};
 use crate::status::{AppStatus, Condition, Held, HeldDelete, SyncStatus};
 use crate::store::{StoreError, StoreRead};
 use crate::time::{Now, WallTime};
@@ -76,6 +76,8 @@ pub struct ClusterView {
     pub facts: Option<ClusterFacts>,
     /// Why its agent only reads.
     pub read_only: Option<String>,
+    /// The pause at its edge, as far as is known.
+    pub paused: Option<PausedSince>,
     /// How the chains stand.
     pub chain: Chain,
     /// For how long its agent has lacked something; absent when it lacks nothing.
@@ -194,6 +196,16 @@ impl HubMachine {
                 format!("{}; all deletes are held until: argosy cluster reconcile {name}", unknown.why),
             );
         }
+        if let Some((_, why)) = link.journal().refused() {
+            say("JournalRefused", format!("rows of the agent's journal were refused: {why}"));
+        }
+        if let Some(paused) = link.paused() {
+            let known = if link.session().is_some() { "" } else { " (last known)" };
+            say(
+                "Paused",
+                format!("{}{known}; argosy-agent resume at the edge lets it go on", paused.words()),
+            );
+        }
         if member.refused > 0 {
             say(
                 "EnrolmentRefused",
@@ -213,6 +225,7 @@ impl HubMachine {
             apps: self.count(cluster, link),
             facts: link.facts().cloned(),
             read_only: link.read_only().map(str::to_owned),
+            paused: link.paused().cloned(),
             chain,
             behind: self.behind.get(&cluster).map(|since| now.mono.since(since).unwrap_or_default()),
             conditions,

@@ -151,7 +151,7 @@ impl Reconciler {
                 return;
             }
         };
-        if !self.still_wanted(app, key, &body, heal) || self.read_only.is_some() {
+        if !self.still_wanted(app, key, &body, heal) || !self.may_write() {
             return;
         }
         let decision = claim(found.as_ref(), app, key, self.installation, |other| self.has(other, key));

@@ -339,7 +339,7 @@ impl Reconciler {
         // What was free when it was queued may be held by now.
         let held = self.apps.get(app).and_then(|state| state.held.as_ref());
         let held = held.is_some_and(|held| held.deletes.binary_search(&delete).is_ok());
-        if !permitted || held || self.hold_deletes || self.read_only.is_some() {
+        if !permitted || held || self.hold_deletes || !self.may_write() {
             self.judge.insert(app.clone());
             return;
         }

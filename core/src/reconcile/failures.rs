@@ -61,7 +61,7 @@ impl Reconciler {
                     let name = key.namespace.clone();
                     let pseudo =
                         ResourceKey::new("argosy.dev", "DestinationNamespace", app.to_string(), name.clone());
-                    if !self.busy.contains(&pseudo) {
+                    if self.may_write() && !self.busy.contains(&pseudo) {
                         let purpose = Purpose::Namespace { app: app.clone() };
                         self.send(pseudo, purpose, crate::cluster::Request::EnsureNamespace { name });
                     }

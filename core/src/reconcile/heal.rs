@@ -52,6 +52,36 @@ impl Reconciler {
         }
     }
 
+    /// Tells once that somebody else changed or removed an object, whether or not it will be put back.
+    pub(super) fn tell_drift(&mut self, key: &ResourceKey) {
+        let Some(entry) = self.inventory.get(key) else {
+            self.drifted.remove(key);
+            return;
+        };
+        // What is being written, deleted or let go of is nobody else's change.
+        let settled =
+            entry.intent.is_none() && !entry.going && !entry.detached && entry.fingerprint.is_some();
+        let desired = self.desirers.get(key).is_some_and(|apps| apps.contains(&entry.app));
+        let message = match (self.drift(key), self.live.get(key)) {
+            (Drift::Missing, _) => "it is gone: deleted by somebody else".to_owned(),
+            (Drift::Changed, Some(Live::Present(live))) if live.deleting => return,
+            (Drift::Changed, Some(Live::Present(live))) => {
+                let who = live.last_writer.as_deref().unwrap_or("another writer");
+                format!("changed by {who}")
+            }
+            (Drift::None, _) => {
+                self.drifted.remove(key);
+                return;
+            }
+            (Drift::Changed | Drift::Unknown, _) => return,
+        };
+        if settled && desired && !self.busy.contains(key) && !self.drifted.contains(key) {
+            let app = entry.app.clone();
+            self.drifted.insert(key.clone());
+            self.event(&app, Some(key), "Drifted", message);
+        }
+    }
+
     pub(super) fn run_heals(&mut self, now: Now) {
         for key in self.due(&self.heal_queue, now) {
             if !self.has_room(Use::Heal) {

@@ -201,7 +201,7 @@ impl Reconciler {
             assigned: state.assigned.as_ref().map(|assigned| assigned.root),
             synced: state.last.as_ref().and_then(|last| last.synced),
             phase,
-            operation: operation_status(state, || self.unseen_kinds(name)),
+            operation: operation_status(state, self.paused.as_deref(), || self.unseen_kinds(name)),
             counts,
             resources,
             conditions: self.conditions(name, state, &rows),
@@ -240,7 +240,7 @@ impl Reconciler {
                 .get(key)
                 .is_some_and(|entry| entry.belongs_to(app) && (!entry.kept || entry.intent.is_some()))
         });
-        looked && !writes && !remains && self.read_only.is_none()
+        looked && !writes && !remains && self.may_write()
     }
 
     /// Says of every kind that the app needs and that cannot be watched why not.
@@ -297,6 +297,9 @@ impl Reconciler {
         if let Some(reason) = &self.read_only {
             add("ReadOnly", reason.clone());
         }
+        if let Some(paused) = &self.paused {
+            add("Paused", format!("{paused}; argosy-agent resume at the edge lets it go on"));
+        }
         if state.listed.as_ref().map(|listed| listed.root)
             != state.assigned.as_ref().map(|assigned| assigned.root)
         {
@@ -339,17 +342,22 @@ fn roll_up(rows: &[ResourceRow], assigned: bool) -> (Health, String) {
     (worst, format!("Caused by {shown}{suffix}"))
 }
 
-fn operation_status(state: &App, waits_for: impl Fn() -> String) -> Option<OperationStatus> {
+fn operation_status(
+    state: &App,
+    paused: Option<&str>,
+    waits_for: impl Fn() -> String,
+) -> Option<OperationStatus> {
     if let Some(operation) = &state.operation {
-        let message = match &state.work {
-            Some(work) if work.retry_at.is_some() => {
+        let message = match (paused, &state.work) {
+            (Some(paused), _) => format!("stopped before its next object: {paused}"),
+            (None, Some(work)) if work.retry_at.is_some() => {
                 format!(
                     "one or more objects failed to apply. Retrying attempt #{}.",
                     operation.retries.saturating_add(1)
                 )
             }
-            Some(work) => work.waiting.clone(),
-            None => waits_for(),
+            (None, Some(work)) => work.waiting.clone(),
+            (None, None) => waits_for(),
         };
         let failures = state.work.as_ref().map(|work| work.results.clone()).unwrap_or_default();
         return Some(OperationStatus {

@@ -3,6 +3,7 @@ mod deletes;
 mod fresh;
 mod heals;
 mod large;
+mod paused;
 mod slots;
 mod stuck;
 mod unwatched;

@@ -20,6 +20,8 @@ pub use effects::{AgentEffects, AgentEvent, Closing};
 use crate::backoff::Backoff;
 use crate::desired::{Anchor, DesiredList, SignedHead, VerifyHead};
 use crate::ids::{AppId, ClusterId, InstallationId};
+use crate::journal::{CAPABILITY, JournalBatch};
+use crate::pause::PauseOrder;
 use crate::release::{Release, Root};
 use crate::session::RECONNECT_WITHIN;
 use crate::session::bulk::Codec;
@@ -78,6 +80,7 @@ pub struct AgentLink {
     downloads: Downloads,
     connection: Connection,
     may_dial: bool,
+    paused: Option<PauseOrder>,
     backoff: Backoff,
     observed: Option<MonoTime>,
     /// The watermark that the hub was told last.
@@ -107,6 +110,7 @@ struct Session {
     /// What the hub was told of the cluster, and of why nothing is written.
     facts: ClusterFacts,
     read_only: Option<String>,
+    paused: Option<PauseOrder>,
 }
 
 impl AgentLink {
@@ -133,6 +137,7 @@ impl AgentLink {
             list,
             connection: Connection::Idle { dial_at: 0 },
             may_dial: true,
+            paused: None,
             backoff: Backoff::new(FIRST_DELAY, RECONNECT_WITHIN),
             observed: None,
             told: None,
@@ -161,16 +166,18 @@ impl AgentLink {
             self.identity.anchor = anchor;
             effects.anchor = anchor;
         }
-        let read_only = read_only.or_else(|| self.distrust());
+        let read_only = self.why_read_only(read_only);
+        let paused = self.paused.clone();
         effects.frames.push(AgentFrame::Hello(Box::new(Hello {
             protocol: PROTOCOL,
-            capabilities: BTreeSet::new(),
+            capabilities: BTreeSet::from([CAPABILITY.to_owned()]),
             facts: facts.clone(),
             head: self.held,
             anchor: self.identity.anchor,
             incarnation: self.outbox.incarnation(),
             status_sequence: self.outbox.last(),
             read_only: read_only.clone(),
+            paused: paused.as_ref().map(|paused| paused.told(context.now)),
         })));
         self.connection = Connection::Open(Box::new(Session {
             liveness: Liveness::new(context.now),
@@ -180,6 +187,7 @@ impl AgentLink {
             meter: Meter::new(),
             facts,
             read_only,
+            paused,
         }));
         effects
     }
@@ -193,16 +201,30 @@ impl AgentLink {
         now: Now,
     ) -> AgentEffects {
         let mut effects = AgentEffects::default();
-        let read_only = read_only.or_else(|| self.distrust());
+        let read_only = self.why_read_only(read_only);
         let Connection::Open(session) = &mut self.connection else { return effects };
         let facts = facts.unwrap_or(&session.facts);
-        if !session.welcomed || (*facts == session.facts && read_only == session.read_only) {
+        let same = *facts == session.facts && read_only == session.read_only && self.paused == session.paused;
+        if !session.welcomed || same {
             return effects;
         }
         session.facts = facts.clone();
         session.read_only.clone_from(&read_only);
-        effects.frames.push(AgentFrame::Facts { facts: session.facts.clone(), read_only });
+        session.paused.clone_from(&self.paused);
+        let paused = self.paused.as_ref().map(|paused| paused.told(now));
+        effects.frames.push(AgentFrame::Facts { facts: session.facts.clone(), read_only, paused });
         self.sent(now, effects)
+    }
+
+    /// Notes that somebody at the edge stopped all writes, or that nobody does any more: the next
+    /// [`Self::describe`] tells the hub.
+    pub fn set_paused(&mut self, paused: Option<PauseOrder>) {
+        self.paused = paused;
+    }
+
+    /// Says why nothing is written; a hub that knows of no pauses reads of it here.
+    fn why_read_only(&self, read_only: Option<String>) -> Option<String> {
+        read_only.or_else(|| self.distrust()).or_else(|| self.paused.as_ref().map(PauseOrder::words))
     }
 
     /// Says why a store that was rolled back is not trusted.
@@ -235,7 +257,11 @@ impl AgentLink {
         session.liveness.heard(context.now);
         let welcomed = session.welcomed;
         match frame {
-            HubFrame::Alive => {}
+            HubFrame::Alive => {
+                if welcomed && self.downloads.ask_again(context.now.ms()) {
+                    self.follow(true, context, &mut effects)?;
+                }
+            }
             HubFrame::Refused(refusal) => self.refused(refusal, &mut effects),
             HubFrame::Welcome(welcome) if !welcomed => self.welcomed(welcome, context, &mut effects)?,
             HubFrame::Welcome(_) => self.refuse(RefusalReason::Malformed, "a second welcome", &mut effects),
@@ -256,6 +282,8 @@ impl AgentLink {
             HubFrame::StatusAck { sequence } => effects.ops.extend(self.outbox.acknowledged(sequence)),
             HubFrame::Command(command) => self.take_command(command, context, &mut effects),
             HubFrame::CommandDone(id) => effects.ops.extend(self.commands.done(id)),
+            HubFrame::JournalAck { sequence } => effects.events.push(AgentEvent::JournalTaken(sequence)),
+            HubFrame::JournalRefused { why } => effects.events.push(AgentEvent::JournalRefused(why)),
         }
         self.send_status(context.now, &mut effects);
         Ok(self.sent(context.now, effects))
@@ -334,6 +362,20 @@ impl AgentLink {
     /// Everything up to this point was observed: unchanged statuses hold as of then.
     pub fn observed(&mut self, observed: MonoTime) {
         self.observed = Some(observed);
+    }
+
+    /// Sends rows of the journal.
+    pub fn send_journal(&mut self, batch: JournalBatch, now: Now) -> AgentEffects {
+        let mut effects = AgentEffects::default();
+        if self.is_connected() {
+            effects.frames.push(AgentFrame::Journal(batch));
+        }
+        self.sent(now, effects)
+    }
+
+    /// Gives the last point up to which everything was observed.
+    pub fn observed_at(&self) -> Option<MonoTime> {
+        self.observed
     }
 
     /// Notes how a command stands, and tells the hub.

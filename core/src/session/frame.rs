@@ -9,6 +9,8 @@ use minicbor::{Decode, Encode};
 
 use crate::desired::{Anchor, Signature, SignedHead};
 use crate::ids::{AppId, CommandId, Digest, Epoch, Generation, Incarnation, InstallationId};
+use crate::journal::{JournalBatch, JournalHeld};
+use crate::pause::ToldPause;
 use crate::release::Root;
 use crate::time::{MonoTime, WallTime};
 
@@ -76,6 +78,8 @@ pub struct Hello {
     pub status_sequence: u64,
     /// Why the agent only reads, if it does.
     pub read_only: Option<String>,
+    /// The pause that is in force at the edge; a hub that knows of none finds it in `read_only`.
+    pub paused: Option<ToldPause>,
 }
 
 /// Number of a bulk transfer, unique on one session: pulls have odd numbers, chosen by the agent; what comes unasked has
@@ -292,7 +296,11 @@ pub enum AgentFrame {
         facts: ClusterFacts,
         /// Why the agent only reads, if it does.
         read_only: Option<String>,
+        /// The pause that is in force at the edge.
+        paused: Option<ToldPause>,
     },
+    /// Rows of the agent's journal; one batch is on its way at a time, and none to a hub that keeps no journals.
+    Journal(JournalBatch),
     /// The agent refuses what it got and closes.
     Refused(Refusal),
     /// Nothing but a sign of life.
@@ -418,6 +426,16 @@ pub enum HubFrame {
     Command(Command),
     /// Forgets a command whose final state the hub has.
     CommandDone(CommandId),
+    /// Rows of the journal up to this number are durable at the hub.
+    JournalAck {
+        /// Number within the journal.
+        sequence: u64,
+    },
+    /// The rows of the journal that came are refused, and nothing of them is kept.
+    JournalRefused {
+        /// Why.
+        why: String,
+    },
     /// The hub refuses the agent and closes.
     Refused(Refusal),
     /// Nothing but a sign of life.
@@ -435,4 +453,6 @@ pub struct Welcome {
     pub status: Option<(Incarnation, u64)>,
     /// The hub's clock, proved by its certificate.
     pub wall: WallTime,
+    /// What the hub has of the agent's journal.
+    pub journal: JournalHeld,
 }

@@ -7,6 +7,7 @@ mod bulk;
 mod chain;
 mod commands;
 mod effects;
+mod journal;
 mod record;
 mod status;
 mod streams;
@@ -15,11 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use effects::{HubClosing, HubEffects, HubEvent, SessionId};
-pub use record::{Seen, UnknownChain};
+pub use record::{PausedSince, Seen, UnknownChain};
 pub use status::StatusRow;
 
 use crate::desired::{Anchor, DesiredList, Phase as AppPhase, SignHead, SignedHead, VerifyHead};
 use crate::ids::{AppId, ClusterId, Epoch, Generation, InstallationId};
+use crate::journal::Keeper;
 use crate::release::Root;
 use crate::session::bulk::Codec;
 use crate::session::frame::{
@@ -34,6 +36,7 @@ use chain::OwnList;
 use commands::{Commands, ended};
 use record::{Loaded, Record};
 use status::Statuses;
+use streams::without_pause;
 
 /// Most streams of one cluster that have not said who they are.
 const STRANGERS: usize = 8;
@@ -97,6 +100,9 @@ pub struct HubLink {
     inflight: Option<DesiredList>,
     recent: BTreeMap<AppId, Vec<Root>>,
     statuses: Statuses,
+    journal: Keeper,
+    /// Commits of releases that the journal's next rows name.
+    revisions: BTreeMap<(AppId, Root), String>,
     published: Option<Published>,
     commands: Commands,
     session: Option<Session>,
@@ -148,7 +154,8 @@ impl HubLink {
     ) -> Result<Self, StoreError> {
         let Loaded { record, acked, inflight, recent } = record::load(store, cluster)?;
         let statuses = Statuses::load(store, cluster)?;
-        Ok(Self { record, acked, inflight, recent, statuses, ..Self::new(cluster, installation) })
+        let journal = Keeper::load(store, cluster)?;
+        Ok(Self { record, acked, inflight, recent, statuses, journal, ..Self::new(cluster, installation) })
     }
 
     /// Makes the link of a cluster that was just registered.
@@ -161,6 +168,8 @@ impl HubLink {
             inflight: None,
             recent: BTreeMap::new(),
             statuses: Statuses::default(),
+            journal: Keeper::default(),
+            revisions: BTreeMap::new(),
             published: None,
             commands: Commands::default(),
             session: None,
@@ -252,12 +261,14 @@ impl HubLink {
                     effects.events.push(HubEvent::Command(update));
                 }
             }
-            AgentFrame::Facts { facts, read_only } => {
-                current.read_only = read_only;
+            AgentFrame::Facts { facts, read_only, paused } => {
+                current.read_only = without_pause(read_only, paused.as_ref());
+                self.take_pause(paused, now, &mut effects);
                 if !self.is_cloned(session, &facts, &mut effects) {
                     self.take_facts(facts, now, &mut effects);
                 }
             }
+            AgentFrame::Journal(batch) => self.take_journal(session, &batch, context, &mut effects)?,
             AgentFrame::Refused(refusal) => {
                 effects.events.push(HubEvent::AgentRefused(refusal.clone()));
                 effects.close.push((session, HubClosing::Refused(refusal)));

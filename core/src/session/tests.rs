@@ -4,6 +4,7 @@ mod bulk;
 mod commands;
 pub(crate) mod fixture;
 mod heads;
+mod paused;
 mod properties;
 mod statuses;
 mod streams;

@@ -126,6 +126,7 @@ impl Hub {
             incarnation: Incarnation::new([3; 16]),
             status_sequence: 0,
             read_only: None,
+            paused: None,
         };
         frames.send(AgentFrame::Hello(Box::new(hello)).into()).await.unwrap();
         let incoming = client.connect(ReceiverStream::new(outgoing)).await?.into_inner();

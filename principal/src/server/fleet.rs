@@ -18,6 +18,9 @@ use tracing::{debug, info};
 use super::{Services, operator_of, view};
 use crate::engine::{Handle, Stopped};
 
+mod audit;
+mod events;
+
 /// Longest time that a command may be given to start.
 const LONGEST: u64 = 60 * 60 * 1000;
 /// Events that wait for a slow reader. Full: it waits; those that it misses meanwhile are gone from the newest thousand.
@@ -35,6 +38,17 @@ pub(super) struct Fleet {
 impl Fleet {
     pub(super) fn new(services: Services) -> Self {
         Self { services }
+    }
+
+    /// Refuses a name that no cluster has.
+    async fn known(&self, cluster: &str) -> Result<(), Status> {
+        let name = cluster.to_owned();
+        let found = self.services.handle.query(move |machine, _, now| machine.cluster(&name, now).is_some());
+        if found.await.map_err(stopped)? {
+            Ok(())
+        } else {
+            Err(status_of(&Refused::NoCluster(cluster.to_owned())))
+        }
     }
 
     async fn order(&self, operator: &str, order: Order) -> Result<Reply, Status> {
@@ -229,10 +243,13 @@ impl Service for Fleet {
     ) -> Result<Response<Self::EventsStream>, Status> {
         operator_of(&request)?;
         let request = request.into_inner();
+        if !request.cluster.is_empty() && request.since.is_some() {
+            self.known(&request.cluster).await?;
+        }
         let (send, receive) = mpsc::channel(EVENTS);
         let (handle, stopping) = (self.services.handle.clone(), self.services.supervisor.stopping());
         self.services.supervisor.spawn_isolated("events", async move {
-            let told = stopping.run_until_cancelled(tell_events(&handle, &request, &send)).await;
+            let told = stopping.run_until_cancelled(events::tell(&handle, request, &send)).await;
             if told == Some(Err(Stopped)) {
                 debug!("the engine is gone");
             }
@@ -240,44 +257,23 @@ impl Service for Fleet {
         });
         Ok(Response::new(ReceiverStream::new(receive)))
     }
-}
 
-/// Sends events until the reader goes, or there are no more and it does not follow.
-async fn tell_events(
-    handle: &Handle,
-    request: &v1::EventsRequest,
-    send: &mpsc::Sender<Result<v1::Event, Status>>,
-) -> Result<(), Stopped> {
-    let mut newest = handle.newest_event();
-    let mut last = 0;
-    loop {
-        newest.mark_unchanged();
-        let cluster = request.cluster.clone();
-        let (seen, events) = handle
-            .query(move |machine, _, now| {
-                let all: Vec<_> = machine.events_after(last).collect();
-                let seen = all.last().map_or(last, |event| event.sequence);
-                let of = |event: &&&argosy_core::hub::Event| {
-                    cluster.is_empty() || event.cluster.as_deref() == Some(cluster.as_str())
-                };
-                let events: Vec<v1::Event> =
-                    all.iter().filter(of).map(|event| view::event(event, now)).collect();
-                (seen, events)
+    async fn audit(&self, request: Request<v1::AuditRequest>) -> Result<Response<v1::AuditResponse>, Status> {
+        operator_of(&request)?;
+        let v1::AuditRequest { cluster, at } = request.into_inner();
+        let wanted = cluster.clone();
+        let found = self
+            .services
+            .handle
+            .query(move |machine, store, now| {
+                let at = events::moment(at.as_ref(), now).unwrap_or(now.wall);
+                let found = machine.audit(&wanted, at, store)?;
+                Ok::<_, StoreError>(found.map(|found| audit::response(&wanted, found, at, now)))
             })
-            .await?;
-        last = seen;
-        for event in events {
-            if send.send(Ok(event)).await.is_err() {
-                return Ok(());
-            }
-        }
-        if !request.follow {
-            return Ok(());
-        }
-        tokio::select! {
-            changed = newest.changed() => changed.map_err(|_gone| Stopped)?,
-            () = send.closed() => return Ok(()),
-        }
+            .await
+            .map_err(stopped)?;
+        let found = found.map_err(|error| failed(&error))?;
+        found.map(Response::new).ok_or_else(|| status_of(&Refused::NoCluster(cluster)))
     }
 }
 

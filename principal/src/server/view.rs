@@ -60,9 +60,27 @@ pub(super) fn cluster(view: ClusterView, now: Now) -> v1::ClusterView {
         .into(),
         behind: view.behind.is_some(),
         behind_for_ms: view.behind.map(millis),
-        conditions: view.conditions.iter().map(Into::into).collect(),
+        conditions: view
+            .conditions
+            .iter()
+            .map(|condition| v1::Condition {
+                since_unix_ms: view
+                    .paused
+                    .as_ref()
+                    .filter(|_| condition.kind == "Paused")
+                    .map(|of| of.since.0),
+                ..condition.into()
+            })
+            .collect(),
         join_expires_unix_ms: (!view.joined).then_some(view.join_expires.0),
         kube_system_uid: facts.kube_system_uid,
+        paused: view.paused.as_ref().map(|paused| v1::PauseView {
+            by: paused.by.clone(),
+            reason: paused.reason.clone(),
+            since_unix_ms: paused.since.0,
+            age_ms: since(paused.since, now),
+            last_known: !view.connected,
+        }),
     }
 }
 
@@ -189,6 +207,9 @@ pub(super) fn event(event: &Event, now: Now) -> v1::Event {
         cluster: event.cluster.clone().unwrap_or_default(),
         app_namespace: namespace,
         app_name: name,
+        resource: None,
+        recorded: false,
+        by_cluster_clock: false,
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use argosy_core::ids::{BootId, Generation};
+use argosy_core::ids::{BootId, Generation, JournalId};
+use argosy_core::journal::{BATCH_ROWS, JournalBatch};
+use argosy_core::pause::ToldPause;
 use argosy_core::session::frame::{
     AgentFrame, ClusterFacts, EntryRange, Hello, ProtocolRange, Pull, PullWhat, StatusBatch, StatusEntry,
 };
@@ -29,9 +31,12 @@ impl From<AgentFrame> for v1::AgentFrame {
             AgentFrame::Credit(bytes) => Frame::Credit(bytes),
             AgentFrame::Status(batch) => Frame::Status(batch.into()),
             AgentFrame::CommandUpdate(update) => Frame::CommandUpdate(update.into()),
-            AgentFrame::Facts { facts, read_only } => {
-                Frame::Facts(v1::FactsUpdate { facts: Some(facts.into()), read_only })
-            }
+            AgentFrame::Facts { facts, read_only, paused } => Frame::Facts(v1::FactsUpdate {
+                facts: Some(facts.into()),
+                read_only,
+                paused: paused.map(Into::into),
+            }),
+            AgentFrame::Journal(batch) => Frame::Journal(batch.into()),
             AgentFrame::Refused(refusal) => Frame::Refused(refusal.into()),
             AgentFrame::Alive => Frame::Alive(v1::Alive {}),
         };
@@ -58,7 +63,9 @@ impl TryFrom<v1::AgentFrame> for AgentFrame {
             Frame::Facts(update) => Self::Facts {
                 facts: field::required("facts.facts", update.facts)?.try_into()?,
                 read_only: read_only("facts.read_only", update.read_only)?,
+                paused: update.paused.map(TryInto::try_into).transpose()?,
             },
+            Frame::Journal(batch) => Self::Journal(batch.try_into()?),
             Frame::Refused(refusal) => Self::Refused(refusal.try_into()?),
             Frame::Alive(v1::Alive {}) => Self::Alive,
         })
@@ -85,6 +92,7 @@ impl From<Hello> for v1::Hello {
             incarnation: hello.incarnation.as_bytes().to_vec(),
             status_sequence: hello.status_sequence,
             read_only: hello.read_only.map(|reason| field::cut(reason, limits::TEXT)),
+            paused: hello.paused.map(Into::into),
         }
     }
 }
@@ -116,12 +124,59 @@ impl TryFrom<v1::Hello> for Hello {
             incarnation: shared::incarnation("hello.incarnation", &hello.incarnation)?,
             status_sequence: hello.status_sequence,
             read_only: read_only("hello.read_only", hello.read_only)?,
+            paused: hello.paused.map(TryInto::try_into).transpose()?,
         })
     }
 }
 
 fn read_only(name: &'static str, reason: Option<String>) -> Result<Option<String>, FrameError> {
     reason.map(|reason| field::text(name, reason, limits::TEXT)).transpose()
+}
+
+impl From<JournalBatch> for v1::JournalBatch {
+    fn from(batch: JournalBatch) -> Self {
+        Self {
+            journal: batch.journal.as_bytes().to_vec(),
+            rows: batch.rows,
+            now: Some(batch.now.into()),
+            more: !batch.complete,
+        }
+    }
+}
+
+impl TryFrom<v1::JournalBatch> for JournalBatch {
+    type Error = FrameError;
+
+    fn try_from(batch: v1::JournalBatch) -> Result<Self, FrameError> {
+        field::count("journal.rows", batch.rows.len(), BATCH_ROWS)?;
+        let rows: Result<Vec<_>, _> =
+            batch.rows.into_iter().map(|row| field::filled("journal.rows", row)).collect();
+        Ok(Self {
+            journal: field::fixed("journal.journal", &batch.journal).map(JournalId::new)?,
+            rows: rows?,
+            now: field::required("journal.now", batch.now)?.try_into()?,
+            complete: !batch.more,
+        })
+    }
+}
+
+impl From<ToldPause> for v1::Pause {
+    fn from(pause: ToldPause) -> Self {
+        Self { by: pause.by, reason: pause.reason, at_ms: pause.at.0, held_ms: pause.held_ms }
+    }
+}
+
+impl TryFrom<v1::Pause> for ToldPause {
+    type Error = FrameError;
+
+    fn try_from(pause: v1::Pause) -> Result<Self, FrameError> {
+        Ok(Self {
+            by: field::text("pause.by", pause.by, limits::TEXT)?,
+            reason: field::text("pause.reason", pause.reason, limits::TEXT)?,
+            at: WallTime(pause.at_ms),
+            held_ms: pause.held_ms,
+        })
+    }
 }
 
 impl From<ClusterFacts> for v1::ClusterFacts {

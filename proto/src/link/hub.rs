@@ -1,7 +1,8 @@
 //! Frames from hub to agent.
 
 use argosy_core::desired::Signature;
-use argosy_core::ids::{AppId, Epoch, Generation, Incarnation, InstallationId};
+use argosy_core::ids::{AppId, Digest, Epoch, Generation, Incarnation, InstallationId, JournalId};
+use argosy_core::journal::{JournalHeld, JournalPosition};
 use argosy_core::session::frame::{
     CHUNK, Chunk, Command, CommandKind, HubFrame, ListBase, ListChange, TransferId, Welcome,
 };
@@ -36,6 +37,8 @@ impl From<HubFrame> for v1::HubFrame {
             HubFrame::StatusAck { sequence } => Frame::StatusAck(sequence),
             HubFrame::Command(command) => Frame::Command(command.into()),
             HubFrame::CommandDone(id) => Frame::CommandDone(id.as_bytes().to_vec()),
+            HubFrame::JournalAck { sequence } => Frame::JournalAck(sequence),
+            HubFrame::JournalRefused { why } => Frame::JournalRefused(field::cut(why, limits::TEXT)),
             HubFrame::Refused(refusal) => Frame::Refused(refusal.into()),
             HubFrame::Alive => Frame::Alive(v1::Alive {}),
         };
@@ -58,6 +61,10 @@ impl TryFrom<v1::HubFrame> for HubFrame {
             Frame::StatusAck(sequence) => Self::StatusAck { sequence },
             Frame::Command(command) => Self::Command(command.try_into()?),
             Frame::CommandDone(id) => Self::CommandDone(shared::command_id("command_done", &id)?),
+            Frame::JournalAck(sequence) => Self::JournalAck { sequence },
+            Frame::JournalRefused(why) => {
+                Self::JournalRefused { why: field::text("journal_refused", why, limits::TEXT)? }
+            }
             Frame::Refused(refusal) => Self::Refused(refusal.try_into()?),
             Frame::Alive(v1::Alive {}) => Self::Alive,
         })
@@ -156,6 +163,11 @@ impl From<Welcome> for v1::Welcome {
             status_incarnation,
             status_sequence,
             wall_ms: welcome.wall.0,
+            journal: match welcome.journal {
+                JournalHeld::NotKept => None,
+                JournalHeld::Nothing => Some(v1::JournalPosition::default()),
+                JournalHeld::UpTo(position) => Some(position.into()),
+            },
         }
     }
 }
@@ -174,6 +186,33 @@ impl TryFrom<v1::Welcome> for Welcome {
                 .map(InstallationId::new)?,
             status: incarnation.map(|bytes| (Incarnation::new(bytes), welcome.status_sequence)),
             wall: WallTime(welcome.wall_ms),
+            journal: match welcome.journal {
+                None => JournalHeld::NotKept,
+                Some(position) if position.journal.is_empty() => JournalHeld::Nothing,
+                Some(position) => JournalHeld::UpTo(position.try_into()?),
+            },
+        })
+    }
+}
+
+impl From<JournalPosition> for v1::JournalPosition {
+    fn from(position: JournalPosition) -> Self {
+        Self {
+            journal: position.journal.as_bytes().to_vec(),
+            sequence: position.sequence,
+            hash: position.hash.as_bytes().to_vec(),
+        }
+    }
+}
+
+impl TryFrom<v1::JournalPosition> for JournalPosition {
+    type Error = FrameError;
+
+    fn try_from(position: v1::JournalPosition) -> Result<Self, FrameError> {
+        Ok(Self {
+            journal: field::fixed("welcome.journal.journal", &position.journal).map(JournalId::new)?,
+            sequence: position.sequence,
+            hash: field::fixed("welcome.journal.hash", &position.hash).map(Digest::new)?,
         })
     }
 }

@@ -1,7 +1,9 @@
 use argosy_core::desired::{Anchor, Head, Signature, SignedHead};
 use argosy_core::ids::{
-    AppId, BootId, ClusterId, CommandId, Digest, Epoch, Generation, Incarnation, InstallationId,
+    AppId, BootId, ClusterId, CommandId, Digest, Epoch, Generation, Incarnation, InstallationId, JournalId,
 };
+use argosy_core::journal::{JournalBatch, JournalHeld, JournalPosition};
+use argosy_core::pause::ToldPause;
 use argosy_core::release::Root;
 use argosy_core::session::frame::{
     AgentFrame, CHUNK, Chunk, ClusterFacts, Command, CommandKind, CommandState, CommandUpdate, EntryRange,
@@ -87,10 +89,19 @@ fn hello() -> impl Strategy<Value = Hello> {
         of(anchor),
         incarnation(),
         any::<u64>(),
-        of(".{0,20}"),
+        (of(".{0,20}"), of(pause())),
     )
         .prop_map(
-            |(protocol, capabilities, facts, head, anchor, incarnation, status_sequence, read_only)| Hello {
+            |(
+                protocol,
+                capabilities,
+                facts,
+                head,
+                anchor,
+                incarnation,
+                status_sequence,
+                (read_only, paused),
+            )| Hello {
                 protocol,
                 capabilities,
                 facts,
@@ -99,8 +110,18 @@ fn hello() -> impl Strategy<Value = Hello> {
                 incarnation,
                 status_sequence,
                 read_only,
+                paused,
             },
         )
+}
+
+fn pause() -> impl Strategy<Value = ToldPause> {
+    (".{0,20}", ".{0,20}", any::<i64>(), of(any::<u64>())).prop_map(|(by, reason, at, held_ms)| ToldPause {
+        by,
+        reason,
+        at: WallTime(at),
+        held_ms,
+    })
 }
 
 fn pull() -> impl Strategy<Value = Pull> {
@@ -169,7 +190,17 @@ fn agent_frame() -> impl Strategy<Value = AgentFrame> {
         any::<u64>().prop_map(AgentFrame::Credit),
         batch().prop_map(AgentFrame::Status),
         update().prop_map(AgentFrame::CommandUpdate),
-        (facts(), of(".{0,20}")).prop_map(|(facts, read_only)| AgentFrame::Facts { facts, read_only }),
+        (facts(), of(".{0,20}"), of(pause())).prop_map(|(facts, read_only, paused)| AgentFrame::Facts {
+            facts,
+            read_only,
+            paused
+        }),
+        (any::<[u8; 16]>(), vec(bytes(), 1..5), time(), any::<bool>()).prop_map(
+            |(journal, rows, now, complete)| {
+                let journal = JournalId::new(journal);
+                AgentFrame::Journal(JournalBatch { journal, rows, now, complete })
+            }
+        ),
         refusal().prop_map(AgentFrame::Refused),
         Just(AgentFrame::Alive),
     ]
@@ -193,6 +224,19 @@ fn command() -> impl Strategy<Value = Command> {
     })
 }
 
+#[test]
+fn frames_of_the_version_before_say_nothing_of_pauses_and_journals() {
+    let welcome = v1::Welcome { protocol: 1, installation: vec![1; 16], wall_ms: 5, ..Default::default() };
+    let welcome = Welcome::try_from(welcome).unwrap();
+    assert_eq!(welcome.journal, JournalHeld::NotKept);
+    let facts = v1::FactsUpdate { facts: Some(v1::ClusterFacts::default()), ..Default::default() };
+    let frame = v1::AgentFrame { frame: Some(v1::agent_frame::Frame::Facts(facts)) };
+    let AgentFrame::Facts { paused, .. } = AgentFrame::try_from(frame).unwrap() else {
+        panic!("other frame")
+    };
+    assert_eq!(paused, None);
+}
+
 fn hub_frame() -> impl Strategy<Value = HubFrame> {
     let change = prop_oneof![
         bytes().prop_map(ListChange::Set),
@@ -207,18 +251,27 @@ fn hub_frame() -> impl Strategy<Value = HubFrame> {
         any::<u32>().prop_map(|index| ListChange::Remove { index }),
         bytes().prop_map(ListChange::Settings),
     ];
-    let welcome = (1_u32.., any::<[u8; 16]>(), of((incarnation(), any::<u64>())), any::<i64>()).prop_map(
-        |(protocol, installation, status, wall)| Welcome {
+    let journal = prop_oneof![
+        Just(JournalHeld::NotKept),
+        Just(JournalHeld::Nothing),
+        (any::<[u8; 16]>(), any::<u64>(), digest()).prop_map(|(journal, sequence, hash)| {
+            JournalHeld::UpTo(JournalPosition { journal: JournalId::new(journal), sequence, hash })
+        }),
+    ];
+    let welcome = (1_u32.., any::<[u8; 16]>(), of((incarnation(), any::<u64>())), any::<i64>(), journal)
+        .prop_map(|(protocol, installation, status, wall, journal)| Welcome {
             protocol,
             installation: InstallationId::new(installation),
             status,
             wall: WallTime(wall),
-        },
-    );
+            journal,
+        });
     prop_oneof![
         welcome.prop_map(HubFrame::Welcome),
         Just(HubFrame::InSync),
         Just(HubFrame::ListRequest),
+        any::<u64>().prop_map(|sequence| HubFrame::JournalAck { sequence }),
+        ".{0,20}".prop_map(|why| HubFrame::JournalRefused { why }),
         (any::<bool>(), vec(change, 0..6)).prop_map(|(held, changes)| HubFrame::ListChanges {
             base: if held { ListBase::Held } else { ListBase::Empty },
             changes,

@@ -45,10 +45,14 @@ async fn a_daemon_is_alive_before_it_is_ready_and_says_what_it_waits_for() {
     let (log, _subscriber) = telemetry::tests::detached("info");
     let running = running(log).await;
     let store = running.readiness.await_for("store");
-    assert_eq!(fetch(running.address, "/livez").await.0, 200);
-    assert_eq!(fetch(running.address, "/readyz").await, (503, "waiting for: store\n".to_owned()));
+    for (live, ready) in [("/livez", "/readyz"), ("/healthz/live", "/healthz/ready")] {
+        assert_eq!(fetch(running.address, live).await.0, 200);
+        assert_eq!(fetch(running.address, ready).await, (503, "waiting for: store\n".to_owned()));
+    }
     drop(store);
-    assert_eq!(fetch(running.address, "/readyz").await.0, 200);
+    for ready in ["/readyz", "/healthz/ready"] {
+        assert_eq!(fetch(running.address, ready).await.0, 200);
+    }
 }
 
 #[tokio::test]
@@ -56,6 +60,7 @@ async fn connectivity_is_a_question_of_its_own() {
     let (log, _subscriber) = telemetry::tests::detached("info");
     let running = running(log).await;
     assert_eq!(fetch(running.address, "/connectivity").await.0, 503);
+    assert_eq!(fetch(running.address, "/healthz/connected").await.0, 503);
     running
         .admin
         .set_connectivity(|| Connectivity { connected: true, detail: json!({"hub": "10.0.0.1:8443"}) });

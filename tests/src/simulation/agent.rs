@@ -525,6 +525,8 @@ fn short(event: &AgentEvent) -> String {
         | AgentEvent::Command(_)
         | AgentEvent::CommandExpired(_)
         | AgentEvent::ReadsEnded(_)
+        | AgentEvent::JournalTaken(_)
+        | AgentEvent::JournalRefused(_)
         | AgentEvent::Warning(_) => format!("{event:?}"),
     }
 }
@@ -546,6 +548,7 @@ fn describe(frame: &AgentFrame) -> String {
             format!("Status {apps:?} complete={}", batch.complete)
         }
         AgentFrame::OwnList { elements, last, .. } => format!("OwnList {} last={last}", elements.len()),
+        AgentFrame::Journal(batch) => format!("Journal {} rows", batch.rows.len()),
         AgentFrame::HeadAck { .. }
         | AgentFrame::Pull(_)
         | AgentFrame::Cancel(_)

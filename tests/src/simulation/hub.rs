@@ -271,7 +271,13 @@ impl World {
                 HubEvent::Command(update) => {
                     self.note(&format!("command {:?} {:?} {}", update.id, update.state, update.message));
                 }
-                HubEvent::Connected { .. } | HubEvent::Disconnected { .. } => {}
+                HubEvent::Connected { .. }
+                | HubEvent::Disconnected { .. }
+                | HubEvent::Paused(_)
+                | HubEvent::JournalGap { .. } => {}
+                HubEvent::JournalRefused { why } => {
+                    self.oracle.violate("M12", format!("the journal of agent {agent} is refused: {why}"));
+                }
             }
         }
         if changed && self.has_news() {
@@ -539,6 +545,8 @@ fn describe(frame: &HubFrame) -> String {
         | HubFrame::StatusAck { .. }
         | HubFrame::Command(_)
         | HubFrame::CommandDone(_)
+        | HubFrame::JournalAck { .. }
+        | HubFrame::JournalRefused { .. }
         | HubFrame::Refused(_)
         | HubFrame::Alive => format!("{frame:?}"),
     }

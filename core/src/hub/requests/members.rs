@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Refused;
 use crate::hub::{Context, Effects, HubMachine, Reply, Severity};
 use crate::ids::{ClusterId, Digest, RejoinSerial};
+use crate::journal::tables::{HUB_JOURNAL, HUB_JOURNAL_BASE, HUB_JOURNAL_META};
 use crate::registry::{Attempt, Rejoin};
 use crate::session::hub::HubLink;
 use crate::session::tables::{HUB_ACKED, HUB_INFLIGHT, HUB_LINK, HUB_RECENT, HUB_STATUS};
@@ -115,7 +116,16 @@ impl HubMachine {
 
 /// Drops what the store holds of a revoked cluster's link.
 fn forget_link(cluster: ClusterId, context: &Context<'_>, effects: &mut Effects) -> Result<(), StoreError> {
-    const TABLES: [Table; 5] = [HUB_ACKED, HUB_INFLIGHT, HUB_LINK, HUB_RECENT, HUB_STATUS];
+    const TABLES: [Table; 8] = [
+        HUB_ACKED,
+        HUB_INFLIGHT,
+        HUB_LINK,
+        HUB_RECENT,
+        HUB_STATUS,
+        HUB_JOURNAL,
+        HUB_JOURNAL_META,
+        HUB_JOURNAL_BASE,
+    ];
     // What its last words put there in this transaction goes with it.
     effects.ops.retain(|op| {
         let (StoreOp::Put { table, key, .. } | StoreOp::Delete { table, key }) = op;

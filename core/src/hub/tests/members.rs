@@ -49,6 +49,7 @@ fn two_clusters_with_one_identity_wait_for_the_operator() {
         incarnation: Incarnation::new([4; 16]),
         status_sequence: 0,
         read_only: None,
+        paused: None,
     };
     let effects = world.frame(session, AgentFrame::Hello(Box::new(hello)));
     assert_eq!(refusal(&effects), Some(RefusalReason::Cloned));

@@ -31,7 +31,7 @@ struct Fetch {
     knowledge: Knowledge,
     /// Whether a manifest came for this very release.
     begun: bool,
-    /// The hub cannot send it in this session, or sends what does not verify.
+    /// The hub could not send it, or sent what does not verify: it is asked for again later.
     blocked: bool,
     /// The difference to a base did not verify: all of it is asked for.
     whole: bool,
@@ -91,7 +91,20 @@ pub(crate) struct Downloads {
     targets: BTreeMap<AppId, Target>,
     fetches: BTreeMap<Root, Fetch>,
     transfers: Transfers,
+    again: Again,
 }
+
+/// When what the hub could not send is asked for again: a hub that was restored may come to have it without a new list.
+#[derive(Debug, Clone, Copy, Default)]
+struct Again {
+    not_before: u64,
+    pause: u64,
+}
+
+/// First pause before that, in milliseconds; each further one is twice as long.
+const FIRST_PAUSE_MS: u64 = 15_000;
+/// The longest.
+const LONGEST_PAUSE_MS: u64 = 300_000;
 
 impl Downloads {
     pub(crate) fn load(store: &dyn StoreRead, list: Option<&DesiredList>) -> Result<Self, StoreError> {
@@ -169,6 +182,26 @@ impl Downloads {
             effects.ops.push(StoreOp::delete(ASSIGNED, encode(&app)));
             effects.events.push(AgentEvent::Assigned(app));
         }
+    }
+
+    /// Frees what the hub could not send when it is time to ask again; tells whether there is any.
+    pub(crate) fn ask_again(&mut self, now_ms: u64) -> bool {
+        if !self.fetches.values().any(|fetch| fetch.blocked) {
+            self.again = Again::default();
+            return false;
+        }
+        if self.again.pause == 0 {
+            self.again = Again { not_before: now_ms.saturating_add(FIRST_PAUSE_MS), pause: FIRST_PAUSE_MS };
+        }
+        if now_ms < self.again.not_before {
+            return false;
+        }
+        let pause = self.again.pause.saturating_mul(2).min(LONGEST_PAUSE_MS);
+        self.again = Again { not_before: now_ms.saturating_add(pause), pause };
+        for fetch in self.fetches.values_mut() {
+            fetch.blocked = false;
+        }
+        true
     }
 
     /// Follows a list that was accepted.

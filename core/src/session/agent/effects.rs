@@ -80,4 +80,8 @@ pub enum AgentEvent {
     ReadsEnded(Vec<CommandId>),
     /// Something that a person may want to know.
     Warning(String),
+    /// The hub has the journal's rows up to this number.
+    JournalTaken(u64),
+    /// The hub refuses the journal's rows that came last.
+    JournalRefused(String),
 }

@@ -1,5 +1,6 @@
 //! What a hub's end of the link asks its shell to do.
 
+use super::record::PausedSince;
 use crate::ids::{AppId, Epoch, Generation};
 use crate::session::frame::{CommandUpdate, HubFrame, Refusal};
 use crate::store::StoreOp;
@@ -55,6 +56,20 @@ pub enum HubEvent {
     Disconnected {
         /// This stream.
         session: SessionId,
+    },
+    /// Somebody at the edge stopped all writes, or (absent) lets them go on.
+    Paused(Option<PausedSince>),
+    /// The agent dropped rows of its journal before they came here.
+    JournalGap {
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+    /// Rows of the agent's journal were refused.
+    JournalRefused {
+        /// Why.
+        why: String,
     },
     /// The agent holds this head and its list durably.
     Acknowledged {

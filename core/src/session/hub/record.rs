@@ -8,6 +8,7 @@ use minicbor::{Decode, Encode};
 
 use crate::desired::{Anchor, DesiredList, SignedHead};
 use crate::ids::{AppId, ClusterId, Epoch, Generation, Incarnation};
+use crate::pause::ToldPause;
 use crate::release::Root;
 use crate::session::frame::ClusterFacts;
 use crate::session::tables::{
@@ -53,6 +54,9 @@ pub(super) struct Record {
     pub(super) observed: Option<Seen>,
     #[n(10)]
     pub(super) last_seen: WallTime,
+    /// The pause at the edge that the agent told of last.
+    #[n(11)]
+    pub(super) paused: Option<PausedSince>,
     /// Heads after the acknowledged one that were sent, oldest first: the agent may hold any of them. A copy of this
     /// store that went on elsewhere sent others under the same numbers.
     #[n(12)]
@@ -115,6 +119,41 @@ pub struct UnknownChain {
     /// Whether the agent has taken the head that repeats its own list.
     #[n(2)]
     pub repeated: bool,
+}
+
+/// A pause at the edge (break-glass), kept while the agent is away.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct PausedSince {
+    /// Who paused it.
+    #[n(0)]
+    pub by: String,
+    /// Why; may be empty.
+    #[n(1)]
+    pub reason: String,
+    /// Since when: by this hub's clock, or by the agent's when its machine was restarted before the hub first heard of
+    /// it.
+    #[n(2)]
+    pub since: WallTime,
+    /// When, by the agent's clock: tells one pause from the next.
+    #[n(3)]
+    pub at: WallTime,
+}
+
+impl PausedSince {
+    /// Takes what an agent tells; what is known of the same pause stays.
+    pub(super) fn of(told: ToldPause, known: Option<Self>, now: Now) -> Self {
+        let ToldPause { by, reason, at, held_ms } = told;
+        let ago = held_ms.map(|held| i64::try_from(held).unwrap_or(i64::MAX));
+        let since = ago.map_or(at, |ago| WallTime(now.wall.0.saturating_sub(ago)));
+        let fresh = Self { by, reason, since: since.min(now.wall), at };
+        known.filter(|known| Self { since: fresh.since, ..known.clone() } == fresh).unwrap_or(fresh)
+    }
+
+    /// Says why nothing is written.
+    pub fn words(&self) -> String {
+        let why = if self.reason.is_empty() { String::new() } else { format!(": {}", self.reason) };
+        format!("paused by {}{why}", self.by)
+    }
 }
 
 /// When the hub learnt something, and how old it was then by the agent's own clock.

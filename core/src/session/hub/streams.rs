@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use super::bulk::Transfers;
 use super::chain::{OwnList, Position};
+use super::record::PausedSince;
 use super::{
     HubClosing, HubContext, HubEffects, HubEvent, HubLink, Phase, Session, SessionId, refusal, roots,
 };
+use crate::pause::ToldPause;
 use crate::release::Root;
 use crate::session::frame::{
     ClusterFacts, Hello, HubFrame, PROTOCOL, Refusal, RefusalReason, StatusBatch, Welcome,
@@ -48,11 +50,14 @@ impl HubLink {
         }
         let mut liveness = self.strangers.remove(&id).unwrap_or(Liveness::new(context.now));
         liveness.heard(context.now);
+        let read_only = without_pause(hello.read_only, hello.paused.as_ref());
         self.take_facts(hello.facts, context.now, effects);
         let status = self.record.status.map(|status| (status.incarnation, status.sequence));
-        let welcome = Welcome { protocol, installation: self.installation, status, wall: context.now.wall };
+        let (installation, wall, journal) = (self.installation, context.now.wall, self.journal.held());
+        let welcome = Welcome { protocol, installation, status, wall, journal };
         effects.frames.push((id, HubFrame::Welcome(welcome)));
-        effects.events.push(HubEvent::Connected { session: id, read_only: hello.read_only.clone() });
+        effects.events.push(HubEvent::Connected { session: id, read_only: read_only.clone() });
+        self.take_pause(hello.paused, context.now, effects);
         if hello.head.is_some() && hello.head == self.record.inflight {
             self.commit_inflight(effects);
         }
@@ -66,7 +71,7 @@ impl HubLink {
             awaiting: None,
             told_in_sync: false,
             transfers: Transfers::new(),
-            read_only: hello.read_only,
+            read_only,
             capabilities: hello.capabilities,
         };
         match self.judge(&session, context.verifier) {
@@ -126,6 +131,23 @@ impl HubLink {
         self.record.facts = Some(facts);
         self.record.last_seen = now.wall;
         self.save(effects);
+    }
+
+    /// Gives the pause that is in force at the edge, as far as is known.
+    pub fn paused(&self) -> Option<&PausedSince> {
+        self.record.paused.as_ref()
+    }
+
+    /// Takes what an agent tells of a pause at its edge.
+    pub(super) fn take_pause(&mut self, told: Option<ToldPause>, now: Now, effects: &mut HubEffects) {
+        let known = self.record.paused.take();
+        let paused = told.map(|told| PausedSince::of(told, known.clone(), now));
+        let changed = paused != known;
+        self.record.paused.clone_from(&paused);
+        if changed {
+            self.save(effects);
+            effects.events.push(HubEvent::Paused(paused));
+        }
     }
 
     pub(super) fn take_own_list(
@@ -258,4 +280,10 @@ impl HubLink {
         let lists = self.acked.iter().chain(&self.inflight).flat_map(roots);
         lists.chain(self.recent.values().flatten().copied()).collect()
     }
+}
+
+/// An agent says its pause in both ways: to this hub the one is enough.
+pub(super) fn without_pause(read_only: Option<String>, paused: Option<&ToldPause>) -> Option<String> {
+    let said = paused.map(ToldPause::words);
+    read_only.filter(|reason| Some(reason) != said.as_ref())
 }

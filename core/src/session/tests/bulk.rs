@@ -189,6 +189,8 @@ fn wire_size(frame: &HubFrame) -> usize {
         | HubFrame::Gone(_)
         | HubFrame::Command(_)
         | HubFrame::CommandDone(_)
+        | HubFrame::JournalAck { .. }
+        | HubFrame::JournalRefused { .. }
         | HubFrame::Refused(_) => panic!("{frame:?}"),
     };
     field(body)

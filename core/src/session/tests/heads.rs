@@ -190,6 +190,7 @@ fn a_list_that_this_hub_did_not_sign_is_not_repeated() {
             incarnation: crate::ids::Incarnation::new([1; 16]),
             status_sequence: 0,
             read_only: None,
+            paused: None,
         },
         AgentFrame::OwnList {
             settings: Some(list.settings_bytes().to_vec()),

@@ -144,7 +144,8 @@ impl Oracle {
                 }
             }
             AgentFrame::Status(batch) if batch.entries.is_empty() => return,
-            AgentFrame::Alive => return,
+            // What is told of the past is no change.
+            AgentFrame::Alive | AgentFrame::Journal(_) => return,
             AgentFrame::OwnList { .. }
             | AgentFrame::Pull(_)
             | AgentFrame::Cancel(_)
@@ -186,7 +187,7 @@ impl Oracle {
                     self.violate("I6", format!("the hub refuses agent {agent}: {refusal:?}"));
                 }
             }
-            HubFrame::Alive => return,
+            HubFrame::Alive | HubFrame::JournalAck { .. } | HubFrame::JournalRefused { .. } => return,
             HubFrame::Welcome(_)
             | HubFrame::InSync
             | HubFrame::ListRequest

@@ -1,0 +1,158 @@
+//! What somebody at the edge does by hand, with no hub: looks, confirms, pauses, resumes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use argosy_core::pause::{PauseKind, PauseOrder, PauseRefused};
+use argosy_runtime::clock::Clock;
+use argosy_runtime::files;
+use tokio::time::{Instant, sleep};
+
+use crate::args::{ConfirmArgs, Format, OrderArgs, StatusArgs};
+use crate::control::{self, AskError, ConfirmReply, OrderQuestion, Question, Reply};
+use crate::identity::Folder;
+use crate::report::Report;
+
+/// How long writes that were sent before a pause are waited for.
+const SETTLE: Duration = Duration::from_mins(1);
+/// How often they are looked at.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Shows deletes that are held, or confirms them; `tell` prints a line.
+pub async fn confirm(args: &ConfirmArgs, tell: impl Fn(&str)) -> anyhow::Result<()> {
+    let question = Question::Confirm { app: args.app.to_string(), plan: args.plan };
+    let Reply::Confirm(reply) = ask(&args.data_dir, &question).await? else { anyhow::bail!(OTHER) };
+    let ConfirmReply { error, confirmed, plan, reason, deletes, count } = reply;
+    if let Some(plan) = plan {
+        tell(&format!("{count} deletes of app {} are held: {reason}", args.app));
+        for (key, uid) in &deletes {
+            tell(&format!("  {key}  uid {uid}"));
+        }
+        let more = count.saturating_sub(deletes.len() as u64);
+        if more > 0 {
+            tell(&format!("  and {more} more"));
+        }
+        tell(&format!("plan {plan}"));
+    }
+    if let Some(error) = error {
+        anyhow::bail!(error);
+    }
+    anyhow::ensure!(
+        confirmed,
+        "nothing was confirmed: look at the list, then pass --plan with the digest above"
+    );
+    tell("confirmed");
+    Ok(())
+}
+
+/// Pauses, or ends a pause; of an agent that is not running as well. `tell` prints a line.
+pub async fn order(kind: PauseKind, args: &OrderArgs, tell: impl Fn(&str)) -> anyhow::Result<()> {
+    let by = args.by.clone().unwrap_or_else(user);
+    let words = OrderQuestion { by: by.clone(), reason: args.reason.clone() };
+    let question = match kind {
+        PauseKind::Pause => Question::Pause(words),
+        PauseKind::Resume => Question::Resume(words),
+    };
+    let folder = Folder::at(&args.data_dir);
+    match control::ask(&folder.socket(), &question).await {
+        Ok(Reply::Order(reply)) => {
+            if let Some(unchanged) = reply.unchanged {
+                tell(&unchanged);
+                return Ok(());
+            }
+            if kind == PauseKind::Resume {
+                tell("resumed");
+                return Ok(());
+            }
+            if reply.writes_under_way > 0 {
+                tell(&format!(
+                    "paused; {} writes that were sent before are under way",
+                    reply.writes_under_way
+                ));
+            }
+            settle(&args.data_dir).await?;
+            tell("paused: nothing is written until argosy-agent resume");
+            Ok(())
+        }
+        Ok(Reply::Confirm(_) | Reply::Status(_) | Reply::Failed(_)) => anyhow::bail!(OTHER),
+        Err(AskError::Nobody { .. }) => order_beside(kind, &by, args, &folder, tell),
+        Err(error @ (AskError::Broken(_) | AskError::Undecodable(_) | AskError::Refused(_))) => {
+            Err(error.into())
+        }
+    }
+}
+
+/// Shows a running agent.
+pub async fn status(args: &StatusArgs) -> anyhow::Result<String> {
+    let report = report(&args.data_dir).await?;
+    Ok(match args.output {
+        Format::Table => report.render(),
+        Format::Json => serde_json::to_string_pretty(&report)? + "\n",
+    })
+}
+
+/// Leaves the order for an agent that is not running.
+fn order_beside(
+    kind: PauseKind,
+    by: &str,
+    args: &OrderArgs,
+    folder: &Folder,
+    tell: impl Fn(&str),
+) -> anyhow::Result<()> {
+    let _lock = files::lock_folder(&args.data_dir)?.with_context(|| {
+        format!(
+            "an agent has {} open and does not listen: it is starting or stopping",
+            args.data_dir.display()
+        )
+    })?;
+    let now = Clock::new()?.now();
+    let order = PauseOrder::new(kind, by, &args.reason, now);
+    match order.follows(folder.order(now).as_ref()) {
+        Ok(()) => folder.save_order(&order)?,
+        Err(refused @ (PauseRefused::Already(_) | PauseRefused::NotPaused)) => {
+            tell(&refused.to_string());
+            return Ok(());
+        }
+    }
+    tell(match kind {
+        PauseKind::Pause => "paused: no agent is running here, and the next one starts paused",
+        PauseKind::Resume => "resumed: no agent is running here, and the next one writes",
+    });
+    Ok(())
+}
+
+/// Waits until the writes that were sent before a pause have their answers.
+async fn settle(data: &Path) -> anyhow::Result<()> {
+    let until = Instant::now() + SETTLE;
+    loop {
+        let under_way = report(data).await?.writes_under_way;
+        if under_way == 0 {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            Instant::now() < until,
+            "paused, but {under_way} writes that were sent before still have no answer: they may yet take effect"
+        );
+        sleep(LOOK).await;
+    }
+}
+
+async fn report(data: &Path) -> anyhow::Result<Report> {
+    match ask(data, &Question::Status).await? {
+        Reply::Status(report) => Ok(*report),
+        Reply::Confirm(_) | Reply::Order(_) | Reply::Failed(_) => anyhow::bail!(OTHER),
+    }
+}
+
+async fn ask(data: &Path, question: &Question) -> Result<Reply, AskError> {
+    control::ask(&Folder::at(data).socket(), question).await
+}
+
+const OTHER: &str = "the agent answers something else than was asked";
+
+/// Gives the name of whoever runs this command, behind sudo too.
+fn user() -> String {
+    let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
+    named.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+}

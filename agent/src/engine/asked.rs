@@ -1,0 +1,80 @@
+//! What somebody at the edge asks, and the answers: they leave once the round is durable.
+
+use argosy_core::governor::ConfirmError;
+use argosy_core::ids::{AppId, Digest};
+use argosy_core::pause::{PauseKind, PauseRefused};
+use argosy_core::status::Held;
+use tokio::sync::oneshot;
+use tracing::debug;
+
+use crate::report::Report;
+
+/// A question of the control socket.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// Shows or confirms a held plan.
+    Confirm {
+        /// Which app.
+        app: AppId,
+        /// Which plan; absent to look.
+        plan: Option<Digest>,
+        /// Where the answer goes.
+        answer: oneshot::Sender<ConfirmAnswer>,
+    },
+    /// Pauses or resumes.
+    Order {
+        /// Which.
+        kind: PauseKind,
+        /// Who orders it.
+        by: String,
+        /// Why.
+        reason: String,
+        /// Where the answer goes.
+        answer: oneshot::Sender<OrderAnswer>,
+    },
+    /// Shows the agent.
+    Status {
+        /// Where the answer goes.
+        answer: oneshot::Sender<Box<Report>>,
+    },
+}
+
+/// Answer to a confirmation at the edge.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ConfirmAnswer {
+    /// What is held before the confirmation.
+    pub(crate) held: Option<Held>,
+    /// What came of confirming; absent when it was only looked at.
+    pub(crate) result: Option<Result<(), ConfirmError>>,
+}
+
+/// Answer to a pause or its end.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OrderAnswer {
+    /// Why it changed nothing, if so.
+    pub(crate) refused: Option<PauseRefused>,
+    /// Writes that were sent before and have no answer yet.
+    pub(crate) writes: usize,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Confirm(oneshot::Sender<ConfirmAnswer>, ConfirmAnswer),
+    Order(oneshot::Sender<OrderAnswer>, OrderAnswer),
+    Status(oneshot::Sender<Box<Report>>, Box<Report>),
+}
+
+impl Answer {
+    /// Hands it over.
+    pub(super) fn send(self) {
+        let unheard = match self {
+            Self::Confirm(to, answer) => to.send(answer).is_err(),
+            Self::Order(to, answer) => to.send(answer).is_err(),
+            Self::Status(to, answer) => to.send(answer).is_err(),
+        };
+        if unheard {
+            debug!("nobody at the edge waits for the answer any more");
+        }
+    }
+}
