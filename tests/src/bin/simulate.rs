@@ -77,7 +77,8 @@ fn main() -> ExitCode {
 
 /// Runs every variant; gives the table, and whether each was caught.
 fn mutants(from: u64, seeds: u64) -> (String, bool) {
-    let mut lines = vec![format!("{:<24} {:<10} {:<8} {:>7}  {}", "variant", "breaks", "caught", "seeds", "how")];
+    let mut lines =
+        vec![format!("{:<24} {:<10} {:<8} {:>7}  {}", "variant", "breaks", "caught", "seeds", "how")];
     let mut caught = 0;
     for broken in Broken::all() {
         let sweep = sweep(from..from.saturating_add(seeds), 1, Some(broken));

@@ -34,6 +34,7 @@ pub(super) struct Disk {
 }
 
 /// One agent.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts of a process and its machine")]
 pub(super) struct Agent {
     pub(super) disk: Disk,
     /// An older copy of the store.
@@ -141,7 +142,8 @@ impl Agent {
 impl World {
     pub(super) fn start_agent(&mut self, agent: usize) {
         let mut entropy = self.chance.shells.fork();
-        let Some(state) = self.agents.get_mut(agent).filter(|state| state.process.is_none() && !state.is_over)
+        let Some(state) =
+            self.agents.get_mut(agent).filter(|state| state.process.is_none() && !state.is_over)
         else {
             return;
         };
@@ -151,8 +153,13 @@ impl World {
             installation: INSTALLATION,
             anchor: state.disk.anchor.filter(|_| self.broken != Some(Broken::AnchorIgnored)),
         };
-        let mut context =
-            Context { now, store: &state.disk.store, codec: &Checked, verifier: verifier(self.broken), entropy: &mut entropy };
+        let mut context = Context {
+            now,
+            store: &state.disk.store,
+            codec: &Checked,
+            verifier: verifier(self.broken),
+            entropy: &mut entropy,
+        };
         let loaded = AgentMachine::load(identity, &mut context);
         state.lives += 1;
         let life = state.lives;

@@ -12,7 +12,6 @@ use argosy_core::health::{Health, Verdict};
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::{GroupKind, ResourceKey};
 
-
 use super::keys::INSTALLATION;
 use super::lease::Record;
 use super::objects::{self, is_namespaced};

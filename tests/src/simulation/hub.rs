@@ -87,7 +87,11 @@ impl HubProcess {
         if self.decision.mass_loss.is_some() {
             return Err("the loss of apps is not confirmed".to_owned());
         }
-        if self.decision.failing.is_empty() { Ok(()) } else { Err(format!("{:?} fail", self.decision.failing)) }
+        if self.decision.failing.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{:?} fail", self.decision.failing))
+        }
     }
 
     /// Gives the releases that anything names.
@@ -470,8 +474,11 @@ impl World {
             if self.broken == Some(Broken::PoisonSpreads) && !process.decision.failing.is_empty() {
                 return;
             }
-            let whose =
-                if self.broken == Some(Broken::ListOfAnother) { (agent + 1) % self.plan.agents } else { agent };
+            let whose = if self.broken == Some(Broken::ListOfAnother) {
+                (agent + 1) % self.plan.agents
+            } else {
+                agent
+            };
             let mut list = self.break_list(process.fleet.list(cluster_id(whose)));
             if self.hub.newer {
                 match widened(&list) {

@@ -136,7 +136,8 @@ impl World {
         let Some(process) = &state.process else { return };
         let mut named = process.machine.reconciler().pinned_roots();
         let assigned = state.disk.store.scan(tables::ASSIGNED, &[]).unwrap_or_default();
-        let assigned = assigned.iter().filter_map(|(_, row)| decode::<Assignment>(tables::ASSIGNED, row).ok());
+        let assigned =
+            assigned.iter().filter_map(|(_, row)| decode::<Assignment>(tables::ASSIGNED, row).ok());
         named.extend(assigned.map(|assignment| assignment.root));
         let listed = process.machine.link().list().into_iter().flat_map(DesiredList::elements);
         named.extend(listed.map(|(_, element)| element.assignment.root));

@@ -16,8 +16,8 @@ use super::Violation;
 use super::git::{Document, Git, REPOSITORIES, Snapshot, Source};
 use super::network::Network;
 use super::objects::{self, Piece, Stay};
-use super::random::Chances;
 use super::plan::Plan;
+use super::random::Chances;
 use super::world::World;
 
 /// How many clusters there are.

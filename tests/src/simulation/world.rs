@@ -259,7 +259,8 @@ impl World {
         if self.quiet {
             return;
         }
-        let what = self.git.commit(&mut self.chance.commits, self.plan.agents, self.plan.has(Trouble::Commits));
+        let what =
+            self.git.commit(&mut self.chance.commits, self.plan.agents, self.plan.has(Trouble::Commits));
         self.oracle.committed(&self.git);
         self.note(&what);
         let next = self.now + self.chance.commits.between(1_000, 25_000);

@@ -88,11 +88,8 @@ impl Outbox {
         if stored.is_none() || rolled_back {
             outbox.renumber(entropy);
         } else {
-            outbox.meta = Meta {
-                incarnation: Incarnation::new(entropy.bytes16()),
-                last: outbox.meta.last,
-                dropped: 0,
-            };
+            outbox.meta =
+                Meta { incarnation: Incarnation::new(entropy.bytes16()), last: outbox.meta.last, dropped: 0 };
         }
         Ok(outbox)
     }

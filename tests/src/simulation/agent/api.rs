@@ -18,7 +18,8 @@ impl World {
         let Some(life) = self.life_of(agent) else { return };
         let Some(state) = self.agents.get(agent) else { return };
         if !matches!(request, Request::Get { .. }) && self.another_holds(agent) {
-            self.oracle.violate("I13", format!("agent {agent} writes while another holds the lease: {request:?}"));
+            self.oracle
+                .violate("I13", format!("agent {agent} writes while another holds the lease: {request:?}"));
         }
         self.oracle.requested(&self.git, agent, life, id, state, &request, self.now);
         self.note(&format!("{agent} => api #{} {}", id.0, name(&request)));
@@ -87,7 +88,9 @@ impl World {
                 Request::EnsureNamespace { .. } => None,
             };
             let mut answer = match (self.broken, request) {
-                (Some(Broken::DeleteByName), Request::Delete { key, propagation, .. }) if before.is_some() => {
+                (Some(Broken::DeleteByName), Request::Delete { key, propagation, .. })
+                    if before.is_some() =>
+                {
                     let uid = before.as_ref().map(|before| before.uid.clone()).unwrap_or_default();
                     let any = Request::Delete { key: key.clone(), uid, propagation: *propagation };
                     cluster.execute(&any, lingers)
@@ -98,7 +101,9 @@ impl World {
                 }
                 (Some(_) | None, _) => cluster.execute(request, lingers),
             };
-            if let (Ok(Answer::Applied(applied)), true) = (&mut answer, cluster.is_under(Spell::Mutated, self.now)) {
+            if let (Ok(Answer::Applied(applied)), true) =
+                (&mut answer, cluster.is_under(Spell::Mutated, self.now))
+            {
                 applied.changed = vec!["/version".to_owned()];
             }
             if let (Request::Apply { key, .. }, false) = (request, answered) {

@@ -1,5 +1,8 @@
 //! What is wrong with an agent.
-#![expect(clippy::wildcard_enum_match_arm, reason = "a variant changes one thing and leaves all others as they are")]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a variant changes one thing and leaves all others as they are"
+)]
 
 use argosy_core::agent::Input;
 use argosy_core::cluster::{Answer, ApiError, LiveMeta, Tracking, WatchEvent};
@@ -119,7 +122,9 @@ impl World {
             (Broken::LostIsRefused, Input::Answer(id, Err(ApiError::Unreachable(why)))) => {
                 Some(Input::Answer(id, Err(ApiError::Refused(why))))
             }
-            (Broken::FoundIsAbsent, Input::Answer(id, Ok(Answer::Found(_)))) if self.chance.api.percent(20) => {
+            (Broken::FoundIsAbsent, Input::Answer(id, Ok(Answer::Found(_))))
+                if self.chance.api.percent(20) =>
+            {
                 Some(Input::Answer(id, Ok(Answer::Absent)))
             }
             (Broken::TrackingAssumed, Input::Answer(id, Ok(Answer::Found(live)))) => {

@@ -1,6 +1,4 @@
 //! What is wrong with a hub.
-#![expect(clippy::wildcard_enum_match_arm, reason = "a variant changes one thing and leaves all others as they are")]
-
 use argosy_core::desired::{Assignment, DesiredList, Phase};
 use argosy_core::fleet::{FleetRead, Rendering};
 use argosy_core::ids::DeletionId;
@@ -43,11 +41,11 @@ impl World {
         rendering: Rendering,
         ops: &mut Vec<StoreOp>,
     ) -> Rendering {
-        let empty = match (self.broken, &rendering) {
+        let empty = matches!(
+            (self.broken, &rendering),
             (Some(Broken::FailedIsEmpty), Rendering::Failed(_))
-            | (Some(Broken::PendingIsEmpty), Rendering::Pending(_)) => true,
-            _ => false,
-        };
+                | (Some(Broken::PendingIsEmpty), Rendering::Pending(_))
+        );
         if !empty {
             return rendering;
         }

@@ -167,7 +167,10 @@ impl Oracle {
         };
         let told = app.is_none_or(|app| confirmed || asked || told_to_delete(git, agent, app));
         if !told {
-            self.violate("I3", format!("agent {agent} deletes {key} of {app:?}, which nobody told to delete"));
+            self.violate(
+                "I3",
+                format!("agent {agent} deletes {key} of {app:?}, which nobody told to delete"),
+            );
         }
         if !confirmed && !self.reads.iter().any(|read| justifies(git, read, agent, key)) {
             self.violate("I3", format!("agent {agent} deletes {key}, which Git never stopped to mean"));
