@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use argosy_core::ids::{AppId, Digest};
-use argosy_core::pause::PauseKind;
+use argosy_core::pause::{PauseKind, PauseRefused};
 use argosy_core::status::Held;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -160,8 +160,18 @@ async fn answer(question: Question, user: u32, events: &mpsc::Sender<Event>) -> 
     reply.unwrap_or_else(Reply::Failed)
 }
 
-/// Gives a person's own word with what the system says of them.
+/// Most bytes of a person's own word: what the system says of them must fit beside it.
+const WORD: usize = 96;
+
+/// Gives a person's own word, cut, with what the system says of them.
 pub(crate) fn signed(by: &str, user: u32) -> String {
+    let by: String = by
+        .chars()
+        .scan(0, |bytes, char| {
+            *bytes += char.len_utf8();
+            (*bytes <= WORD).then_some(char)
+        })
+        .collect();
     format!("{by} (uid {user})")
 }
 
@@ -184,6 +194,9 @@ async fn give(
 ) -> Result<Reply, String> {
     let OrderAnswer { refused, writes } =
         put(events, |answer| Asked::Order { kind, by, reason, answer }).await?;
+    if let Some(unsaved @ PauseRefused::Unsaved(_)) = refused {
+        return Err(unsaved.to_string());
+    }
     let unchanged = refused.map(|refused| refused.to_string());
     Ok(Reply::Order(OrderReply { unchanged, writes_under_way: writes }))
 }

@@ -110,7 +110,7 @@ fn order_beside(
     let order = PauseOrder::new(kind, by, &args.reason, now);
     match order.follows(folder.order(now).as_ref()) {
         Ok(()) => folder.save_order(&order)?,
-        Err(refused @ (PauseRefused::Already(_) | PauseRefused::NotPaused)) => {
+        Err(refused @ (PauseRefused::Already(_) | PauseRefused::NotPaused | PauseRefused::Unsaved(_))) => {
             tell(&refused.to_string());
             return Ok(());
         }

@@ -57,6 +57,11 @@ pub enum PauseRefused {
     /// Nothing is paused.
     #[error("nothing is paused")]
     NotPaused,
+    /// The order could not be written beside the store: a pause is in force until the agent ends, a resume is not.
+    #[error(
+        "the order could not be written: {0}; a pause holds only until the agent's process ends, a resume not at all"
+    )]
+    Unsaved(String),
 }
 
 /// A pause as an agent tells a hub of it.

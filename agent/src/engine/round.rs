@@ -3,7 +3,7 @@
 use argosy_core::agent::{AgentMachine, Context, Effects, Input};
 use argosy_core::cluster::Request;
 use argosy_core::desired::Anchor;
-use argosy_core::pause::PauseOrder;
+use argosy_core::pause::{PauseOrder, PauseRefused};
 use argosy_core::session::agent::AgentIdentity;
 use argosy_core::session::tables;
 use argosy_core::store::{StoreOp, StoreRead};
@@ -133,14 +133,20 @@ impl Core {
                 let order = PauseOrder::new(kind, &by, &reason, self.clock.now());
                 let (refused, effects) = match order.follows(self.machine.ordered()) {
                     Ok(()) => {
-                        // In force only once it is durable.
-                        self.folder.save_order(&order)?;
+                        // Whatever the disk says, who asks for a pause gets it; writing goes on only by a durable order.
+                        let saved = self.folder.save_order(&order);
+                        let refused = saved.err().map(|error| PauseRefused::Unsaved(format!("{error:#}")));
+                        if let (Some(refused), false) = (&refused, order.is_pause()) {
+                            let writes = self.machine.reconciler().writes_under_way();
+                            let refused = Some(refused.clone());
+                            return Ok((Answer::Order(answer, OrderAnswer { refused, writes }), None));
+                        }
                         if order.is_pause() {
                             warn!(by = order.by, reason = order.reason, "all writes are paused at the edge");
                         } else {
                             info!(by = order.by, reason = order.reason, "the pause at the edge has ended");
                         }
-                        (None, Some(self.step(Input::Pause(order), overlay)?))
+                        (refused, Some(self.step(Input::Pause(order), overlay)?))
                     }
                     Err(refused) => (Some(refused), None),
                 };

@@ -211,6 +211,10 @@ impl Keeper {
                     let entry = Entry::Row { journal: batch.journal, row: bytes.clone().into() };
                     fresh.push(KeptRow { at, exact, entry, commits });
                 }
+                if !fresh.is_empty() {
+                    // What was refused stays in the rows; what came since is sound.
+                    self.meta.refused = None;
+                }
                 self.meta.position = Some(position);
                 self.meta.complete = batch.complete;
                 (Ok(position.sequence), gap)

@@ -19,7 +19,7 @@ use crate::time::Now;
 const REMAKE_MS: u64 = 60_000;
 
 /// Tells attempts apart: what is synced, and how (Argo CD: an attempt is remembered by revision and source).
-fn attempt_of(assignment: &Assignment) -> Digest {
+pub(super) fn attempt_of(assignment: &Assignment) -> Digest {
     let parts = [
         encode(&assignment.root),
         encode(&assignment.destination),

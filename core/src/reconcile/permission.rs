@@ -1,6 +1,9 @@
 //! Whether anything may be written: by the Lease and the store, and by somebody at the edge.
 
+use super::operations::attempt_of;
+use super::state::App;
 use super::{Purpose, Reconciler};
+use crate::ids::AppId;
 
 impl Reconciler {
     /// Says whether writes are permitted, or why not.
@@ -15,7 +18,28 @@ impl Reconciler {
     pub fn set_paused(&mut self, paused: Option<String>) {
         if self.paused != paused {
             self.paused = paused;
+            if self.paused.is_none() {
+                self.drop_outdated();
+            }
             self.permission_changed();
+        }
+    }
+
+    /// Ends the automated operations that newer releases have overtaken: nobody resumes to get more of what may be the
+    /// very reason for the pause (M20).
+    fn drop_outdated(&mut self) {
+        let overtaken = |app: &App| {
+            let (Some(operation), Some(assigned)) = (&app.operation, &app.assigned) else { return false };
+            let busy = app
+                .work
+                .as_ref()
+                .is_some_and(|work| work.queue.keys().any(|(_, key)| self.busy.contains(key)));
+            operation.command.is_none() && attempt_of(assigned) != operation.attempt && !busy
+        };
+        let outdated: Vec<AppId> =
+            self.apps.iter().filter(|(_, app)| overtaken(app)).map(|(app, _)| app.clone()).collect();
+        for app in outdated {
+            self.drop_operation(&app);
         }
     }
 

@@ -257,11 +257,7 @@ impl AgentLink {
         session.liveness.heard(context.now);
         let welcomed = session.welcomed;
         match frame {
-            HubFrame::Alive => {
-                if welcomed && self.downloads.ask_again(context.now.ms()) {
-                    self.follow(true, context, &mut effects)?;
-                }
-            }
+            HubFrame::Alive => {}
             HubFrame::Refused(refusal) => self.refused(refusal, &mut effects),
             HubFrame::Welcome(welcome) if !welcomed => self.welcomed(welcome, context, &mut effects)?,
             HubFrame::Welcome(_) => self.refuse(RefusalReason::Malformed, "a second welcome", &mut effects),
@@ -284,6 +280,9 @@ impl AgentLink {
             HubFrame::CommandDone(id) => effects.ops.extend(self.commands.done(id)),
             HubFrame::JournalAck { sequence } => effects.events.push(AgentEvent::JournalTaken(sequence)),
             HubFrame::JournalRefused { why } => effects.events.push(AgentEvent::JournalRefused(why)),
+        }
+        if welcomed && self.downloads.ask_again(context.now.ms()) {
+            self.follow(true, context, &mut effects)?;
         }
         self.send_status(context.now, &mut effects);
         Ok(self.sent(context.now, effects))

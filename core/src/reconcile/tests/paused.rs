@@ -88,6 +88,42 @@ fn a_sync_in_progress_stops_at_its_next_object_and_goes_on_after_the_pause() {
 }
 
 #[test]
+fn a_pause_that_stopped_a_sync_is_not_followed_by_the_rest_of_it_once_a_newer_release_is_there() {
+    for restarts in [false, true] {
+        let mut bench = Bench::new();
+        bench.fails = Some(|request| match request {
+            Request::Apply { key, .. } if key.name == "b" => {
+                Some(ApiError::Unavailable { message: "later".to_owned(), retry_after: None })
+            }
+            Request::Apply { .. }
+            | Request::Get { .. }
+            | Request::Delete { .. }
+            | Request::EnsureNamespace { .. } => None,
+        });
+        bench.assign("web", &[("a", 1), ("b", 1)]);
+        bench.pause();
+        bench.fails = None;
+        bench.assign("web", &[("a", 2), ("b", 2)]);
+        bench.pass(60_000);
+        if restarts {
+            carry_out(&mut bench, Step::Restart);
+        }
+        let before = bench.writes.len();
+        bench.resume();
+        bench.pass(60_000);
+        assert_eq!(bench.operation("web").phase, OperationPhase::Succeeded);
+        let written: Vec<&str> = bench.writes[before..]
+            .iter()
+            .filter_map(|write| match write {
+                Request::Apply { key, .. } => Some(key.name.as_str()),
+                Request::Get { .. } | Request::Delete { .. } | Request::EnsureNamespace { .. } => None,
+            })
+            .collect();
+        assert_eq!(written, ["a", "b"], "each object once, as the newest release has it");
+    }
+}
+
+#[test]
 fn a_sync_that_is_asked_for_during_a_pause_is_refused_by_name() {
     let mut bench = Bench::new();
     bench.assign_manual("web", &[("a", 1)]);
