@@ -17,6 +17,11 @@ impl Custom {
         self.structural.prune(object)
     }
 
+    /// Drops the fields that the schema does not have from what an apply made; nulls stay.
+    pub(super) fn prune_applied(&self, object: &mut Value) {
+        self.structural.prune_applied(object);
+    }
+
     /// Fills in the defaults of the schema.
     pub(super) fn default(&self, object: &mut Value) {
         self.structural.default(object);
@@ -91,6 +96,11 @@ fn resource(definition: &Value, version: &Value) -> Option<Resource> {
     let all = spec.get("versions")?.as_array()?;
     let storage = all.iter().find(|version| version.get("storage") == Some(&Value::Bool(true)))?;
     let schema = version.pointer("/schema/openAPIV3Schema")?;
+    let group = text(spec, "group");
+    let known: Vec<String> = all.iter().map(|one| format!("{group}/{}", text(one, "name"))).collect();
+    let merging = |schema: &Value| {
+        Arc::new(Arc::unwrap_or_clone(Type::from_structural(schema)).with_versions(known.clone()))
+    };
     let has = |name: &str| version.pointer("/subresources").and_then(|all| all.get(name)).is_some();
     let mut subresources: Vec<SubresourceInfo> = Vec::new();
     for name in ["scale", "status"] {
@@ -105,7 +115,7 @@ fn resource(definition: &Value, version: &Value) -> Option<Resource> {
     });
     let selectable = version.get("selectableFields").and_then(Value::as_array).into_iter().flatten();
     Some(Resource {
-        group: text(spec, "group").to_owned(),
+        group: group.to_owned(),
         version: text(version, "name").to_owned(),
         plural: text(names, "plural").to_owned(),
         singular: text(names, "singular").to_owned(),
@@ -119,8 +129,8 @@ fn resource(definition: &Value, version: &Value) -> Option<Resource> {
         origin: Origin::Definition(Box::new(Custom {
             definition: metadata::text(definition, "name").to_owned(),
             storage_version: text(storage, "name").to_owned(),
-            merging: Type::from_structural(schema),
-            kept_merging: Type::from_structural(storage.pointer("/schema/openAPIV3Schema")?),
+            merging: merging(schema),
+            kept_merging: merging(storage.pointer("/schema/openAPIV3Schema")?),
             stored: Arc::new(Schema::parse(storage.pointer("/schema/openAPIV3Schema")?).unwrap_or_default()),
             // A definition whose schema makes no sense is refused before.
             structural: Arc::new(Schema::parse(schema).unwrap_or_default()),

@@ -26,6 +26,19 @@ pub(crate) fn decode(resource: &Resource, object: &mut Value) -> Result<Vec<Stri
     }
 }
 
+/// Brings an object that an apply made to the form of its kind: as [`decode`], but nulls in objects of definitions stay
+/// for validation to judge.
+pub(crate) fn decode_applied(resource: &Resource, object: &mut Value) -> Result<(), String> {
+    match &resource.origin {
+        Origin::BuiltIn(name) => decode::decode(object, name).map(|_nothing_unknown| ()),
+        Origin::Definition(custom) => {
+            custom.prune_applied(object);
+            let Some(metadata) = object.get_mut("metadata") else { return Ok(()) };
+            decode::decode(metadata, "meta.ObjectMeta").map(|_nothing_unknown| ())
+        }
+    }
+}
+
 /// Gives an object of the kind without anything in it.
 pub(crate) fn empty(resource: &Resource) -> Value {
     let mut object = json!({"apiVersion": resource.api_version(), "kind": resource.kind, "metadata": {}});
