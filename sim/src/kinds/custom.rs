@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Custom, Habits, Origin, Resource, SubresourceInfo, VERBS, metadata, table};
 use crate::cluster::Cause;
+use crate::golang;
 use crate::ownership::Type;
 use crate::structural::Schema;
 
@@ -45,8 +46,19 @@ impl Custom {
     /// Finds what is wrong with the number of replicas, which has rules of its own.
     fn validate_scale(&self, object: &Value) -> Option<Cause> {
         let path = &self.scale.as_ref()?.spec;
-        let found =
-            path.trim_start_matches('.').split('.').try_fold(object, |value, field| value.get(field))?;
+        let (mut found, mut seen) = (object, String::new());
+        for field in path.trim_start_matches('.').split('.') {
+            seen.push('.');
+            seen.push_str(field);
+            if !matches!(found, Value::Null | Value::Object(_)) {
+                let (shown, ty) = (golang::plain(found), golang::type_name(found));
+                let detail = format!(
+                    "{seen} accessor error: {shown} is of the type {ty}, expected map[string]interface{{}}"
+                );
+                return Some(Cause::invalid(path.as_str(), &0.into(), &detail));
+            }
+            found = found.get(field)?;
+        }
         match found {
             Value::Number(number) if number.as_i64().is_some_and(|number| number < 0) => {
                 Some(Cause::invalid(path.as_str(), found, "should be a non-negative integer"))

@@ -171,7 +171,9 @@ pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<Cause> {
                 "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
                 shown.join(", ")
             );
-            causes.push(Cause::forbidden("metadata.finalizers", &detail));
+            let cause = Cause::forbidden("metadata.finalizers", &detail);
+            // It is found with what all objects have in common, and once more with what their kind has.
+            causes.extend([cause.clone(), cause]);
         }
     }
     causes
