@@ -35,6 +35,10 @@ impl Cluster {
                 return Err(Status::not_found(resource, call.name));
             }
             self.admit(resource, call.namespace, call.name)?;
+            let stated = metadata::text(&body, "uid");
+            if !stated.is_empty() {
+                return Err(other_uid(call, stated, ""));
+            }
             if let Some(metadata) = metadata::of(&mut body) {
                 metadata.remove("resourceVersion");
             }
@@ -43,17 +47,7 @@ impl Cluster {
         };
         let stated = metadata::text(&body, "uid");
         if !stated.is_empty() && stated != live.uid() {
-            let key = if call.namespace.is_empty() {
-                format!("/registry/{}/{}", resource.plural, call.name)
-            } else {
-                format!("/registry/{}/{}/{}", resource.plural, call.namespace, call.name)
-            };
-            let why = format!(
-                "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: \
-                 Precondition failed: UID in precondition: {stated}, UID in object meta: {}",
-                live.uid()
-            );
-            return Err(Status::conflict(resource, call.name, &why));
+            return Err(other_uid(call, stated, live.uid()));
         }
         let old = live.value(resource);
         if call.subresource == Subresource::Finalize {
@@ -229,6 +223,22 @@ impl Cluster {
         }
         self.finish_change(call, live, old, new, Vec::new())
     }
+}
+
+/// Says that an update is of another object than the one that is there; where none is, that has no UID.
+fn other_uid(call: &Call<'_>, stated: &str, found: &str) -> Status {
+    let resource = call.resource;
+    let folder = if resource.is("", "services") { "services/specs" } else { &resource.plural };
+    let key = if call.namespace.is_empty() {
+        format!("/registry/{folder}/{}", call.name)
+    } else {
+        format!("/registry/{folder}/{}/{}", call.namespace, call.name)
+    };
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+         failed: UID in precondition: {stated}, UID in object meta: {found}"
+    );
+    Status::conflict(resource, call.name, &why)
 }
 
 /// Tells whether nothing holds an object any more.
