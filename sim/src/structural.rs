@@ -122,6 +122,11 @@ impl Schema {
         prune::root(self, object)
     }
 
+    /// Drops what an object has that the schema does not know; nulls that are not allowed stay.
+    pub fn prune_applied(&self, object: &mut Value) {
+        prune::applied(self, object);
+    }
+
     /// Fills in what the schema has defaults for.
     pub fn default(&self, object: &mut Value) {
         defaults::fill(self, object);

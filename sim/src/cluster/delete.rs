@@ -54,11 +54,16 @@ impl Cluster {
         if !call.dry_run {
             self.discard(&place, key, &object);
         }
+        // What is answered is at the version of the delete.
+        let last = |object: &Object| {
+            let version = if call.dry_run { object.version() } else { self.store.version() };
+            Body::Object(Arc::new(super::watch::at_version(object, version)))
+        };
         let body = if resource.is("", "pods") {
             // A pod that no node runs goes at once, but as one that was asked to.
-            Body::Object(Arc::new(Object::encode(&new)))
+            last(&Object::encode(&new))
         } else if resource.habits.answers_deleted {
-            Body::Object(object)
+            last(&object)
         } else {
             Body::Success(Details {
                 name: call.name.to_owned(),

@@ -13,6 +13,9 @@ use super::store::Key;
 use super::{Cluster, Object, place_of};
 use crate::kinds::Resource;
 
+/// The form of the tokens that continue a list.
+const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
 /// Where a page begins.
 struct Place {
     version: u64,
@@ -79,13 +82,14 @@ impl Cluster {
             Ok(())
         };
         if !options.continue_token.is_empty() {
+            let place = read_token(&options.continue_token).map_err(|why| {
+                Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"))
+            })?;
             if !matches!(options.resource_version.as_str(), "" | "0") {
                 return Err(Status::bad_request(
                     "specifying resource version is not allowed when using continue",
                 ));
             }
-            let place = read_token(&options.continue_token)
-                .ok_or_else(|| Status::bad_request("invalid continue token: continue key is not valid"))?;
             known(
                 place.version,
                 "The provided continue parameter is too old to display a consistent list result. You can start a new \
@@ -132,13 +136,31 @@ fn too_large(version: u64, current: u64) -> Status {
 }
 
 fn token(version: u64, key: &Key) -> String {
-    let text = json!({"v": "meta.k8s.io/v1", "rv": version, "namespace": *key.namespace, "name": *key.name});
+    let text = json!({"v": TOKEN_VERSION, "rv": version, "namespace": *key.namespace, "name": *key.name});
     BASE64URL_NOPAD.encode(text.to_string().as_bytes())
 }
 
-fn read_token(token: &str) -> Option<Place> {
-    let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).ok()?;
-    let value: Value = serde_json::from_slice(&bytes).ok()?;
-    let text = |field: &str| value.get(field).and_then(Value::as_str);
-    Some(Place { version: value.get("rv")?.as_u64()?, after: Key::new(text("namespace")?, text("name")?) })
+/// Reads where a page begins.
+fn read_token(token: &str) -> Result<Place, String> {
+    let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|error| {
+        let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let at = token.bytes().position(|byte| !valid(byte)).unwrap_or(error.position);
+        format!("illegal base64 data at input byte {at}")
+    })?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|error| match bytes.first() {
+        Some(first) if error.column() <= 1 => {
+            format!("invalid character '{}' looking for beginning of value", char::from(*first))
+        }
+        Some(_) | None => error.to_string(),
+    })?;
+    let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
+    let version = text("v");
+    if version != TOKEN_VERSION {
+        return Err(format!("server does not recognize this encoded version {version}"));
+    }
+    if text("name").is_empty() {
+        return Err(format!("encoded start key empty (version {version})"));
+    }
+    let at = value.get("rv").and_then(Value::as_u64).unwrap_or_default();
+    Ok(Place { version: at, after: Key::new(text("namespace"), text("name")) })
 }

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod properties;
+mod refusals;
 
 use serde_json::{Value, json};
 

@@ -3,6 +3,7 @@
 mod admission;
 mod change;
 mod create;
+mod refusals;
 
 use std::sync::Arc;
 
@@ -61,25 +62,41 @@ impl Cluster {
     }
 }
 
+/// Where an object comes from that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// A client's body, or what a patch made.
+    Client,
+    /// What an apply made: unknown fields were refused before, and nulls are kept.
+    Apply,
+}
+
 /// Reads what a client sent as an object of the kind, and fills in the defaults.
 fn read(call: &Call<'_>, object: &mut Value, warnings: &mut Vec<String>) -> Result<(), Status> {
+    convert(call, object, warnings, Source::Client).map_err(|why| {
+        let (kind, version) = (&call.resource.kind, &call.resource.version);
+        Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
+    })
+}
+
+/// Brings an object to the form of its kind, and fills in the defaults.
+fn convert(
+    call: &Call<'_>,
+    object: &mut Value,
+    warnings: &mut Vec<String>,
+    source: Source,
+) -> Result<(), String> {
     let resource = call.resource;
-    let cannot = |version: &str, kind: &str, why: &str| {
-        Status::bad_request(format!(
-            "{kind} in version {version:?} cannot be handled as a {}: {why}",
-            resource.kind
-        ))
-    };
-    let unknown =
-        rules::decode(resource, object).map_err(|why| cannot(&resource.version, &resource.kind, &why))?;
-    let told: Vec<String> = unknown.into_iter().map(|path| format!("unknown field \"{path}\"")).collect();
-    match call.validation {
-        FieldValidation::Ignore => {}
-        FieldValidation::Warn => warnings.extend(told),
-        FieldValidation::Strict if told.is_empty() => {}
-        FieldValidation::Strict => {
-            let why = format!("strict decoding error: {}", told.join(", "));
-            return Err(cannot(&resource.version, &resource.kind, &why));
+    if source == Source::Apply {
+        rules::decode_applied(resource, object)?;
+    } else {
+        let unknown = rules::decode(resource, object)?;
+        let told: Vec<String> = unknown.into_iter().map(|path| format!("unknown field \"{path}\"")).collect();
+        match call.validation {
+            FieldValidation::Ignore => {}
+            FieldValidation::Warn => warnings.extend(told),
+            FieldValidation::Strict if told.is_empty() => {}
+            FieldValidation::Strict => return Err(format!("strict decoding error: {}", told.join(", "))),
         }
     }
     rules::default(resource, object);
@@ -100,8 +117,7 @@ fn check_type(resource: &Resource, object: &Value) -> Result<(), Status> {
         )));
     }
     let expected = resource.api_version();
-    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
-    if (api_version.is_empty() || api_version == expected) && (kind.is_empty() || kind == resource.kind) {
+    if is_type(resource, api_version, kind) {
         return Ok(());
     }
     if resource.custom().is_some() {
@@ -114,25 +130,43 @@ fn check_type(resource: &Resource, object: &Value) -> Result<(), Status> {
             ))
         });
     }
+    let why = unregistered(resource, object).unwrap_or_default();
     let kind = if kind.is_empty() { &resource.kind } else { kind };
-    let known = crate::kinds::built_in()
-        .iter()
-        .any(|one| one.group == group && one.version == version && one.kind == kind);
-    let why = if known {
-        let package =
-            |group: &str| group.split('.').next().filter(|one| !one.is_empty()).unwrap_or("core").to_owned();
-        let (from, to) = (package(group), package(&resource.group));
-        let from = if from == "core" { version.to_owned() } else { from };
-        format!("converting ({from}.{kind}) to ({to}.{}): unknown conversion", resource.kind)
-    } else {
-        format!(
-            "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/runtime/scheme.go:111\""
-        )
-    };
+    let version = api_version.rsplit_once('/').map_or(api_version, |(_, version)| version);
     Err(Status::bad_request(format!(
         "{kind} in version {version:?} cannot be handled as a {}: {why}",
         resource.kind
     )))
+}
+
+/// Says why an object that states another type cannot be taken for one of a built-in kind.
+fn unregistered(resource: &Resource, object: &Value) -> Option<String> {
+    let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    if is_type(resource, api_version, kind) {
+        return None;
+    }
+    let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+    let kind = if kind.is_empty() { &resource.kind } else { kind };
+    let known = crate::kinds::built_in()
+        .iter()
+        .any(|one| one.group == group && one.version == version && one.kind == kind);
+    if !known {
+        return Some(format!(
+            "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/runtime/scheme.go:111\""
+        ));
+    }
+    let package =
+        |group: &str| group.split('.').next().filter(|one| !one.is_empty()).unwrap_or("core").to_owned();
+    let (from, to) = (package(group), package(&resource.group));
+    let from = if from == "core" { version.to_owned() } else { from };
+    Some(format!("converting ({from}.{kind}) to ({to}.{}): unknown conversion", resource.kind))
+}
+
+/// Tells whether a stated type, which may be absent, is that of the kind.
+fn is_type(resource: &Resource, api_version: &str, kind: &str) -> bool {
+    (api_version.is_empty() || api_version == resource.api_version())
+        && (kind.is_empty() || kind == resource.kind)
 }
 
 /// States the API version and kind of an object.

@@ -315,6 +315,16 @@ mod tests {
     }
 
     #[test]
+    fn a_job_is_read_with_its_empty_status() {
+        let status = [vec![4 << 3, 0], vec![5 << 3, 0], vec![6 << 3, 0], field(7, b"")].concat();
+        let raw = [field(1, &field(1, b"j")), field(3, &status)].concat();
+
+        let job = object(&envelope("Job", &raw)).unwrap();
+
+        assert_eq!(job, json!({"apiVersion": "v1", "kind": "Job", "metadata": {"name": "j"}}));
+    }
+
+    #[test]
     fn what_is_not_known_is_refused_by_name() {
         assert_eq!(object(b"{}"), Err(ProtobufError::Malformed));
         assert_eq!(object(&envelope("Gizmo", b"")), Err(ProtobufError::Message("Gizmo".to_owned())));

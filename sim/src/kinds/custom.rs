@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Custom, Habits, Origin, Resource, SubresourceInfo, VERBS, metadata, table};
 use crate::cluster::Cause;
+use crate::golang;
 use crate::ownership::Type;
 use crate::structural::Schema;
 
@@ -15,6 +16,11 @@ impl Custom {
     /// Drops the fields that the schema does not have; gives their paths.
     pub(super) fn prune(&self, object: &mut Value) -> Vec<String> {
         self.structural.prune(object)
+    }
+
+    /// Drops the fields that the schema does not have from what an apply made; nulls stay.
+    pub(super) fn prune_applied(&self, object: &mut Value) {
+        self.structural.prune_applied(object);
     }
 
     /// Fills in the defaults of the schema.
@@ -40,8 +46,19 @@ impl Custom {
     /// Finds what is wrong with the number of replicas, which has rules of its own.
     fn validate_scale(&self, object: &Value) -> Option<Cause> {
         let path = &self.scale.as_ref()?.spec;
-        let found =
-            path.trim_start_matches('.').split('.').try_fold(object, |value, field| value.get(field))?;
+        let (mut found, mut seen) = (object, String::new());
+        for field in path.trim_start_matches('.').split('.') {
+            seen.push('.');
+            seen.push_str(field);
+            if !matches!(found, Value::Null | Value::Object(_)) {
+                let (shown, ty) = (golang::plain(found), golang::type_name(found));
+                let detail = format!(
+                    "{seen} accessor error: {shown} is of the type {ty}, expected map[string]interface{{}}"
+                );
+                return Some(Cause::invalid(path.as_str(), &0.into(), &detail));
+            }
+            found = found.get(field)?;
+        }
         match found {
             Value::Number(number) if number.as_i64().is_some_and(|number| number < 0) => {
                 Some(Cause::invalid(path.as_str(), found, "should be a non-negative integer"))
@@ -91,6 +108,11 @@ fn resource(definition: &Value, version: &Value) -> Option<Resource> {
     let all = spec.get("versions")?.as_array()?;
     let storage = all.iter().find(|version| version.get("storage") == Some(&Value::Bool(true)))?;
     let schema = version.pointer("/schema/openAPIV3Schema")?;
+    let group = text(spec, "group");
+    let known: Vec<String> = all.iter().map(|one| format!("{group}/{}", text(one, "name"))).collect();
+    let merging = |schema: &Value| {
+        Arc::new(Arc::unwrap_or_clone(Type::from_structural(schema)).with_versions(known.clone()))
+    };
     let has = |name: &str| version.pointer("/subresources").and_then(|all| all.get(name)).is_some();
     let mut subresources: Vec<SubresourceInfo> = Vec::new();
     for name in ["scale", "status"] {
@@ -105,7 +127,7 @@ fn resource(definition: &Value, version: &Value) -> Option<Resource> {
     });
     let selectable = version.get("selectableFields").and_then(Value::as_array).into_iter().flatten();
     Some(Resource {
-        group: text(spec, "group").to_owned(),
+        group: group.to_owned(),
         version: text(version, "name").to_owned(),
         plural: text(names, "plural").to_owned(),
         singular: text(names, "singular").to_owned(),
@@ -119,8 +141,8 @@ fn resource(definition: &Value, version: &Value) -> Option<Resource> {
         origin: Origin::Definition(Box::new(Custom {
             definition: metadata::text(definition, "name").to_owned(),
             storage_version: text(storage, "name").to_owned(),
-            merging: Type::from_structural(schema),
-            kept_merging: Type::from_structural(storage.pointer("/schema/openAPIV3Schema")?),
+            merging: merging(schema),
+            kept_merging: merging(storage.pointer("/schema/openAPIV3Schema")?),
             stored: Arc::new(Schema::parse(storage.pointer("/schema/openAPIV3Schema")?).unwrap_or_default()),
             // A definition whose schema makes no sense is refused before.
             structural: Arc::new(Schema::parse(schema).unwrap_or_default()),

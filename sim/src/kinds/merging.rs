@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::decode;
 use super::fields::{self, Field, FieldType, ListMerge, Struct};
 use crate::ownership::{self, ListKind, MapType, Type};
 
@@ -18,7 +19,10 @@ pub(crate) fn of(name: &'static str) -> Arc<Type> {
         return made.clone();
     }
     let fields = fields::find(name).map(|of| fields_of(of, &mut vec![name])).unwrap_or_default();
-    let made = Arc::new(Type::resource(fields));
+    let mut empty = json!({"metadata": {}});
+    // Nothing can be wrong with nothing.
+    let _nothing = decode::decode(&mut empty, name);
+    let made = Arc::new(Type::resource_with_empty(fields, empty));
     MADE.lock().insert(name, made.clone());
     made
 }

@@ -94,14 +94,21 @@ pub(crate) fn labels(labels: Option<&Value>, field: &str) -> Vec<Cause> {
             causes.push(Cause::invalid(field, &key.as_str().into(), &why));
         }
         let text = value.as_str().unwrap_or_default();
-        if text.len() > 63 {
-            causes.push(Cause::invalid(field, value, "must be no more than 63 bytes"));
-        }
-        if !(text.is_empty() || is_name_part(text)) {
-            causes.push(Cause::invalid(field, value, LABEL_VALUE));
-        }
+        causes.extend(label_value(text).map(|why| Cause::invalid(field, value, why)));
     }
     causes
+}
+
+/// Says why a text is no value of a label.
+pub(crate) fn label_value(text: &str) -> impl Iterator<Item = &'static str> {
+    let long = (text.len() > 63).then_some("must be no more than 63 bytes");
+    let odd = (!text.is_empty() && !is_name_part(text)).then_some(LABEL_VALUE);
+    long.into_iter().chain(odd)
+}
+
+/// Says why a text is no key of a label, as selectors tell it.
+pub(crate) fn label_key(text: &str) -> Option<String> {
+    qualified(text).map(|why| why.replace("a qualified name must", "a valid label key must"))
 }
 
 fn annotations(object: &Value, causes: &mut Vec<Cause>) {
@@ -164,7 +171,9 @@ pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<Cause> {
                 "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
                 shown.join(", ")
             );
-            causes.push(Cause::forbidden("metadata.finalizers", &detail));
+            let cause = Cause::forbidden("metadata.finalizers", &detail);
+            // It is found with what all objects have in common, and once more with what their kind has.
+            causes.extend([cause.clone(), cause]);
         }
     }
     causes

@@ -26,6 +26,19 @@ pub(crate) fn decode(resource: &Resource, object: &mut Value) -> Result<Vec<Stri
     }
 }
 
+/// Brings an object that an apply made to the form of its kind: as [`decode`], but nulls in objects of definitions stay
+/// for validation to judge.
+pub(crate) fn decode_applied(resource: &Resource, object: &mut Value) -> Result<(), String> {
+    match &resource.origin {
+        Origin::BuiltIn(name) => decode::decode(object, name).map(|_nothing_unknown| ()),
+        Origin::Definition(custom) => {
+            custom.prune_applied(object);
+            let Some(metadata) = object.get_mut("metadata") else { return Ok(()) };
+            decode::decode(metadata, "meta.ObjectMeta").map(|_nothing_unknown| ())
+        }
+    }
+}
+
 /// Gives an object of the kind without anything in it.
 pub(crate) fn empty(resource: &Resource) -> Value {
     let mut object = json!({"apiVersion": resource.api_version(), "kind": resource.kind, "metadata": {}});
@@ -78,7 +91,10 @@ pub(crate) fn has_status(resource: &Resource) -> bool {
 pub(crate) fn reset(resource: &Resource, subresource: Subresource) -> FieldSet<'static> {
     match (subresource, resource.custom()) {
         (Subresource::Status, Some(_)) => FieldSet::of_fields(&[&["metadata"], &["spec"]]),
-        (Subresource::Status, None) => FieldSet::of_fields(&[&["metadata", "labels"], &["spec"]]),
+        (Subresource::Status, None) if keeps_labels(resource) => {
+            FieldSet::of_fields(&[&["metadata", "labels"], &["spec"]])
+        }
+        (Subresource::Status, None) => FieldSet::of_fields(&[&["spec"]]),
         _ if has_status(resource) => FieldSet::of_fields(&[&["status"]]),
         _ => FieldSet::default(),
     }
@@ -161,13 +177,15 @@ fn keep_all_but_status(resource: &Resource, new: &mut Value, old: &Value) {
     let mut metadata = map.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
     let before = old.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
     if resource.custom().is_some() {
-        let managed = metadata.remove("managedFields");
-        metadata = before;
-        metadata.remove("managedFields");
-        if let Some(managed) = managed {
-            metadata.insert("managedFields".to_owned(), managed);
+        let mut stated = std::mem::replace(&mut metadata, before);
+        // The version is what the writer took the object to be at.
+        for field in ["managedFields", "resourceVersion"] {
+            match stated.remove(field) {
+                Some(value) => metadata.insert(field.to_owned(), value),
+                None => metadata.remove(field),
+            };
         }
-    } else if resource.group == "apps" {
+    } else if keeps_labels(resource) {
         match before.get("labels") {
             Some(labels) => metadata.insert("labels".to_owned(), labels.clone()),
             None => metadata.remove("labels"),
@@ -175,6 +193,11 @@ fn keep_all_but_status(resource: &Resource, new: &mut Value, old: &Value) {
     }
     into.insert("metadata".to_owned(), metadata.into());
     *new = kept;
+}
+
+/// Tells whether a write of the status leaves the labels of the kind's objects as they are.
+fn keeps_labels(resource: &Resource) -> bool {
+    resource.is("apps", "deployments")
 }
 
 /// Tells whether two objects differ in what is desired: all but metadata and status.

@@ -138,7 +138,7 @@ fn service(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     if kind == "ExternalName" && spec_text(object, "externalName").is_empty() {
         causes.push(Cause::required("spec.externalName", ""));
     }
-    let mut names = Vec::new();
+    let (mut names, mut places) = (Vec::new(), Vec::new());
     for (at, port) in ports.iter().enumerate() {
         let number = port.get("port").and_then(Value::as_i64).unwrap_or_default();
         if !(1..=65_535).contains(&number) {
@@ -157,6 +157,17 @@ fn service(object: &Value, old: Option<&Value>) -> Vec<Cause> {
             causes.push(Cause::duplicate(format!("spec.ports[{at}].name"), &name.into()));
         }
         names.push(name);
+        let protocol = port.get("protocol").and_then(Value::as_str).unwrap_or("TCP");
+        if places.contains(&(protocol, number)) {
+            // Shown as the API server's own type of a port writes it.
+            let shown = format!(
+                "{{\"Name\":\"\",\"Protocol\":{protocol:?},\"AppProtocol\":null,\"Port\":{number},\"TargetPort\":0,\
+                 \"NodePort\":0}}"
+            );
+            let message = format!("Duplicate value: {shown}");
+            causes.push(Cause { message, ..Cause::duplicate(format!("spec.ports[{at}]"), &Value::Null) });
+        }
+        places.push((protocol, number));
     }
     if let Some(old) = old {
         let before = spec_text(old, "clusterIP");

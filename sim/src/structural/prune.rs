@@ -10,9 +10,23 @@ const META_FIELDS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 pub(super) fn root(schema: &Schema, object: &mut Value) -> Vec<String> {
     let mut unknown = Vec::new();
     prune(Some(schema), object, "", &mut unknown);
-    tidy(Some(schema), object);
+    tidy(Some(schema), object, Nulls::Dropped);
     unknown.sort();
     unknown
+}
+
+/// What is done about nulls that are not allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nulls {
+    Dropped,
+    Kept,
+}
+
+/// Prunes a resource that an apply made.
+pub(super) fn applied(schema: &Schema, object: &mut Value) {
+    let mut unknown = Vec::new();
+    prune(Some(schema), object, "", &mut unknown);
+    tidy(Some(schema), object, Nulls::Kept);
 }
 
 fn prune(schema: Option<&Schema>, value: &mut Value, path: &str, unknown: &mut Vec<String>) {
@@ -93,20 +107,21 @@ fn prune_all(value: &mut Value, path: &str, unknown: &mut Vec<String>) {
 }
 
 /// Drops nulls that are not allowed and for which no default stands in, and makes whole numbers integers.
-fn tidy(schema: Option<&Schema>, value: &mut Value) {
+fn tidy(schema: Option<&Schema>, value: &mut Value, nulls: Nulls) {
     match value {
         Value::Object(fields) => fields.retain(|name, value| {
             let below = schema.and_then(|schema| schema.field(name));
-            if value.is_null() && below.is_some_and(|below| below.refuses_null() && below.default.is_none()) {
+            let unwanted = || below.is_some_and(|below| below.refuses_null() && below.default.is_none());
+            if nulls == Nulls::Dropped && value.is_null() && unwanted() {
                 return false;
             }
-            tidy(below, value);
+            tidy(below, value, nulls);
             true
         }),
         Value::Array(items) => {
             let below = schema.and_then(|schema| schema.items.as_deref());
             for item in items {
-                tidy(below, item);
+                tidy(below, item, nulls);
             }
         }
         Value::Number(number) if number.is_f64() => {

@@ -85,6 +85,7 @@ impl Names {
                 return format!("address {}", numbered(&mut self.places, text));
             }
             "message" => return self.message(text),
+            "cells" if is_age(text) => return "some age".to_owned(),
             _ => {}
         }
         if is_time(text) {
@@ -151,6 +152,12 @@ fn find_uid(text: &str) -> Option<usize> {
         })
     };
     text.as_bytes().windows(UID).position(is_uid)
+}
+
+/// Tells whether a cell of a table says how old an object is: a few seconds here.
+fn is_age(text: &str) -> bool {
+    text.strip_suffix('s')
+        .is_some_and(|seconds| !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn is_time(text: &str) -> bool {

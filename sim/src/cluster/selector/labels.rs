@@ -1,6 +1,10 @@
 //! Label selectors.
 
+mod parse;
+
 use serde_json::Value;
+
+pub(super) use self::parse::parse;
 
 /// One condition on an object's labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,85 +65,6 @@ pub(super) fn from_selector(selector: &Value) -> Option<Vec<Requirement>> {
     Some(requirements)
 }
 
-/// Reads the text form, e.g. `app=web,tier in (a, b),!old`.
-pub(super) fn parse(text: &str) -> Result<Vec<Requirement>, String> {
-    let mut requirements = Vec::new();
-    let mut rest = text.trim();
-    while !rest.is_empty() {
-        let (term, after) = split_term(rest);
-        requirements.push(term_of(term.trim()).map_err(|why| format!("unable to parse requirement: {why}"))?);
-        rest = after.trim_start();
-        if rest.is_empty() && after_comma(text, term) {
-            return Err("found '', expected: identifier after ','".to_owned());
-        }
-    }
-    Ok(requirements)
-}
-
-/// Tells whether the text ends with a comma after this last term.
-fn after_comma(text: &str, term: &str) -> bool {
-    text.trim_end().strip_suffix(',').is_some_and(|before| before.ends_with(term))
-}
-
-/// Splits at the first comma that is not within parentheses.
-fn split_term(text: &str) -> (&str, &str) {
-    let mut depth = 0_i32;
-    for (at, letter) in text.char_indices() {
-        match letter {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            ',' if depth == 0 => return (text.get(..at).unwrap_or(""), text.get(at + 1..).unwrap_or("")),
-            _ => {}
-        }
-    }
-    (text, "")
-}
-
-fn term_of(term: &str) -> Result<Requirement, String> {
-    let plain = |key: &str, operator| {
-        if key.is_empty() || key.contains([' ', '(', ')', '=', '!', '<', '>']) {
-            return Err(format!("found '{key}', expected: !, identifier, or ','"));
-        }
-        Ok(Requirement { key: key.to_owned(), operator })
-    };
-    if let Some(key) = term.strip_prefix('!') {
-        return plain(key.trim(), Operator::Absent);
-    }
-    for (sign, negative) in [("!=", true), ("==", false), ("=", false)] {
-        if let Some((key, value)) = term.split_once(sign) {
-            let values = vec![value.trim().to_owned()];
-            let operator = if negative { Operator::NotIn(values) } else { Operator::In(values) };
-            return plain(key.trim(), operator);
-        }
-    }
-    for (sign, above) in [(">", true), ("<", false)] {
-        if let Some((key, bound)) = term.split_once(sign) {
-            let bound = bound.trim();
-            let number = bound
-                .parse()
-                .map_err(|_no_number| format!("values[0]: Invalid value: \"{bound}\": for 'Gt', 'Lt' operators, the value must be an integer"))?;
-            return plain(key.trim(), if above { Operator::Above(number) } else { Operator::Below(number) });
-        }
-    }
-    let Some((key, set)) = term.split_once(char::is_whitespace) else {
-        return plain(term, Operator::Exists);
-    };
-    let set = set.trim();
-    let values = |list: &str| -> Result<Vec<String>, String> {
-        let inner = list.trim().strip_prefix('(').and_then(|inner| inner.strip_suffix(')'));
-        let inner = inner.ok_or_else(|| format!("found '{list}' expected: '('"))?;
-        Ok(inner.split(',').map(|value| value.trim().to_owned()).collect())
-    };
-    if let Some(list) = set.strip_prefix("notin") {
-        return plain(key, Operator::NotIn(values(list)?));
-    }
-    if let Some(list) = set.strip_prefix("in") {
-        return plain(key, Operator::In(values(list)?));
-    }
-    let word = set.split_whitespace().next().unwrap_or_default();
-    Err(format!("found '{word}', expected: in, notin, =, ==, !=, gt, lt"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,9 +97,58 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused() {
-        for bad in ["a=b,", "a b", "a in x", "=x", "a>b"] {
-            assert!(parse(bad).is_err(), "{bad}");
+    fn nothing_between_commas_is_the_empty_value() {
+        for yes in
+            ["app in (,web)", "app in (x,,web)", "in in (in,notin)", "empty in ()", "empty=", "empty in (a,)"]
+        {
+            assert!(selects(yes, &[("app", "web"), ("in", "notin"), ("empty", "")]), "{yes}");
         }
+    }
+
+    #[test]
+    fn nonsense_is_refused_in_the_words_of_the_api_server() {
+        let within = [
+            ("a in (", "found '', expected: ',', ')' or identifier"),
+            ("a in b", "found 'b' expected: '('"),
+            ("a in (b,", "found '', expected: ',', or identifier"),
+            ("a in (b c)", "found 'c', expected: ',' or ')'"),
+            ("!!a", "found '!', expected: identifier"),
+            ("a=(", "found '(', expected: identifier"),
+            ("a!b", "found '!', expected: in, notin, =, ==, !=, gt, lt"),
+            (
+                "a>b",
+                "values[0]: Invalid value: \"b\": for 'Gt', 'Lt' operators, the value must be an integer",
+            ),
+        ];
+        for (bad, why) in within {
+            assert_eq!(parse(bad), Err(format!("unable to parse requirement: {why}")), "{bad}");
+        }
+        for (bad, why) in [
+            ("a=b,", "found '', expected: identifier after ','"),
+            ("a,,b", "found ',', expected: identifier after ','"),
+            ("!=", "found '!=', expected: !, identifier, or 'end of string'"),
+            ("!a=b", "found '=', expected: ',' or 'end of string'"),
+            ("a=b c", "found 'c', expected: ',' or 'end of string'"),
+        ] {
+            assert_eq!(parse(bad), Err(why.to_owned()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_and_values_have_to_be_those_of_labels() {
+        let refusal = |bad: &str| parse(bad).unwrap_err();
+        assert!(refusal("a=//").starts_with(
+            "unable to parse requirement: values[0][a]: Invalid value: \"//\": a valid label must be an empty string"
+        ));
+        assert!(
+            refusal("a in (b/,c//)")
+                .starts_with("unable to parse requirement: [values[0][a]: Invalid value: \"b/\": ")
+        );
+        assert!(refusal("a/b/c").starts_with(
+            "unable to parse requirement: <nil>: Invalid value: \"a/b/c\": a valid label key must consist of"
+        ));
+        assert!(refusal("-a").starts_with(
+            "unable to parse requirement: <nil>: Invalid value: \"-a\": name part must consist of"
+        ));
     }
 }

@@ -10,7 +10,10 @@ use super::super::status::{Cause, Status};
 use super::super::store::Key;
 use super::super::{Cluster, Object, place_of};
 use super::create::check_object;
-use super::{check_name, check_type, own, place, read, refused, set_type, unkept};
+use super::refusals::{unconverted, unpatched};
+use super::{
+    Source, check_name, check_type, convert, own, place, read, refused, set_type, unkept, unregistered,
+};
 use crate::kinds::{Resource, metadata, rules};
 use crate::ownership::{self, Writer};
 use crate::patch::{self, PatchError};
@@ -28,26 +31,23 @@ impl Cluster {
         check_name(call, &body)?;
         place(call, &mut body)?;
         let Some(live) = self.find(resource, call.namespace, call.name).cloned() else {
-            if !resource.habits.create_on_update || call.subresource != Subresource::None {
+            if !resource.habits.create_on_update {
                 return Err(Status::not_found(resource, call.name));
             }
             self.admit(resource, call.namespace, call.name)?;
+            let stated = metadata::text(&body, "uid");
+            if !stated.is_empty() {
+                return Err(other_uid(call, stated, ""));
+            }
+            if let Some(metadata) = metadata::of(&mut body) {
+                metadata.remove("resourceVersion");
+            }
             let new = own(call, Some(&rules::empty(resource)), body);
             return self.finish_create(call, new, warnings);
         };
         let stated = metadata::text(&body, "uid");
         if !stated.is_empty() && stated != live.uid() {
-            let key = if call.namespace.is_empty() {
-                format!("/registry/{}/{}", resource.plural, call.name)
-            } else {
-                format!("/registry/{}/{}/{}", resource.plural, call.namespace, call.name)
-            };
-            let why = format!(
-                "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: \
-                 Precondition failed: UID in precondition: {stated}, UID in object meta: {}",
-                live.uid()
-            );
-            return Err(Status::conflict(resource, call.name, &why));
+            return Err(other_uid(call, stated, live.uid()));
         }
         let old = live.value(resource);
         if call.subresource == Subresource::Finalize {
@@ -72,10 +72,16 @@ impl Cluster {
         let old = live.value(resource);
         let mut new = patched(resource, &old, patch)?;
         check_object(&mut new)?;
-        if let Err(status) = check_type(resource, &new) {
-            return Err(if resource.custom().is_some() { status } else { unregistered(&new, resource) });
+        let refused = |why: String| unpatched(resource, &old, patch, &why);
+        if resource.custom().is_some() {
+            check_patched_type(resource, &new, refused)?;
+        } else if patch.kind == PatchKind::Strategic {
+            // It changes an object of the kind, which has no place for another one.
+            set_type(resource, &mut new);
+        } else if let Some(why) = unregistered(resource, &new) {
+            return Err(refused(why));
         }
-        read(call, &mut new, &mut warnings)?;
+        convert(call, &mut new, &mut warnings, Source::Client).map_err(refused)?;
         check_name(call, &new)?;
         place(call, &mut new)?;
         let mut new = own(call, Some(&old), new);
@@ -125,9 +131,8 @@ impl Cluster {
             ownership::apply(Some(&base), config, &rules::merging(resource), &writer, force, &reset)
                 .map_err(|error| refused(&error))?;
         let mut warnings = Vec::new();
-        let lenient =
-            Call { validation: super::super::FieldValidation::Ignore, verb: super::Verb::Get, ..*call };
-        read(&lenient, &mut new, &mut warnings).map_err(|status| unconverted(resource, config, &status))?;
+        convert(call, &mut new, &mut warnings, Source::Apply)
+            .map_err(|why| unconverted(resource, config, &why))?;
         if metadata::text(&new, "name").is_empty()
             && let Some(metadata) = metadata::of(&mut new)
         {
@@ -220,6 +225,22 @@ impl Cluster {
     }
 }
 
+/// Says that an update is of another object than the one that is there; where none is, that has no UID.
+fn other_uid(call: &Call<'_>, stated: &str, found: &str) -> Status {
+    let resource = call.resource;
+    let folder = if resource.is("", "services") { "services/specs" } else { &resource.plural };
+    let key = if call.namespace.is_empty() {
+        format!("/registry/{folder}/{}", call.name)
+    } else {
+        format!("/registry/{folder}/{}/{}", call.namespace, call.name)
+    };
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+         failed: UID in precondition: {stated}, UID in object meta: {found}"
+    );
+    Status::conflict(resource, call.name, &why)
+}
+
 /// Tells whether nothing holds an object any more.
 pub(in super::super) fn is_released(resource: &Resource, object: &Value) -> bool {
     let namespace = resource.is("", "namespaces");
@@ -228,26 +249,6 @@ pub(in super::super) fn is_released(resource: &Resource, object: &Value) -> bool
     let graceful =
         object.pointer("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or_default();
     metadata::texts(object, "finalizers").next().is_none() && !(namespace && held) && graceful == 0
-}
-
-/// Says that an applied object has no place in its kind's type; the API server takes that for a fault of its own.
-fn unconverted(resource: &Resource, config: &Value, status: &Status) -> Status {
-    let why = status.message.split_once(": ").map_or(status.message.as_str(), |(_, why)| why);
-    let why = if why.starts_with("illegal base64") {
-        format!("error decoding from json: {why}")
-    } else if why.contains("into Go struct field") && why.contains("unmarshal number ") {
-        let into = if why.ends_with("int64") { "int64" } else { "int32" };
-        format!("cannot convert float64 to {into}")
-    } else {
-        why.to_owned()
-    };
-    let kind = format!("{}/{}, Kind={}", resource.group, resource.version, resource.kind);
-    let (namespace, name) = (metadata::text(config, "namespace"), metadata::text(config, "name"));
-    let message = format!(
-        "failed to convert new object ({namespace}/{name}; {kind}) to proper version: unable to convert unstructured \
-         object to {kind}: {why}"
-    );
-    Status::new(500, "", message)
 }
 
 /// Checks the type that an applied configuration states.
@@ -260,25 +261,36 @@ fn check_applied_type(resource: &Resource, config: &Value) -> Result<(), Status>
     Err(Status::bad_request(format!("invalid object type: {group}/{version}, Kind={}", text("kind"))))
 }
 
-/// Says that a patch made an object of a type that is not known.
-fn unregistered(object: &Value, resource: &Resource) -> Status {
+/// Checks that a patch left an object of a definition what it is.
+fn check_patched_type(
+    resource: &Resource,
+    object: &Value,
+    unreadable: impl FnOnce(String) -> Status,
+) -> Result<(), Status> {
     let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
-    let shown = Value::from(object.to_string());
-    let why = format!(
-        "no kind {:?} is registered for version {:?} in scheme \"pkg/runtime/scheme.go:111\"",
-        if text("kind").is_empty() { &resource.kind } else { text("kind") },
-        text("apiVersion")
-    );
-    let mut status = Status::invalid_kind("", "", "", vec![Cause::invalid("patch", &shown, &why)]);
-    status.message = format!(
-        " \"\" is invalid: patch: {}",
-        status.message.split_once("patch: ").map_or("", |(_, rest)| rest)
-    );
-    status
+    let (kind, api_version, expected) = (text("kind"), text("apiVersion"), resource.api_version());
+    if kind.is_empty() {
+        return Err(unreadable(format!("Object 'Kind' is missing in '{object}'")));
+    }
+    if api_version.is_empty() {
+        let why = "Object 'apiVersion' is missing in 'object has no apiVersion field'";
+        let cause = Cause { reason: String::new(), message: why.to_owned(), field: String::new() };
+        let status = Status::new(500, "InternalError", format!("Internal error occurred: {why}"));
+        return Err(status.with_causes(vec![cause]));
+    }
+    let cause = if kind != resource.kind {
+        Cause::invalid("kind", &kind.into(), &format!("must be {}", resource.kind))
+    } else if api_version != expected {
+        Cause::invalid("apiVersion", &api_version.into(), &format!("must be {expected}"))
+    } else {
+        return Ok(());
+    };
+    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    Err(Status::invalid_kind(group, kind, metadata::text(object, "name"), vec![cause]))
 }
 
 /// Applies a patch to an object.
-fn patched(resource: &Resource, old: &Value, patch: &Patch) -> Result<Value, Status> {
+pub(super) fn patched(resource: &Resource, old: &Value, patch: &Patch) -> Result<Value, Status> {
     let target = old.clone();
     let result = match patch.kind {
         PatchKind::Merge if patch.body.is_object() => patch::merge(target, &patch.body),

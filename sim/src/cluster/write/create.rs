@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::super::call::Call;
+use super::super::call::{Call, Subresource};
 use super::super::reply::{Body, Reply};
 use super::super::status::Status;
 use super::super::store::Key;
@@ -70,7 +70,9 @@ impl Cluster {
             return Err(Status::invalid(resource, &name, causes));
         }
         rules::conform(resource, &mut new);
-        self.allocate(resource, &mut new, None)?;
+        if call.subresource == Subresource::None {
+            self.allocate(resource, &mut new, None)?;
+        }
         if let Some(there) = self.find(resource, call.namespace, &name) {
             let mut status = Status::already_exists(resource, &name);
             if there.is_deleting() {

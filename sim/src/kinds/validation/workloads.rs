@@ -15,6 +15,7 @@ pub(super) fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Ve
             selects_template(&spec, &mut causes);
             template(&spec, "spec.template", &mut causes);
             restarts_always(&spec, &mut causes);
+            strategy(&spec, &mut causes);
             immutable(&spec, old, &["selector"], &mut causes);
         }
         "daemonsets" => {
@@ -59,6 +60,16 @@ pub(super) fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Ve
 fn not_negative(spec: &Value, field: &str, causes: &mut Vec<Cause>) {
     if let Some(number) = spec.get(field).filter(|number| number.as_i64().is_some_and(|number| number < 0)) {
         causes.push(Cause::invalid(format!("spec.{field}"), number, "must be greater than or equal to 0"));
+    }
+}
+
+/// Checks that what says how pods are replaced is not said where all of them go first.
+fn strategy(spec: &Value, causes: &mut Vec<Cause>) {
+    let Some(strategy) = spec.get("strategy") else { return };
+    let rolls = strategy.get("rollingUpdate").is_some_and(|rolling| !rolling.is_null());
+    if rolls && strategy.get("type").and_then(Value::as_str) == Some("Recreate") {
+        let why = "may not be specified when strategy `type` is 'Recreate'";
+        causes.push(Cause::forbidden("spec.strategy.rollingUpdate", why));
     }
 }
 
