@@ -22,6 +22,10 @@ const APPS: [&str; 2] = ["left", "right"];
 const NAMES: u64 = 6;
 /// Removals in all: more than ten deletes in an hour wait for a confirmation.
 const REMOVALS: u64 = 8;
+/// Most rows of a journal, at the hub; an agent keeps half of that.
+const JOURNAL: u64 = 16_384 + 256;
+/// What a file may grow by because of its journal.
+const JOURNAL_BYTES: u64 = 16 << 20;
 
 fn cycles() -> u64 {
     std::env::var("ARGOSY_CHAOS_CYCLES").map_or(10, |cycles| cycles.parse().expect("a number of cycles"))
@@ -233,7 +237,12 @@ fn both_stores_stay_bounded_over_many_commits() {
         let after = holdings(&chaos.stage);
         for ((_, rows), (_, now)) in before.iter().zip(&after) {
             for (table, count) in now {
-                let most = rows.get(table).copied().unwrap_or_default() + 2 * NAMES * APPS.len() as u64;
+                // A journal grows to a bound of its own, which its unit tests hold.
+                let most = if table.contains("journal") {
+                    JOURNAL
+                } else {
+                    rows.get(table).copied().unwrap_or_default() + 2 * NAMES * APPS.len() as u64
+                };
                 if *count > most {
                     return Err(format!("table {table} has {count} rows: {rows:?}, then {now:?}"));
                 }
@@ -242,6 +251,6 @@ fn both_stores_stay_bounded_over_many_commits() {
         Ok(after)
     });
     for ((bytes, _), (now, _)) in before.iter().zip(&after) {
-        assert!(*now <= bytes.max(&(1 << 20)) * 3, "a file grew from {bytes} to {now} bytes");
+        assert!(*now <= bytes.max(&(1 << 20)) * 3 + JOURNAL_BYTES, "a file grew from {bytes} to {now} bytes");
     }
 }
