@@ -296,7 +296,8 @@ async fn discover_kinds(
                 if !discovered.stale.is_empty() {
                     warn!(stale = ?discovered.stale, "some groups of the API server do not answer: their kinds stay");
                 }
-                let input = Input::Kinds(discovered.kinds);
+                let unasked = discovered.stale_groups();
+                let input = Input::Kinds(discovered.kinds, unasked);
                 if queue.send(Event::Input(Box::new(input))).await.is_err() {
                     return Ok(());
                 }

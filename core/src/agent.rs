@@ -113,8 +113,8 @@ pub enum Input {
     Answer(RequestId, Result<Answer, ApiError>),
     /// What a watch saw.
     Watch(GroupKind, WatchEvent),
-    /// A discovery that succeeded.
-    Kinds(Kinds),
+    /// A discovery that succeeded: the kinds, and the groups that could not be asked.
+    Kinds(Kinds, BTreeSet<String>),
     /// Whether this process may write and dial, or why not (M24, M15).
     Writer {
         /// Why it only reads.
@@ -220,7 +220,9 @@ impl AgentMachine {
             }
             Input::Answer(id, answer) => self.reconciler.answered(id, answer, context.now, context.entropy),
             Input::Watch(kind, event) => self.reconciler.watched(&kind, event, context.now),
-            Input::Kinds(kinds) => self.reconciler.set_kinds(kinds, context.store, context.now)?,
+            Input::Kinds(kinds, unasked) => {
+                self.reconciler.set_kinds(kinds, unasked, context.store, context.now)?;
+            }
             Input::Writer { read_only, may_dial } => {
                 self.read_only = read_only;
                 self.started = true;
@@ -393,7 +395,8 @@ impl AgentMachine {
                     desired = true;
                 }
                 AgentEvent::Welcomed(welcome) => self.journal_held(welcome.journal, context, effects)?,
-                AgentEvent::Warning(_) => {}
+                // A release that the hub cannot send keeps nothing of what might have been its own.
+                AgentEvent::Warning(_) => self.may_collect = true,
             }
             effects.notices.push(Notice::Link(event));
         }

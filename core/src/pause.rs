@@ -59,7 +59,8 @@ pub enum PauseRefused {
     NotPaused,
     /// The order could not be written beside the store: a pause is in force until the agent ends, a resume is not.
     #[error(
-        "the order could not be written: {0}; a pause holds only until the agent's process ends, a resume not at all"
+        "the order could not be written: {0}; a pause is in force until the agent's process ends, a resume is not: mend what \
+         keeps the file from being written, then order it again"
     )]
     Unsaved(String),
 }

@@ -121,6 +121,8 @@ pub struct Reconciler {
     installation: InstallationId,
     kinds: Kinds,
     discovered: bool,
+    /// Groups that the last discovery could not ask: that it names no kind of theirs says nothing.
+    unasked: BTreeSet<String>,
     /// Kinds that definitions of desired releases define.
     defined: BTreeMap<GroupKind, bool>,
     facts: BTreeMap<Digest, ManifestFacts>,
@@ -196,16 +198,27 @@ impl Reconciler {
         self.adopt_desired(list, assigned, all_verified, store, now)
     }
 
-    /// Takes a discovery that succeeded. Kinds vanish only by this.
-    pub fn set_kinds(&mut self, kinds: Kinds, store: &dyn StoreRead, now: Now) -> Result<(), StoreError> {
-        self.discovered = true;
-        if self.kinds == kinds {
+    /// Takes a discovery that succeeded, and the groups that it could not ask. Kinds vanish only by this: also those that
+    /// are managed and were served no more when the agent started.
+    pub fn set_kinds(
+        &mut self,
+        kinds: Kinds,
+        unasked: BTreeSet<String>,
+        store: &dyn StoreRead,
+        now: Now,
+    ) -> Result<(), StoreError> {
+        if self.discovered && self.kinds == kinds && self.unasked == unasked {
             return Ok(());
         }
+        self.discovered = true;
+        self.unasked = unasked;
         let served = std::mem::replace(&mut self.kinds, kinds);
-        for kind in served.keys().filter(|kind| !self.kinds.contains_key(*kind)).cloned().collect::<Vec<_>>()
-        {
-            self.kind_removed(&kind, now);
+        let known: BTreeSet<GroupKind> =
+            served.into_keys().chain(self.managed_kinds.keys().cloned()).collect();
+        for kind in &known {
+            if !self.kinds.contains_key(kind) && !self.unasked.contains(&kind.group) {
+                self.kind_removed(kind, now);
+            }
         }
         self.resolve_all(store, now)
     }

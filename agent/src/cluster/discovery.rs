@@ -71,6 +71,16 @@ pub(super) struct Endpoint {
     pub(super) watchable: bool,
 }
 
+// === impl Discovered ===
+
+impl Discovered {
+    /// Gives the groups of which a version could not be asked.
+    pub fn stale_groups(&self) -> BTreeSet<String> {
+        let groups = self.stale.iter().filter_map(|version| version.rsplit_once('/'));
+        groups.map(|(group, _)| group.to_owned()).collect()
+    }
+}
+
 // === impl Catalogue ===
 
 impl Catalogue {

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use super::asked::{Answer, Asked, ConfirmAnswer, OrderAnswer};
 use super::overlay::Overlay;
 use super::{EngineError, Event, Outcome};
+use crate::dial::chain;
 use crate::identity::Folder;
 use crate::report::{LinkSince, Report};
 
@@ -135,7 +136,7 @@ impl Core {
                     Ok(()) => {
                         // Whatever the disk says, who asks for a pause gets it; writing goes on only by a durable order.
                         let saved = self.folder.save_order(&order);
-                        let refused = saved.err().map(|error| PauseRefused::Unsaved(format!("{error:#}")));
+                        let refused = saved.err().map(|error| PauseRefused::Unsaved(chain(&error)));
                         if let (Some(refused), false) = (&refused, order.is_pause()) {
                             let writes = self.machine.reconciler().writes_under_way();
                             let refused = Some(refused.clone());
@@ -148,6 +149,11 @@ impl Core {
                         }
                         (refused, Some(self.step(Input::Pause(order), overlay)?))
                     }
+                    // A pause that could not be written when it was ordered may be written now.
+                    Err(PauseRefused::Already(standing)) => match self.folder.save_order(&standing) {
+                        Ok(()) => (Some(PauseRefused::Already(standing)), None),
+                        Err(error) => (Some(PauseRefused::Unsaved(chain(&error))), None),
+                    },
                     Err(refused) => (Some(refused), None),
                 };
                 let writes = self.machine.reconciler().writes_under_way();

@@ -62,11 +62,7 @@ impl Reconciler {
                     // Its finalizers hold it; the watch tells when it goes, this look is for a watch that does not.
                     self.verify_queue.entry(key.clone()).or_insert(now.ms().saturating_add(10_000));
                 }
-                let later = self.verify_queue.get(key).copied();
                 self.observe(live, now);
-                if let Some(at) = later {
-                    self.verify_queue.insert(key.clone(), at);
-                }
             }
             Ok(Answer::Absent) => self.gone(key, now),
             Ok(Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. }) => {}
@@ -162,12 +158,21 @@ impl Reconciler {
         match decision {
             Claim::Create => self.apply(app, key, body, None, heal, now),
             Claim::Take { uid, note } => {
-                if let Some(note) = note {
-                    self.event(app, Some(key), "Adopted", note);
-                }
                 let entry =
                     self.inventory.get(key).cloned().unwrap_or_else(|| InventoryEntry::new(app.clone()));
-                self.put_inventory(key, Some(InventoryEntry { uid: Some(uid.clone()), ..entry }));
+                if entry.uid.as_ref() != Some(&uid) {
+                    if let Some(note) = note {
+                        self.event(app, Some(key), "Adopted", note);
+                    }
+                    // What is remembered is of another incarnation.
+                    let taken = InventoryEntry {
+                        uid: Some(uid.clone()),
+                        fingerprint: None,
+                        resource_version: 0,
+                        ..entry
+                    };
+                    self.put_inventory(key, Some(taken));
+                }
                 self.apply(app, key, body, Some(uid), heal, now);
             }
             Claim::Shared(owner) => {
@@ -311,9 +316,12 @@ impl Reconciler {
         if adopted {
             self.event(app, Some(key), "Adopted", "it was made by somebody else while it was being created");
         }
-        let live_meta: LiveMeta = live;
-        self.live.insert(key.clone(), Live::Present(Box::new(live_meta)));
-        self.verify_queue.remove(key);
+        // A watch may be ahead of the answer: what it saw since stays, and so does what it made us look at again.
+        let ahead = matches!(self.live.get(key),
+            Some(Live::Present(seen)) if seen.resource_version > live.resource_version);
+        if !ahead {
+            self.live.insert(key.clone(), Live::Present(Box::new(live)));
+        }
         if let Some(state) = self.apps.get_mut(app) {
             state.problems.remove(key);
         }

@@ -42,7 +42,7 @@ impl Reconciler {
                 if entry.uid.as_deref() != Some(live.uid.as_str()) {
                     Drift::Changed
                 } else if live.resource_version <= entry.resource_version
-                    || live.fingerprint == entry.fingerprint
+                    || (entry.fingerprint.is_some() && live.fingerprint == entry.fingerprint)
                 {
                     Drift::None
                 } else {

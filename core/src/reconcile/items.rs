@@ -3,7 +3,7 @@
 use super::state::{Item, Live, Wanted};
 use super::watching::settle_ms;
 use super::{AppliedBody, Intent, InventoryEntry, Purpose, Reconciler};
-use crate::cluster::Request;
+use crate::cluster::{Request, Tracking};
 use crate::ids::AppId;
 use crate::key::ResourceKey;
 use crate::order::{self, Rank};
@@ -118,15 +118,20 @@ impl Reconciler {
 
     /// Begins an apply: of a known incarnation at once, of an unknown one after a look (M16, M17).
     pub(super) fn begin(&mut self, app: &AppId, key: &ResourceKey, body: AppliedBody, heal: bool, now: Now) {
-        let known = self.inventory.get(key).and_then(|entry| entry.uid.clone());
+        let entry = self.inventory.get(key);
+        let known = entry.and_then(|entry| entry.uid.clone());
+        // An incarnation that was taken and of which no apply was answered may have become somebody else's since.
+        let answered = entry.is_some_and(|entry| entry.fingerprint.is_some());
         match (known, self.live.get(key)) {
-            (Some(uid), Some(Live::Present(live))) if live.uid == uid => {
+            (Some(uid), Some(Live::Present(live)))
+                if live.uid == uid && (answered || !matches!(live.tracking, Tracking::Other(_))) =>
+            {
                 self.apply(app, key, body, Some(uid), heal, now);
             }
             // Not seen by a watch yet: the precondition protects it.
-            (Some(uid), None) => self.apply(app, key, body, Some(uid), heal, now),
+            (Some(uid), None) if answered => self.apply(app, key, body, Some(uid), heal, now),
             // That it was gone was true when it was looked at: somebody else may have made it since.
-            (Some(_), Some(Live::Absent | Live::Present(_))) | (None, _) => {
+            (Some(_), None | Some(Live::Absent | Live::Present(_))) | (None, _) => {
                 let purpose = Purpose::Claim { app: app.clone(), body, heal };
                 self.send(key.clone(), purpose, Request::Get { key: key.clone() });
             }

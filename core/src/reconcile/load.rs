@@ -55,6 +55,7 @@ impl Reconciler {
             installation,
             kinds: Kinds::new(),
             discovered: false,
+            unasked: BTreeSet::new(),
             defined: BTreeMap::new(),
             facts,
             ingested,

@@ -140,7 +140,8 @@ impl Reconciler {
 
     /// Tells whether what is there of a kind is known: it is listed, or not served at all.
     fn was_looked_for(&self, kind: &GroupKind) -> bool {
-        self.discovered && (self.is_watched(kind) || !self.must_watch(kind))
+        let unserved = !self.must_watch(kind) && !self.unasked.contains(&kind.group);
+        self.discovered && (self.is_watched(kind) || unserved)
     }
 
     /// Gives the health of an object that was not seen: a complete list that lacks it tells that it is missing, else it

@@ -6,6 +6,7 @@ mod large;
 mod paused;
 mod slots;
 mod stuck;
+mod taken;
 mod unwatched;
 
 use serde_json::json;
@@ -341,7 +342,7 @@ fn a_rolled_back_store_heals_nothing_to_what_it_remembers() {
     bench.put("web", &[("x", 2)]);
     bench.reconciler = Reconciler::load(&bench.store, installation(), now(bench.now)).unwrap();
     bench.reconciler.distrust();
-    bench.reconciler.set_kinds(kinds(), &bench.store, now(bench.now)).unwrap();
+    bench.reconciler.set_kinds(kinds(), BTreeSet::new(), &bench.store, now(bench.now)).unwrap();
     let before = bench.writes.len();
     bench.desire();
     bench.pass(60_000);

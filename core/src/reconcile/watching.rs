@@ -45,6 +45,7 @@ impl Reconciler {
                 let watch = self.watches.entry(kind.clone()).or_default();
                 watch.newest = watch.newest.max(live.resource_version);
                 watch.broken = None;
+                self.verify_queue.remove(&live.key);
                 self.observe(live, now);
             }
             WatchEvent::Gone(key) => self.suspect(key, now),
@@ -149,6 +150,7 @@ impl Reconciler {
         let mut there = BTreeSet::new();
         for live in objects {
             there.insert(live.key.clone());
+            self.verify_queue.remove(&live.key);
             self.observe(live, now);
         }
         let known: BTreeSet<ResourceKey> =
@@ -165,7 +167,7 @@ impl Reconciler {
         self.judge.extend(apps);
     }
 
-    /// Takes what was just seen of an object.
+    /// Takes what was just seen of an object. An answer may be older than what a watch made us look at again.
     pub(super) fn observe(&mut self, live: LiveMeta, now: Now) {
         let key = live.key.clone();
         if let Some(Live::Present(known)) = self.live.get(&key)
@@ -173,7 +175,6 @@ impl Reconciler {
         {
             return;
         }
-        self.verify_queue.remove(&key);
         let replaced =
             |entry: &InventoryEntry| entry.going && entry.uid.as_deref() != Some(live.uid.as_str());
         if self.inventory.get(&key).is_some_and(replaced) {

@@ -3,7 +3,7 @@
 mod api;
 mod effects;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use argosy_core::agent::{AgentMachine, Context, Effects, Input};
 use argosy_core::cluster::Request;
@@ -328,7 +328,7 @@ impl World {
         if again {
             self.queue.at(self.now + 30_000, Event::Discover { agent, life, again });
         }
-        self.agent_takes(agent, Input::Kinds(kinds));
+        self.agent_takes(agent, Input::Kinds(kinds, BTreeSet::new()));
     }
 
     /// Gives the cluster that an agent is for.

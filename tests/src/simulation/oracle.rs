@@ -67,6 +67,8 @@ pub(super) struct Oracle {
     applied: BTreeSet<(usize, ResourceKey, String)>,
     /// Incarnations that an agent took for one of its apps: lawful applies named them, whether or not they arrived.
     taken: BTreeSet<(usize, ResourceKey, String)>,
+    /// The app for which the delete of an incarnation was asked for.
+    owners: BTreeMap<(usize, ResourceKey, String), AppId>,
     /// What an agent's last look at an object truly found.
     looked: BTreeMap<(usize, ResourceKey), Option<(String, Tracking)>>,
     /// Highest number that the hub sent, by agent.

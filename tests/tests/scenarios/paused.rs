@@ -168,3 +168,28 @@ fn an_agent_tells_of_itself_with_no_hub_and_being_offline_is_ready() {
     stage.world.await_connected(EDGE, true);
     admin::get(data, "/healthz/connected").unwrap();
 }
+
+#[test]
+fn a_pause_that_cannot_be_written_holds_all_the_same_and_is_written_once_it_can_be() {
+    let stage = Stage::alone();
+    stage.bring_up("web", &["a"]);
+    // Nothing is written over a folder, whoever tries.
+    let file = stage.edge().data_folder().join("identity/order");
+    std::fs::create_dir(&file).unwrap();
+
+    let output = at_edge(&stage, &["pause"]);
+    let text = said(&output);
+    assert!(!output.status.success() && text.contains("could not be written"), "{text}");
+    assert!(text.contains("identity/order") && text.contains("order it again"), "{text}");
+    stage.spoil("a");
+    stage.world.await_app("web", "to be out of sync", |app| app["status"]["sync"]["status"] == "OutOfSync");
+    assert_eq!(stage.value("a"), "spoilt");
+    assert!(!at_edge(&stage, &["resume"]).status.success(), "what cannot be written ends no pause");
+    assert_eq!(stage.value("a"), "spoilt");
+
+    std::fs::remove_dir(&file).unwrap();
+    assert!(order(&stage, &["pause"]).contains("already paused by ana"));
+    assert!(file.is_file());
+    assert!(order(&stage, &["resume"]).contains("resumed"));
+    stage.await_value("a", "1");
+}

@@ -106,13 +106,13 @@ impl Bench {
             annotations: json!({}),
             finalizers: false,
         };
-        bench.reconciler.set_kinds(kinds(), &bench.store, now(bench.now)).unwrap();
+        bench.reconciler.set_kinds(kinds(), BTreeSet::new(), &bench.store, now(bench.now)).unwrap();
         bench
     }
 
     pub(super) fn restart(&mut self) {
         self.reconciler = Reconciler::load(&self.store, installation(), now(self.now)).unwrap();
-        self.reconciler.set_kinds(kinds(), &self.store, now(self.now)).unwrap();
+        self.reconciler.set_kinds(kinds(), BTreeSet::new(), &self.store, now(self.now)).unwrap();
         self.desire();
     }
 

@@ -7,7 +7,7 @@ use crate::ids::DeletionId;
 /// Starts anew and takes one turn, before anything is listed.
 fn start_blind(bench: &mut Bench) -> AppStatus {
     bench.reconciler = Reconciler::load(&bench.store, installation(), now(bench.now)).unwrap();
-    bench.reconciler.set_kinds(kinds(), &bench.store, now(bench.now)).unwrap();
+    bench.reconciler.set_kinds(kinds(), BTreeSet::new(), &bench.store, now(bench.now)).unwrap();
     let assigned: BTreeMap<AppId, Assignment> = bench
         .list
         .elements()
@@ -126,4 +126,41 @@ fn names_that_were_pruned_are_forgotten() {
     let managed: Vec<&ResourceKey> = bench.reconciler.inventory().keys().collect();
     assert_eq!(bench.reconciler.live.keys().collect::<Vec<_>>(), managed);
     assert!(bench.reconciler.backoffs.is_empty(), "{:?}", bench.reconciler.backoffs);
+}
+
+/// Starts anew at an API server that serves no config maps any more, and could not ask some groups.
+fn start_unserved(bench: &mut Bench, unasked: &[&str]) {
+    let mut served = kinds();
+    served.remove(&config("a").group_kind());
+    let unasked = unasked.iter().map(|group| (*group).to_owned()).collect();
+    bench.reconciler = Reconciler::load(&bench.store, installation(), now(bench.now)).unwrap();
+    bench.reconciler.set_kinds(served, unasked, &bench.store, now(bench.now)).unwrap();
+    bench.desire();
+}
+
+#[test]
+fn what_went_with_its_kind_while_nobody_looked_is_missing_and_not_unknown() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1)]);
+    bench.assign("gone", &[("b", 1)]);
+    bench.list.remove(&app("gone"));
+    start_unserved(&mut bench, &[]);
+    let status = bench.status("web");
+    assert_eq!((status.sync, status.health), (SyncStatus::OutOfSync, Health::Missing));
+    assert!(!bench.reconciler.inventory().contains_key(&config("b")), "nothing is left to manage");
+}
+
+#[test]
+fn of_a_group_that_could_not_be_asked_nothing_is_concluded() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1)]);
+    bench.assign("gone", &[("b", 1)]);
+    bench.list.remove(&app("gone"));
+    start_unserved(&mut bench, &[""]);
+    let status = bench.status("web");
+    assert_eq!((status.sync, status.health), (SyncStatus::Unknown, Health::Unknown));
+    assert!(bench.reconciler.inventory().contains_key(&config("b")));
+    bench.reconciler.set_kinds(kinds(), BTreeSet::new(), &bench.store, now(bench.now)).unwrap();
+    bench.settle();
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
 }

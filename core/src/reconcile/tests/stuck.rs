@@ -38,7 +38,7 @@ fn assign_keys(bench: &mut Bench, name: &str, keys: &[ResourceKey]) {
 fn with_services(bench: &mut Bench) {
     let mut served = kinds();
     served.insert(GroupKind::new("", "Service"), KindInfo { namespaced: true });
-    bench.reconciler.set_kinds(served, &bench.store, now(bench.now)).unwrap();
+    bench.reconciler.set_kinds(served, BTreeSet::new(), &bench.store, now(bench.now)).unwrap();
 }
 
 fn service(name: &str) -> ResourceKey {
@@ -245,7 +245,7 @@ fn an_apply_that_was_never_sent_is_not_taken_for_one_that_succeeded() {
     bench.fail = None;
     bench.reconciler = Reconciler::load(&bench.store, installation(), now(bench.now)).unwrap();
     bench.reconciler.set_read_only(Some("another agent writes".to_owned()));
-    bench.reconciler.set_kinds(kinds(), &bench.store, now(bench.now)).unwrap();
+    bench.reconciler.set_kinds(kinds(), BTreeSet::new(), &bench.store, now(bench.now)).unwrap();
     bench.desire();
     bench.pass(120_000);
     assert_eq!(bench.status("web").sync, SyncStatus::OutOfSync);

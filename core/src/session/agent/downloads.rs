@@ -351,7 +351,9 @@ impl Downloads {
         for root in &dropped {
             self.complete.remove(root);
         }
-        if self.fetches.values().any(|fetch| fetch.missing().is_none()) || self.has_unfetched(list) {
+        // What the hub cannot send may never come: nothing waits for it.
+        let unknown = |fetch: &Fetch| fetch.missing().is_none() && !fetch.blocked;
+        if self.fetches.values().any(unknown) || self.has_unfetched(list) {
             return Ok(ops);
         }
         let mut named = pins.manifests.clone();

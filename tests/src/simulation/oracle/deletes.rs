@@ -22,6 +22,11 @@ impl Oracle {
         if let Some(seen) = self.agents.get_mut(agent) {
             *seen.deletes.entry(place.clone()).or_default() += 1;
         }
+        let entry =
+            get_as::<InventoryEntry>(&state.disk.store, tables::INVENTORY, &encode(key)).ok().flatten();
+        if let Some(entry) = entry {
+            self.owners.insert((self.seat(agent), key.clone(), uid.to_owned()), entry.app);
+        }
         if let Err(why) = self.is_lawful(agent, state, key, uid) {
             self.violate("M21", format!("agent {agent} deletes {key}: {why}"));
             return;
@@ -161,10 +166,8 @@ impl Oracle {
                 format!("agent {agent} deletes {key} {uid}, which it neither applied nor took: {before:?}"),
             );
         }
-        let app = match &before.tracking {
-            Tracking::Ours { app, .. } => Some(app),
-            Tracking::None | Tracking::Other(_) => None,
-        };
+        // The app whose inventory had it: the tracking may still name the one that it was handed over from.
+        let app = self.owners.get(&place);
         let told = app.is_none_or(|app| confirmed || asked || told_to_delete(git, agent, app));
         if !told {
             self.violate(
