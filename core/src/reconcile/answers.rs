@@ -4,7 +4,7 @@ use super::claim::{Claim, claim};
 use super::failures::retry_after;
 use super::state::{Live, NamespaceStep};
 use super::{AppliedBody, Flight, Intent, InventoryEntry, Purpose, Reconciler};
-use crate::cluster::{Answer, ApiError, Applied, LiveMeta, ManifestFacts, RequestId};
+use crate::cluster::{Answer, ApiError, Applied, ManifestFacts, RequestId};
 use crate::desired::Phase;
 use crate::ids::AppId;
 use crate::key::ResourceKey;
