@@ -10,6 +10,7 @@ mod event;
 mod keeper;
 mod picture;
 mod recorder;
+mod straight;
 #[cfg(test)]
 mod tests;
 

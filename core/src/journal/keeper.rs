@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
+use super::straight::straighten;
 use super::tables::{HUB_JOURNAL, HUB_JOURNAL_META};
 use super::{JournalBatch, JournalHeld, JournalPosition, Picture, ROW_LIMIT, Row, What, hash_of, origin};
 use crate::ids::{AppId, ClusterId, JournalId};
@@ -25,7 +26,7 @@ const RECENT: usize = 200;
 /// One row at the hub.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct KeptRow {
-    /// When it happened; never before the row before it.
+    /// When it happened. In the store it may be before the row before it: the hub's clock jumped in between.
     #[n(0)]
     pub at: WallTime,
     /// Whether that is by this hub's clock; by the agent's own where its machine was restarted before it was sent.
@@ -187,15 +188,18 @@ impl Keeper {
         now: Now,
     ) -> Result<Taken, StoreError> {
         let mut fresh: Vec<KeptRow> = Vec::new();
+        // A clock that was ahead set it.
+        self.meta.since = self.meta.since.map(|since| since.min(now.wall));
         let (answer, gap) = match self.check(batch) {
             Ok(checked) => {
                 let Checked { rows, position, gap } = checked;
                 let another = self.meta.position.is_none_or(|before| before.journal != batch.journal);
-                let mut at = self.meta.newest.unwrap_or(WallTime(i64::MIN));
+                // While the clock stands, no row is before the one that came before it.
+                let mut at = self.newest_before(now).unwrap_or(WallTime(i64::MIN));
                 let first = rows.first().map(|(row, _)| date(row, batch, now));
                 let (first_at, first_exact) = first.unwrap_or((now.wall, true));
                 let mut note = |entry| {
-                    let at = first_at.max(self.meta.newest.unwrap_or(first_at)).min(now.wall);
+                    let at = first_at.max(self.newest_before(now).unwrap_or(first_at)).min(now.wall);
                     fresh.push(KeptRow { at, exact: first_exact, entry, commits: Vec::new() });
                 };
                 if another && self.meta.position.is_some() {
@@ -206,7 +210,7 @@ impl Keeper {
                 }
                 for (row, bytes) in rows {
                     let (dated, exact) = date(&row, batch, now);
-                    at = dated.max(at).min(now.wall.max(at));
+                    at = dated.max(at).min(now.wall);
                     let commits = commits_of(&row, commits);
                     let entry = Entry::Row { journal: batch.journal, row: bytes.clone().into() };
                     fresh.push(KeptRow { at, exact, entry, commits });
@@ -225,9 +229,8 @@ impl Keeper {
                 self.meta.refused = Some((now.wall, why.clone()));
                 self.meta.complete = false;
                 if !again {
-                    let at = now.wall.max(self.meta.newest.unwrap_or(now.wall));
                     let entry = Entry::Refused { why: why.clone() };
-                    fresh.push(KeptRow { at, exact: true, entry, commits: Vec::new() });
+                    fresh.push(KeptRow { at: now.wall, exact: true, entry, commits: Vec::new() });
                 }
                 (Err(why), None)
             }
@@ -271,6 +274,11 @@ impl Keeper {
         let recent = recent.split_off(recent.len().saturating_sub(RECENT));
         let Meta { since, newest, complete, .. } = self.meta;
         Ok(Audit { picture, recent, since, newest, complete })
+    }
+
+    /// Gives when the newest row happened, unless that is in the future: then the clock jumped, and one of both is wrong.
+    fn newest_before(&self, now: Now) -> Option<WallTime> {
+        self.meta.newest.filter(|newest| *newest <= now.wall)
     }
 
     fn check<'b>(&self, batch: &'b JournalBatch) -> Result<Checked<'b>, Broken> {
@@ -399,15 +407,16 @@ fn row_key(cluster: ClusterId, number: u64) -> Vec<u8> {
     cluster_key(cluster, &number.to_be_bytes())
 }
 
-/// Reads every row of a cluster that is kept.
+/// Reads every row of a cluster that is kept, with times that never go back.
 fn all(store: &dyn StoreRead, cluster: ClusterId) -> Result<Vec<Numbered>, StoreError> {
     let rows = store.scan(HUB_JOURNAL, cluster.as_bytes())?;
-    rows.into_iter()
-        .map(|(key, value)| {
-            let number = key.last_chunk::<8>().map(|number| u64::from_be_bytes(*number)).unwrap_or_default();
-            Ok(Numbered { number, kept: decode(HUB_JOURNAL, &value)? })
-        })
-        .collect()
+    let numbered = rows.into_iter().map(|(key, value)| {
+        let number = key.last_chunk::<8>().map(|number| u64::from_be_bytes(*number)).unwrap_or_default();
+        Ok(Numbered { number, kept: decode(HUB_JOURNAL, &value)? })
+    });
+    let mut rows = numbered.collect::<Result<Vec<Numbered>, StoreError>>()?;
+    straighten(&mut rows);
+    Ok(rows)
 }
 
 /// Gives the releases that a batch names, by app: their commits are to be kept with the rows.

@@ -68,6 +68,8 @@ struct Pair {
     recorder: Recorder,
     hub: MemoryStore,
     keeper: Keeper,
+    /// How far the hub's clock is ahead.
+    ahead: i64,
     commits: BTreeMap<(AppId, Root), String>,
     refusals: Vec<String>,
 }
@@ -84,6 +86,7 @@ impl Pair {
             recorder,
             hub: MemoryStore::default(),
             keeper: Keeper::default(),
+            ahead: 0,
             commits: BTreeMap::new(),
             refusals: Vec::new(),
         };
@@ -99,7 +102,7 @@ impl Pair {
     fn hub_clock(&self) -> Now {
         Now {
             mono: MonoTime { boot: BootId::new([99; 16]), elapsed_ms: self.now },
-            wall: at(9, self.now).wall,
+            wall: WallTime(at(9, self.now).wall.0 + self.ahead),
         }
     }
 
@@ -362,6 +365,41 @@ fn rows_of_an_earlier_boot_are_dated_by_the_agents_own_clock_and_never_ahead() {
     assert!(rows.is_sorted_by_key(|row| row.kept.at));
     assert!(rows.iter().all(|row| row.kept.at <= pair.hub_clock().wall));
     assert!(!rows[2].kept.exact && rows.last().unwrap().kept.exact);
+}
+
+#[test]
+fn a_jump_of_the_hubs_clock_and_back_harms_no_audit_before_it_nor_after_it() {
+    const YEARS: i64 = 100_000_000_000;
+    for jump in [YEARS, -YEARS] {
+        let mut pair = Pair::new();
+        for round in 1..=4 {
+            pair.pass(60_000);
+            pair.say("web", state(round, round));
+            pair.upload();
+        }
+        pair.ahead = jump;
+        pair.pass(60_000);
+        pair.say("web", state(5, 5));
+        pair.upload();
+        pair.ahead = 0;
+        for round in 6..=9 {
+            pair.pass(60_000);
+            pair.say("web", state(round, round));
+            pair.upload();
+        }
+        assert!(pair.refusals.is_empty());
+        let rows = pair.keeper.rows_since(&pair.hub, cluster(), WallTime(0)).unwrap();
+        assert!(rows.is_sorted_by_key(|row| row.kept.at), "jump={jump}");
+        assert!(rows.iter().all(|row| row.kept.at <= pair.hub_clock().wall), "jump={jump}");
+        assert!(rows.iter().any(|row| !row.kept.exact), "what was dated wrongly is said to be");
+        // A state is told up to a round later.
+        for round in [2, 3, 4, 6, 7, 8, 9] {
+            let audit = pair.audit(1_000 + 60_000 * u64::from(round) + 30_000);
+            let synced = audit.picture.apps[&app("web")].state.synced.unwrap();
+            let lawful = round - 1..=if round == 4 { 5 } else { round };
+            assert!(lawful.clone().any(|of| synced == root(of)), "jump={jump} round={round} {synced:?}");
+        }
+    }
 }
 
 #[test]
