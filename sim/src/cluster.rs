@@ -7,6 +7,7 @@
 mod call;
 mod control;
 mod delete;
+mod interference;
 mod list;
 mod object;
 mod random;
@@ -29,6 +30,7 @@ use serde_json::json;
 pub use self::call::{
     Call, DeleteOptions, FieldValidation, ListOptions, Patch, PatchKind, Propagation, Subresource, Verb,
 };
+pub use self::interference::{Effect, Interference};
 pub use self::object::Object;
 pub use self::reply::{Body, List, Reply};
 pub use self::selector::Selection;
@@ -71,6 +73,8 @@ pub struct Cluster {
     custom: BTreeMap<(String, String, String), Arc<Resource>>,
     /// What the control plane looks at next, by when.
     jobs: BTreeSet<(Time, Job)>,
+    /// What happens to writes on their way.
+    interference: Vec<Interference>,
     /// The latest time that was told.
     now: Time,
 }
@@ -100,6 +104,7 @@ impl Cluster {
             store: Store::new(config.history, config.history_bytes),
             custom: BTreeMap::new(),
             jobs: BTreeSet::new(),
+            interference: Vec::new(),
             now: config.now,
             config,
         };
