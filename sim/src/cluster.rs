@@ -6,6 +6,7 @@
 
 mod call;
 mod control;
+mod conversion;
 mod delete;
 mod interference;
 mod list;
@@ -42,6 +43,7 @@ pub use self::watch::{Event, EventKind, Events};
 pub(crate) use self::control::{Job, owners};
 pub(crate) use self::store::{Key, Place};
 
+use self::conversion::Unconvertible;
 use self::random::Random;
 use self::store::Store;
 use crate::kinds::{self, Resource};
@@ -153,6 +155,9 @@ impl Cluster {
     pub fn call(&mut self, mut call: Call<'_>) -> Result<Reply, Status> {
         let Call { resource, namespace, name, .. } = call;
         self.now = self.now.max(call.now);
+        if let Some(why) = Unconvertible::of(resource) {
+            return self.call_unconverted(&mut call, &why);
+        }
         match call.verb {
             Verb::Get => self.get(resource, namespace, name, call.subresource),
             Verb::List(options) => self.list(resource, namespace, options),
