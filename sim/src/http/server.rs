@@ -252,7 +252,8 @@ impl Door {
             match listener.accept().await {
                 Ok((stream, _peer)) => {
                     let (acceptor, shared) = (self.acceptor.clone(), Arc::clone(&self.shared));
-                    let served = cut.clone().run_until_cancelled_owned(connection(stream, acceptor, shared));
+                    let served = Box::pin(connection(stream, acceptor, shared));
+                    let served = cut.clone().run_until_cancelled_owned(served);
                     self.supervisor.spawn_isolated("connection", async { served.await.unwrap_or(Ok(())) });
                 }
                 Err(error) => {

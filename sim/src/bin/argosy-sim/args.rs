@@ -91,14 +91,20 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 pub(crate) struct Tls {
     /// The servers' certificate and those above it, as PEM.
-    #[arg(long, value_name = "FILE", requires_all = ["tls_private_key_file", "tls_authority_file"], conflicts_with = "plain")]
-    pub(crate) tls_cert_file: Option<PathBuf>,
+    #[arg(
+        id = "tls-cert-file",
+        long,
+        value_name = "FILE",
+        requires_all = ["tls-private-key-file", "tls-authority-file"],
+        conflicts_with = "plain"
+    )]
+    pub(crate) certificate: Option<PathBuf>,
     /// The servers' key, as PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
-    pub(crate) tls_private_key_file: Option<PathBuf>,
+    #[arg(id = "tls-private-key-file", long, value_name = "FILE", requires = "tls-cert-file")]
+    pub(crate) key: Option<PathBuf>,
     /// The certificate of the authority that the kubeconfigs trust, as PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
-    pub(crate) tls_authority_file: Option<PathBuf>,
+    #[arg(id = "tls-authority-file", long, value_name = "FILE", requires = "tls-cert-file")]
+    pub(crate) authority: Option<PathBuf>,
 }
 
 fn parse_user(text: &str) -> Result<User, String> {
@@ -140,6 +146,17 @@ mod tests {
         use clap::CommandFactory as _;
 
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_certificate_comes_with_its_key_and_authority() {
+        let read = |more: &[&str]| {
+            Cli::try_parse_from(["argosy-sim", "serve", "--dir", "d", "--count", "1"].iter().chain(more))
+        };
+        let all = ["--tls-cert-file", "c", "--tls-private-key-file", "k", "--tls-authority-file", "a"];
+        let Command::Serve(serve) = read(&all).unwrap().command;
+        assert_eq!(serve.tls.authority.as_deref(), Some(std::path::Path::new("a")));
+        assert!(read(&all[..4]).is_err() && read(&all[2..4]).is_err());
     }
 
     #[test]

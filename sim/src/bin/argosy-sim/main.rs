@@ -4,6 +4,7 @@ mod args;
 mod logins;
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use argosy_runtime::supervisor::{StopCause, Supervisor};
-use argosy_runtime::{files, shutdown, telemetry};
+use argosy_runtime::{shutdown, telemetry};
 use argosy_sim::cluster::Config;
 use argosy_sim::http::{Audit, ControlPlane, Identity, Login, Server, Settings, Temper};
 use clap::Parser as _;
@@ -114,9 +115,7 @@ fn identity(args: &Serve) -> anyhow::Result<Option<Identity>> {
     if args.plain {
         return Ok(None);
     }
-    let (Some(certificate), Some(key), Some(authority)) =
-        (&tls.tls_cert_file, &tls.tls_private_key_file, &tls.tls_authority_file)
-    else {
+    let (Some(certificate), Some(key), Some(authority)) = (&tls.certificate, &tls.key, &tls.authority) else {
         return Ok(Some(Identity::generate(args.address)?));
     };
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
@@ -155,9 +154,20 @@ fn write(server: &Server, logins: &[Login], dir: &Path) -> anyhow::Result<()> {
         } else {
             format!("{}.{}.kubeconfig", server.name(), login.user.name)
         };
-        files::write(&dir.join(file), server.kubeconfig(login).as_bytes())?;
+        let file = dir.join(file);
+        keep(&file, &server.kubeconfig(login)).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
+}
+
+/// Writes a file that only its owner reads. It is gone after a power cut, and so is the cluster: nothing waits for the
+/// disk, which takes longer than a thousand clusters do.
+fn keep(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    let mut file = File::options().create(true).write(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 #[expect(clippy::print_stdout, reason = "the answer of a command")]
