@@ -9,7 +9,7 @@ CARGO ?= cargo
 LOG := target/test.log
 SEEDS ?= 20000
 # What `make test` repeats in memory: the scenarios that are about the cluster more than about the hub.
-ON_SIM := cluster_client demo everyday governor harness neighbours one_writer paused policies real_input rest trouble
+ON_SIM := cluster_client demo everyday harness neighbours policies real_input rest trouble
 
 .PHONY: help build test scenarios-sim chaos lint deny format control-plane demo bench simulate mutants
 

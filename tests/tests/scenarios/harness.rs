@@ -68,7 +68,7 @@ fn what_kubectl_applies_is_there() {
 
     plane
         .apply(&format!(
-            "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: a, namespace: {namespace}}}, data: {{k: v}}}}"
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a, namespace: {namespace}}}\ndata: {{k: v}}\n"
         ))
         .unwrap();
 
