@@ -1,4 +1,5 @@
-# What people and CI run. `make test` needs Go once, to build the test control plane (see `make control-plane`).
+# What people and CI run. `make test` needs Go once, to build the test control plane (see `make control-plane`); what
+# runs on clusters in memory (`make demo`, `make scenarios-sim`) needs Rust alone.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -o errexit -o nounset -o pipefail -c
@@ -7,8 +8,10 @@ SHELL := /bin/bash
 CARGO ?= cargo
 LOG := target/test.log
 SEEDS ?= 20000
+# What `make test` repeats in memory: the scenarios that are about the cluster more than about the hub.
+ON_SIM := cluster_client demo everyday harness neighbours policies real_input rest trouble
 
-.PHONY: help build test chaos lint deny format control-plane demo bench simulate mutants
+.PHONY: help build test scenarios-sim chaos lint deny format control-plane demo bench simulate mutants
 
 help: ## Says what there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -16,14 +19,20 @@ help: ## Says what there is to make.
 build: ## Builds the release binaries into target/release.
 	$(CARGO) build --release --package argosy-principal --package argosy-agent --package argosy-cli
 
-test: control-plane ## Runs all tests, the scenarios on a real control plane among them, and sums them up.
+test: control-plane ## Runs all tests, the scenarios on a real control plane and a share of them once more in memory, and sums them up.
 	$(CARGO) build --workspace --bins
 	@mkdir -p $(dir $(LOG))
 	@status=0; $(CARGO) test --workspace --no-fail-fast 2>&1 | tee $(LOG) || status=$$?; \
+	echo "--- scenarios once more, on argosy-sim" | tee -a $(LOG); \
+	ARGOSY_CONTROL_PLANE=sim $(CARGO) test --workspace --test scenarios -- $(addprefix scenarios::,$(ON_SIM)) 2>&1 | tee -a $(LOG) || status=$$?; \
 	awk '/^test result: / { passed += $$4; failed += $$6; ignored += $$8 } \
 	     /^test .* FAILED$$/ { names = names "\n  " $$2 } \
 	     END { printf "\nall tests: %d passed, %d failed, %d ignored%s\n", passed, failed, ignored, names }' $(LOG); \
 	exit $$status
+
+scenarios-sim: ## Runs the scenarios on clusters in memory; needs no control plane.
+	$(CARGO) build --workspace --bins
+	ARGOSY_CONTROL_PLANE=sim $(CARGO) test --workspace --test scenarios
 
 chaos: control-plane ## Kills each daemon 200 times at random moments, and tries both stores with 1,000 commits.
 	$(CARGO) build --workspace --bins
@@ -52,8 +61,9 @@ format: ## Formats the code.
 control-plane: ## Prints the folder of the test control plane's binaries; builds them once.
 	@$(CARGO) run --quiet --package argosy-tests --bin control-plane -- path
 
-demo: build ## Shows the main job live on two real control planes; DEMO_KEEP=1 leaves it running until Ctrl-C.
-	$(CARGO) build --release --package argosy-tests --bin demo
+demo: ## Shows the main job live on clusters in memory; DEMO_KEEP=1 leaves it running, DEMO_CONTROL_PLANE=real shows it on real ones.
+	$(CARGO) build --release $(addprefix --package argosy-,principal agent cli sim tests) \
+	  $(addprefix --bin ,argosy-principal argosy-agent argosy argosy-sim demo)
 	@target/release/demo
 
 bench: build ## Measures in release mode on a real control plane and prints the table of docs/benchmarks.md.

@@ -6,7 +6,9 @@
 
 mod call;
 mod control;
+mod conversion;
 mod delete;
+mod interference;
 mod list;
 mod object;
 mod random;
@@ -29,6 +31,7 @@ use serde_json::json;
 pub use self::call::{
     Call, DeleteOptions, FieldValidation, ListOptions, Patch, PatchKind, Propagation, Subresource, Verb,
 };
+pub use self::interference::{Effect, Interference};
 pub use self::object::Object;
 pub use self::reply::{Body, List, Reply};
 pub use self::selector::Selection;
@@ -40,6 +43,7 @@ pub use self::watch::{Event, EventKind, Events};
 pub(crate) use self::control::{Job, owners};
 pub(crate) use self::store::{Key, Place};
 
+use self::conversion::Unconvertible;
 use self::random::Random;
 use self::store::Store;
 use crate::kinds::{self, Resource};
@@ -71,6 +75,8 @@ pub struct Cluster {
     custom: BTreeMap<(String, String, String), Arc<Resource>>,
     /// What the control plane looks at next, by when.
     jobs: BTreeSet<(Time, Job)>,
+    /// What happens to writes on their way.
+    interference: Vec<Interference>,
     /// The latest time that was told.
     now: Time,
 }
@@ -100,6 +106,7 @@ impl Cluster {
             store: Store::new(config.history, config.history_bytes),
             custom: BTreeMap::new(),
             jobs: BTreeSet::new(),
+            interference: Vec::new(),
             now: config.now,
             config,
         };
@@ -148,6 +155,9 @@ impl Cluster {
     pub fn call(&mut self, mut call: Call<'_>) -> Result<Reply, Status> {
         let Call { resource, namespace, name, .. } = call;
         self.now = self.now.max(call.now);
+        if let Some(why) = Unconvertible::of(resource) {
+            return self.call_unconverted(&mut call, &why);
+        }
         match call.verb {
             Verb::Get => self.get(resource, namespace, name, call.subresource),
             Verb::List(options) => self.list(resource, namespace, options),

@@ -5,6 +5,7 @@
 //! Watches look at the cluster's records whenever its version changes. Nothing here decides what becomes of an object.
 
 mod answer;
+mod audit;
 mod body;
 mod decode;
 mod discovery;
@@ -27,6 +28,7 @@ mod table;
 mod tls;
 mod watch;
 
+pub use self::audit::Audit;
 pub use self::faults::Temper;
 pub use self::kubeconfig::kubeconfig;
 pub use self::rbac::User;

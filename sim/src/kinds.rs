@@ -111,6 +111,8 @@ pub struct Custom {
     pub scale: Option<Scale>,
     /// Whether the status is apart from the rest.
     pub status: bool,
+    /// How a webhook that converts between versions fails; without one they are converted by their names alone.
+    pub(crate) webhook: Option<String>,
     pub(crate) merging: Arc<Type>,
     /// How objects merge in the version in which they are kept.
     pub(crate) kept_merging: Arc<Type>,

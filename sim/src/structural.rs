@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use regex::Regex;
 use serde_json::Value;
 
 mod defaults;
@@ -14,6 +13,7 @@ mod field_error;
 mod formats;
 mod lists;
 mod parse;
+mod pattern;
 mod prune;
 mod validate;
 
@@ -21,6 +21,8 @@ mod validate;
 mod tests;
 
 pub use field_error::{FieldError, FieldErrorKind};
+
+use self::pattern::Pattern;
 
 /// The schema of a value in a custom resource.
 #[derive(Debug, Clone, Default)]
@@ -76,7 +78,7 @@ enum ListKind {
 struct Rules {
     format: String,
     values: Option<Vec<Value>>,
-    pattern: Option<Arc<Regex>>,
+    pattern: Option<Arc<Pattern>>,
     min_length: Option<u64>,
     max_length: Option<u64>,
     minimum: Option<Bound>,

@@ -101,6 +101,16 @@ impl Assets {
     }
 }
 
+/// Finds a kubectl without building one: of the folder that is given, of our build if it is there, or of the PATH.
+pub fn kubectl() -> anyhow::Result<Option<PathBuf>> {
+    let folder = match std::env::var_os(OVERRIDE).filter(|folder| !folder.is_empty()) {
+        Some(folder) => PathBuf::from(folder),
+        None => cache()?.join(fingerprint(&sources())?),
+    };
+    let given = Some(folder.join("kubectl")).filter(|path| is_executable(path));
+    Ok(given.or_else(|| on_path("kubectl")))
+}
+
 /// Returns the folder with the sources of the control plane.
 fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("control-plane")

@@ -1,9 +1,9 @@
-//! A real Kubernetes control plane: etcd, kube-apiserver and kube-controller-manager, without nodes.
+//! The control plane of a Kubernetes cluster without nodes: the real one, or `argosy-sim`, as one switch says.
 //!
 //! It listens on a port and in a folder of its own, so any number run side by side; all of it dies with the test
-//! process. Its API server can go away and come back with the same address and data, as in life.
+//! process. Its API server can go away and come back with the same address and data, as in life. What differs between
+//! the two is in their modules alone; all that asks and looks is the same.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,21 +11,24 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::api::Api;
-use crate::assets::Assets;
-use crate::port::Port;
-use crate::process::Daemon;
 use crate::requests::{self, Mark, Request};
-use crate::scratch::Scratch;
-use crate::{certificates, wait};
+use crate::wait;
+
+use self::real::Real;
+use self::sim::Sim;
+use self::site::Site;
 
 pub use self::builder::Builder;
+pub use self::kubernetes::Kubernetes;
 
 mod builder;
-mod launch;
+mod kubernetes;
+mod real;
+mod sim;
+mod site;
 
 /// The user that tests act as: a member of `system:masters`.
 pub const ADMIN: &str = "admin";
@@ -40,20 +43,15 @@ const SHARED: usize = 4;
 /// A running control plane.
 #[derive(Debug)]
 pub struct ControlPlane {
-    name: String,
-    assets: Assets,
-    port: Port,
+    kubectl: Option<PathBuf>,
     api: Api,
-    users: BTreeMap<String, User>,
-    controllers: Vec<String>,
-    audit: bool,
     agents: AtomicUsize,
-    servers: Mutex<Servers>,
+    servers: Servers,
     // Last, so that the processes are gone before their folder.
-    scratch: Scratch,
+    site: Site,
 }
 
-/// Memory that the processes of a control plane hold (resident set), in bytes.
+/// Memory that the processes of a control plane hold (resident set), in bytes. `argosy-sim` is all in one, its API server.
 #[derive(Clone, Copy, Debug)]
 pub struct Memory {
     /// Of etcd.
@@ -64,18 +62,11 @@ pub struct Memory {
     pub controller_manager: u64,
 }
 
-/// A user that the API server knows by a token.
-#[derive(Clone, Debug)]
-struct User {
-    token: String,
-    groups: Vec<String>,
-}
-
-#[derive(Debug, Default)]
-struct Servers {
-    controller_manager: Option<Daemon>,
-    api_server: Option<Daemon>,
-    etcd: Option<Daemon>,
+/// What serves a cluster.
+#[derive(Debug)]
+enum Servers {
+    Real(Real),
+    Sim(Sim),
 }
 
 // === impl ControlPlane ===
@@ -93,17 +84,17 @@ impl ControlPlane {
 
     /// Returns the name that was given to the builder.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.site.name
     }
 
     /// Returns the URL of the API server.
     pub fn url(&self) -> String {
-        format!("https://{}", self.port.address())
+        self.site.url()
     }
 
     /// Returns the folder of its files: logs, certificates, kubeconfigs.
     pub fn folder(&self) -> &Path {
-        self.scratch.path()
+        self.site.scratch.path()
     }
 
     /// Returns a fast client that acts as the administrator.
@@ -113,26 +104,31 @@ impl ControlPlane {
 
     /// Returns a fast client that acts as another of the users.
     pub fn api_as(&self, user: &str) -> anyhow::Result<Api> {
-        let user = self.users.get(user).with_context(|| format!("there is no user {user:?}"))?;
+        let user = self.site.users.get(user).with_context(|| format!("there is no user {user:?}"))?;
         Ok(self.api.with_token(&user.token))
     }
 
     /// Returns the path of the administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
-        launch::kubeconfig(self.folder(), ADMIN)
+        self.site.kubeconfig(ADMIN)
     }
 
     /// Returns the path of another user's kubeconfig.
     pub fn kubeconfig_of(&self, user: &str) -> anyhow::Result<PathBuf> {
-        anyhow::ensure!(self.users.contains_key(user), "there is no user {user:?}");
-        Ok(launch::kubeconfig(self.folder(), user))
+        anyhow::ensure!(self.site.users.contains_key(user), "there is no user {user:?}");
+        Ok(self.site.kubeconfig(user))
     }
 
     /// Returns the name of a user for one more agent: a member of `system:masters` that nobody else acts as.
     pub fn next_agent(&self) -> anyhow::Result<String> {
         let index = self.agents.fetch_add(1, Ordering::Relaxed);
-        anyhow::ensure!(index < AGENTS, "{} has users for {AGENTS} agents only", self.name);
+        anyhow::ensure!(index < AGENTS, "{} has users for {AGENTS} agents only", self.name());
         Ok(agent(index))
+    }
+
+    /// Returns the path of kubectl, if there is one: a simulated control plane needs none, so a machine may lack it.
+    pub fn kubectl_path(&self) -> Option<&Path> {
+        self.kubectl.as_deref()
     }
 
     /// Runs kubectl as the administrator and returns what it printed, whatever its exit code.
@@ -144,10 +140,11 @@ impl ControlPlane {
     pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
         use std::io::Write as _;
 
-        let mut child = Command::new(self.assets.kubectl())
+        let kubectl = self.kubectl.as_ref().context("there is no kubectl, neither built nor on the PATH")?;
+        let mut child = Command::new(kubectl)
             .args(arguments)
             .env("KUBECONFIG", self.kubeconfig())
-            .env("KUBECACHEDIR", self.scratch.join("kubectl-cache"))
+            .env("KUBECACHEDIR", self.site.file("kubectl-cache"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -191,37 +188,39 @@ impl ControlPlane {
 
     /// Takes the API server away, as if its machine lost power. Its address and data stay.
     pub fn stop_api_server(&self) -> anyhow::Result<()> {
-        match self.servers.lock().api_server.take() {
-            Some(mut server) => server.kill(),
-            None => bail!("the API server of {} is not running", self.name),
+        match &self.servers {
+            Servers::Real(real) => real.stop_api_server(),
+            Servers::Sim(sim) => sim.stop_api_server(&self.site),
         }
+        .with_context(|| format!("cannot stop the API server of {}", self.name()))
     }
 
     /// Brings the API server back with the same address and data, and waits until it is ready.
     pub fn start_api_server(&self) -> anyhow::Result<()> {
-        {
-            let mut servers = self.servers.lock();
-            anyhow::ensure!(servers.api_server.is_none(), "the API server of {} is running", self.name);
-            servers.api_server = Some(self.launch_api_server()?);
+        match &self.servers {
+            Servers::Real(real) => real.start_api_server(&self.site),
+            Servers::Sim(sim) => sim.start_api_server(),
         }
+        .with_context(|| format!("cannot start the API server of {}", self.name()))?;
         self.ready()
     }
 
     /// Kills etcd and starts it again on its data, while the API server goes on.
     pub fn restart_etcd(&self) -> anyhow::Result<()> {
-        {
-            let mut servers = self.servers.lock();
-            let mut etcd = servers.etcd.take().context("etcd is not running")?;
-            etcd.kill()?;
-            servers.etcd = Some(self.launch_etcd()?);
-        }
+        match &self.servers {
+            Servers::Real(real) => real.restart_etcd(&self.site),
+            Servers::Sim(sim) => sim.restart_etcd(&self.site),
+        }?;
         self.ready()
     }
 
     /// Waits until the API server says that it is ready.
     pub fn ready(&self) -> anyhow::Result<()> {
-        wait::poll(READY, &format!("the API server of {} to be ready", self.name), || {
-            self.servers.lock().check()?;
+        wait::poll(READY, &format!("the API server of {} to be ready", self.name()), || {
+            match &self.servers {
+                Servers::Real(real) => real.check(),
+                Servers::Sim(sim) => sim.check(),
+            }?;
             let response = self.api.call("GET", "/readyz", None)?;
             anyhow::ensure!(response.status == 200, "{}: {}", response.status, response.body);
             anyhow::Ok(())
@@ -230,13 +229,10 @@ impl ControlPlane {
 
     /// Returns the memory that its processes hold at present.
     pub fn memory(&self) -> anyhow::Result<Memory> {
-        let servers = self.servers.lock();
-        let of = |daemon: &Option<Daemon>| daemon.as_ref().context("not running")?.resident_memory();
-        Ok(Memory {
-            etcd: of(&servers.etcd)?,
-            api_server: of(&servers.api_server)?,
-            controller_manager: of(&servers.controller_manager)?,
-        })
+        match &self.servers {
+            Servers::Real(real) => real.memory(),
+            Servers::Sim(sim) => sim.memory(),
+        }
     }
 
     /// Marks the present moment in the API server's audit log, for [`ControlPlane::requests_since`].
@@ -250,31 +246,25 @@ impl ControlPlane {
     }
 
     fn audit_log(&self) -> anyhow::Result<PathBuf> {
-        anyhow::ensure!(self.audit, "{} was started without an audit log", self.name);
-        Ok(self.scratch.join(launch::AUDIT_LOG))
+        anyhow::ensure!(self.site.audit, "{} was started without an audit log", self.name());
+        Ok(match &self.servers {
+            Servers::Real(_) => Real::audit_log(&self.site),
+            Servers::Sim(_) => Sim::audit_log(&self.site),
+        })
     }
 
     fn boot(&self) -> anyhow::Result<()> {
-        {
-            let mut servers = self.servers.lock();
-            servers.etcd = Some(self.launch_etcd()?);
-            servers.api_server = Some(self.launch_api_server()?);
+        match &self.servers {
+            Servers::Real(real) => {
+                real.start(&self.site)?;
+                self.ready()?;
+                real.start_controllers(&self.site)
+            }
+            Servers::Sim(sim) => {
+                sim.start(&self.site)?;
+                self.ready()
+            }
         }
-        self.ready()?;
-        self.servers.lock().controller_manager = Some(self.launch_controller_manager()?);
-        Ok(())
-    }
-}
-
-// === impl Servers ===
-
-impl Servers {
-    /// Fails with the log of a server that ended by itself.
-    fn check(&mut self) -> anyhow::Result<()> {
-        for daemon in [&mut self.etcd, &mut self.api_server].into_iter().flatten() {
-            daemon.check()?;
-        }
-        Ok(())
     }
 }
 
@@ -316,12 +306,4 @@ fn succeeded(arguments: &[&str], output: &Output) -> anyhow::Result<String> {
         bail!("kubectl {}: {}: {}", arguments.join(" "), output.status, stderr.trim_end());
     }
     String::from_utf8(output.stdout.clone()).context("kubectl printed something that is not text")
-}
-
-/// Writes the certificates and makes the client of the administrator.
-fn credentials(scratch: &Scratch, port: &Port, admin: &User) -> anyhow::Result<Api> {
-    certificates::write(scratch.path())?;
-    let authority = std::fs::read_to_string(scratch.join(certificates::AUTHORITY))
-        .context("cannot read the authority's certificate")?;
-    Api::new(port.address(), &authority, &admin.token)
 }

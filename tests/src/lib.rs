@@ -1,7 +1,8 @@
-//! The harness of Argosy's scenario tests: real Kubernetes control planes, real Git repositories and our real
-//! binaries, started by a test and gone with it.
+//! The harness of Argosy's scenario tests: Kubernetes control planes, real Git repositories and our real binaries,
+//! started by a test and gone with it.
 //!
-//! - [`ControlPlane`] is etcd, kube-apiserver and kube-controller-manager of one Kubernetes cluster without nodes.
+//! - [`ControlPlane`] is one Kubernetes cluster without nodes: etcd, kube-apiserver and kube-controller-manager, or
+//!   `argosy-sim` where `ARGOSY_CONTROL_PLANE=sim`.
 //! - [`World`] is a whole fleet: a hub, its Git repositories, and a cluster with an agent for every name.
 //! - [`eventually`] waits for what becomes true later.
 //!
@@ -30,7 +31,7 @@ mod documents;
 mod layering;
 
 pub use crate::api::{Api, Response};
-pub use crate::control_plane::{ControlPlane, shared};
+pub use crate::control_plane::{ControlPlane, Kubernetes, shared};
 pub use crate::git_repo::GitRepo;
 pub use crate::process::{Daemon, Launch};
 pub use crate::proxy::Proxy;

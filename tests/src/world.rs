@@ -24,7 +24,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::control_plane::{ControlPlane, shared_at};
+use crate::control_plane::{self, ControlPlane, shared_at};
 use crate::git_repo::GitRepo;
 use crate::scratch::Scratch;
 use crate::wait;
@@ -66,7 +66,7 @@ pub enum FleetSource {
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     clusters: Vec<String>,
-    own: bool,
+    own: Option<control_plane::Builder>,
     audit: bool,
     link: Link,
     fleet: FleetSource,
@@ -200,8 +200,14 @@ impl Builder {
 
     /// Starts control planes for this world alone, for a scenario that stops them or counts all their requests.
     #[must_use]
-    pub fn own_control_planes(mut self) -> Self {
-        self.own = true;
+    pub fn own_control_planes(self) -> Self {
+        self.control_planes(ControlPlane::builder())
+    }
+
+    /// Starts control planes for this world alone, all as described but for their names.
+    #[must_use]
+    pub fn control_planes(mut self, plane: control_plane::Builder) -> Self {
+        self.own = Some(plane);
         self
     }
 
@@ -277,12 +283,10 @@ impl Builder {
     fn planes(&self) -> anyhow::Result<Vec<Arc<ControlPlane>>> {
         std::thread::scope(|scope| {
             let start = |(index, name): (usize, &String)| {
-                let (name, own, audit) = (name.clone(), self.own, self.audit);
-                scope.spawn(move || {
-                    if !own {
-                        return shared_at(index);
-                    }
-                    ControlPlane::builder().name(name).audit(audit).start().map(Arc::new)
+                let plane = self.own.clone().map(|plane| plane.name(name).audit(self.audit));
+                scope.spawn(move || match plane {
+                    Some(plane) => plane.start().map(Arc::new),
+                    None => shared_at(index),
                 })
             };
             let starts: Vec<_> = self.clusters.iter().enumerate().map(start).collect();

@@ -1,9 +1,11 @@
-//! Scenarios on real control planes. One binary, so that its tests share them.
+//! Scenarios on control planes, real ones or `argosy-sim` as `ARGOSY_CONTROL_PLANE` says. One binary, so that its tests
+//! share them.
 
 #[cfg(test)]
 mod scenarios {
     mod chaos;
     mod cluster_client;
+    mod demo;
     mod everyday;
     mod fleet_source;
     mod governor;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::conversion::Unconvertible;
 use super::selector::Selection;
 use super::status::Status;
 use super::{Cluster, Object, place_of};
@@ -85,6 +86,9 @@ impl Cluster {
                 }
             };
             events.push(event);
+        }
+        if let Some(why) = Unconvertible::of(resource).filter(|_| !events.is_empty()) {
+            return Err(why.shown());
         }
         Ok(Events { events, version: version.max(self.store.version()) })
     }

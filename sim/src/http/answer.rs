@@ -74,6 +74,11 @@ impl Answer {
         self
     }
 
+    /// Gives its HTTP status.
+    pub(crate) fn code(&self) -> u16 {
+        self.code
+    }
+
     /// Makes the response.
     pub(crate) fn into_response(self) -> Response<Body> {
         let mut response = Response::new(self.body);

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Body};
+use super::audit::Event;
 use super::media::DiscoveryForm;
 use super::path::{Address, Target};
 use super::query::Query;
@@ -40,12 +41,27 @@ pub(super) struct Asked<'a> {
 /// Dropped early, the request was carried out or not; the client has no answer.
 pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let answer = match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(body) => answer(&shared, &parts, body.to_bytes()).await,
-        Err(error) if error.is::<LengthLimitError>() => Err(refusal::too_large()),
-        Err(error) => Err(Status::bad_request(format!("the body of the request cannot be read: {error}"))),
+    let (answer, body) = match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(body) => {
+            let body = body.to_bytes();
+            (answer(&shared, &parts, body.clone()).await, body)
+        }
+        Err(error) if error.is::<LengthLimitError>() => (Err(refusal::too_large()), Bytes::new()),
+        Err(error) => {
+            let why = format!("the body of the request cannot be read: {error}");
+            (Err(Status::bad_request(why)), Bytes::new())
+        }
     };
-    answer.unwrap_or_else(|status| Answer::refusal(&status)).into_response()
+    let answer = answer.unwrap_or_else(|status| Answer::refusal(&status));
+    let told = audited(&shared, &parts, &body, answer.code());
+    told.map_or_else(|status| Answer::refusal(&status), |()| answer).into_response()
+}
+
+/// Writes a request down, if requests are written down.
+fn audited(shared: &Shared, parts: &Parts, body: &[u8], code: u16) -> Result<(), Status> {
+    let Some(audit) = &shared.audit else { return Ok(()) };
+    let user = authenticate(shared, parts).map_or_else(|_unknown| String::new(), |user| user.name);
+    audit.record(&Event { parts, body, user: &user, code })
 }
 
 async fn answer(shared: &Arc<Shared>, parts: &Parts, body: Bytes) -> Result<Answer, Status> {
@@ -186,8 +202,7 @@ fn authorize(
                 group: &address.group,
                 resource: &address.resource,
                 subresource: &address.subresource,
-                // A namespace is judged by the rules inside of it.
-                namespace: if address.resource == "namespaces" { &address.name } else { &address.namespace },
+                namespace: target_namespace(address),
                 name: &name,
             }
         }
@@ -209,8 +224,13 @@ fn authorize(
     }
 }
 
+/// Gives the namespace that a request is about: a namespace is judged by the rules inside of it.
+pub(super) fn target_namespace(address: &Address) -> &str {
+    if address.resource == "namespaces" { &address.name } else { &address.namespace }
+}
+
 /// Gives the verb that roles know a request by.
-fn verb(method: &Method, address: &Address, query: &Query) -> &'static str {
+pub(super) fn verb(method: &Method, address: &Address, query: &Query) -> &'static str {
     let one = !address.name.is_empty();
     match method.as_str() {
         "POST" => "create",

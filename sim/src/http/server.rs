@@ -13,15 +13,18 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
+use super::audit::Audit;
 use super::faults::Temper;
 use super::handler;
 use super::kubeconfig::kubeconfig;
 use super::rbac::User;
 use super::shared::{Shared, now};
 use super::tls::Identity;
-use crate::cluster::{Cluster, Config};
+use crate::cluster::{Cluster, Config, Interference};
 
 /// The longest time that a client may take to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -31,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 const STREAMS: u32 = 2000;
 
 /// How a cluster is served.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Settings {
     /// The cluster's name, for its kubeconfigs.
     pub name: String,
@@ -45,6 +48,10 @@ pub struct Settings {
     pub logins: Vec<Login>,
     /// What goes wrong.
     pub temper: Temper,
+    /// What happens to writes on their way.
+    pub interference: Vec<Interference>,
+    /// Where requests are written down.
+    pub audit: Option<Audit>,
     /// Who lets the control plane act.
     pub control_plane: ControlPlane,
 }
@@ -75,6 +82,14 @@ pub struct Server {
     address: SocketAddr,
     identity: Option<Identity>,
     shared: Arc<Shared>,
+}
+
+/// Where clients come in.
+struct Door {
+    address: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+    supervisor: Supervisor,
 }
 
 /// A cluster cannot be served.
@@ -113,7 +128,17 @@ impl Server {
     /// # Cancel safety
     /// Dropped early, nothing was started.
     pub async fn start(settings: Settings, supervisor: &Supervisor) -> Result<Self, ServeError> {
-        let Settings { name, mut cluster, listen, identity, logins, temper, control_plane } = settings;
+        let Settings {
+            name,
+            mut cluster,
+            listen,
+            identity,
+            logins,
+            temper,
+            interference,
+            audit,
+            control_plane,
+        } = settings;
         let failed = |source| ServeError { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -122,9 +147,12 @@ impl Server {
         }
         let users: BTreeMap<String, User> =
             logins.into_iter().map(|login| (login.token, login.user)).collect();
-        let shared = Arc::new(Shared::new(Cluster::new(cluster), users, temper, supervisor.stopping()));
+        let mut cluster = Cluster::new(cluster);
+        cluster.set_interference(interference);
+        let shared = Arc::new(Shared::new(cluster, users, temper, audit, supervisor.stopping()));
         let acceptor = identity.as_ref().map(|identity| TlsAcceptor::from(identity.config()));
-        supervisor.spawn("listener", accept(listener, acceptor, Arc::clone(&shared), supervisor.clone()));
+        let door = Door { address, acceptor, shared: Arc::clone(&shared), supervisor: supervisor.clone() };
+        supervisor.spawn("listener", door.keep(listener));
         if control_plane == ControlPlane::Running {
             supervisor.spawn("control plane", run_control_plane(Arc::clone(&shared)));
         }
@@ -153,33 +181,93 @@ impl Server {
         kubeconfig(&self.name, &self.url(), authority, &login.user.name, &login.token)
     }
 
+    /// Takes the API server away, as if its machine lost power: nobody can connect, and all connections break. What it
+    /// holds stays, and its control plane goes on.
+    pub fn go_away(&self) {
+        self.shared.presence.send_replace(false);
+    }
+
+    /// Brings the API server back at the same address.
+    pub fn come_back(&self) {
+        self.shared.presence.send_replace(true);
+    }
+
     /// Looks at the cluster behind the API, or changes it.
     pub fn with_cluster<T>(&self, work: impl FnOnce(&mut Cluster) -> T) -> T {
         self.shared.with(work)
     }
 }
 
-/// Takes connections until the process stops.
-async fn accept(
-    listener: TcpListener,
-    acceptor: Option<TlsAcceptor>,
-    shared: Arc<Shared>,
-    supervisor: Supervisor,
-) -> Result<(), Infallible> {
-    let stopping = shared.stopping.clone();
-    while let Some(accepted) = stopping.run_until_cancelled(listener.accept()).await {
-        match accepted {
-            Ok((stream, _peer)) => {
-                let (acceptor, shared) = (acceptor.clone(), Arc::clone(&shared));
-                supervisor.spawn_isolated("connection", connection(stream, acceptor, shared));
+// === impl Door ===
+
+impl Door {
+    /// Takes connections while the API server is there, until the process stops.
+    async fn keep(self, listener: TcpListener) -> Result<(), Infallible> {
+        let stopping = self.shared.stopping.clone();
+        let mut presence = self.shared.presence.subscribe();
+        let mut listener = Some(listener);
+        loop {
+            let open = match listener.take() {
+                Some(listener) => listener,
+                None => match stopping.run_until_cancelled(self.reopen()).await {
+                    Some(listener) => listener,
+                    None => return Ok(()),
+                },
+            };
+            let cut = CancellationToken::new();
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                () = until(&mut presence, false) => {}
+                never = self.accept(&open, &cut) => match never {},
             }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be taken");
-                tokio::time::sleep(PAUSE).await;
+            drop(open);
+            cut.cancel();
+            tracing::info!(address = %self.address, "the API server is away");
+            tokio::select! {
+                () = stopping.cancelled() => return Ok(()),
+                () = until(&mut presence, true) => {}
             }
         }
     }
-    Ok(())
+
+    /// Listens again at the address that it had.
+    async fn reopen(&self) -> TcpListener {
+        loop {
+            match TcpListener::bind(self.address).await {
+                Ok(listener) => {
+                    tracing::info!(address = %self.address, "the API server is back");
+                    return listener;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, address = %self.address, "cannot listen again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Takes connections, each until it ends or is cut.
+    async fn accept(&self, listener: &TcpListener, cut: &CancellationToken) -> Infallible {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _peer)) => {
+                    let (acceptor, shared) = (self.acceptor.clone(), Arc::clone(&self.shared));
+                    let served = Box::pin(connection(stream, acceptor, shared));
+                    let served = cut.clone().run_until_cancelled_owned(served);
+                    self.supervisor.spawn_isolated("connection", async { served.await.unwrap_or(Ok(())) });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be taken");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the API server is there, or is away. The sender is in what the caller shares, so it cannot be gone.
+async fn until(presence: &mut watch::Receiver<bool>, wanted: bool) {
+    drop(presence.wait_for(|present| *present == wanted).await);
 }
 
 /// Serves one connection. What a client does to it is no failure of ours.

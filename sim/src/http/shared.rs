@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::audit::Audit;
 use super::discovery::Catalogue;
 use super::faults::{Faults, Temper};
 use super::rbac::{AUTHENTICATED, Policy, User};
@@ -26,6 +27,9 @@ pub(crate) struct Shared {
     /// What was read of the roles, with the version that it is of.
     policy: Mutex<Option<(u64, Arc<Policy>)>>,
     pub(crate) faults: Faults,
+    pub(crate) audit: Option<Audit>,
+    /// Whether the API server is there for anybody.
+    pub(crate) presence: watch::Sender<bool>,
     pub(crate) stopping: CancellationToken,
 }
 
@@ -36,6 +40,7 @@ impl Shared {
         cluster: Cluster,
         users: BTreeMap<String, User>,
         temper: Temper,
+        audit: Option<Audit>,
         stopping: CancellationToken,
     ) -> Self {
         let changed = watch::Sender::new(cluster.version());
@@ -45,6 +50,8 @@ impl Shared {
             users,
             policy: Mutex::default(),
             faults: Faults::new(temper),
+            audit,
+            presence: watch::Sender::new(true),
             stopping,
         }
     }

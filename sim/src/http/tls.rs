@@ -7,6 +7,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// The names by which clients inside of a cluster may call a server.
@@ -18,6 +19,9 @@ pub enum TlsError {
     /// A certificate cannot be made.
     #[error("a certificate cannot be made")]
     Certificate(#[from] rcgen::Error),
+    /// A text is no PEM of what it should be.
+    #[error("{0} is not PEM of one")]
+    Pem(&'static str, #[source] rustls::pki_types::pem::Error),
     /// The library refuses the certificate.
     #[error("the certificate cannot be used")]
     Rustls(#[from] rustls::Error),
@@ -60,16 +64,30 @@ impl Identity {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let key = KeyPair::generate()?;
         let leaf = params.signed_by(&key, &issuer)?;
-        let chain = vec![CertificateDer::from(leaf)];
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        Self::new(authority.pem(), vec![CertificateDer::from(leaf)], key)
+    }
 
+    /// Takes a server's certificates and key, and the certificate of the authority that clients trust, all as PEM.
+    pub fn from_pem(authority: &str, certificates: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let chain = CertificateDer::pem_slice_iter(certificates).collect::<Result<_, _>>();
+        let chain = chain.map_err(|error| TlsError::Pem("the certificate", error))?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| TlsError::Pem("the key", error))?;
+        Self::new(authority.to_owned(), chain, key)
+    }
+
+    fn new(
+        authority: String,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { authority: authority.pem(), config: Arc::new(config) })
+        Ok(Self { authority, config: Arc::new(config) })
     }
 
     /// Gives the authority's certificate as PEM.

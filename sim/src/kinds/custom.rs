@@ -141,6 +141,7 @@ fn resource(definition: &Value, version: &Value) -> Option<Resource> {
         origin: Origin::Definition(Box::new(Custom {
             definition: metadata::text(definition, "name").to_owned(),
             storage_version: text(storage, "name").to_owned(),
+            webhook: webhook(spec),
             merging: merging(schema),
             kept_merging: merging(storage.pointer("/schema/openAPIV3Schema")?),
             stored: Arc::new(Schema::parse(storage.pointer("/schema/openAPIV3Schema")?).unwrap_or_default()),
@@ -154,6 +155,22 @@ fn resource(definition: &Value, version: &Value) -> Option<Resource> {
         })),
         habits: Habits { generation: true, versioned_update: true, ..Habits::default() },
     })
+}
+
+/// Tells how the webhook of a definition fails, which nobody calls: as on a cluster where its service is not there.
+fn webhook(spec: &Value) -> Option<String> {
+    let conversion = spec.get("conversion").filter(|conversion| text(conversion, "strategy") == "Webhook")?;
+    let client = conversion.pointer("/webhook/clientConfig")?;
+    let Some(service) = client.get("service") else {
+        let url = text(client, "url");
+        return Some(format!("Post \"{url}?timeout=30s\": a simulated cluster calls no webhooks"));
+    };
+    let (namespace, name) = (text(service, "namespace"), text(service, "name"));
+    let port = service.get("port").and_then(Value::as_u64).unwrap_or(443);
+    let path = Some(text(service, "path")).filter(|path| !path.is_empty()).unwrap_or("/");
+    Some(format!(
+        "Post \"https://{name}.{namespace}.svc:{port}{path}?timeout=30s\": service \"{name}\" not found"
+    ))
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {

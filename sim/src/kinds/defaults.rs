@@ -228,6 +228,10 @@ fn admission(resource: &Resource, map: &mut Map<String, Value>) {
 fn definition(map: &mut Map<String, Value>) {
     let Some(spec) = made(map, "spec") else { return };
     fill(spec, "conversion", json!({"strategy": "None"}));
+    let client = inside(spec, "conversion").and_then(|it| inside(inside(it, "webhook")?, "clientConfig"));
+    if let Some(service) = client.and_then(|client| inside(client, "service")) {
+        fill(service, "port", 443);
+    }
     let Some(names) = made(spec, "names") else { return };
     let kind = text(names, "kind").to_owned();
     if !kind.is_empty() {

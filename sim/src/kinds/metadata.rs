@@ -78,7 +78,10 @@ pub(crate) fn validate(resource: &Resource, object: &Value) -> Vec<Cause> {
         let field = format!("metadata.finalizers[{at}]");
         if let Some(why) = qualified(finalizer) {
             causes.push(Cause::invalid(field, &finalizer.into(), &why));
-        } else if !finalizer.contains('/') && !STANDARD_FINALIZERS.contains(&finalizer) {
+        } else if resource.custom().is_none()
+            && !finalizer.contains('/')
+            && !STANDARD_FINALIZERS.contains(&finalizer)
+        {
             let why = "name is neither a standard finalizer name nor is it fully qualified";
             causes.push(Cause::invalid(field, &finalizer.into(), why));
         }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use regex::Regex;
 use serde_json::Value;
 
+use super::pattern::Pattern;
 use super::{Additional, Bound, FieldError, Kind, ListKind, Rules, Schema};
 
 /// Where a schema stands: it decides what the lack of a type is called.
@@ -161,12 +161,12 @@ impl Reader {
             .collect()
     }
 
-    fn pattern(&mut self, pattern: &str, path: &str) -> Option<Arc<Regex>> {
+    fn pattern(&mut self, pattern: &str, path: &str) -> Option<Arc<Pattern>> {
         if pattern.is_empty() {
             return None;
         }
-        match Regex::new(pattern) {
-            Ok(regex) => Some(Arc::new(regex)),
+        match Pattern::parse(pattern) {
+            Ok(pattern) => Some(Arc::new(pattern)),
             Err(error) => {
                 let detail = format!("must be a valid regular expression, but isn't: {error}");
                 self.errors.push(FieldError::invalid(join(path, "pattern"), pattern, detail));

@@ -32,6 +32,8 @@ impl Stage {
             identity: Some(Identity::generate(local).unwrap()),
             logins: vec![login.clone()],
             temper: Temper::default(),
+            interference: Vec::new(),
+            audit: None,
             control_plane: ControlPlane::Running,
         };
         let server = Server::start(settings, &supervisor).await.unwrap();

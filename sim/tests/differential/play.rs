@@ -65,6 +65,8 @@ impl Stage {
             identity: None,
             logins: vec![Login { user, token: "t".to_owned() }],
             temper: Temper::default(),
+            interference: Vec::new(),
+            audit: None,
             control_plane: ControlPlane::ByHand,
         };
         let server = runtime.block_on(Server::start(settings, &supervisor)).unwrap();

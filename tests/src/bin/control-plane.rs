@@ -1,5 +1,5 @@
-//! Real Kubernetes control planes from a shell: `path` prints where the binaries are (and builds them if need be),
-//! `serve` runs clusters until its standard input closes.
+//! Kubernetes control planes from a shell: `path` prints where the real one's binaries are (and builds them if need be),
+//! `serve` runs clusters until its standard input closes: real ones, or `argosy-sim` where `ARGOSY_CONTROL_PLANE=sim`.
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use std::thread;
 
 use anyhow::Context as _;
-use argosy_tests::ControlPlane;
 use argosy_tests::assets::Assets;
+use argosy_tests::{ControlPlane, Kubernetes};
 use clap::{Parser, Subcommand};
 
-/// Runs real Kubernetes control planes for tests and demonstrations.
+/// Runs Kubernetes control planes for tests and demonstrations.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -57,7 +57,10 @@ fn path() -> anyhow::Result<()> {
 
 fn serve(folder: &Path, clusters: &[String]) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    Assets::find()?;
+    if Kubernetes::of_environment()? == Kubernetes::Real {
+        // Once, before all of them look for it.
+        Assets::find()?;
+    }
     let planes = start(clusters)?;
     let mut stdout = std::io::stdout();
     for plane in &planes {

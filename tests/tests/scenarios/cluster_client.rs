@@ -1,6 +1,7 @@
-//! The agent's hands and eyes, held to a real API server.
+//! The agent's hands and eyes, held to an API server.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use argosy_agent::cluster::{Connection, Holder, Lease, LeaseSettings, LeaseState, Watches};
@@ -10,8 +11,8 @@ use argosy_core::ids::{AppId, Digest, InstallationId};
 use argosy_core::key::{GroupKind, ResourceKey};
 use argosy_core::policy::Propagation;
 use argosy_runtime::clock::Clock;
-use argosy_tests::ControlPlane;
 use argosy_tests::control_plane::{shared, unique};
+use argosy_tests::{ControlPlane, Kubernetes};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
@@ -80,6 +81,14 @@ fn manifest(key: &ResourceKey, value: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": key.name}, "data": {"k": value}})
 }
 
+fn config_maps(namespace: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/configmaps")
+}
+
+fn path(key: &ResourceKey) -> String {
+    format!("{}/{}", config_maps(&key.namespace), key.name)
+}
+
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, what).await.expect("it takes too long")
 }
@@ -106,7 +115,7 @@ async fn the_agent_learns_what_the_cluster_is_and_serves() {
 
     let facts = hands.connection.facts().await.unwrap();
 
-    let namespace = plane.kubectl_json(&["get", "namespace", "kube-system"]).unwrap();
+    let namespace = plane.api().get("/api/v1/namespaces/kube-system").unwrap().unwrap();
     assert_eq!(namespace["metadata"]["uid"], facts.kube_system_uid);
     assert!(facts.kubernetes_version.starts_with("v1."), "{facts:?}");
     let kinds = hands.connection.kinds();
@@ -131,12 +140,10 @@ async fn an_object_is_created_healed_and_deleted_by_its_incarnation() {
     let uid = made.live.uid.clone();
 
     // Another writer takes the field: our entry loses it.
-    plane
-        .kubectl_text(&["patch", "configmap", "a", "-n", &namespace, "-p", r#"{"data":{"k":"2"}}"#])
-        .unwrap();
+    plane.api().merge(&path(&key), &json!({"data": {"k": "2"}})).unwrap();
     let edited = hands.get(&key).await.unwrap();
     assert_ne!(edited.fingerprint, made.live.fingerprint);
-    assert!(edited.last_writer.is_some_and(|writer| writer.starts_with("kubectl")));
+    assert!(edited.last_writer.is_some_and(|writer| writer.starts_with("argosy-tests")));
     let healed = hands.apply(&key, Some(&uid), &manifest(&key, "1")).await.unwrap();
     assert!(!healed.created && healed.changed.is_empty());
 
@@ -156,7 +163,7 @@ async fn an_object_that_was_there_is_adopted_not_created() {
     let plane = shared().unwrap();
     let (hands, namespace) = (Hands::on(&plane).await, plane.fresh_namespace().unwrap());
     let key = config_map(&namespace, "a");
-    plane.kubectl_text(&["create", "configmap", "a", "-n", &namespace, "--from-literal=k=0"]).unwrap();
+    plane.api().create(&config_maps(&namespace), &manifest(&key, "0")).unwrap();
 
     let adopted = hands.apply(&key, None, &manifest(&key, "1")).await.unwrap();
 
@@ -257,33 +264,54 @@ async fn a_kind_comes_and_goes_with_its_definition() {
     assert_eq!(hands.get(&gizmo).await, None);
 }
 
+/// Starts a control plane that spoils the config maps of a namespace on their way.
+fn with_admission(namespace: &str) -> Arc<ControlPlane> {
+    if Kubernetes::of_environment().unwrap() == Kubernetes::Sim {
+        // It evaluates no policies; what they would do can be set.
+        let plane =
+            ControlPlane::builder().name("mutating").mutate("configmaps", json!({"data": {"k": "theirs"}}));
+        let plane = Arc::new(plane.start().unwrap());
+        plane.api().create("/api/v1/namespaces", &json!({"metadata": {"name": namespace}})).unwrap();
+        return plane;
+    }
+    let plane = shared().unwrap();
+    plane.api().create("/api/v1/namespaces", &json!({"metadata": {"name": namespace}})).unwrap();
+    for (plural, object) in policies(namespace) {
+        plane.api().create(&format!("{ADMISSION}/{plural}"), &object).unwrap();
+    }
+    plane
+}
+
+const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
+
+/// Returns a policy that spoils the config maps of a namespace, and its binding.
+fn policies(namespace: &str) -> [(&'static str, Value); 2] {
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": namespace},
+        "spec": {
+            "matchConstraints": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+                "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"],
+                    "operations": ["CREATE", "UPDATE"]}],
+            },
+            "failurePolicy": "Fail", "reinvocationPolicy": "Never",
+            "mutations": [{"patchType": "ApplyConfiguration",
+                "applyConfiguration": {"expression": "Object{data: {\"k\": \"theirs\"}}"}}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": namespace}, "spec": {"policyName": namespace},
+    });
+    [("mutatingadmissionpolicies", policy), ("mutatingadmissionpolicybindings", binding)]
+}
+
 #[tokio::test]
 async fn what_admission_changes_is_told() {
-    let plane = shared().unwrap();
-    let (hands, namespace) = (Hands::on(&plane).await, plane.fresh_namespace().unwrap());
-    let policy = unique("policy");
-    plane
-        .apply(&format!(
-            "apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicy
-metadata: {{name: {policy}}}
-spec:
-  matchConstraints:
-    namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {namespace}}}}}
-    resourceRules: [{{apiGroups: [''], apiVersions: [v1], resources: [configmaps], operations: [CREATE, UPDATE]}}]
-  failurePolicy: Fail
-  reinvocationPolicy: Never
-  mutations:
-  - patchType: ApplyConfiguration
-    applyConfiguration: {{expression: 'Object{{data: {{\"k\": \"theirs\"}}}}'}}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicyBinding
-metadata: {{name: {policy}}}
-spec: {{policyName: {policy}}}
-"
-        ))
-        .unwrap();
+    let namespace = unique("ns");
+    let plane = with_admission(&namespace);
+    let hands = Hands::on(&plane).await;
     let key = config_map(&namespace, "a");
 
     let changed = soon(async {
@@ -296,9 +324,9 @@ spec: {{policyName: {policy}}}
     })
     .await;
 
-    plane
-        .kubectl_text(&["delete", "mutatingadmissionpolicy,mutatingadmissionpolicybinding", &policy])
-        .unwrap();
+    for (plural, _) in policies(&namespace).iter().rev() {
+        plane.api().delete(&format!("{ADMISSION}/{plural}/{namespace}")).unwrap();
+    }
     assert_eq!(changed, ["data.k"]);
 }
 
@@ -319,13 +347,12 @@ async fn a_watch_tells_what_changes_and_what_loses_our_label() {
         let WatchEvent::Listed { objects, .. } = listed else { panic!("{listed:?}") };
         assert!(objects.contains(&made.live));
 
-        plane
-            .kubectl_text(&["patch", "configmap", "a", "-n", &namespace, "-p", r#"{"data":{"k":"2"}}"#])
-            .unwrap();
+        plane.api().merge(&path(&key), &json!({"data": {"k": "2"}})).unwrap();
         let is_drift = |event: &WatchEvent| matches!(event, WatchEvent::Seen(live) if live.key == key && live.fingerprint != made.live.fingerprint);
         until(&mut queue, is_drift).await;
 
-        plane.kubectl_text(&["label", "configmap", "a", "-n", &namespace, "argosy.dev/managed-"]).unwrap();
+        let unlabelled = json!({"metadata": {"labels": {"argosy.dev/managed": null}}});
+        plane.api().merge(&path(&key), &unlabelled).unwrap();
         until(&mut queue, |event| *event == WatchEvent::Gone(key.clone())).await;
         assert!(hands.get(&key).await.is_some());
 

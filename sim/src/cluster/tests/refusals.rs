@@ -167,3 +167,16 @@ fn what_nobody_owned_before_an_apply_has_no_entries_for_structs() {
         assert!(!fields.contains_key("."), "{place}: {fields:?}");
     }
 }
+
+#[test]
+fn a_finalizer_needs_a_path_in_built_in_kinds_alone() {
+    let mut bench = with_widgets();
+    let finalizers = json!(["resources-finalizer.argocd.argoproj.io"]);
+    let map = json!({"metadata": {"name": "a", "finalizers": finalizers}});
+    let refused = bench.ask("/v1/configmaps/default", Verb::Create(map)).unwrap_err();
+    assert!(refused.message.contains("nor is it fully qualified"), "{refused}");
+
+    let mut object = widget(&json!({}));
+    object["metadata"]["finalizers"] = finalizers;
+    assert_eq!(bench.ask("diff.test/v1/widgets/default", Verb::Create(object)).unwrap().code, 201);
+}

@@ -165,6 +165,7 @@ impl Cluster {
         warnings: Vec<String>,
     ) -> Result<Reply, Status> {
         let resource = call.resource;
+        self.interfere(resource, call.subresource, &mut new)?;
         let stated = metadata::text(&new, "resourceVersion").to_owned();
         let unstated = matches!(stated.as_str(), "" | "0");
         if unstated && resource.habits.versioned_update {

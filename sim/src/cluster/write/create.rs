@@ -42,6 +42,7 @@ impl Cluster {
         warnings: Vec<String>,
     ) -> Result<Reply, Status> {
         let resource = call.resource;
+        self.interfere(resource, call.subresource, &mut new)?;
         if !metadata::text(&new, "resourceVersion").is_empty() {
             return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
         }

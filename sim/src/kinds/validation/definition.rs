@@ -62,8 +62,14 @@ pub(super) fn of(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         causes.push(Cause::unsupported("spec.conversion.strategy", strategy, &["None", "Webhook"]));
     }
     if object.pointer("/spec/conversion/strategy").and_then(Value::as_str) == Some("Webhook") {
-        let why = "this simulated cluster calls no webhooks: versions are converted by their names alone";
-        causes.push(Cause::forbidden("spec.conversion.strategy", why));
+        let field = |name: &str| object.pointer(&format!("/spec/conversion/webhook/{name}"));
+        if field("clientConfig").is_none() {
+            let detail = "required when strategy is set to Webhook";
+            causes.push(Cause::required("spec.conversion.webhookClientConfig", detail));
+        }
+        if field("conversionReviewVersions").is_none() {
+            causes.push(Cause::required("spec.conversion.conversionReviewVersions", ""));
+        }
     }
     causes
 }

@@ -1,8 +1,8 @@
-//! The demonstration: a small fleet on real Kubernetes control planes, from a commit to live objects and through the
-//! failures that Argosy is made for.
+//! The demonstration: a small fleet, from a commit to live objects and through the failures that Argosy is made for.
 //!
-//! `make demo` runs it. `DEMO_KEEP=1` leaves everything running at the end until Ctrl-C. However it ends, its processes
-//! and its folder go with it.
+//! `make demo` runs it on clusters of `argosy-sim`, with `DEMO_CONTROL_PLANE=real` on Kubernetes' own servers.
+//! `DEMO_KEEP=1` leaves everything running at the end until Ctrl-C. However it ends, its processes and its folder go
+//! with it.
 
 mod scene;
 mod stage;
@@ -11,15 +11,17 @@ mod story;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
+use argosy_tests::Kubernetes;
 use stage::Stage;
 
+/// Says what the clusters are: `sim`, which is meant if nothing is said, or `real`.
+const CONTROL_PLANE: &str = "DEMO_CONTROL_PLANE";
 /// Set to anything but nothing, this leaves the demonstration running at its end.
 const KEEP: &str = "DEMO_KEEP";
 
 fn main() -> ExitCode {
-    let stage = Stage::of_terminal();
-    let told = story::tell(&stage, std::env::var_os(KEEP).is_some_and(|keep| !keep.is_empty()));
-    match told {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nobody is left to be told when standard error is closed.
@@ -27,4 +29,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn run() -> anyhow::Result<()> {
+    let word = std::env::var_os(CONTROL_PLANE).unwrap_or_default();
+    let kubernetes = Kubernetes::of_word(&word.to_string_lossy()).context(CONTROL_PLANE)?;
+    let keep = std::env::var_os(KEEP).is_some_and(|keep| !keep.is_empty());
+    story::tell(&Stage::of_terminal(), kubernetes.unwrap_or(Kubernetes::Sim), keep)
 }

@@ -13,7 +13,7 @@ use argosy_tests::assets::Assets;
 use argosy_tests::pods::{self, Workload};
 use argosy_tests::wait::{Stopwatch, poll};
 use argosy_tests::world::{Edge, PATIENCE};
-use argosy_tests::{GitRepo, World};
+use argosy_tests::{ControlPlane, GitRepo, Kubernetes, World};
 use serde_json::Value;
 
 use crate::stage::Stage;
@@ -22,6 +22,10 @@ use crate::stage::Stage;
 pub(crate) const OSLO: &str = "edge-oslo";
 /// The second cluster: mesh and workload.
 pub(crate) const LIMA: &str = "edge-lima";
+/// The third cluster: mesh and workload.
+pub(crate) const NUUK: &str = "edge-nuuk";
+/// All of them.
+pub(crate) const CLUSTERS: [&str; 3] = [OSLO, LIMA, NUUK];
 /// The file of the applications' repository that the demonstration changes.
 pub(crate) const POLICIES: &str = "mesh/policies.yaml";
 /// Stands in the fleet's documents for the URL of the applications' repository.
@@ -30,10 +34,14 @@ const APPS_REPOSITORY: &str = "APPS_REPOSITORY";
 const PEER_AUTHENTICATION: &str =
     "/apis/security.istio.io/v1/namespaces/istio-system/peerauthentications/default";
 
+/// How long the pods of a simulated cluster take until they are ready.
+const READY_AFTER: Duration = Duration::from_secs(2);
+
 /// A running fleet and the stage that it is shown on.
 #[derive(Debug)]
 pub(crate) struct Scene<'a> {
     pub(crate) stage: &'a Stage,
+    pub(crate) kubernetes: Kubernetes,
     pub(crate) world: World,
 }
 
@@ -41,11 +49,17 @@ pub(crate) struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     /// Starts hub, control planes and agents.
-    pub(crate) fn open(stage: &'a Stage) -> anyhow::Result<Self> {
-        let assets = Assets::find()?;
-        stage.say(&format!("Kubernetes' own binaries are in {}.", assets.folder().display()))?;
-        let world = World::builder().own_control_planes().clusters(&[OSLO, LIMA]).start()?;
-        Ok(Self { stage, world })
+    pub(crate) fn open(stage: &'a Stage, kubernetes: Kubernetes) -> anyhow::Result<Self> {
+        let mut plane = ControlPlane::builder().kubernetes(kubernetes);
+        match kubernetes {
+            Kubernetes::Real => {
+                let assets = Assets::find()?;
+                stage.say(&format!("Kubernetes' own binaries are in {}.", assets.folder().display()))?;
+            }
+            Kubernetes::Sim => plane = plane.pods_ready_after(READY_AFTER),
+        }
+        let world = World::builder().control_planes(plane).clusters(&CLUSTERS).start()?;
+        Ok(Self { stage, kubernetes, world })
     }
 
     /// Returns a cluster.
@@ -59,7 +73,7 @@ impl<'a> Scene<'a> {
         let commit = self.world.apps().commit("Add mesh, Developer Hub and shop")?;
         let url = self.world.apps().url();
         copy(&fixtures().join("fleet"), self.world.fleet(), |text| text.replace(APPS_REPOSITORY, &url))?;
-        self.world.fleet().commit("Add the applications of both clusters")?;
+        self.world.fleet().commit("Add the applications of all clusters")?;
         Ok(commit)
     }
 
@@ -109,8 +123,37 @@ impl<'a> Scene<'a> {
         self.stage.command(&format!("grep {word} agent-{cluster}.log | tail -n 1"), line)
     }
 
+    /// Changes the live policy of a cluster by hand, and shows it: with kubectl if there is one.
+    fn spoil(&self, cluster: &str) -> anyhow::Result<()> {
+        const PATCH: &str = r#"{"spec":{"mtls":{"mode":"DISABLE"}}}"#;
+
+        let plane = self.edge(cluster)?.plane();
+        if plane.kubectl_path().is_some() {
+            let patch =
+                ["patch", "peerauthentication", "default", "-n", "istio-system", "--type=merge", "-p", PATCH];
+            return self.kubectl(cluster, &patch);
+        }
+        let patch: Value = serde_json::from_str(PATCH).context("a patch")?;
+        plane.api().merge(PEER_AUTHENTICATION, &patch)?;
+        self.stage.command(&format!("PATCH {}{PEER_AUTHENTICATION} '{PATCH}'", plane.url()), "200 OK")
+    }
+
+    /// Shows the live policy of a cluster: as kubectl does if there is one, else what the API has of it.
+    pub(crate) fn show_policy(&self, cluster: &str, form: &[&str]) -> anyhow::Result<()> {
+        let edge = self.edge(cluster)?;
+        if edge.plane().kubectl_path().is_some() {
+            let get = ["get", "peerauthentication", "default", "-n", "istio-system"];
+            return self.kubectl(cluster, &[&get, form].concat());
+        }
+        let mut live = policy(edge)?;
+        if let Some(metadata) = live["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+        }
+        self.stage.command(&format!("GET {}{PEER_AUTHENTICATION}", edge.plane().url()), &format!("{live:#}"))
+    }
+
     /// Runs kubectl on a cluster and shows it.
-    pub(crate) fn kubectl(&self, cluster: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    fn kubectl(&self, cluster: &str, arguments: &[&str]) -> anyhow::Result<()> {
         let text = self.edge(cluster)?.plane().kubectl_text(arguments)?;
         self.stage.command(&format!("kubectl --context {cluster} {}", quoted(arguments)), &text)
     }
@@ -122,9 +165,14 @@ impl<'a> Scene<'a> {
         self.world.hub().argosy_text(&arguments).map(drop)
     }
 
-    /// Plays the kubelet for the shop: the control planes have no nodes.
+    /// Plays the kubelet for the shop where nobody else does: real control planes have no nodes.
     pub(crate) fn play_kubelet(&self, cluster: &str) -> anyhow::Result<()> {
-        pods::make_ready(self.edge(cluster)?.plane(), Workload::Deployment, "shop", "shop")
+        match self.kubernetes {
+            Kubernetes::Real => {
+                pods::make_ready(self.edge(cluster)?.plane(), Workload::Deployment, "shop", "shop")
+            }
+            Kubernetes::Sim => Ok(()),
+        }
     }
 
     /// Waits until the live policy of a cluster has a mode, and returns the time that it took.
@@ -144,10 +192,7 @@ impl<'a> Scene<'a> {
         let edge = self.edge(cluster)?;
         let generation = |object: &Value| object["metadata"]["generation"].as_i64().unwrap_or_default();
         let before = generation(&policy(edge)?);
-        let patch = r#"{"spec":{"mtls":{"mode":"DISABLE"}}}"#;
-        let arguments =
-            ["patch", "peerauthentication", "default", "-n", "istio-system", "--type=merge", "-p", patch];
-        self.kubectl(cluster, &arguments)?;
+        self.spoil(cluster)?;
         let watch = Stopwatch::start();
         poll(PATIENCE, &format!("the drift on {cluster} to be healed"), || {
             let live = policy(edge)?;
