@@ -8,6 +8,7 @@ mod staged;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::bundle::ImportStep;
 use crate::cluster::{Answer, ApiError, Kinds, Request, RequestId, WatchEvent};
 use crate::desired::{Anchor, VerifyHead};
 use crate::governor::ConfirmError;
@@ -18,7 +19,8 @@ use crate::pause::PauseOrder;
 use crate::reconcile::{CommandOutcome, Event, Output, Reconciler};
 use crate::release::Root;
 use crate::session::agent::{
-    AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, Pins, STATUS_LIMIT,
+    AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, ImportResult, Pins,
+    STATUS_LIMIT,
 };
 use crate::session::frame::{
     AgentFrame, ClusterFacts, Command, CommandKind, CommandState, CommandUpdate, HubFrame,
@@ -132,6 +134,8 @@ pub enum Input {
     /// Somebody at the edge paused all writes, or let them go on. The order is durable already, beside the store; after
     /// each load the newest one is said again, before the agent may write.
     Pause(PauseOrder),
+    /// A step of an import by file.
+    Import(ImportStep),
     /// Time has passed.
     Tick,
 }
@@ -151,6 +155,7 @@ pub struct AgentMachine {
     collect_at: u64,
     may_collect: bool,
     confirm_result: Option<Result<(), ConfirmError>>,
+    import_result: Option<ImportResult>,
 }
 
 impl AgentMachine {
@@ -175,6 +180,7 @@ impl AgentMachine {
             collect_at: 0,
             may_collect: true,
             confirm_result: None,
+            import_result: None,
         };
         let mut effects = Effects::default();
         this.follow_link(context)?;
@@ -240,6 +246,11 @@ impl AgentMachine {
                 self.recorder.ordered(&order, context.now);
                 self.ordered = Some(order);
             }
+            Input::Import(step) => {
+                let (link, result) = self.link.import(step, &link_context(context))?;
+                self.absorb(link, context, effects)?;
+                self.import_result = Some(result);
+            }
             Input::Tick => {
                 let link = self.link.tick(&mut link_context(context));
                 self.absorb(link, context, effects)?;
@@ -251,6 +262,31 @@ impl AgentMachine {
     /// Takes the result of the last [`Input::Confirm`].
     pub fn take_confirm_result(&mut self) -> Option<Result<(), ConfirmError>> {
         self.confirm_result.take()
+    }
+
+    /// Says everything that a hub would be told on a stream, as frames of receipts, which leave once the effects are carried
+    /// out; `facts` are those of a cluster that was not reached in this life.
+    pub fn receipts(
+        &mut self,
+        facts: ClusterFacts,
+        context: &mut Context<'_>,
+    ) -> Result<(Effects, Vec<AgentFrame>), StoreError> {
+        let mut effects = Effects::default();
+        self.turn(context, &mut effects)?;
+        let facts = self.facts.clone().unwrap_or(facts);
+        let AgentEffects { ops, anchor, mut frames, .. } =
+            self.link.receipts(facts, self.read_only.clone(), context.now);
+        effects.ops.extend(ops);
+        effects.anchor = anchor.or(effects.anchor);
+        let staged = Staged { base: context.store, ops: &effects.ops };
+        let journal = self.recorder.all_batches(&staged, context.now)?;
+        frames.extend(journal.into_iter().map(AgentFrame::Journal));
+        Ok((effects, frames))
+    }
+
+    /// Takes the result of the last [`Input::Import`].
+    pub fn take_import_result(&mut self) -> Option<ImportResult> {
+        self.import_result.take()
     }
 
     /// Gives the elapsed milliseconds at which a [`Input::Tick`] is due.

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod scenarios {
+    mod bundles;
     mod chaos;
     mod cluster_client;
     mod everyday;

@@ -1,16 +1,23 @@
 //! What operators and enrolling agents ask of the hub.
 
+mod bundles;
 mod commands;
 mod members;
+mod receipts;
 mod reconcile;
 
 use std::collections::BTreeMap;
 
+pub use self::bundles::ExportId;
+pub(super) use self::bundles::Making;
+pub use self::receipts::{ReceiptsRequest, ReceiptsTaken};
 use super::{Context, Effects, HubMachine, Ticket};
+use crate::bundle::ReceiptsRefused;
 use crate::ids::{AppId, ClusterId, CommandId, Digest, RejoinSerial};
 use crate::registry::{AddError, Attempt, EnrolError};
 use crate::release::Root;
 use crate::session::frame::{CommandKind, CommandState};
+use crate::session::hub::ExportRefused;
 use crate::status::OperationStatus;
 use crate::store::StoreError;
 use crate::time::MonoTime;
@@ -50,6 +57,22 @@ pub enum Request {
         /// Of two clusters with this identity, the one to keep, by its UID of `kube-system` (M15).
         keep: Option<String>,
     },
+    /// Begins a bundle of a cluster's newest desired state.
+    ExportBundle {
+        /// The cluster's name.
+        name: String,
+    },
+    /// Asks for the next frames of a bundle.
+    MoreOfBundle(ExportId),
+    /// Ends a bundle.
+    SealBundle {
+        /// Which.
+        id: ExportId,
+        /// Digest of every byte of it.
+        digest: Digest,
+    },
+    /// Takes what an agent with no link says of itself.
+    Receipts(Box<ReceiptsRequest>),
     /// Sends a command to an app's agent; the hub carries out what is its own to do.
     Command {
         /// Which app, and on which cluster where it is on several.
@@ -104,6 +127,20 @@ pub enum Refused {
         /// What was to be kept.
         uid: String,
     },
+    /// No agent of the cluster has joined.
+    #[error(
+        "no agent of cluster {0:?} has joined yet: it does so once over a link, and needs none afterwards"
+    )]
+    NotJoined(String),
+    /// No bundle can be made.
+    #[error(transparent)]
+    Export(ExportRefused),
+    /// The bundle is not being made any more.
+    #[error("this bundle is not being made any more: export again")]
+    NoExport,
+    /// Receipts are not taken.
+    #[error(transparent)]
+    Receipts(ReceiptsRefused),
     /// Too much is going on.
     #[error("too many commands are under way; try again")]
     Busy,
@@ -186,6 +223,10 @@ impl HubMachine {
             Request::Reconcile { name, confirm, keep } => {
                 self.reconcile(&name, confirm, keep.as_deref(), context, effects)?
             }
+            Request::ExportBundle { name } => self.export_bundle(&name, context, effects),
+            Request::MoreOfBundle(id) => self.more_of_bundle(id, context)?,
+            Request::SealBundle { id, digest } => self.seal_bundle(id, digest, context),
+            Request::Receipts(request) => self.take_receipts(*request, context, effects)?,
             Request::Command { app, kind, deadline_ms } => {
                 let begun = self.begin_command(ticket, &app, kind, deadline_ms, context, effects);
                 match begun {

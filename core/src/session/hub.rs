@@ -7,7 +7,9 @@ mod bulk;
 mod chain;
 mod commands;
 mod effects;
+mod export;
 mod journal;
+mod receipts;
 mod record;
 mod status;
 mod streams;
@@ -16,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use effects::{HubClosing, HubEffects, HubEvent, SessionId};
+pub use export::{Export, ExportRefused};
 pub use record::{PausedSince, Seen, UnknownChain};
 pub use status::StatusRow;
 

@@ -48,6 +48,7 @@ impl HubLink {
                 return Ok(());
             }
         }
+        self.hears(hello.statement);
         let mut liveness = self.strangers.remove(&id).unwrap_or(Liveness::new(context.now));
         liveness.heard(context.now);
         let read_only = without_pause(hello.read_only, hello.paused.as_ref());
