@@ -25,8 +25,8 @@ pub use self::documents::{Documents, read_documents};
 pub use self::effects::{Effects, Reply, Ticket};
 pub use self::events::{Event, Severity};
 pub use self::requests::{
-    AppName, CommandProgress, ExportId, ReceiptsRequest, ReceiptsTaken, Reconciliation, Refused, Request,
-    Side,
+    AppName, CommandProgress, Disagreement, ExportId, ReceiptsRequest, ReceiptsTaken, Reconciliation,
+    Refused, Request, Side,
 };
 pub use self::view::{AppCounts, AppView, Chain, ClusterView, Observed, Shown, Summary};
 

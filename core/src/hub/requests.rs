@@ -13,12 +13,13 @@ pub(super) use self::bundles::Making;
 pub use self::receipts::{ReceiptsRequest, ReceiptsTaken};
 use super::{Context, Effects, HubMachine, Ticket};
 use crate::bundle::ReceiptsRefused;
-use crate::ids::{AppId, ClusterId, CommandId, Digest, RejoinSerial};
+use crate::desired::Phase;
+use crate::ids::{AppId, ClusterId, CommandId, Digest, Generation, RejoinSerial};
 use crate::registry::{AddError, Attempt, EnrolError};
 use crate::release::Root;
 use crate::session::frame::{CommandKind, CommandState};
 use crate::session::hub::ExportRefused;
-use crate::status::OperationStatus;
+use crate::status::{Held, OperationStatus};
 use crate::store::StoreError;
 use crate::time::MonoTime;
 
@@ -170,6 +171,21 @@ pub struct Side {
     pub root: Root,
     /// The newest commit that renders to it, as far as the hub knows.
     pub commit: Option<String>,
+    /// What is done with the app.
+    pub phase: Phase,
+}
+
+/// One app that an operator has to decide on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disagreement {
+    /// Which.
+    pub app: AppId,
+    /// The hub's side; absent when it has no such app for the cluster.
+    pub hub: Option<Side>,
+    /// The agent's, as of what it is known to hold.
+    pub agent: Option<Side>,
+    /// Deletes that wait at the agent for the decision, as it told last.
+    pub held: Option<Held>,
 }
 
 /// Hub and agent, side by side.
@@ -179,8 +195,14 @@ pub struct Reconciliation {
     pub holding: bool,
     /// Whether this request ended the hold.
     pub ended: bool,
-    /// Apps that the sides do not agree on: the hub's side and the agent's.
-    pub rows: Vec<(AppId, Option<Side>, Option<Side>)>,
+    /// What did not fit, when the two lost each other's history.
+    pub why: Option<String>,
+    /// The newest head that the hub made.
+    pub made: Option<Generation>,
+    /// The head that the agent is known to hold.
+    pub held: Option<Generation>,
+    /// Apps that the sides do not agree on.
+    pub rows: Vec<Disagreement>,
     /// What keeps the hold from being ended.
     pub obstacles: Vec<String>,
     /// UIDs of `kube-system` of two clusters with this identity, while nobody has decided.

@@ -85,10 +85,7 @@ fn a_bundle_that_is_not_for_this_agent_is_refused_by_name() {
     let hub = InstallationId::new([9; 16]);
     let mut of_other = bundle.clone();
     of_other.0.cluster = other;
-    assert_eq!(
-        world.import(&of_other),
-        Err(ImportRefused::OtherCluster { ours: CLUSTER, theirs: other })
-    );
+    assert_eq!(world.import(&of_other), Err(ImportRefused::OtherCluster { ours: CLUSTER, theirs: other }));
     let mut head_of_other = bundle.clone();
     for signed in &mut head_of_other.0.chain {
         signed.head.cluster = other;
@@ -273,7 +270,10 @@ fn a_restored_hub_and_an_agent_without_a_link_are_reconciled_by_files() {
     world.restart_hub();
     world.publish_with([].into(), Err("nothing was read".into()));
     let stale = world.export().unwrap();
-    assert!(matches!(world.import(&stale), Err(ImportRefused::Older { .. } | ImportRefused::Unrelated { .. })));
+    assert!(matches!(
+        world.import(&stale),
+        Err(ImportRefused::Older { .. } | ImportRefused::Unrelated { .. })
+    ));
     assert_eq!(world.deliver(&receipts, made), Ok(false));
     assert!(world.hub.unknown_chain().is_some());
     let repeats = world.export().unwrap();

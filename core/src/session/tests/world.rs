@@ -10,9 +10,7 @@ use crate::session::agent::{
     AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, ImportResult,
 };
 use crate::session::frame::{AgentFrame, ClusterFacts, Command, HubFrame};
-use crate::session::hub::{
-    ExportRefused, HubContext, HubEffects, HubEvent, HubLink, Published, SessionId,
-};
+use crate::session::hub::{ExportRefused, HubContext, HubEffects, HubEvent, HubLink, Published, SessionId};
 use crate::store::{MemoryStore, StoreOp};
 use crate::time::Now;
 
