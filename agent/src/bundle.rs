@@ -13,6 +13,7 @@ use argosy_core::bundle::{
     Header, ImportRefused, ImportStep, Imported, Part, ReceiptsHeader, ReceiptsPart, receipts_seal_bytes,
     seal_bytes,
 };
+use argosy_core::ids::{ClusterId, InstallationId};
 use argosy_core::session::frame::HubFrame;
 use argosy_proto::{BUNDLE, FileError, PartReader, PartWriter, RECEIPTS, v1};
 use argosy_runtime::blocking::{BlockingError, Pool};
@@ -128,17 +129,7 @@ impl Files {
         let enrolment = &self.enrolled.enrolment;
         let (cluster, installation) = (enrolment.cluster, enrolment.installation);
         let verifier = enrolment.verifier();
-        // Whose it is goes before what is wrong with it: the seal of another hub's bundle cannot verify here.
-        let check = move || {
-            let mut file = file;
-            rewind(&mut file)?;
-            let mut parts = Parts::begin(file)?;
-            parts.header.verify(cluster, installation, &verifier)?;
-            while parts.next(&verifier)?.is_some() {}
-            let mut file = parts.end()?;
-            rewind(&mut file)?;
-            Parts::begin(file)
-        };
+        let check = move || check(file, cluster, installation, &verifier);
         let mut parts = self.run("check a bundle", check).await??;
         self.step(ImportStep::Begin(Box::new(parts.header.clone()))).await?;
         loop {
@@ -239,6 +230,23 @@ impl Parts {
     }
 }
 
+/// Reads a whole bundle and verifies its header and its seal; gives it from its begin. Whose it is goes before what is wrong
+/// with it: the seal of another hub's bundle cannot verify here.
+fn check(
+    mut file: File,
+    cluster: ClusterId,
+    installation: InstallationId,
+    verifier: &HeadVerifier,
+) -> Result<Parts, ImportError> {
+    rewind(&mut file)?;
+    let mut parts = Parts::begin(file)?;
+    parts.header.verify(cluster, installation, verifier)?;
+    while parts.next(verifier)?.is_some() {}
+    let mut file = parts.end()?;
+    rewind(&mut file)?;
+    Parts::begin(file)
+}
+
 fn part(reader: &mut PartReader<BufReader<File>>) -> Result<Part, ImportError> {
     let part: v1::BundlePart = reader.message()?;
     Ok(Part::try_from(part).map_err(FileError::from)?)
@@ -250,4 +258,80 @@ fn rewind(file: &mut File) -> Result<(), ImportError> {
 
 fn damaged(why: &str) -> ImportError {
     ImportRefused::Damaged(why.to_owned()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use argosy_core::desired::{Head, Signature, SignedHead};
+    use argosy_core::ids::{Digest, Epoch, Generation};
+    use argosy_core::session::frame::{Chunk, ListBase, ListChange, TransferId};
+    use argosy_core::time::WallTime;
+    use argosy_runtime::pki::HeadSigner;
+
+    use super::*;
+
+    const CLUSTER: ClusterId = ClusterId::new([7; 16]);
+    const OURS: InstallationId = InstallationId::new([8; 16]);
+
+    fn bundle(signer: &HeadSigner) -> Vec<u8> {
+        let head = Head {
+            cluster: CLUSTER,
+            epoch: Epoch::new([1; 16]),
+            generation: Generation(3),
+            list_root: Digest::of(b"list"),
+            previous: Digest::ZERO,
+        };
+        let signature = Signature(signer.sign(&head.signed_bytes()));
+        let chain = vec![SignedHead { head, signature }];
+        let header = Header { cluster: CLUSTER, installation: OURS, chain, made: WallTime(5) };
+        let changes = vec![ListChange::Settings(vec![1, 2]), ListChange::Set(vec![3; 40])];
+        let (epoch, generation) = (Some(head.epoch), head.generation);
+        let parts = [
+            Part::Header(header),
+            Part::Frame(HubFrame::ListChanges { base: ListBase::Empty, changes }),
+            Part::Frame(HubFrame::Head { epoch, generation, signature, unasked: vec![0] }),
+            Part::Frame(HubFrame::Chunk(Chunk { transfer: TransferId(2), data: vec![9; 100], last: true })),
+        ];
+        let mut writer = PartWriter::default();
+        let mut bytes = writer.begin(BUNDLE);
+        for part in parts {
+            bytes.extend(writer.message(&v1::BundlePart::from(part)));
+        }
+        let seal = Signature(signer.sign(&seal_bytes(writer.digest())));
+        bytes.extend(writer.message(&v1::BundlePart::from(Part::Seal(seal))));
+        bytes
+    }
+
+    fn checked(bytes: &[u8], verifier: &HeadVerifier) -> Result<Parts, ImportError> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        check(file, CLUSTER, OURS, verifier)
+    }
+
+    #[test]
+    fn a_bundle_with_any_byte_changed_missing_or_added_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let signer = HeadSigner::create(folder.path()).unwrap();
+        let (bytes, verifier) = (bundle(&signer), signer.verifier());
+        checked(&bytes, &verifier).unwrap();
+        for at in 0..bytes.len() {
+            for bit in [0x01, 0x20, 0x80] {
+                let mut changed = bytes.clone();
+                changed[at] ^= bit;
+                assert!(checked(&changed, &verifier).is_err(), "byte {at} with {bit:#x}");
+            }
+            assert!(checked(&bytes[..at], &verifier).is_err(), "cut at {at}");
+        }
+        let longer: Vec<u8> = bytes.iter().copied().chain([0]).collect();
+        assert!(matches!(checked(&longer, &verifier), Err(ImportError::File(FileError::Trailing))));
+    }
+
+    #[test]
+    fn a_bundle_that_another_key_signed_is_refused() {
+        let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let verifier = HeadSigner::create(ours.path()).unwrap().verifier();
+        let forged = bundle(&HeadSigner::create(theirs.path()).unwrap());
+        let refused = checked(&forged, &verifier).unwrap_err();
+        assert!(matches!(refused, ImportError::Refused(ImportRefused::Signature(_))), "{refused}");
+    }
 }

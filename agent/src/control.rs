@@ -172,7 +172,8 @@ pub(crate) async fn serve(path: PathBuf, desk: Desk, stopping: CancellationToken
             Ok(Ok(Some(long))) => {
                 let (files, stopping) = (Arc::clone(&desk.files), stopping.clone());
                 desk.supervisor.spawn_isolated("file", async move {
-                    stopping.run_until_cancelled(carry(long, &files)).await.unwrap_or(Ok(()))
+                    let carried = Box::pin(carry(long, &files));
+                    stopping.run_until_cancelled(carried).await.unwrap_or(Ok(()))
                 });
             }
             Ok(Err(error)) => debug!(%error, "a conversation on the control socket ended early"),

@@ -102,17 +102,19 @@ impl Reconciliation {
             }
             let more = row.deletes_count.saturating_sub(row.deletes.len() as u64);
             if more > 0 {
-                text.push_str(&format!("  and {more} more\n"));
+                text.extend(["  and ", &more.to_string(), " more\n"]);
             }
         }
         if self.holding || self.ended {
             let head =
                 |generation: Option<u64>| generation.map_or("none".to_owned(), |head| head.to_string());
-            text.push_str(&format!(
-                "Newest head of the hub: {}; of the agent: {}.\n",
-                head(self.hub_generation),
-                head(self.agent_generation)
-            ));
+            text.extend([
+                "Newest head of the hub: ",
+                &head(self.hub_generation),
+                "; of the agent: ",
+                &head(self.agent_generation),
+                ".\n",
+            ]);
         }
         if !self.why.is_empty() {
             text.extend(["Why: ", &text::clean(&self.why), "\n"]);

@@ -35,7 +35,6 @@ pub struct Effects {
 
 /// A good answer.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "moved once, from the machine to who asked")]
 pub enum Reply {
     /// A cluster was added, or may join again.
     Added {

@@ -7,7 +7,7 @@ use argosy_core::pause::ToldPause;
 use argosy_core::release::Root;
 use argosy_core::session::frame::{
     AgentFrame, CHUNK, Chunk, ClusterFacts, Command, CommandKind, CommandState, CommandUpdate, EntryRange,
-    Hello, HubFrame, ListBase, ListChange, ProtocolRange, Pull, PullWhat, Refusal, RefusalReason,
+    Hello, HubFrame, ListBase, ListChange, ProtocolRange, Pull, PullWhat, Refusal, RefusalReason, Statement,
     StatusBatch, StatusEntry, TransferId, Welcome,
 };
 use argosy_core::time::{MonoTime, WallTime};

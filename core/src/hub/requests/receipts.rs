@@ -51,16 +51,14 @@ impl HubMachine {
             Err(refused) => return Ok(Err(self.refuse_receipts(cluster, refused, context, effects))),
         };
         let ReceiptsRequest { header, mut receipts, .. } = request;
-        let then = match backdated(header.made, context.now) {
-            Some(then) => then,
-            None => {
-                // A clock that is ahead tells no age: unknown is said as unknown.
-                for batch in &mut receipts.statuses {
-                    batch.observed = None;
-                }
-                context.now
+        let then = backdated(header.made, context.now);
+        if then.is_none() {
+            // A clock that is ahead tells no age: unknown is said as unknown.
+            for batch in &mut receipts.statuses {
+                batch.observed = None;
             }
-        };
+        }
+        let then = then.unwrap_or(context.now);
         let Some(link) = self.links.get_mut(&cluster) else {
             return Ok(Err(Refused::NoCluster(name)));
         };

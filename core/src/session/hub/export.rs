@@ -154,15 +154,14 @@ impl Export {
         let mut frames = Vec::new();
         let mut size = 0usize;
         while size < PIECE {
-            let (id, mut transfer) = match self.current.take() {
-                Some(current) => current,
-                None => {
-                    let Some((id, root)) = self.releases.pop_front() else { break };
-                    let Some(release) = get_release(store, root)? else {
-                        return Ok(Err(ExportRefused::Gone(root)));
-                    };
-                    (id, Transfer::whole(release))
-                }
+            let (id, mut transfer) = if let Some(current) = self.current.take() {
+                current
+            } else {
+                let Some((id, root)) = self.releases.pop_front() else { break };
+                let Some(release) = get_release(store, root)? else {
+                    return Ok(Err(ExportRefused::Gone(root)));
+                };
+                (id, Transfer::whole(release))
             };
             let Some(chunk) = transfer.next_chunk(id, store, codec)? else {
                 return Ok(Err(ExportRefused::Gone(transfer.root())));

@@ -206,7 +206,7 @@ fn receipts_tell_the_hub_what_a_stream_would_with_their_age() {
     let clock = world.clock().mono;
     world.agent_input(|agent, _| {
         agent.observed(clock);
-        Default::default()
+        crate::session::agent::AgentEffects::default()
     });
     let receipts = world.receipts();
     let made_later = world.now;

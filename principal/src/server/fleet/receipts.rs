@@ -103,3 +103,105 @@ fn part(reader: &mut PartReader<Cursor<Vec<u8>>>) -> Result<ReceiptsPart, ReadEr
     let part: v1::ReceiptsPart = reader.message()?;
     Ok(ReceiptsPart::try_from(part).map_err(FileError::from)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use argosy_core::ids::{ClusterId, Incarnation, InstallationId, RejoinSerial};
+    use argosy_core::session::frame::{ClusterFacts, Hello, PROTOCOL, Statement};
+    use argosy_core::time::WallTime;
+    use argosy_proto::PartWriter;
+    use argosy_runtime::pki::{AgentKey, CertificateAuthority, HeadSigner, Identity};
+
+    use super::*;
+
+    const CLUSTER: ClusterId = ClusterId::new([7; 16]);
+    const OURS: InstallationId = InstallationId::new([8; 16]);
+
+    struct Hub {
+        authority: CertificateAuthority,
+        join: JoinSettings,
+    }
+
+    fn hub() -> Hub {
+        let folder = tempfile::tempdir().unwrap();
+        let domain = "argosy.test".parse().unwrap();
+        let authority = CertificateAuthority::create(folder.path(), &domain, WallTime(1)).unwrap();
+        let join = JoinSettings {
+            address: "hub:1".to_owned(),
+            authority: authority.anchor().clone(),
+            head_key: HeadSigner::create(folder.path()).unwrap().verifier(),
+            installation: OURS,
+        };
+        Hub { authority, join }
+    }
+
+    impl Hub {
+        fn agent(&self) -> Identity {
+            let key = AgentKey::generate().unwrap();
+            let (day, rejoin) = (std::time::Duration::from_hours(24), RejoinSerial::default());
+            let issued =
+                self.authority.sign_csr(&key.csr().unwrap(), CLUSTER, rejoin, day, WallTime(1)).unwrap();
+            key.into_identity(vec![issued.certificate]).unwrap()
+        }
+    }
+
+    fn receipts(certificate: &Identity, sealed_by: &Identity) -> Vec<u8> {
+        let hello = Hello {
+            protocol: PROTOCOL,
+            capabilities: std::collections::BTreeSet::new(),
+            facts: ClusterFacts::default(),
+            head: None,
+            anchor: None,
+            incarnation: Incarnation::new([3; 16]),
+            status_sequence: 4,
+            read_only: None,
+            paused: None,
+            statement: Some(Statement { series: Incarnation::new([3; 16]), number: 1 }),
+        };
+        let header = ReceiptsHeader {
+            cluster: CLUSTER,
+            installation: OURS,
+            made: WallTime(9),
+            certificate: certificate.chain()[0].to_vec(),
+        };
+        let mut writer = PartWriter::default();
+        let mut bytes = writer.begin(RECEIPTS);
+        for part in [ReceiptsPart::Header(header), ReceiptsPart::Frame(AgentFrame::Hello(Box::new(hello)))] {
+            bytes.extend(writer.message(&v1::ReceiptsPart::from(part)));
+        }
+        let seal = sealed_by.sign(&receipts_seal_bytes(writer.digest())).unwrap();
+        bytes.extend(writer.message(&v1::ReceiptsPart::from(ReceiptsPart::Seal(seal))));
+        bytes
+    }
+
+    #[test]
+    fn receipts_with_any_byte_changed_missing_or_added_are_refused() {
+        let hub = hub();
+        let agent = hub.agent();
+        let bytes = receipts(&agent, &agent);
+        // The certificate has ended long ago: whose it is has not changed.
+        assert_eq!(read(bytes.clone(), &hub.join).unwrap().cluster, CLUSTER);
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x01;
+            assert!(read(changed, &hub.join).is_err(), "byte {at}");
+            assert!(read(bytes[..at].to_vec(), &hub.join).is_err(), "cut at {at}");
+        }
+        let longer = bytes.iter().copied().chain([0]).collect();
+        assert!(matches!(read(longer, &hub.join), Err(ReadError::File(FileError::Trailing))));
+    }
+
+    #[test]
+    fn receipts_that_another_key_sealed_or_another_authority_certified_are_forged() {
+        let (ours, theirs) = (hub(), hub());
+        let forged = receipts(&ours.agent(), &ours.agent());
+        assert!(matches!(read(forged, &ours.join), Err(ReadError::Refused(ReceiptsRefused::Forged(_)))));
+        let stranger = theirs.agent();
+        let foreign = receipts(&stranger, &stranger);
+        assert!(matches!(read(foreign, &ours.join), Err(ReadError::Refused(ReceiptsRefused::Forged(_)))));
+        let operator =
+            ours.authority.issue_operator("ana", std::time::Duration::from_hours(1), WallTime(1)).unwrap();
+        let of_operator = receipts(&operator, &operator);
+        assert!(matches!(read(of_operator, &ours.join), Err(ReadError::Refused(ReceiptsRefused::Forged(_)))));
+    }
+}
