@@ -3,6 +3,7 @@
 //! The shell feeds it frames, answers, watch events and time, and carries out what each input leads to: first the
 //! transaction, then the anchor, then everything else. A simulation does the same from one seed.
 
+mod files;
 mod journal;
 mod staged;
 
@@ -262,31 +263,6 @@ impl AgentMachine {
     /// Takes the result of the last [`Input::Confirm`].
     pub fn take_confirm_result(&mut self) -> Option<Result<(), ConfirmError>> {
         self.confirm_result.take()
-    }
-
-    /// Says everything that a hub would be told on a stream, as frames of receipts, which leave once the effects are carried
-    /// out; `facts` are those of a cluster that was not reached in this life.
-    pub fn receipts(
-        &mut self,
-        facts: ClusterFacts,
-        context: &mut Context<'_>,
-    ) -> Result<(Effects, Vec<AgentFrame>), StoreError> {
-        let mut effects = Effects::default();
-        self.turn(context, &mut effects)?;
-        let facts = self.facts.clone().unwrap_or(facts);
-        let AgentEffects { ops, anchor, mut frames, .. } =
-            self.link.receipts(facts, self.read_only.clone(), context.now);
-        effects.ops.extend(ops);
-        effects.anchor = anchor.or(effects.anchor);
-        let staged = Staged { base: context.store, ops: &effects.ops };
-        let journal = self.recorder.all_batches(&staged, context.now)?;
-        frames.extend(journal.into_iter().map(AgentFrame::Journal));
-        Ok((effects, frames))
-    }
-
-    /// Takes the result of the last [`Input::Import`].
-    pub fn take_import_result(&mut self) -> Option<ImportResult> {
-        self.import_result.take()
     }
 
     /// Gives the elapsed milliseconds at which a [`Input::Tick`] is due.

@@ -212,19 +212,6 @@ impl AgentLink {
         }
     }
 
-    /// Says everything that a hub would be told on a stream, for one that is not there: what this agent is and holds, its
-    /// list, and the newest status of every app. What it gives to be stored must be durable before the frames leave.
-    pub fn receipts(&mut self, facts: ClusterFacts, read_only: Option<String>, now: Now) -> AgentEffects {
-        let mut effects = AgentEffects::default();
-        let hello = self.hello(facts, read_only, now, &mut effects);
-        effects.frames.push(AgentFrame::Hello(Box::new(hello)));
-        if self.list.is_some() {
-            self.send_list(&mut effects);
-        }
-        effects.frames.extend(self.outbox.all(now, self.observed).into_iter().map(AgentFrame::Status));
-        effects
-    }
-
     /// Says what is known of the cluster, and why the rest of the agent writes nothing, if it does not: what has changed
     /// since `Hello` is told.
     pub fn describe(

@@ -1,4 +1,4 @@
-//! Desired state that comes by file: the same frames, judged by the same rules, with no hub to answer.
+//! What comes and goes by file: the same frames, judged by the same rules, with no hub to answer.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,10 @@ use super::downloads::Transfers;
 use super::{AgentContext, AgentEffects, AgentLink, Closing, Connection};
 use crate::bundle::{Header, ImportRefused, ImportStep, Imported};
 use crate::desired::{Anchor, SignedHead};
-use crate::session::frame::{Chunk, HubFrame, ListBase};
+use crate::session::frame::{AgentFrame, Chunk, ClusterFacts, HubFrame, ListBase};
 use crate::session::list::ListPatch;
 use crate::store::StoreError;
+use crate::time::Now;
 
 /// A bundle that is being read.
 #[derive(Debug, Clone)]
@@ -46,6 +47,19 @@ impl AgentLink {
         // There is no hub to answer.
         effects.frames.clear();
         Ok((effects, result))
+    }
+
+    /// Says everything that a hub would be told on a stream, for one that is not there: what this agent is and holds, its
+    /// list, and the newest status of every app. What it gives to be stored must be durable before the frames leave.
+    pub fn receipts(&mut self, facts: ClusterFacts, read_only: Option<String>, now: Now) -> AgentEffects {
+        let mut effects = AgentEffects::default();
+        let hello = self.hello(facts, read_only, now, &mut effects);
+        effects.frames.push(AgentFrame::Hello(Box::new(hello)));
+        if self.list.is_some() {
+            self.send_list(&mut effects);
+        }
+        effects.frames.extend(self.outbox.all(now, self.observed).into_iter().map(AgentFrame::Status));
+        effects
     }
 
     fn begin_import(&mut self, header: &Header, context: &AgentContext<'_>) -> ImportResult {

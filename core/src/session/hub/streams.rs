@@ -123,6 +123,23 @@ impl HubLink {
         true
     }
 
+    /// Decides which of two clusters with one identity is the right one (M15): the one with this UID of `kube-system`.
+    /// The other stays refused.
+    pub fn decide_clone(&mut self, keep: &str) -> HubEffects {
+        let mut effects = HubEffects::default();
+        let Some(other) = self.record.clone.take() else { return effects };
+        let facts = self.record.facts.get_or_insert_default();
+        let known = std::mem::replace(&mut facts.kube_system_uid, keep.to_owned());
+        for uid in [known, other] {
+            if uid != keep && !self.record.refused_uids.contains(&uid) {
+                self.record.refused_uids.push(uid);
+            }
+        }
+        self.record.refused_uids.retain(|uid| uid != keep);
+        self.save(&mut effects);
+        effects
+    }
+
     pub(super) fn take_facts(&mut self, facts: ClusterFacts, now: Now, effects: &mut HubEffects) {
         let mut facts = facts;
         if let Some(known) = self.record.facts.as_ref().filter(|_| facts.kube_system_uid.is_empty()) {
