@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use prost::Message as _;
 
-const FILES: [&str; 3] = ["argosy/v1/link.proto", "argosy/v1/enrollment.proto", "argosy/v1/fleet.proto"];
+const FILES: [&str; 4] =
+    ["argosy/v1/link.proto", "argosy/v1/enrollment.proto", "argosy/v1/bundle.proto", "argosy/v1/fleet.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=argosy");

@@ -20,7 +20,9 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::args::RunArgs;
+use crate::bundle::Files;
 use crate::cluster::{Connection, Holder, Lease, LeaseSettings, LeaseState, Watches};
+use crate::control::Desk;
 use crate::counters::LinkCounters;
 use crate::engine::{About, Engine, Event, Parts, QUEUE, first_facts};
 use crate::identity::{Enrolled, Folder};
@@ -117,6 +119,12 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
         lease: lease_state.clone(),
         view,
     };
+    files::remove(&folder.incoming())?;
+    let desk = Desk {
+        events: queue.clone(),
+        files: Arc::new(Files::new(folder.clone(), enrolled.clone(), queue.clone())),
+        supervisor: supervisor.clone(),
+    };
     let (mut engine, first) = Engine::load(parts).await.context("the agent's store cannot be loaded")?;
     store::started(&folder)?;
     first(&mut engine);
@@ -132,9 +140,9 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     let (ours, is_ours) = watch::channel(false);
     let facts = look_at_cluster(connection.clone(), enrolled, queue.clone(), ours, stopping.clone());
     supervisor.spawn("facts", facts);
-    let discovery = discover_kinds(connection, is_ours, asked, queue.clone(), stopping.clone());
+    let discovery = discover_kinds(connection, is_ours, asked, queue, stopping.clone());
     supervisor.spawn_isolated("discovery", discovery);
-    supervisor.spawn_isolated("control", control::serve(folder.socket(), queue, stopping));
+    supervisor.spawn_isolated("control", control::serve(folder.socket(), desk, stopping));
     Ok(Bound { admin: address, supervisor, _lock: lock })
 }
 

@@ -29,6 +29,13 @@ pub enum Command {
     Resume(OrderArgs),
     /// Shows a running agent: its link, its head, its apps, what is held, and whether it is paused; with no hub.
     Status(StatusArgs),
+    /// Takes a bundle of `argosy bundle export`: the desired state by file, for a cluster that has no link. The agent must be
+    /// running; all of it is durable when the command returns. The same bundle twice is no harm; an older one, one that
+    /// was changed, and one of another cluster or hub are refused, and change nothing.
+    Import(ImportArgs),
+    /// Writes receipts to the standard output: what the hub would be told over a link, sealed by this agent's own key, for
+    /// `argosy bundle receipts`. The agent must be running.
+    Receipts(ReceiptsArgs),
     /// Leaves the hub: identity and store are moved aside, the cluster's objects stay. The agent must be stopped.
     Leave(LeaveArgs),
     /// Verifies a store: the running agent starts this after an unclean stop.
@@ -89,6 +96,24 @@ pub struct OrderArgs {
     /// Who orders it [default: the user's name]; the agent adds the user id that it sees.
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
+}
+
+/// What to import.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The bundle; - reads it from the standard input.
+    pub file: PathBuf,
+    /// The agent's data folder.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+}
+
+/// Of whom.
+#[derive(Debug, Args)]
+pub struct ReceiptsArgs {
+    /// The agent's data folder.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
 }
 
 /// What to show.

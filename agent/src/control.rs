@@ -1,20 +1,26 @@
 //! The control socket: what somebody at the edge may ask of a running agent, with no hub.
 //!
-//! A Unix socket in the agent's private folder; one JSON line in, one JSON line out.
+//! A Unix socket in the agent's private folder; one JSON line in, one JSON line out. A bundle follows its line, to the end
+//! of what is sent.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use argosy_core::bundle::Imported;
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::pause::{PauseKind, PauseRefused};
 use argosy_core::status::Held;
+use argosy_runtime::supervisor::Supervisor;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use crate::bundle::Files;
 use crate::engine::{Asked, ConfirmAnswer, Event, OrderAnswer};
 use crate::report::Report;
 
@@ -42,6 +48,10 @@ pub enum Question {
     Resume(OrderQuestion),
     /// Shows the agent.
     Status,
+    /// Takes the bundle that follows.
+    Import,
+    /// Gives receipts, which follow the answer.
+    Receipts,
 }
 
 /// Who pauses or resumes, and why.
@@ -64,6 +74,10 @@ pub enum Reply {
     Order(OrderReply),
     /// The agent.
     Status(Box<Report>),
+    /// A bundle was taken.
+    Imported(ImportReply),
+    /// Receipts of so many bytes follow.
+    Receipts(u64),
     /// What went wrong.
     Failed(String),
 }
@@ -96,12 +110,44 @@ pub struct OrderReply {
     pub writes_under_way: usize,
 }
 
+/// What came of a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImportReply {
+    /// The head that the agent holds by now.
+    pub generation: u64,
+    /// Apps in its list.
+    pub apps: u64,
+    /// Whether all of it was here before.
+    pub already: bool,
+}
+
+/// What conversations need.
+#[derive(Debug, Clone)]
+pub(crate) struct Desk {
+    /// The engine's queue.
+    pub(crate) events: mpsc::Sender<Event>,
+    /// Takes bundles and gives receipts.
+    pub(crate) files: Arc<Files>,
+    /// Runs what takes longer than a question.
+    pub(crate) supervisor: Supervisor,
+}
+
+/// A conversation that goes on in a task of its own: a file may be long, and a pause cannot wait for it.
+struct Long {
+    kind: LongKind,
+    read: BufReader<OwnedReadHalf>,
+    write: OwnedWriteHalf,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum LongKind {
+    Import,
+    Receipts,
+}
+
 /// Serves the socket until the process stops.
-pub(crate) async fn serve(
-    path: PathBuf,
-    events: mpsc::Sender<Event>,
-    stopping: CancellationToken,
-) -> std::io::Result<()> {
+pub(crate) async fn serve(path: PathBuf, desk: Desk, stopping: CancellationToken) -> std::io::Result<()> {
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -121,24 +167,61 @@ pub(crate) async fn serve(
             }
         };
         // One conversation at a time: they are short, and bounded in time.
-        match tokio::time::timeout(TALK, talk(stream, &events)).await {
-            Ok(Ok(())) => {}
+        match tokio::time::timeout(TALK, talk(stream, &desk.events)).await {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(long))) => {
+                let (files, stopping) = (Arc::clone(&desk.files), stopping.clone());
+                desk.supervisor.spawn_isolated("file", async move {
+                    let carried = Box::pin(carry(long, &files));
+                    stopping.run_until_cancelled(carried).await.unwrap_or(Ok(()))
+                });
+            }
             Ok(Err(error)) => debug!(%error, "a conversation on the control socket ended early"),
             Err(_elapsed) => debug!("a conversation on the control socket took too long"),
         }
     }
 }
 
-async fn talk(stream: UnixStream, events: &mpsc::Sender<Event>) -> std::io::Result<()> {
+async fn talk(stream: UnixStream, events: &mpsc::Sender<Event>) -> std::io::Result<Option<Long>> {
     let user = stream.peer_cred()?.uid();
     let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
     let mut line = String::new();
-    BufReader::new(read.take(LINE)).read_line(&mut line).await?;
+    (&mut read).take(LINE).read_line(&mut line).await?;
     let reply = match serde_json::from_str::<Question>(&line) {
+        Ok(Question::Import) => return Ok(Some(Long { kind: LongKind::Import, read, write })),
+        Ok(Question::Receipts) => return Ok(Some(Long { kind: LongKind::Receipts, read, write })),
         Ok(question) => answer(question, user, events).await,
         Err(error) => Reply::Failed(format!("the question does not decode: {error}")),
     };
-    let mut text = serde_json::to_string(&reply)?;
+    say(&mut write, &reply).await?;
+    Ok(None)
+}
+
+async fn carry(long: Long, files: &Files) -> std::io::Result<()> {
+    let Long { kind, read, mut write } = long;
+    match kind {
+        LongKind::Import => {
+            let reply = match files.take(read).await {
+                Ok(Imported { generation, apps, already }) => {
+                    Reply::Imported(ImportReply { generation: generation.0, apps, already })
+                }
+                Err(why) => Reply::Failed(why),
+            };
+            say(&mut write, &reply).await
+        }
+        LongKind::Receipts => match files.receipts().await {
+            Ok(bytes) => {
+                say(&mut write, &Reply::Receipts(bytes.len() as u64)).await?;
+                write.write_all(&bytes).await
+            }
+            Err(why) => say(&mut write, &Reply::Failed(why)).await,
+        },
+    }
+}
+
+async fn say(write: &mut OwnedWriteHalf, reply: &Reply) -> std::io::Result<()> {
+    let mut text = serde_json::to_string(reply)?;
     text.push('\n');
     write.write_all(text.as_bytes()).await
 }
@@ -155,6 +238,8 @@ async fn answer(question: Question, user: u32, events: &mpsc::Sender<Event>) -> 
             let (by, reason) = order(question);
             give(PauseKind::Resume, by, reason, events).await
         }
+        // Each is a conversation of its own.
+        Question::Import | Question::Receipts => Err("this question comes with a file".to_owned()),
         Question::Status => put(events, |answer| Asked::Status { answer }).await.map(Reply::Status),
     };
     reply.unwrap_or_else(Reply::Failed)
@@ -176,7 +261,7 @@ pub(crate) fn signed(by: &str, user: u32) -> String {
 }
 
 /// Puts a question to the engine and waits for the answer.
-async fn put<T>(
+pub(crate) async fn put<T>(
     events: &mpsc::Sender<Event>,
     asked: impl FnOnce(oneshot::Sender<T>) -> Asked,
 ) -> Result<T, String> {
@@ -260,6 +345,62 @@ pub async fn ask(socket: &Path, question: &Question) -> Result<Reply, AskError> 
     tokio::time::timeout(TALK, reader.read_line(&mut line)).await.map_err(elapsed)??;
     match serde_json::from_str(&line)? {
         Reply::Failed(error) => Err(AskError::Refused(error)),
-        reply @ (Reply::Confirm(_) | Reply::Order(_) | Reply::Status(_)) => Ok(reply),
+        reply @ (Reply::Confirm(_)
+        | Reply::Order(_)
+        | Reply::Status(_)
+        | Reply::Imported(_)
+        | Reply::Receipts(_)) => Ok(reply),
     }
+}
+
+/// Hands a running agent a bundle, and waits until it is durable there.
+pub async fn send_bundle(socket: &Path, mut from: impl AsyncRead + Unpin) -> Result<ImportReply, AskError> {
+    let nobody = |source| AskError::Nobody { path: socket.to_owned(), source };
+    let stream = UnixStream::connect(socket).await.map_err(nobody)?;
+    let (read, mut write) = stream.into_split();
+    let mut text = serde_json::to_string(&Question::Import)?;
+    text.push('\n');
+    write.write_all(text.as_bytes()).await?;
+    // An agent that refuses says so before it has read everything.
+    let sent = tokio::io::copy(&mut from, &mut write).await;
+    drop(write);
+    let mut line = String::new();
+    let answered = BufReader::new(read.take(LINE)).read_line(&mut line).await;
+    if line.is_empty() {
+        sent?;
+        answered?;
+    }
+    match serde_json::from_str(&line)? {
+        Reply::Imported(reply) => Ok(reply),
+        Reply::Failed(error) => Err(AskError::Refused(error)),
+        Reply::Confirm(_) | Reply::Order(_) | Reply::Status(_) | Reply::Receipts(_) => Err(other()),
+    }
+}
+
+/// Asks a running agent for receipts.
+pub async fn fetch_receipts(socket: &Path) -> Result<Vec<u8>, AskError> {
+    let nobody = |source| AskError::Nobody { path: socket.to_owned(), source };
+    let stream = UnixStream::connect(socket).await.map_err(nobody)?;
+    let (read, mut write) = stream.into_split();
+    let mut text = serde_json::to_string(&Question::Receipts)?;
+    text.push('\n');
+    write.write_all(text.as_bytes()).await?;
+    let mut read = BufReader::new(read);
+    let mut line = String::new();
+    (&mut read).take(LINE).read_line(&mut line).await?;
+    let size = match serde_json::from_str(&line)? {
+        Reply::Receipts(size) => size,
+        Reply::Failed(error) => return Err(AskError::Refused(error)),
+        Reply::Confirm(_) | Reply::Order(_) | Reply::Status(_) | Reply::Imported(_) => return Err(other()),
+    };
+    let mut bytes = Vec::new();
+    read.read_to_end(&mut bytes).await?;
+    if bytes.len() as u64 != size {
+        return Err(AskError::Broken(std::io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(bytes)
+}
+
+fn other() -> AskError {
+    AskError::Refused("the agent answers something else than was asked".to_owned())
 }

@@ -1,5 +1,7 @@
-//! What somebody at the edge does by hand, with no hub: looks, confirms, pauses, resumes.
+//! What somebody at the edge does by hand, with no hub: looks, confirms, pauses, resumes, carries files.
 
+use std::io::{IsTerminal as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,8 +11,8 @@ use argosy_runtime::clock::Clock;
 use argosy_runtime::files;
 use tokio::time::{Instant, sleep};
 
-use crate::args::{ConfirmArgs, Format, OrderArgs, StatusArgs};
-use crate::control::{self, AskError, ConfirmReply, OrderQuestion, Question, Reply};
+use crate::args::{ConfirmArgs, Format, ImportArgs, OrderArgs, ReceiptsArgs, StatusArgs};
+use crate::control::{self, AskError, ConfirmReply, ImportReply, OrderQuestion, Question, Reply};
 use crate::identity::Folder;
 use crate::report::Report;
 
@@ -75,7 +77,11 @@ pub async fn order(kind: PauseKind, args: &OrderArgs, tell: impl Fn(&str)) -> an
             tell("paused: nothing is written until argosy-agent resume");
             Ok(())
         }
-        Ok(Reply::Confirm(_) | Reply::Status(_) | Reply::Failed(_)) => anyhow::bail!(OTHER),
+        Ok(
+            Reply::Confirm(_) | Reply::Status(_) | Reply::Imported(_) | Reply::Receipts(_) | Reply::Failed(_),
+        ) => {
+            anyhow::bail!(OTHER)
+        }
         Err(AskError::Nobody { .. }) => order_beside(kind, &by, args, &folder, tell),
         Err(error @ (AskError::Broken(_) | AskError::Undecodable(_) | AskError::Refused(_))) => {
             Err(error.into())
@@ -90,6 +96,33 @@ pub async fn status(args: &StatusArgs) -> anyhow::Result<String> {
         Format::Table => report.render(),
         Format::Json => serde_json::to_string_pretty(&report)? + "\n",
     })
+}
+
+/// Hands a bundle to a running agent; `tell` prints a line.
+pub async fn import(args: &ImportArgs, tell: impl Fn(&str)) -> anyhow::Result<()> {
+    let socket = Folder::at(&args.data_dir).socket();
+    let file = if args.file.as_os_str() == "-" {
+        let input = std::io::stdin().as_fd().try_clone_to_owned().context("the standard input is closed")?;
+        std::fs::File::from(input)
+    } else {
+        std::fs::File::open(&args.file).with_context(|| format!("cannot open {}", args.file.display()))?
+    };
+    let file = tokio::fs::File::from_std(file);
+    let ImportReply { generation, apps, already } = control::send_bundle(&socket, file).await?;
+    tell(&if already {
+        format!("already stored: head {generation} with {apps} apps")
+    } else {
+        format!("imported: head {generation} with {apps} apps is durable, and is being applied")
+    });
+    Ok(())
+}
+
+/// Writes receipts of a running agent to the standard output.
+pub async fn receipts(args: &ReceiptsArgs) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    anyhow::ensure!(!out.is_terminal(), "receipts are a file: argosy-agent receipts --data-dir D > FILE");
+    let bytes = control::fetch_receipts(&Folder::at(&args.data_dir).socket()).await?;
+    out.write_all(&bytes).and_then(|()| out.flush()).context("the receipts cannot be written")
 }
 
 /// Leaves the order for an agent that is not running.
@@ -141,7 +174,9 @@ async fn settle(data: &Path) -> anyhow::Result<()> {
 async fn report(data: &Path) -> anyhow::Result<Report> {
     match ask(data, &Question::Status).await? {
         Reply::Status(report) => Ok(*report),
-        Reply::Confirm(_) | Reply::Order(_) | Reply::Failed(_) => anyhow::bail!(OTHER),
+        Reply::Confirm(_) | Reply::Order(_) | Reply::Imported(_) | Reply::Receipts(_) | Reply::Failed(_) => {
+            anyhow::bail!(OTHER)
+        }
     }
 }
 

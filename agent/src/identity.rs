@@ -108,6 +108,11 @@ impl Folder {
         self.root.join("agent.sock")
     }
 
+    /// Gives the file in which a bundle is kept while it is read.
+    pub fn incoming(&self) -> PathBuf {
+        self.root.join("incoming.bundle")
+    }
+
     /// Gives the file that tells where the admin endpoint listens.
     pub fn listening(&self) -> PathBuf {
         self.root.join("listening.json")

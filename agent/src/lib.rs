@@ -5,6 +5,7 @@
 
 pub mod app;
 pub mod args;
+mod bundle;
 pub mod cluster;
 pub mod control;
 mod counters;

@@ -33,6 +33,8 @@ fn main() -> ExitCode {
             show(edge::status(&args).await?.trim_end());
             Ok(())
         }),
+        Command::Import(args) => in_runtime(async move { edge::import(&args, show).await }),
+        Command::Receipts(args) => in_runtime(async move { edge::receipts(&args).await }),
         Command::Leave(args) => leave(&args),
         Command::VerifyStore { path, owner } => {
             argosy_runtime::store::verify_and_tell(&path, &store::spec(&owner), &mut std::io::stdout())

@@ -51,6 +51,9 @@ pub(crate) enum Command {
     /// Shows and steers applications.
     #[command(subcommand)]
     App(AppCommand),
+    /// Carries desired state and statuses by file, for clusters that have no link.
+    #[command(subcommand)]
+    Bundle(BundleCommand),
     /// Shows what happened.
     Events {
         /// Goes on with what happens.
@@ -136,6 +139,27 @@ pub(crate) enum ClusterCommand {
         /// Of two clusters with this identity, keeps the one whose namespace kube-system has this UID.
         #[arg(long, value_name = "UID", default_value = "")]
         keep: String,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// What to do with files.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BundleCommand {
+    /// Writes all that the hub desires of a cluster to the standard output, as a file that `argosy-agent import` takes
+    /// there.
+    Export {
+        /// The cluster.
+        #[arg(long, value_name = "NAME")]
+        cluster: String,
+    },
+    /// Takes receipts of `argosy-agent receipts`: where the cluster stands, as if its agent had told the hub itself. The
+    /// same ones twice are no harm; forged ones, and older ones than what the agent has told since, are refused.
+    Receipts {
+        /// The receipts; - reads them from the standard input.
+        file: PathBuf,
         /// Form of the output.
         #[command(flatten)]
         output: Output,

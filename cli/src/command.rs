@@ -2,6 +2,7 @@
 
 mod app;
 mod audit;
+mod bundle;
 mod cluster;
 mod confirm;
 mod events;
@@ -33,6 +34,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8, Failure> {
         }
         Command::Cluster(command) => cluster::run(&hub, command).await,
         Command::App(command) => app(&hub, command).await,
+        Command::Bundle(command) => bundle::run(&hub, command).await,
         Command::Events { follow, cluster, since, output } => {
             let since = since.map(Into::into);
             events::run(&hub, v1::EventsRequest { follow, cluster, since }, output.format).await

@@ -115,6 +115,19 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Writes bytes of a file, which no terminal can show.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Tells whether a terminal would show what is printed.
+pub(crate) fn is_shown() -> bool {
+    io::stdout().is_terminal()
+}
+
 /// Prints a line of news beside the output.
 pub(crate) fn note(text: &str) -> Result<(), Failure> {
     writeln!(io::stderr(), "{}", text::clean_lines(text))?;

@@ -3,11 +3,13 @@
 //! The shell feeds it frames, answers, watch events and time, and carries out what each input leads to: first the
 //! transaction, then the anchor, then everything else. A simulation does the same from one seed.
 
+mod files;
 mod journal;
 mod staged;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::bundle::ImportStep;
 use crate::cluster::{Answer, ApiError, Kinds, Request, RequestId, WatchEvent};
 use crate::desired::{Anchor, VerifyHead};
 use crate::governor::ConfirmError;
@@ -18,7 +20,8 @@ use crate::pause::PauseOrder;
 use crate::reconcile::{CommandOutcome, Event, Output, Reconciler};
 use crate::release::Root;
 use crate::session::agent::{
-    AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, Pins, STATUS_LIMIT,
+    AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, ImportResult, Pins,
+    STATUS_LIMIT,
 };
 use crate::session::frame::{
     AgentFrame, ClusterFacts, Command, CommandKind, CommandState, CommandUpdate, HubFrame,
@@ -132,6 +135,8 @@ pub enum Input {
     /// Somebody at the edge paused all writes, or let them go on. The order is durable already, beside the store; after
     /// each load the newest one is said again, before the agent may write.
     Pause(PauseOrder),
+    /// A step of an import by file.
+    Import(ImportStep),
     /// Time has passed.
     Tick,
 }
@@ -151,6 +156,7 @@ pub struct AgentMachine {
     collect_at: u64,
     may_collect: bool,
     confirm_result: Option<Result<(), ConfirmError>>,
+    import_result: Option<ImportResult>,
 }
 
 impl AgentMachine {
@@ -175,6 +181,7 @@ impl AgentMachine {
             collect_at: 0,
             may_collect: true,
             confirm_result: None,
+            import_result: None,
         };
         let mut effects = Effects::default();
         this.follow_link(context)?;
@@ -241,6 +248,11 @@ impl AgentMachine {
                 self.link.set_paused(Some(order.clone()).filter(PauseOrder::is_pause));
                 self.recorder.ordered(&order, context.now);
                 self.ordered = Some(order);
+            }
+            Input::Import(step) => {
+                let (link, result) = self.link.import(step, &link_context(context))?;
+                self.absorb(link, context, effects)?;
+                self.import_result = Some(result);
             }
             Input::Tick => {
                 let link = self.link.tick(&mut link_context(context));

@@ -24,15 +24,19 @@ pub use self::audit::AuditView;
 pub use self::documents::{Documents, read_documents};
 pub use self::effects::{Effects, Reply, Ticket};
 pub use self::events::{Event, Severity};
-pub use self::requests::{AppName, CommandProgress, Reconciliation, Refused, Request, Side};
+pub use self::requests::{
+    AppName, CommandProgress, Disagreement, ExportId, ReceiptsRequest, ReceiptsTaken, Reconciliation,
+    Refused, Request, Side,
+};
 pub use self::view::{AppCounts, AppView, Chain, ClusterView, Observed, Shown, Summary};
 
 use crate::application::Source;
 use crate::desired::{SignHead, VerifyHead};
 use crate::fleet::{Fleet, FleetRead, MassLoss, PLACEMENTS, PROJECTS, Rendering};
 use crate::ids::{AppId, ClusterId, CommandId, DeletionId, Digest, InstallationId, RejoinSerial};
-use crate::journal::tables as journal_tables;
+use crate::journal::{JournalBatch, tables as journal_tables};
 use crate::registry::{REGISTRY, REGISTRY_META, Registry, Standing};
+use crate::release::Root;
 use crate::session::bulk::Codec;
 use crate::session::frame::{AgentFrame, HubFrame, Refusal, RefusalReason};
 use crate::session::hub::{HubClosing, HubContext, HubEffects, HubEvent, HubLink, SessionId};
@@ -42,7 +46,7 @@ use crate::store::{StoreError, StoreOp, StoreRead, Table, get_as};
 use crate::time::{Entropy, MonoTime, Now, WallTime};
 
 use self::events::Events;
-use self::requests::Pending;
+use self::requests::{Making, Pending};
 use self::staged::Staged;
 
 /// Key of the loss that an operator confirmed, in [`REGISTRY_META`].
@@ -175,6 +179,9 @@ pub struct HubMachine {
     told: Option<(BTreeSet<AppId>, Result<(), String>)>,
     events: Events,
     pending: BTreeMap<CommandId, Pending>,
+    /// Bundles that are being made.
+    exports: BTreeMap<ExportId, Making>,
+    next_export: u64,
     dirty: bool,
     collect_at: u64,
     may_collect: bool,
@@ -216,6 +223,8 @@ impl HubMachine {
             told: None,
             events: Events::default(),
             pending: BTreeMap::new(),
+            exports: BTreeMap::new(),
+            next_export: 0,
             dirty: true,
             collect_at: 0,
             may_collect: true,
@@ -275,15 +284,11 @@ impl HubMachine {
             Input::Frame(session, frame) => {
                 // A frame of a stream that was closed says nothing.
                 let Some(cluster) = self.sessions.get(&session).copied() else { return Ok(()) };
-                if let (AgentFrame::Journal(batch), Some(link)) =
-                    (frame.as_ref(), self.links.get_mut(&cluster))
-                {
-                    let placements = self.fleet.placements();
-                    let named = crate::journal::releases_of(batch).into_iter().filter_map(|(app, root)| {
-                        let placement = placements.get(&(cluster, app.clone()))?;
-                        Some(((app, root), placement.commit_of(root)?.to_owned()))
-                    });
-                    link.set_revisions(named.collect());
+                if let AgentFrame::Journal(batch) = frame.as_ref() {
+                    let revisions = self.revisions_of(cluster, batch);
+                    if let Some(link) = self.links.get_mut(&cluster) {
+                        link.set_revisions(revisions);
+                    }
                 }
                 if let Some(link) = self.links.get_mut(&cluster) {
                     let link = link.received(session, *frame, &mut link_context(context, context.store))?;
@@ -318,6 +323,16 @@ impl HubMachine {
             }
         }
         Ok(())
+    }
+
+    /// Gives the commits of the releases that rows of a journal name.
+    fn revisions_of(&self, cluster: ClusterId, batch: &JournalBatch) -> BTreeMap<(AppId, Root), String> {
+        let placements = self.fleet.placements();
+        let named = crate::journal::releases_of(batch).into_iter().filter_map(|(app, root)| {
+            let placement = placements.get(&(cluster, app.clone()))?;
+            Some(((app, root), placement.commit_of(root)?.to_owned()))
+        });
+        named.collect()
     }
 
     fn opened(

@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod application;
 pub mod backoff;
+pub mod bundle;
 pub mod cluster;
 pub mod desired;
 pub mod fleet;

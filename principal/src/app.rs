@@ -104,8 +104,13 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     let fleet = FleetFacts { source: source.to_string(), last_read: LastRead::default() };
     let last_read = fleet.last_read.clone();
     read_sources(args, source, path, &folder, &handle, &supervisor, &metrics, last_read, follow);
-    let services =
-        Services { handle, supervisor: supervisor.clone(), join: Arc::new(join), fleet: Arc::new(fleet) };
+    let services = Services {
+        handle,
+        supervisor: supervisor.clone(),
+        join: Arc::new(join),
+        fleet: Arc::new(fleet),
+        reading: Arc::new(tokio::sync::Semaphore::new(1)),
+    };
     let serving = server.serve(tls, authority, services, metrics, stopping);
     supervisor.spawn("server", serving);
     let listening = json!({ "listen": listen.to_string(), "admin": admin_address.to_string() });

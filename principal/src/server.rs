@@ -15,6 +15,7 @@ use argosy_runtime::pki::{PeerIdentity, TrustAnchor};
 use argosy_runtime::supervisor::Supervisor;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::{Request, Status};
@@ -52,6 +53,8 @@ pub(crate) struct Services {
     pub(crate) supervisor: Supervisor,
     pub(crate) join: Arc<JoinSettings>,
     pub(crate) fleet: Arc<FleetFacts>,
+    /// Receipts that are read: one file at a time.
+    pub(crate) reading: Arc<Semaphore>,
 }
 
 /// What operators are told of the fleet's source beyond what the hub decides from it.

@@ -3,6 +3,7 @@
 //! Whatever comes from the other end is checked once, here: every length, every number, every count. Inside the
 //! program there are only core's types. Conversions towards the wire cannot fail.
 
+mod bundle;
 mod enrollment;
 mod error;
 mod field;
@@ -10,6 +11,7 @@ mod fleet;
 mod link;
 mod zstd_codec;
 
+pub use bundle::{BUNDLE, FileError, PartReader, PartWriter, RECEIPTS};
 pub use enrollment::{Enrolled, EnrollmentRequest, TOKEN_LENGTH};
 pub use error::FrameError;
 pub use link::limits;

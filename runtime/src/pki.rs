@@ -19,7 +19,7 @@ pub use self::anchor::TrustAnchor;
 pub use self::authority::{CertificateAuthority, IssuedCertificate};
 pub use self::head::{HeadSigner, HeadVerifier};
 pub use self::identity::Identity;
-pub use self::peer::{PeerCertificate, PeerError, PeerIdentity};
+pub use self::peer::{PeerCertificate, PeerError, PeerIdentity, is_signed_by};
 
 mod agent_key;
 mod anchor;

@@ -1,4 +1,4 @@
-//! A thin link: a TCP proxy on the loopback address that lets through so many bytes a second.
+//! A thin link, or none: a TCP proxy on the loopback address that lets through so many bytes a second.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use parking_lot::Mutex;
 
 use crate::port::Port;
 use crate::wait;
@@ -34,6 +35,10 @@ struct Shared {
     /// Bytes that went towards whoever connects.
     moved: AtomicU64,
     closed: AtomicBool,
+    /// Whether there is no link.
+    cut: AtomicBool,
+    /// Those who have connected.
+    open: Mutex<Vec<TcpStream>>,
 }
 
 // === impl Proxy ===
@@ -48,6 +53,8 @@ impl Proxy {
             rate: AtomicU64::new(UNLIMITED),
             moved: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            open: Mutex::new(Vec::new()),
         });
         let serving = Arc::clone(&shared);
         thread::spawn(move || serve(&listener, &serving));
@@ -62,6 +69,17 @@ impl Proxy {
     /// Lets through so many bytes a second, each way and for each connection; `None` lifts the limit.
     pub fn limit(&self, bytes_per_second: Option<u64>) {
         self.shared.rate.store(bytes_per_second.unwrap_or(UNLIMITED).max(1), Ordering::Relaxed);
+    }
+
+    /// Ends every connection and takes no more, or takes them again.
+    pub fn cut(&self, cut: bool) {
+        self.shared.cut.store(cut, Ordering::Relaxed);
+        if cut {
+            for stream in self.shared.open.lock().drain(..) {
+                // One that is closed already is as good.
+                drop(stream.shutdown(Shutdown::Both));
+            }
+        }
     }
 
     /// Returns how many bytes went from the target to those who connected to it.
@@ -98,6 +116,9 @@ fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
             return;
         }
         let Ok(client) = client else { continue };
+        if shared.cut.load(Ordering::Relaxed) {
+            continue;
+        }
         if let Err(error) = join(&client, shared) {
             crate::say(&format!("the proxy has no connection to {}: {error:#}", shared.target));
         }
@@ -110,6 +131,7 @@ fn join(client: &TcpStream, shared: &Arc<Shared>) -> anyhow::Result<()> {
     for stream in [client, &target] {
         stream.set_nodelay(true)?;
     }
+    shared.open.lock().push(client.try_clone()?);
     let up = (client.try_clone()?, target.try_clone()?, Arc::clone(shared));
     let down = (target, client.try_clone()?, Arc::clone(shared));
     thread::spawn(move || carry(up.0, up.1, &up.2, false));

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod scenarios {
+    mod bundles;
     mod chaos;
     mod cluster_client;
     mod demo;

@@ -1,8 +1,11 @@
 //! What somebody at the edge asks, and the answers: they leave once the round is durable.
 
+use argosy_core::bundle::ImportStep;
 use argosy_core::governor::ConfirmError;
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::pause::{PauseKind, PauseRefused};
+use argosy_core::session::agent::ImportResult;
+use argosy_core::session::frame::{AgentFrame, ClusterFacts};
 use argosy_core::status::Held;
 use tokio::sync::oneshot;
 use tracing::debug;
@@ -31,6 +34,20 @@ pub(crate) enum Asked {
         reason: String,
         /// Where the answer goes.
         answer: oneshot::Sender<OrderAnswer>,
+    },
+    /// Takes a step of an import by file.
+    Import {
+        /// Which.
+        step: Box<ImportStep>,
+        /// Where the answer goes.
+        answer: oneshot::Sender<ImportResult>,
+    },
+    /// Says everything that a hub would be told.
+    Receipts {
+        /// What is known of a cluster that was not reached in this life.
+        facts: Box<ClusterFacts>,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Vec<AgentFrame>>,
     },
     /// Shows the agent.
     Status {
@@ -62,6 +79,8 @@ pub(crate) struct OrderAnswer {
 pub(super) enum Answer {
     Confirm(oneshot::Sender<ConfirmAnswer>, ConfirmAnswer),
     Order(oneshot::Sender<OrderAnswer>, OrderAnswer),
+    Import(oneshot::Sender<ImportResult>, ImportResult),
+    Receipts(oneshot::Sender<Vec<AgentFrame>>, Vec<AgentFrame>),
     Status(oneshot::Sender<Box<Report>>, Box<Report>),
 }
 
@@ -71,6 +90,8 @@ impl Answer {
         let unheard = match self {
             Self::Confirm(to, answer) => to.send(answer).is_err(),
             Self::Order(to, answer) => to.send(answer).is_err(),
+            Self::Import(to, answer) => to.send(answer).is_err(),
+            Self::Receipts(to, answer) => to.send(answer).is_err(),
             Self::Status(to, answer) => to.send(answer).is_err(),
         };
         if unheard {

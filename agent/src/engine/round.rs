@@ -159,6 +159,22 @@ impl Core {
                 let writes = self.machine.reconciler().writes_under_way();
                 Ok((Answer::Order(answer, OrderAnswer { refused, writes }), effects))
             }
+            Asked::Import { step, answer } => {
+                let effects = self.step(Input::Import(*step), overlay)?;
+                let result = self.machine.take_import_result().unwrap_or(Ok(None));
+                Ok((Answer::Import(answer, result), Some(effects)))
+            }
+            Asked::Receipts { facts, answer } => {
+                let mut context = Context {
+                    now: self.clock.now(),
+                    store: overlay,
+                    codec: &ZstdCodec,
+                    verifier: &self.verifier,
+                    entropy: &mut SystemEntropy,
+                };
+                let (effects, frames) = self.machine.receipts(*facts, &mut context)?;
+                Ok((Answer::Receipts(answer, frames), Some(effects)))
+            }
             Asked::Status { answer } => Ok((Answer::Status(answer, Box::new(self.report())), None)),
         }
     }

@@ -37,6 +37,18 @@ fn progress(state: v1::CommandState) -> v1::CommandProgress {
 impl Fleet for OneApp {
     type RunCommandStream = Messages<v1::CommandProgress>;
     type EventsStream = Messages<v1::Event>;
+    type ExportBundleStream = Messages<v1::FilePiece>;
+
+    async fn export_bundle(&self, _: Request<v1::ExportBundleRequest>) -> Answer<Self::ExportBundleStream> {
+        Err(Status::failed_precondition("no agent has joined"))
+    }
+
+    async fn import_receipts(
+        &self,
+        _: Request<tonic::Streaming<v1::FilePiece>>,
+    ) -> Answer<v1::ImportReceiptsResponse> {
+        Err(Status::failed_precondition("older"))
+    }
 
     async fn list_clusters(&self, _: Request<v1::ListClustersRequest>) -> Answer<v1::ListClustersResponse> {
         let edge = v1::ClusterView { name: "edge-1".to_owned(), connected: true, ..Default::default() };

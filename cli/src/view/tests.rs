@@ -300,7 +300,25 @@ fn a_reconciliation() {
             difference: v1::Difference::Changed.into(),
             hub: Some(release(1, "c0ffee0000000000000000000000000000000001")),
             agent: Some(release(2, "")),
+            hub_phase: v1::AppPhase::Active.into(),
+            agent_phase: v1::AppPhase::Frozen.into(),
+            held: Some(v1::Held {
+                deletes: vec![v1::HeldDelete {
+                    key: Some(v1::ResourceKey {
+                        kind: "ConfigMap".to_owned(),
+                        namespace: "shop".to_owned(),
+                        name: "old".to_owned(),
+                        ..Default::default()
+                    }),
+                    uid: "u1".to_owned(),
+                }],
+                more: 2,
+                ..Default::default()
+            }),
         }],
+        why: "its head 12 is above the last one sent, 9".to_owned(),
+        hub_generation: Some(13),
+        agent_generation: Some(12),
         obstacles: vec!["the source of argocd/web was not read yet".to_owned()],
         clones: vec!["uid-1".to_owned(), "uid-2".to_owned()],
     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Context, Effects, HubMachine, Staged};
+use super::{Context, Effects, HubMachine, Making, Staged};
 use crate::fleet::Rendering;
 use crate::ids::Digest;
 use crate::release::Root;
@@ -18,7 +18,10 @@ impl HubMachine {
     pub(super) fn collect(&mut self, context: &Context<'_>, effects: &mut Effects) -> Result<(), StoreError> {
         self.collect_at = context.now.ms().saturating_add(EVERY_MS);
         self.may_collect = false;
+        self.give_up_exports(context.now.ms());
+        self.may_collect |= !self.exports.is_empty();
         let mut pinned = self.fleet.pinned_roots();
+        pinned.extend(self.exports.values().flat_map(Making::roots));
         pinned.extend(self.links.values().flat_map(HubLink::pinned));
         pinned.extend(self.rendered.values().filter_map(|app| match &app.rendering {
             Rendering::Rendered { root, .. } => Some(*root),

@@ -1,6 +1,8 @@
 //! What the hub asks its shell to do.
 
-use super::{CommandProgress, Event, Reconciliation, Refused};
+use super::{CommandProgress, Event, ExportId, ReceiptsTaken, Reconciliation, Refused};
+use crate::bundle::Header;
+use crate::desired::Signature;
 use crate::ids::{ClusterId, RejoinSerial};
 use crate::session::frame::HubFrame;
 use crate::session::hub::{HubClosing, SessionId};
@@ -33,7 +35,6 @@ pub struct Effects {
 
 /// A good answer.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "moved once, from the machine to who asked")]
 pub enum Reply {
     /// A cluster was added, or may join again.
     Added {
@@ -58,6 +59,19 @@ pub enum Reply {
     },
     /// Hub and agent, side by side.
     Reconciled(Reconciliation),
+    /// A bundle was begun.
+    Exporting {
+        /// Names it from now on.
+        id: ExportId,
+        /// What it is of.
+        header: Box<Header>,
+    },
+    /// The next frames of a bundle; none when it is whole.
+    Exported(Vec<HubFrame>),
+    /// The hub's word for a bundle.
+    Sealed(Signature),
+    /// Receipts were taken.
+    Received(ReceiptsTaken),
     /// A command moved on; the last has a final state.
     Command(CommandProgress),
 }

@@ -1,17 +1,25 @@
 //! What operators and enrolling agents ask of the hub.
 
+mod bundles;
 mod commands;
 mod members;
+mod receipts;
 mod reconcile;
 
 use std::collections::BTreeMap;
 
+pub use self::bundles::ExportId;
+pub(super) use self::bundles::Making;
+pub use self::receipts::{ReceiptsRequest, ReceiptsTaken};
 use super::{Context, Effects, HubMachine, Ticket};
-use crate::ids::{AppId, ClusterId, CommandId, Digest, RejoinSerial};
+use crate::bundle::ReceiptsRefused;
+use crate::desired::Phase;
+use crate::ids::{AppId, ClusterId, CommandId, Digest, Generation, RejoinSerial};
 use crate::registry::{AddError, Attempt, EnrolError};
 use crate::release::Root;
 use crate::session::frame::{CommandKind, CommandState};
-use crate::status::OperationStatus;
+use crate::session::hub::ExportRefused;
+use crate::status::{Held, OperationStatus};
 use crate::store::StoreError;
 use crate::time::MonoTime;
 
@@ -50,6 +58,22 @@ pub enum Request {
         /// Of two clusters with this identity, the one to keep, by its UID of `kube-system` (M15).
         keep: Option<String>,
     },
+    /// Begins a bundle of a cluster's newest desired state.
+    ExportBundle {
+        /// The cluster's name.
+        name: String,
+    },
+    /// Asks for the next frames of a bundle.
+    MoreOfBundle(ExportId),
+    /// Ends a bundle.
+    SealBundle {
+        /// Which.
+        id: ExportId,
+        /// Digest of every byte of it.
+        digest: Digest,
+    },
+    /// Takes what an agent with no link says of itself.
+    Receipts(Box<ReceiptsRequest>),
     /// Sends a command to an app's agent; the hub carries out what is its own to do.
     Command {
         /// Which app, and on which cluster where it is on several.
@@ -104,6 +128,20 @@ pub enum Refused {
         /// What was to be kept.
         uid: String,
     },
+    /// No agent of the cluster has joined.
+    #[error(
+        "no agent of cluster {0:?} has joined yet: it does so once over a link, and needs none afterwards"
+    )]
+    NotJoined(String),
+    /// No bundle can be made.
+    #[error(transparent)]
+    Export(ExportRefused),
+    /// The bundle is not being made any more.
+    #[error("this bundle is not being made any more: export again")]
+    NoExport,
+    /// Receipts are not taken.
+    #[error(transparent)]
+    Receipts(ReceiptsRefused),
     /// Too much is going on.
     #[error("too many commands are under way; try again")]
     Busy,
@@ -133,6 +171,21 @@ pub struct Side {
     pub root: Root,
     /// The newest commit that renders to it, as far as the hub knows.
     pub commit: Option<String>,
+    /// What is done with the app.
+    pub phase: Phase,
+}
+
+/// One app that an operator has to decide on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disagreement {
+    /// Which.
+    pub app: AppId,
+    /// The hub's side; absent when it has no such app for the cluster.
+    pub hub: Option<Side>,
+    /// The agent's, as of what it is known to hold.
+    pub agent: Option<Side>,
+    /// Deletes that wait at the agent for the decision, as it told last.
+    pub held: Option<Held>,
 }
 
 /// Hub and agent, side by side.
@@ -142,8 +195,14 @@ pub struct Reconciliation {
     pub holding: bool,
     /// Whether this request ended the hold.
     pub ended: bool,
-    /// Apps that the sides do not agree on: the hub's side and the agent's.
-    pub rows: Vec<(AppId, Option<Side>, Option<Side>)>,
+    /// What did not fit, when the two lost each other's history.
+    pub why: Option<String>,
+    /// The newest head that the hub made.
+    pub made: Option<Generation>,
+    /// The head that the agent is known to hold.
+    pub held: Option<Generation>,
+    /// Apps that the sides do not agree on.
+    pub rows: Vec<Disagreement>,
     /// What keeps the hold from being ended.
     pub obstacles: Vec<String>,
     /// UIDs of `kube-system` of two clusters with this identity, while nobody has decided.
@@ -186,6 +245,10 @@ impl HubMachine {
             Request::Reconcile { name, confirm, keep } => {
                 self.reconcile(&name, confirm, keep.as_deref(), context, effects)?
             }
+            Request::ExportBundle { name } => self.export_bundle(&name, context, effects),
+            Request::MoreOfBundle(id) => self.more_of_bundle(id, context)?,
+            Request::SealBundle { id, digest } => self.seal_bundle(id, digest, context),
+            Request::Receipts(request) => self.take_receipts(*request, context, effects)?,
             Request::Command { app, kind, deadline_ms } => {
                 let begun = self.begin_command(ticket, &app, kind, deadline_ms, context, effects);
                 match begun {

@@ -162,6 +162,7 @@ impl World {
             status_sequence: 0,
             read_only: None,
             paused: None,
+            statement: None,
         };
         let effects = self.frame(session, AgentFrame::Hello(Box::new(hello)));
         (session, effects)

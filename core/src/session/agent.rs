@@ -8,6 +8,7 @@ mod downloads;
 mod effects;
 mod frames;
 mod heads;
+mod import;
 mod meter;
 mod outbox;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use downloads::{Pins, Progress};
 pub use effects::{AgentEffects, AgentEvent, Closing};
+pub use import::ImportResult;
 
 use crate::backoff::Backoff;
 use crate::desired::{Anchor, DesiredList, SignedHead, VerifyHead};
@@ -36,6 +38,7 @@ use crate::time::{Entropy, MonoTime, Now, millis};
 
 use commands::Commands;
 use downloads::Downloads;
+use import::Import;
 use meter::Meter;
 use outbox::Outbox;
 pub(crate) use outbox::STATUS_LIMIT;
@@ -78,6 +81,8 @@ pub struct AgentLink {
     outbox: Outbox,
     commands: Commands,
     downloads: Downloads,
+    /// The bundle that is being read.
+    import: Option<Box<Import>>,
     connection: Connection,
     may_dial: bool,
     paused: Option<PauseOrder>,
@@ -135,6 +140,7 @@ impl AgentLink {
             downloads: Downloads::load(store, list.as_ref())?,
             held,
             list,
+            import: None,
             connection: Connection::Idle { dial_at: 0 },
             may_dial: true,
             paused: None,
@@ -151,34 +157,18 @@ impl AgentLink {
         read_only: Option<String>,
         context: &mut AgentContext<'_>,
     ) -> AgentEffects {
-        let mut effects = AgentEffects { ops: self.outbox.unsaved(), ..AgentEffects::default() };
+        let mut effects = AgentEffects::default();
         if !self.may_dial {
             self.connection = Connection::Closing;
             effects.close = Some(Closing::Withdrawn);
             return effects;
         }
+        let hello = self.hello(facts.clone(), read_only, context.now, &mut effects);
         self.downloads.connected();
         self.outbox.disconnected();
         self.told = None;
-        // A crash between the store's transaction and the anchor's: to name the head is to acknowledge it.
-        let anchor = self.held.as_ref().map(|held| Anchor::of(&held.head));
-        if !self.rolled_back && anchor != self.identity.anchor {
-            self.identity.anchor = anchor;
-            effects.anchor = anchor;
-        }
-        let read_only = self.why_read_only(read_only);
-        let paused = self.paused.clone();
-        effects.frames.push(AgentFrame::Hello(Box::new(Hello {
-            protocol: PROTOCOL,
-            capabilities: BTreeSet::from([CAPABILITY.to_owned()]),
-            facts: facts.clone(),
-            head: self.held,
-            anchor: self.identity.anchor,
-            incarnation: self.outbox.incarnation(),
-            status_sequence: self.outbox.last(),
-            read_only: read_only.clone(),
-            paused: paused.as_ref().map(|paused| paused.told(context.now)),
-        })));
+        let (read_only, paused) = (hello.read_only.clone(), self.paused.clone());
+        effects.frames.push(AgentFrame::Hello(Box::new(hello)));
         self.connection = Connection::Open(Box::new(Session {
             liveness: Liveness::new(context.now),
             welcomed: false,
@@ -190,6 +180,36 @@ impl AgentLink {
             paused,
         }));
         effects
+    }
+
+    /// Says what this agent is and holds; to name the head is to acknowledge it.
+    fn hello(
+        &mut self,
+        facts: ClusterFacts,
+        read_only: Option<String>,
+        now: Now,
+        effects: &mut AgentEffects,
+    ) -> Hello {
+        // A crash between the store's transaction and the anchor's.
+        let anchor = self.held.as_ref().map(|held| Anchor::of(&held.head));
+        if !self.rolled_back && anchor != self.identity.anchor {
+            self.identity.anchor = anchor;
+            effects.anchor = anchor;
+        }
+        let (statement, ops) = self.outbox.speaks();
+        effects.ops.extend(ops);
+        Hello {
+            protocol: PROTOCOL,
+            capabilities: BTreeSet::from([CAPABILITY.to_owned()]),
+            facts,
+            head: self.held,
+            anchor: self.identity.anchor,
+            incarnation: self.outbox.incarnation(),
+            status_sequence: self.outbox.last(),
+            read_only: self.why_read_only(read_only),
+            paused: self.paused.as_ref().map(|paused| paused.told(now)),
+            statement: Some(statement),
+        }
     }
 
     /// Says what is known of the cluster, and why the rest of the agent writes nothing, if it does not: what has changed

@@ -80,6 +80,19 @@ pub struct Hello {
     pub read_only: Option<String>,
     /// The pause that is in force at the edge; a hub that knows of none finds it in `read_only`.
     pub paused: Option<ToldPause>,
+    /// Tells this statement of the agent from earlier ones, which may come later by file; an older agent does not say.
+    pub statement: Option<Statement>,
+}
+
+/// Numbers what an agent says of itself as a whole: on every stream, and in every receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Statement {
+    /// Which store numbers them: a store that was lost or rolled back is another one.
+    #[n(0)]
+    pub series: Incarnation,
+    /// Number within the series; grows with every statement.
+    #[n(1)]
+    pub number: u64,
 }
 
 /// Number of a bulk transfer, unique on one session: pulls have odd numbers, chosen by the agent; what comes unasked has

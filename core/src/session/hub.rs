@@ -7,7 +7,9 @@ mod bulk;
 mod chain;
 mod commands;
 mod effects;
+mod export;
 mod journal;
+mod receipts;
 mod record;
 mod status;
 mod streams;
@@ -16,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 pub use effects::{HubClosing, HubEffects, HubEvent, SessionId};
+pub use export::{Export, ExportRefused};
 pub use record::{PausedSince, Seen, UnknownChain};
 pub use status::StatusRow;
 
@@ -383,23 +386,6 @@ impl HubLink {
         self.save(&mut effects);
         self.advance(context, &mut effects)?;
         Ok(self.finish(context, effects)?)
-    }
-
-    /// Decides which of two clusters with one identity is the right one (M15): the one with this UID of `kube-system`.
-    /// The other stays refused.
-    pub fn decide_clone(&mut self, keep: &str) -> HubEffects {
-        let mut effects = HubEffects::default();
-        let Some(other) = self.record.clone.take() else { return effects };
-        let facts = self.record.facts.get_or_insert_default();
-        let known = std::mem::replace(&mut facts.kube_system_uid, keep.to_owned());
-        for uid in [known, other] {
-            if uid != keep && !self.record.refused_uids.contains(&uid) {
-                self.record.refused_uids.push(uid);
-            }
-        }
-        self.record.refused_uids.retain(|uid| uid != keep);
-        self.save(&mut effects);
-        effects
     }
 
     /// Gives the cluster.

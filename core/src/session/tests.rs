@@ -1,6 +1,7 @@
 //! Both ends of the link, driven against each other.
 
 mod bulk;
+mod bundles;
 mod commands;
 pub(crate) mod fixture;
 mod heads;

@@ -127,6 +127,7 @@ impl Hub {
             status_sequence: 0,
             read_only: None,
             paused: None,
+            statement: None,
         };
         frames.send(AgentFrame::Hello(Box::new(hello)).into()).await.unwrap();
         let incoming = client.connect(ReceiverStream::new(outgoing)).await?.into_inner();

@@ -12,14 +12,16 @@ use argosy_runtime::join::JoinToken;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, info};
 
 use super::{Services, operator_of, view};
 use crate::engine::{Handle, Stopped};
 
 mod audit;
+mod bundles;
 mod events;
+mod receipts;
 
 /// Longest time that a command may be given to start.
 const LONGEST: u64 = 60 * 60 * 1000;
@@ -63,7 +65,11 @@ impl Fleet {
                     keep.as_deref().unwrap_or("-")
                 )
             }
-            Order::Enrol(_) | Order::Command { .. } => String::new(),
+            Order::Receipts(receipts) => format!("bundle receipts (of cluster {})", receipts.cluster),
+            Order::ExportBundle { name } => format!("bundle export {name}"),
+            Order::Enrol(_) | Order::Command { .. } | Order::MoreOfBundle(_) | Order::SealBundle { .. } => {
+                String::new()
+            }
         };
         info!(operator, order = what, "an operator orders");
         self.services.handle.ask(order).await.map_err(stopped)?.map_err(|refused| status_of(&refused))
@@ -275,6 +281,26 @@ impl Service for Fleet {
         let found = found.map_err(|error| failed(&error))?;
         found.map(Response::new).ok_or_else(|| status_of(&Refused::NoCluster(cluster)))
     }
+
+    type ExportBundleStream = ReceiverStream<Result<v1::FilePiece, Status>>;
+
+    async fn export_bundle(
+        &self,
+        request: Request<v1::ExportBundleRequest>,
+    ) -> Result<Response<Self::ExportBundleStream>, Status> {
+        let operator = operator_of(&request)?;
+        let (send, receive) = mpsc::channel(bundles::PIECES);
+        self.begin_bundle(&operator, request.into_inner().name, send).await?;
+        Ok(Response::new(ReceiverStream::new(receive)))
+    }
+
+    async fn import_receipts(
+        &self,
+        request: Request<Streaming<v1::FilePiece>>,
+    ) -> Result<Response<v1::ImportReceiptsResponse>, Status> {
+        let operator = operator_of(&request)?;
+        Ok(Response::new(self.receipts(&operator, request.into_inner()).await?))
+    }
 }
 
 /// Makes a message of a command's progress; times are told as of when it is sent.
@@ -317,7 +343,12 @@ fn status_of(refused: &Refused) -> Status {
         | Refused::NoCluster(_)
         | Refused::NoApp(_)
         | Refused::NoClone { .. } => Status::not_found(message),
-        Refused::Waiting { .. } | Refused::Away(_) => Status::failed_precondition(message),
+        Refused::Waiting { .. }
+        | Refused::Away(_)
+        | Refused::NotJoined(_)
+        | Refused::Export(_)
+        | Refused::Receipts(_)
+        | Refused::NoExport => Status::failed_precondition(message),
         Refused::Busy => Status::resource_exhausted(message),
     }
 }

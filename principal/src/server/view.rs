@@ -1,7 +1,8 @@
 //! What operators see, as it travels: ages are taken at the hub, so that no two clocks are compared.
 
 use argosy_core::hub::{
-    AppView, Chain, ClusterView, CommandProgress, Event, Observed, Reconciliation, Severity, Shown, Side,
+    AppView, Chain, ClusterView, CommandProgress, Disagreement, Event, Observed, Reconciliation, Severity,
+    Shown, Side,
 };
 use argosy_core::release::Root;
 use argosy_core::status::ResourceRow;
@@ -164,19 +165,24 @@ pub(super) fn progress(
 
 /// Hub and agent, side by side.
 pub(super) fn reconciliation(reconciliation: Reconciliation) -> v1::ReconcileClusterResponse {
-    let rows = reconciliation.rows.into_iter().map(|(app, hub, agent)| {
+    let rows = reconciliation.rows.into_iter().map(|Disagreement { app, hub, agent, held }| {
         let difference = match (&hub, &agent) {
             (Some(_), None) => v1::Difference::HubOnly,
             (None, Some(_)) => v1::Difference::AgentOnly,
             (Some(_), Some(_)) | (None, None) => v1::Difference::Changed,
         };
-        let side = |side: Side| reference(side.root, side.commit);
+        let phase = |side: Option<&Side>| -> i32 {
+            side.map_or(v1::AppPhase::Unspecified, |side| side.phase.into()).into()
+        };
         v1::ReconcileRow {
             namespace: app.namespace,
             name: app.name,
             difference: difference.into(),
-            hub: hub.map(side),
-            agent: agent.map(side),
+            hub_phase: phase(hub.as_ref()),
+            agent_phase: phase(agent.as_ref()),
+            hub: hub.map(|side| reference(side.root, side.commit)),
+            agent: agent.map(|side| reference(side.root, side.commit)),
+            held: held.as_ref().map(Into::into),
         }
     });
     v1::ReconcileClusterResponse {
@@ -185,6 +191,9 @@ pub(super) fn reconciliation(reconciliation: Reconciliation) -> v1::ReconcileClu
         rows: rows.collect(),
         obstacles: reconciliation.obstacles,
         clones: reconciliation.clones,
+        why: reconciliation.why.unwrap_or_default(),
+        hub_generation: reconciliation.made.map(|generation| generation.0),
+        agent_generation: reconciliation.held.map(|generation| generation.0),
     }
 }
 

@@ -6,7 +6,8 @@ use argosy_core::ids::{BootId, Generation, JournalId};
 use argosy_core::journal::{BATCH_ROWS, JournalBatch};
 use argosy_core::pause::ToldPause;
 use argosy_core::session::frame::{
-    AgentFrame, ClusterFacts, EntryRange, Hello, ProtocolRange, Pull, PullWhat, StatusBatch, StatusEntry,
+    AgentFrame, ClusterFacts, EntryRange, Hello, ProtocolRange, Pull, PullWhat, Statement, StatusBatch,
+    StatusEntry,
 };
 use argosy_core::time::{MonoTime, WallTime};
 
@@ -93,6 +94,7 @@ impl From<Hello> for v1::Hello {
             status_sequence: hello.status_sequence,
             read_only: hello.read_only.map(|reason| field::cut(reason, limits::TEXT)),
             paused: hello.paused.map(Into::into),
+            statement: hello.statement.map(Into::into),
         }
     }
 }
@@ -125,6 +127,24 @@ impl TryFrom<v1::Hello> for Hello {
             status_sequence: hello.status_sequence,
             read_only: read_only("hello.read_only", hello.read_only)?,
             paused: hello.paused.map(TryInto::try_into).transpose()?,
+            statement: hello.statement.map(TryInto::try_into).transpose()?,
+        })
+    }
+}
+
+impl From<Statement> for v1::Statement {
+    fn from(statement: Statement) -> Self {
+        Self { series: statement.series.as_bytes().to_vec(), number: statement.number }
+    }
+}
+
+impl TryFrom<v1::Statement> for Statement {
+    type Error = FrameError;
+
+    fn try_from(statement: v1::Statement) -> Result<Self, FrameError> {
+        Ok(Self {
+            series: shared::incarnation("hello.statement.series", &statement.series)?,
+            number: statement.number,
         })
     }
 }

@@ -7,7 +7,7 @@ use argosy_core::pause::ToldPause;
 use argosy_core::release::Root;
 use argosy_core::session::frame::{
     AgentFrame, CHUNK, Chunk, ClusterFacts, Command, CommandKind, CommandState, CommandUpdate, EntryRange,
-    Hello, HubFrame, ListBase, ListChange, ProtocolRange, Pull, PullWhat, Refusal, RefusalReason,
+    Hello, HubFrame, ListBase, ListChange, ProtocolRange, Pull, PullWhat, Refusal, RefusalReason, Statement,
     StatusBatch, StatusEntry, TransferId, Welcome,
 };
 use argosy_core::time::{MonoTime, WallTime};
@@ -89,7 +89,7 @@ fn hello() -> impl Strategy<Value = Hello> {
         of(anchor),
         incarnation(),
         any::<u64>(),
-        (of(".{0,20}"), of(pause())),
+        (of(".{0,20}"), of(pause()), of((incarnation(), any::<u64>()))),
     )
         .prop_map(
             |(
@@ -100,7 +100,7 @@ fn hello() -> impl Strategy<Value = Hello> {
                 anchor,
                 incarnation,
                 status_sequence,
-                (read_only, paused),
+                (read_only, paused, statement),
             )| Hello {
                 protocol,
                 capabilities,
@@ -111,6 +111,7 @@ fn hello() -> impl Strategy<Value = Hello> {
                 status_sequence,
                 read_only,
                 paused,
+                statement: statement.map(|(series, number)| Statement { series, number }),
             },
         )
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use argosy_core::time::WallTime;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
 use super::{PkiError, anchor, pem};
@@ -79,6 +81,15 @@ impl Identity {
     /// Gives until when the leaf is valid.
     pub fn not_after(&self) -> WallTime {
         self.not_after
+    }
+
+    /// Signs some bytes with the leaf's key: ECDSA on P-256 with SHA-256, ASN.1.
+    pub fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>, PkiError> {
+        let refused = |error: &dyn fmt::Display| PkiError::refused("signature", error);
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, self.key.secret_pkcs8_der())
+            .map_err(|error| PkiError::malformed(WHAT, error))?;
+        let signature = key.sign(&SystemRandom::new(), bytes).map_err(|error| refused(&error))?;
+        Ok(signature.as_ref().to_vec())
     }
 
     pub(crate) fn key(&self) -> &PrivatePkcs8KeyDer<'static> {

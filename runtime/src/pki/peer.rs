@@ -4,6 +4,7 @@ use std::fmt;
 
 use argosy_core::ids::{ClusterId, RejoinSerial};
 use argosy_core::time::WallTime;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::OID_X509_SERIALNUMBER;
@@ -111,6 +112,13 @@ impl PeerCertificate {
             not_after: WallTime(certificate.validity().not_after.timestamp().saturating_mul(1000)),
         })
     }
+}
+
+/// Tells whether a signature over `bytes` was made by the key of a certificate (DER): ECDSA on P-256 with SHA-256, ASN.1.
+pub fn is_signed_by(leaf: &[u8], bytes: &[u8], signature: &[u8]) -> bool {
+    let Ok(certificate) = anchor::parse("peer certificate", leaf) else { return false };
+    let key = &certificate.public_key().subject_public_key.data;
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.as_ref()).verify(bytes, signature).is_ok()
 }
 
 /// Tells whether a text can name an operator.

@@ -1,10 +1,10 @@
 //! After a restore: hub and agent side by side, and the end of the hold (M14, M15).
 
-use super::{Reconciliation, Refused, Side};
-use crate::hub::{Context, Effects, HubMachine, Reply, Severity, link_context};
+use super::{Disagreement, Reconciliation, Refused, Side};
+use crate::desired::Assignment;
+use crate::hub::{Context, Effects, HubMachine, Reply, Severity, link_context, read_status};
 use crate::ids::{AppId, ClusterId};
-use crate::release::Root;
-use crate::session::hub::{HubLink, ReconcileError};
+use crate::session::hub::ReconcileError;
 use crate::store::StoreError;
 
 impl HubMachine {
@@ -29,6 +29,9 @@ impl HubMachine {
             return Ok(Err(Refused::NoCluster(name.to_owned())));
         };
         let was_holding = link.unknown_chain().is_some();
+        let why = link.unknown_chain().map(|unknown| unknown.why.clone());
+        let made = link.sent().map(|(_, generation)| generation);
+        let held = link.acknowledged_head().map(|held| held.head.generation);
         let mut obstacles = Vec::new();
         let clones: Vec<String> = link
             .clones()
@@ -64,7 +67,7 @@ impl HubMachine {
             obstacles.push(ReconcileError::NotSettled(why).to_string());
         }
         let holding = was_holding && !ended;
-        Ok(Ok(Reply::Reconciled(Reconciliation { holding, ended, rows, obstacles, clones })))
+        Ok(Ok(Reply::Reconciled(Reconciliation { holding, ended, why, made, held, rows, obstacles, clones })))
     }
 
     /// Carries out an operator's decision between two clusters with one identity.
@@ -93,30 +96,34 @@ impl HubMachine {
     }
 
     /// Compares the hub's list of a cluster with the one that its agent holds.
-    fn differences(&self, cluster: ClusterId) -> Vec<(AppId, Option<Side>, Option<Side>)> {
+    fn differences(&self, cluster: ClusterId) -> Vec<Disagreement> {
         let ours = self.fleet.list(cluster);
-        let theirs = self.links.get(&cluster).and_then(HubLink::acknowledged_list);
+        let Some(link) = self.links.get(&cluster) else { return Vec::new() };
+        let theirs = link.acknowledged_list();
+        let holds = link.unknown_chain().is_some();
         let mut apps: Vec<&AppId> = ours.elements().keys().collect();
         apps.extend(theirs.iter().flat_map(|list| list.elements().keys()));
         apps.sort_unstable();
         apps.dedup();
-        let side = |app: &AppId, root: Root| {
+        let side = |assignment: &Assignment| {
+            let Assignment { app, root, phase, .. } = assignment;
             let placement = self.fleet.placements().get(&(cluster, app.clone()));
-            Side {
-                root,
-                commit: placement.and_then(|placement| placement.commit_of(root)).map(str::to_owned),
-            }
+            let commit = placement.and_then(|placement| placement.commit_of(*root)).map(str::to_owned);
+            Side { root: *root, commit, phase: *phase }
         };
         apps.into_iter()
             .filter_map(|app| {
                 let hub = ours.elements().get(app);
                 let agent = theirs.and_then(|list| list.elements().get(app));
-                if hub.map(|element| &element.bytes) == agent.map(|element| &element.bytes) {
+                let status = link.statuses().get(app).and_then(|row| read_status(row.value()));
+                let held = status.and_then(|status| status.held).filter(|_| holds);
+                if held.is_none() && hub.map(|element| &element.bytes) == agent.map(|element| &element.bytes)
+                {
                     return None;
                 }
-                let hub = hub.map(|element| side(app, element.assignment.root));
-                let agent = agent.map(|element| side(app, element.assignment.root));
-                Some((app.clone(), hub, agent))
+                let hub = hub.map(|element| side(&element.assignment));
+                let agent = agent.map(|element| side(&element.assignment));
+                Some(Disagreement { app: app.clone(), hub, agent, held })
             })
             .collect()
     }

@@ -50,6 +50,7 @@ fn two_clusters_with_one_identity_wait_for_the_operator() {
         status_sequence: 0,
         read_only: None,
         paused: None,
+        statement: None,
     };
     let effects = world.frame(session, AgentFrame::Hello(Box::new(hello)));
     assert_eq!(refusal(&effects), Some(RefusalReason::Cloned));

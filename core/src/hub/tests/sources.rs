@@ -23,7 +23,7 @@ fn a_rendering_of_another_source_than_the_documents_says_nothing() {
 fn a_rendering_whose_release_is_nowhere_is_asked_for_again() {
     let (mut world, _) = World::with_apps(&["web"]);
     let source = world.hub.sources()[&id("web")].clone();
-    let root = crate::release::Root(Digest::of(b"gone"));
+    let root = Root(Digest::of(b"gone"));
     let rendering = Rendering::Rendered { root, commit: "c".to_owned(), warnings: Vec::new() };
     let apps = [(id("web"), RenderedApp { source, rendering })].into();
     let effects = world.handle(Input::Rendered { apps, content: Vec::new() });

@@ -94,10 +94,32 @@ impl Recorder {
         now: Now,
     ) -> Result<Option<JournalBatch>, StoreError> {
         let Upload::From(next) = self.upload else { return Ok(None) };
-        let mut sequence = next.max(self.meta.first);
-        if sequence >= self.meta.next {
+        let first = next.max(self.meta.first);
+        if first >= self.meta.next {
             return Ok(None);
         }
+        let rows = self.rows_from(first, store)?;
+        let sequence = first.saturating_add(rows.len() as u64);
+        self.upload = Upload::Sent(sequence.saturating_sub(1));
+        let complete = sequence == self.meta.next;
+        Ok(Some(JournalBatch { journal: self.meta.journal, rows, now: now.mono, complete }))
+    }
+
+    /// Gives every row that is kept, in batches: what of it the hub has is not known.
+    pub fn all_batches(&self, store: &dyn StoreRead, now: Now) -> Result<Vec<JournalBatch>, StoreError> {
+        let mut batches = Vec::new();
+        let mut sequence = self.meta.first;
+        while sequence < self.meta.next {
+            let rows = self.rows_from(sequence, store)?;
+            sequence = sequence.saturating_add(rows.len() as u64);
+            let complete = sequence == self.meta.next;
+            batches.push(JournalBatch { journal: self.meta.journal, rows, now: now.mono, complete });
+        }
+        Ok(batches)
+    }
+
+    /// Reads rows from this number on, as many as a batch has.
+    fn rows_from(&self, mut sequence: u64, store: &dyn StoreRead) -> Result<Vec<Vec<u8>>, StoreError> {
         let mut rows = Vec::new();
         let mut size = 0;
         while sequence < self.meta.next && rows.len() < BATCH_ROWS {
@@ -112,9 +134,7 @@ impl Recorder {
             rows.push(row);
             sequence = sequence.saturating_add(1);
         }
-        self.upload = Upload::Sent(sequence.saturating_sub(1));
-        let complete = sequence == self.meta.next;
-        Ok(Some(JournalBatch { journal: self.meta.journal, rows, now: now.mono, complete }))
+        Ok(rows)
     }
 
     /// Gives the hash of a row, or of the one before the oldest that is kept.

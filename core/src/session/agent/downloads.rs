@@ -16,7 +16,7 @@ use crate::session::bulk::EntriesDecoder;
 use crate::session::tables::{ASSIGNED, MANIFESTS, RELEASES, app_rows, digest_keys, put_release};
 use crate::store::{StoreError, StoreOp, StoreRead, Table, encode};
 
-use transfers::Transfers;
+pub(crate) use transfers::Transfers;
 
 /// An assignment's bytes and the release that they name.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -51,6 +51,8 @@ pub enum Closing {
     Silent,
     /// This agent may not dial any more (M15).
     Withdrawn,
+    /// A newer head came by file: the next stream begins from it.
+    Imported,
 }
 
 /// What the link tells the rest of the agent.

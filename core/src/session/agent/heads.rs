@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{AgentContext, AgentEffects, AgentEvent, AgentLink, Connection};
 use crate::desired::{Anchor, DesiredList, Head, Signature, SignedHead, VerifyHead};
-use crate::ids::{ClusterId, Digest, Epoch, Generation};
+use crate::ids::{AppId, ClusterId, Digest, Epoch, Generation};
+use crate::release::Root;
 use crate::session::frame::{AgentFrame, ListBase, ListChange, RefusalReason};
 use crate::session::list::ListPatch;
 use crate::session::tables::{ELEMENT, HEAD, HELD, LIST, SETTINGS, element_key};
@@ -86,11 +87,30 @@ impl AgentLink {
                 return Ok(());
             }
         };
+        let Head { epoch, generation, .. } = head.head;
+        effects.frames.push(AgentFrame::HeadAck { epoch, generation });
+        if let Connection::Open(session) = &mut self.connection {
+            session.ready = true;
+        }
+        let previous = self.accept(head, &list, effects);
+        self.downloads.expect_unasked(&list, &previous, unasked, context.store, effects)?;
+        self.downloads.schedule(&list, false, context.store, effects)?;
+        self.list = Some(list);
+        Ok(())
+    }
+
+    /// Makes a verified head and its list the ones that are held; gives the roots that the list before named. The caller
+    /// then sets the list.
+    pub(super) fn accept(
+        &mut self,
+        head: SignedHead,
+        list: &DesiredList,
+        effects: &mut AgentEffects,
+    ) -> BTreeMap<AppId, Root> {
         let anchor = Anchor::of(&head.head);
-        effects.ops.extend(list_ops(self.list.as_ref(), &list));
+        effects.ops.extend(list_ops(self.list.as_ref(), list));
         effects.ops.push(StoreOp::put(HEAD, HELD, &head));
         effects.anchor = Some(anchor);
-        effects.frames.push(AgentFrame::HeadAck { epoch: anchor.epoch, generation: anchor.generation });
         let previous: BTreeMap<_, _> = self
             .list
             .iter()
@@ -100,18 +120,12 @@ impl AgentLink {
         self.identity.anchor = Some(anchor);
         self.held = Some(head);
         let was_rolled_back = std::mem::replace(&mut self.rolled_back, false);
-        if let Connection::Open(session) = &mut self.connection {
-            session.ready = true;
-        }
         effects.events.push(AgentEvent::ListAccepted { previous: previous.clone() });
         if was_rolled_back {
-            self.downloads.forget_past(&list, effects);
+            self.downloads.forget_past(list, effects);
         }
-        self.downloads.list_accepted(&list, effects);
-        self.downloads.expect_unasked(&list, &previous, unasked, context.store, effects)?;
-        self.downloads.schedule(&list, false, context.store, effects)?;
-        self.list = Some(list);
-        Ok(())
+        self.downloads.list_accepted(list, effects);
+        previous
     }
 
     /// Decides whether a head follows the one that is held (M13).

@@ -10,7 +10,7 @@ use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
 use crate::ids::{AppId, Incarnation};
-use crate::session::frame::{StatusBatch, StatusEntry};
+use crate::session::frame::{Statement, StatusBatch, StatusEntry};
 use crate::session::tables::{HELD, LINK_META, OUTBOX, app_rows};
 use crate::store::{StoreError, StoreOp, StoreRead, decode, encode, get_as};
 use crate::time::{Entropy, MonoTime, Now};
@@ -30,6 +30,13 @@ struct Meta {
     /// Highest number of a row that was dropped: a hub below it may still show an app that left.
     #[n(2)]
     dropped: u64,
+    /// Which store this is, and how often it spoke of itself as a whole.
+    #[n(3)]
+    #[cbor(default)]
+    series: Option<Incarnation>,
+    #[n(4)]
+    #[cbor(default)]
+    said: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -76,7 +83,8 @@ impl Outbox {
         for (app, value) in app_rows(store, OUTBOX, &[])? {
             rows.insert(app, decode(OUTBOX, &value)?);
         }
-        let fresh = || Meta { incarnation: Incarnation::new([0; 16]), last: 0, dropped: 0 };
+        let fresh =
+            || Meta { incarnation: Incarnation::new([0; 16]), last: 0, dropped: 0, series: None, said: 0 };
         let mut outbox = Self {
             meta: stored.unwrap_or_else(fresh),
             unsaved: Unsaved::Meta,
@@ -86,10 +94,11 @@ impl Outbox {
             announce: false,
         };
         if stored.is_none() || rolled_back {
+            outbox.meta.series = None;
             outbox.renumber(entropy);
         } else {
             outbox.meta =
-                Meta { incarnation: Incarnation::new(entropy.bytes16()), last: outbox.meta.last, dropped: 0 };
+                Meta { incarnation: Incarnation::new(entropy.bytes16()), dropped: 0, ..outbox.meta };
         }
         Ok(outbox)
     }
@@ -117,6 +126,44 @@ impl Outbox {
         ops.push(StoreOp::put(LINK_META, HELD, &self.meta));
         self.rows.insert(app, row);
         ops
+    }
+
+    /// Numbers a statement of the agent as a whole; what it gives must be durable before it is made.
+    pub(crate) fn speaks(&mut self) -> (Statement, Vec<StoreOp>) {
+        let series = *self.meta.series.get_or_insert(self.meta.incarnation);
+        self.meta.said = self.meta.said.saturating_add(1);
+        let statement = Statement { series, number: self.meta.said };
+        let mut ops = self.unsaved();
+        if ops.is_empty() {
+            ops.push(StoreOp::put(LINK_META, HELD, &self.meta));
+        }
+        (statement, ops)
+    }
+
+    /// Gives the newest status of every app, in batches, for a hub of which nothing is known.
+    pub(crate) fn all(&self, now: Now, observed: Option<MonoTime>) -> Vec<StatusBatch> {
+        let mut rows: Vec<(&AppId, &Row)> = self.rows.iter().collect();
+        rows.sort_by_key(|(_, row)| row.sequence);
+        let batch = |entries, complete| StatusBatch {
+            incarnation: self.meta.incarnation,
+            entries,
+            now: now.mono,
+            observed,
+            complete,
+        };
+        let (mut batches, mut entries, mut size) = (Vec::new(), Vec::new(), 0usize);
+        for (app, row) in rows {
+            let value: Option<Vec<u8>> = row.value.as_ref().map(|value| value.to_vec());
+            let more = value.as_ref().map_or(0, Vec::len) + 64;
+            if size + more > BATCH && !entries.is_empty() {
+                batches.push(batch(std::mem::take(&mut entries), false));
+                size = 0;
+            }
+            size += more;
+            entries.push(StatusEntry { sequence: row.sequence, app: app.clone(), value });
+        }
+        batches.push(batch(entries, true));
+        batches
     }
 
     /// Gives what must be durable before anything of the numbering is said.
@@ -248,7 +295,7 @@ impl Outbox {
             last += 1;
             row.sequence = last;
         }
-        self.meta = Meta { incarnation: Incarnation::new(entropy.bytes16()), last, dropped: 0 };
+        self.meta = Meta { incarnation: Incarnation::new(entropy.bytes16()), last, dropped: 0, ..self.meta };
         self.unsaved = Unsaved::All;
     }
 }

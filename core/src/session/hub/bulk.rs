@@ -37,8 +37,9 @@ pub(super) enum PullError {
     Ranges,
 }
 
+/// A release on its way.
 #[derive(Debug, Clone)]
-struct Transfer {
+pub(super) struct Transfer {
     release: Release,
     base: Option<Release>,
     items: VecDeque<Item>,
@@ -185,6 +186,34 @@ impl Transfer {
         indices: VecDeque<EntryRange>,
     ) -> Self {
         Self { release, base, items, indices, manifests: ManifestEncoder::default(), buffer: Vec::new() }
+    }
+
+    /// Prepares to send the whole of a release, to a receiver that has nothing.
+    pub(super) fn whole(release: Release) -> Self {
+        let end = u32::try_from(release.entries().len()).unwrap_or(u32::MAX);
+        let items = entry_items(None, &release).into();
+        let indices = Some(EntryRange { start: 0, end }).filter(|range| range.end > 0).into_iter().collect();
+        Self::new(release, None, items, indices)
+    }
+
+    /// Gives the release.
+    pub(super) fn root(&self) -> Root {
+        self.release.root()
+    }
+
+    /// Gives the next chunk; `None` when a manifest is not in the store.
+    pub(super) fn next_chunk(
+        &mut self,
+        transfer: TransferId,
+        store: &dyn StoreRead,
+        codec: &dyn Codec,
+    ) -> Result<Option<Chunk>, StoreError> {
+        if !self.fill(CHUNK.saturating_add(1), store, codec)? {
+            return Ok(None);
+        }
+        let last = self.buffer.len() <= CHUNK && self.is_drained();
+        let data = self.buffer.drain(..CHUNK.min(self.buffer.len())).collect();
+        Ok(Some(Chunk { transfer, data, last }))
     }
 
     /// Encodes items until there are `want` bytes or no more items; `false` when a manifest is not in the store.

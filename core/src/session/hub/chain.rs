@@ -17,8 +17,8 @@ const SMALLEST: usize = 64;
 /// The agent's own list on its way up.
 #[derive(Debug, Clone, Default)]
 pub(super) struct OwnList {
-    settings: Option<Vec<u8>>,
-    elements: Vec<Vec<u8>>,
+    pub(super) settings: Option<Vec<u8>>,
+    pub(super) elements: Vec<Vec<u8>>,
     size: usize,
 }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
 
+use crate::bundle::CHAIN;
 use crate::desired::{Anchor, DesiredList, SignedHead};
 use crate::ids::{AppId, ClusterId, Epoch, Generation, Incarnation};
 use crate::pause::ToldPause;
 use crate::release::Root;
-use crate::session::frame::ClusterFacts;
+use crate::session::frame::{ClusterFacts, Statement};
 use crate::session::tables::{
     ELEMENT, HUB_ACKED, HUB_INFLIGHT, HUB_LINK, HUB_RECENT, SETTINGS, app_rows, cluster_key, element_key,
 };
@@ -62,11 +63,29 @@ pub(super) struct Record {
     #[n(12)]
     #[cbor(default)]
     pub(super) unacknowledged: Vec<Anchor>,
+    /// Heads from the acknowledged one on, each following the one before: what a bundle leads an agent along.
+    #[n(13)]
+    #[cbor(default)]
+    pub(super) chain: Vec<SignedHead>,
+    /// What the agent said last of itself as a whole.
+    #[n(14)]
+    #[cbor(default)]
+    pub(super) statement: Option<Statement>,
+    /// Stores of the agent before this one: what they said is old.
+    #[n(15)]
+    #[cbor(default)]
+    pub(super) past_series: Vec<Incarnation>,
 }
 
 impl Record {
     /// Notes a head before it is sent.
     pub(super) fn sends(&mut self, head: SignedHead) {
+        let follows = self.chain.iter().position(|made| made.head.hash() == head.head.previous);
+        self.chain.truncate(follows.map_or(0, |at| at.saturating_add(1)));
+        self.chain.push(head);
+        if self.chain.len() > CHAIN {
+            self.chain.remove(0);
+        }
         self.last = head.head.generation;
         self.inflight = Some(head);
         self.unacknowledged.push(Anchor::of(&head.head));
@@ -77,6 +96,11 @@ impl Record {
 
     /// Notes what the agent is known to hold.
     pub(super) fn acknowledges(&mut self, held: Option<SignedHead>) {
+        let at = self.chain.iter().position(|made| Some(*made) == held);
+        self.chain = match at {
+            Some(at) => self.chain.split_off(at),
+            None => held.into_iter().collect(),
+        };
         self.inflight = None;
         self.acked = held;
         let last = held.map(|held| held.head.generation);
@@ -94,7 +118,14 @@ impl Record {
         }
         let acked = self.acked.filter(|acked| acked.head.epoch == anchor.epoch);
         let older = acked.is_some_and(|acked| anchor.generation < acked.head.generation);
-        older || self.unacknowledged.contains(anchor)
+        let made = || self.chain.iter().any(|made| Anchor::of(&made.head) == *anchor);
+        older || self.unacknowledged.contains(anchor) || made()
+    }
+
+    /// Gives the newest head that was made, with those that lead to it.
+    pub(super) fn lead(&self) -> Vec<SignedHead> {
+        let newest = self.inflight.or(self.acked);
+        if self.chain.last().copied() == newest { self.chain.clone() } else { newest.into_iter().collect() }
     }
 }
 

@@ -48,6 +48,7 @@ impl HubLink {
                 return Ok(());
             }
         }
+        self.hears(hello.statement);
         let mut liveness = self.strangers.remove(&id).unwrap_or(Liveness::new(context.now));
         liveness.heard(context.now);
         let read_only = without_pause(hello.read_only, hello.paused.as_ref());
@@ -120,6 +121,23 @@ impl HubLink {
             self.refuse(current, cloned(), effects);
         }
         true
+    }
+
+    /// Decides which of two clusters with one identity is the right one (M15): the one with this UID of `kube-system`.
+    /// The other stays refused.
+    pub fn decide_clone(&mut self, keep: &str) -> HubEffects {
+        let mut effects = HubEffects::default();
+        let Some(other) = self.record.clone.take() else { return effects };
+        let facts = self.record.facts.get_or_insert_default();
+        let known = std::mem::replace(&mut facts.kube_system_uid, keep.to_owned());
+        for uid in [known, other] {
+            if uid != keep && !self.record.refused_uids.contains(&uid) {
+                self.record.refused_uids.push(uid);
+            }
+        }
+        self.record.refused_uids.retain(|uid| uid != keep);
+        self.save(&mut effects);
+        effects
     }
 
     pub(super) fn take_facts(&mut self, facts: ClusterFacts, now: Now, effects: &mut HubEffects) {

@@ -191,6 +191,7 @@ fn a_list_that_this_hub_did_not_sign_is_not_repeated() {
             status_sequence: 0,
             read_only: None,
             paused: None,
+            statement: None,
         },
         AgentFrame::OwnList {
             settings: Some(list.settings_bytes().to_vec()),

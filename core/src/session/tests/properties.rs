@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::world::World;
+use super::world::{Bundle, World};
+use crate::bundle::Receipts;
 use crate::ids::AppId;
 use crate::session::agent::Pins;
 use crate::session::frame::HubFrame;
@@ -34,6 +35,10 @@ enum Step {
     LoseAgent,
     Reconcile,
     Collect,
+    Export,
+    Import { which: u8 },
+    Receipts,
+    Deliver { which: u8 },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -61,6 +66,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::LoseAgent),
         1 => Just(Step::Reconcile),
         1 => Just(Step::Collect),
+        4 => Just(Step::Export),
+        5 => any::<u8>().prop_map(|which| Step::Import { which }),
+        2 => Just(Step::Receipts),
+        3 => any::<u8>().prop_map(|which| Step::Deliver { which }),
     ]
 }
 
@@ -74,6 +83,8 @@ struct Run {
     agent_backup: (MemoryStore, Statuses),
     /// Every content that an app ever had.
     history: BTreeMap<String, BTreeSet<Vec<u8>>>,
+    bundles: Vec<Bundle>,
+    receipts: Vec<(Receipts, u64)>,
 }
 
 impl Run {
@@ -160,8 +171,34 @@ impl Run {
                 let ops = world.agent.collect(&Pins::default(), &world.agent_store).unwrap();
                 world.agent_store.commit(&ops);
             }
+            Step::Export => {
+                // A bundle that a kill ends is none.
+                world.hub_fuse = None;
+                self.bundles.extend(world.export().ok());
+            }
+            Step::Import { which } => {
+                if let Some(bundle) = pick(&self.bundles, *which) {
+                    // Refused or not: what counts is the end.
+                    drop(world.import(bundle));
+                }
+            }
+            Step::Receipts => {
+                world.agent_fuse = None;
+                self.receipts.push((world.receipts(), world.now));
+            }
+            Step::Deliver { which } => {
+                if let Some((receipts, made)) = pick(&self.receipts, *which) {
+                    drop(world.deliver(receipts, *made));
+                }
+            }
         }
     }
+}
+
+/// Picks one, the newest most often.
+fn pick<T>(all: &[T], which: u8) -> Option<&T> {
+    let back = usize::from(which).checked_rem(2 * all.len()).unwrap_or_default();
+    all.iter().rev().nth(back).or(all.last())
 }
 
 proptest! {
@@ -175,6 +212,8 @@ proptest! {
             hub_backup: MemoryStore::default(),
             agent_backup: (MemoryStore::default(), Statuses::new()),
             history: BTreeMap::new(),
+            bundles: Vec::new(),
+            receipts: Vec::new(),
         };
         for step in &steps {
             run.take(step);

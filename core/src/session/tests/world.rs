@@ -3,13 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::fixture::{CLUSTER, INSTALLATION, Key, Seed, SpliceCodec, at, list_of, release, store_ops};
+use crate::bundle::{Header, ImportStep, Receipts, ReceiptsRefused};
 use crate::desired::{Anchor, DesiredList};
 use crate::ids::{AppId, Generation};
-use crate::session::agent::{AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing};
+use crate::session::agent::{
+    AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, ImportResult,
+};
 use crate::session::frame::{AgentFrame, ClusterFacts, Command, HubFrame};
-use crate::session::hub::{HubContext, HubEffects, HubEvent, HubLink, Published, SessionId};
+use crate::session::hub::{ExportRefused, HubContext, HubEffects, HubEvent, HubLink, Published, SessionId};
 use crate::store::{MemoryStore, StoreOp};
 use crate::time::Now;
+
+/// A bundle: what it is of, and its frames.
+pub(crate) type Bundle = (Header, Vec<HubFrame>);
 
 /// Everything.
 pub(crate) struct World {
@@ -124,6 +130,79 @@ impl World {
 
     pub(crate) fn set_status(&mut self, app: &str, value: Option<Vec<u8>>) {
         self.agent_input(|agent, context| agent.set_status(AppId::new("", app), value, context.now));
+    }
+
+    // === files ===
+
+    /// Makes a bundle of the newest desired state.
+    pub(crate) fn export(&mut self) -> Result<Bundle, ExportRefused> {
+        let mut made = Err(ExportRefused::Nothing);
+        self.hub_input(|hub, context| match hub.export(context) {
+            Ok((effects, export)) => {
+                made = Ok(export);
+                effects
+            }
+            Err(refused) => {
+                made = Err(refused);
+                HubEffects::default()
+            }
+        });
+        let mut export = made?;
+        let mut frames = Vec::new();
+        loop {
+            let more = export.more(&self.hub_store, &SpliceCodec).unwrap()?;
+            if more.is_empty() {
+                return Ok((export.header().clone(), frames));
+            }
+            frames.extend(more);
+        }
+    }
+
+    /// Hands a bundle to the agent, which may be killed at any step of it.
+    pub(crate) fn import(&mut self, bundle: &Bundle) -> ImportResult {
+        let (header, frames) = bundle.clone();
+        let begin = std::iter::once(ImportStep::Begin(Box::new(header)));
+        let steps = begin.chain(frames.into_iter().map(ImportStep::Frame)).chain([ImportStep::End]);
+        let mut result = Ok(None);
+        for step in steps {
+            self.agent_input(|agent, context| {
+                let (effects, said) = agent.import(step, context).unwrap();
+                result = said;
+                effects
+            });
+            if result.is_err() {
+                break;
+            }
+        }
+        result
+    }
+
+    /// Has the agent make receipts.
+    pub(crate) fn receipts(&mut self) -> Receipts {
+        let facts = self.facts.clone();
+        let mut frames = Vec::new();
+        self.agent_input(|agent, context| {
+            let mut effects = agent.receipts(facts, None, context.now);
+            frames = std::mem::take(&mut effects.frames);
+            effects
+        });
+        Receipts::of_frames(frames).unwrap()
+    }
+
+    /// Hands the hub receipts that were made at a time; gives whether they were taken before.
+    pub(crate) fn deliver(&mut self, receipts: &Receipts, made: u64) -> Result<bool, ReceiptsRefused> {
+        let mut result = Ok(false);
+        self.hub_input(|hub, context| match hub.take_receipts(receipts, at(made), context).unwrap() {
+            Ok((effects, already)) => {
+                result = Ok(already);
+                effects
+            }
+            Err(refused) => {
+                result = Err(refused);
+                HubEffects::default()
+            }
+        });
+        result
     }
 
     // === inputs ===

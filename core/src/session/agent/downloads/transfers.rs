@@ -90,6 +90,11 @@ impl Downloads {
         }
     }
 
+    /// Exchanges the transfers that chunks are read by: those of a file are apart from those of the session.
+    pub(crate) fn exchange(&mut self, transfers: &mut Transfers) {
+        std::mem::swap(&mut self.transfers, transfers);
+    }
+
     /// Ends a session; the entries that came in answer to pulls are kept.
     pub(crate) fn disconnected(&mut self) {
         for transfer in std::mem::take(&mut self.transfers.active).into_values() {
