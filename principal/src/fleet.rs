@@ -2,13 +2,13 @@
 //!
 //! What a read says counts only when it is current: a repository is believed after a fetch in this life of the hub, so
 //! that a mirror that was restored with the hub takes nothing back; of a directory, what is missing counts once two looks
-//! agree on it and nobody was writing meanwhile (M6).
+//! that are some seconds apart agree on it and nobody was writing meanwhile (M6).
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use argosy_core::fleet::{FleetRead, SourceError, SourceFile, find_documents};
 use argosy_core::hub::{Documents, Input, SourceProblem, read_documents};
@@ -31,6 +31,9 @@ use crate::sources::{Repository, chain};
 
 /// Longest pause after a look that left something open.
 const SOON: Duration = Duration::from_secs(2);
+/// How long something is missing in a directory before it counts as taken out: a file that is replaced may be away for
+/// longer than two looks of a hub that polls often.
+const MISSING: Duration = Duration::from_secs(2);
 
 /// Where the fleet's documents are.
 #[derive(Debug, Clone)]
@@ -72,6 +75,8 @@ struct Told {
     complete: bool,
     apps: BTreeSet<AppId>,
     projects: BTreeSet<String>,
+    /// Since when no look lacked what the look before it had.
+    since: Instant,
 }
 
 /// How sure it is that a look saw all there is.
@@ -116,8 +121,9 @@ impl LastRead {
 // === impl Told ===
 
 impl Told {
-    fn of(key: Digest, read: &FleetRead) -> Self {
+    fn of(key: Digest, read: &FleetRead, last: Option<&Self>, now: Instant) -> Self {
         Self {
+            since: last.filter(|last| last.is_within(read)).map_or(now, |last| last.since),
             key,
             complete: read.complete,
             apps: read.apps.keys().cloned().collect(),
@@ -245,7 +251,8 @@ impl FleetReader {
         let parse = move || read_documents(files);
         let Documents { mut read, others } =
             self.pool.run("read documents", parse).await.map_err(|error| error.to_string())?;
-        let next = weigh(self.last.as_ref(), certainty, &mut read);
+        let now = Instant::now();
+        let next = weigh(self.last.as_ref(), certainty, &mut read, now);
         for other in others.iter().filter(|other| !self.others.contains(other)) {
             warn!(document = %other, "left alone");
         }
@@ -257,7 +264,7 @@ impl FleetReader {
             complete = read.complete,
             "the fleet was read"
         );
-        let told = Told::of(key, &read);
+        let told = Told::of(key, &read, self.last.as_ref(), now);
         let sent = self.handle.input(Input::Fleet(Box::new(read))).await;
         sent.map_err(|stopped| stopped.to_string())?;
         self.last = Some(told);
@@ -292,18 +299,16 @@ impl FleetReader {
     }
 }
 
-/// Says whether a read has all there is (M6): what a directory lacks may be on its way back, so that the look after it
-/// has to agree; the first look of all is told by none before it what it lacks.
-fn weigh(last: Option<&Told>, certainty: Certainty, read: &mut FleetRead) -> Next {
+/// Says whether a read has all there is (M6): what a directory lacks may be on its way back, so that looks have to agree
+/// on it for a while; the first look of all is told by none before it what it lacks.
+fn weigh(last: Option<&Told>, certainty: Certainty, read: &mut FleetRead, now: Instant) -> Next {
+    let agreed = |last: &Told| last.is_within(read) && now.saturating_duration_since(last.since) >= MISSING;
     read.complete = match certainty {
         Certainty::Commit => true,
-        Certainty::Steady => last.is_some_and(|last| last.is_within(read)),
+        Certainty::Steady => last.is_some_and(agreed),
         Certainty::Moving => false,
     };
-    match (certainty, last) {
-        (Certainty::Moving, _) | (Certainty::Steady, None) => Next::Soon,
-        (Certainty::Commit, _) | (Certainty::Steady, Some(_)) => Next::Later,
-    }
+    if read.complete { Next::Later } else { Next::Soon }
 }
 
 /// The files of a source with what names them; absent when they are those of the last read.
@@ -360,26 +365,27 @@ mod tests {
     }
 
     #[test]
-    fn what_a_directory_lacks_counts_once_two_steady_looks_agree_on_it() {
+    fn what_a_directory_lacks_counts_once_steady_looks_agree_on_it_for_a_while() {
+        let start = Instant::now();
         let mut last: Option<Told> = None;
-        let mut weighed = |certainty, apps: &[&str]| {
-            let mut read = read_of(apps);
-            let next = weigh(last.as_ref(), certainty, &mut read);
-            last = Some(Told::of(Digest::of(b"key"), &read));
-            (read.complete, next)
+        let mut weighed = |ms, certainty, apps: &[&str]| {
+            let (mut read, now) = (read_of(apps), start + Duration::from_millis(ms));
+            let next = weigh(last.as_ref(), certainty, &mut read, now);
+            last = Some(Told::of(Digest::of(b"key"), &read, last.as_ref(), now));
+            assert_eq!(next, if read.complete { Next::Later } else { Next::Soon });
+            read.complete
         };
-        assert_eq!(weighed(Certainty::Steady, &["web", "api"]), (false, Next::Soon), "the first look of all");
-        assert_eq!(weighed(Certainty::Steady, &["web", "api"]), (true, Next::Later));
-        assert_eq!(weighed(Certainty::Steady, &["web", "api", "new"]), (true, Next::Later));
-        assert_eq!(
-            weighed(Certainty::Steady, &["web", "api"]),
-            (false, Next::Later),
-            "a first look without it"
-        );
-        assert_eq!(weighed(Certainty::Steady, &["web"]), (false, Next::Later));
-        assert_eq!(weighed(Certainty::Moving, &["web"]), (false, Next::Soon), "caught in the middle");
-        assert_eq!(weighed(Certainty::Steady, &["web"]), (true, Next::Later));
-        assert_eq!(weighed(Certainty::Commit, &[]), (true, Next::Later), "a commit is what it is");
+        assert!(!weighed(0, Certainty::Steady, &["web", "api"]), "the first look of all");
+        assert!(!weighed(100, Certainty::Steady, &["web", "api"]));
+        assert!(weighed(2_000, Certainty::Steady, &["web", "api"]));
+        assert!(weighed(2_100, Certainty::Steady, &["web", "api", "new"]), "more is believed at once");
+        assert!(!weighed(9_000, Certainty::Steady, &["web", "api"]), "a first look without it");
+        assert!(!weighed(9_100, Certainty::Steady, &["web", "api"]), "too soon after it");
+        assert!(!weighed(10_900, Certainty::Steady, &["web"]), "another is missing");
+        assert!(!weighed(12_899, Certainty::Steady, &["web"]));
+        assert!(!weighed(12_900, Certainty::Moving, &["web"]), "caught in the middle");
+        assert!(weighed(12_901, Certainty::Steady, &["web"]));
+        assert!(weighed(12_902, Certainty::Commit, &[]), "a commit is what it is");
     }
 
     #[test]
