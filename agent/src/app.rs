@@ -77,7 +77,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     drop(enrolled_ready);
 
     let clock = Clock::new()?;
-    let opened = store::open(&folder, enrolled.enrolment.cluster)?;
+    let opened = store::open(&folder, enrolled.enrolment.cluster, clock.boot())?;
     let shown = opened.clone();
     admin.add_state("store", move || shown.to_json());
     let (queue, events) = mpsc::channel::<Event>(QUEUE);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use argosy_core::agent::TABLES;
-use argosy_core::ids::ClusterId;
+use argosy_core::ids::{BootId, ClusterId};
 use argosy_runtime::files::{self, FileError};
 use argosy_runtime::store::{
     AfterUncleanStop, ChildCheck, Damage, OpenError, Origin, Owner, Store, StoreSpec, set_aside,
@@ -15,8 +15,9 @@ use crate::identity::Folder;
 
 /// How long the check in a child process may take.
 const CHECK: Duration = Duration::from_mins(2);
-/// So many starts that died on a store are its fault.
-const FATAL_STARTS: u8 = 3;
+/// So many starts in a row that died on a store, with no reboot between them, are its fault: fewer may be those of a
+/// machine that has too little memory, or of somebody who is impatient.
+const FATAL_STARTS: u8 = 8;
 
 /// The store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +40,9 @@ pub fn spec(cluster: &str) -> StoreSpec {
 
 /// Opens the store. A damaged one, or one that the last starts died on, is set aside: the new one is below the anchor,
 /// so the agent only reads until the hub has filled it.
-pub fn open(folder: &Folder, cluster: ClusterId) -> Result<Store, AgentStoreError> {
+pub fn open(folder: &Folder, cluster: ClusterId, boot: BootId) -> Result<Store, AgentStoreError> {
     let path = folder.store();
-    if died_too_often(&folder.starting())? && path.exists() {
+    if died_too_often(&folder.starting(), boot)? && path.exists() {
         let aside = set_aside(&path)?;
         error!(aside = %aside.display(), "the last starts died on the store: it is set aside");
     }
@@ -73,18 +74,19 @@ pub fn open(folder: &Folder, cluster: ClusterId) -> Result<Store, AgentStoreErro
     Ok(opened.store)
 }
 
-/// Counts this start; tells whether too many before it never came to rest.
-fn died_too_often(mark: &Path) -> Result<bool, FileError> {
-    let before = match files::read(mark)? {
-        Some(bytes) => bytes.first().copied().unwrap_or(0),
-        None => 0,
+/// Counts this start; tells whether too many before it never came to rest. A machine that lost its power in the middle of
+/// one says nothing about the store.
+fn died_too_often(mark: &Path, boot: BootId) -> Result<bool, FileError> {
+    let before = match files::read(mark)?.as_deref().and_then(<[u8]>::split_first) {
+        Some((count, of)) if of == boot.as_bytes() => *count,
+        Some(_) | None => 0,
     };
-    files::write(mark, &[before.saturating_add(1)])?;
-    if before >= FATAL_STARTS {
-        files::write(mark, &[1])?;
-        return Ok(true);
-    }
-    Ok(false)
+    let blamed = before >= FATAL_STARTS;
+    let count = if blamed { 1 } else { before.saturating_add(1) };
+    let mut bytes = vec![count];
+    bytes.extend_from_slice(boot.as_bytes());
+    files::write(mark, &bytes)?;
+    Ok(blamed)
 }
 
 /// Says that this start came to rest.
@@ -97,12 +99,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_is_blamed_after_three_starts_that_never_came_to_rest() {
+    fn a_store_is_blamed_after_many_starts_that_never_came_to_rest() {
         let root = tempfile::tempdir().unwrap();
         let folder = Folder::open(root.path()).unwrap();
-        let verdicts: Vec<bool> = (0..4).map(|_| died_too_often(&folder.starting()).unwrap()).collect();
-        assert_eq!(verdicts, [false, false, false, true]);
+        let boot = BootId::new([1; 16]);
+        let verdicts: Vec<bool> =
+            (0..10).map(|_| died_too_often(&folder.starting(), boot).unwrap()).collect();
+        assert_eq!(verdicts, [false, false, false, false, false, false, false, false, true, false]);
         started(&folder).unwrap();
-        assert!(!died_too_often(&folder.starting()).unwrap());
+        assert!(!died_too_often(&folder.starting(), boot).unwrap());
+    }
+
+    #[test]
+    fn a_machine_that_loses_its_power_again_and_again_blames_no_store() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::open(root.path()).unwrap();
+        for boot in 0..100 {
+            assert!(!died_too_often(&folder.starting(), BootId::new([boot; 16])).unwrap());
+        }
     }
 }

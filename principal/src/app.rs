@@ -103,7 +103,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     show(&admin, &facts, args, listen, &handle, &supervisor);
     let fleet = FleetFacts { source: source.to_string(), last_read: LastRead::default() };
     let last_read = fleet.last_read.clone();
-    read_sources(args, source, path, &folder, &handle, &supervisor, &metrics, last_read, follow);
+    read_sources(args, source, path, &folder, &handle, &supervisor, &metrics, clock, last_read, follow);
     let services = Services {
         handle,
         supervisor: supervisor.clone(),
@@ -128,6 +128,7 @@ fn read_sources(
     handle: &Handle,
     supervisor: &Supervisor,
     metrics: &Metrics,
+    clock: Clock,
     last_read: LastRead,
     wanted: watch::Receiver<Arc<Wanted>>,
 ) {
@@ -139,6 +140,7 @@ fn read_sources(
         folder.mirrors().join("fleet"),
         args.poll_interval,
         handle.clone(),
+        clock,
         last_read,
         metrics,
         &stopping,

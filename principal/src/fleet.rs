@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use argosy_core::fleet::{FleetRead, SourceError, SourceFile, find_documents};
 use argosy_core::hub::{Documents, Input, SourceProblem, read_documents};
@@ -17,7 +17,7 @@ use argosy_core::render::RenderLimits;
 use argosy_core::time::WallTime;
 use argosy_core::tree::{Tree, TreePath};
 use argosy_runtime::blocking::Pool;
-use argosy_runtime::clock::wall;
+use argosy_runtime::clock::{Clock, wall};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -33,7 +33,7 @@ use crate::sources::{Repository, chain};
 const SOON: Duration = Duration::from_secs(2);
 /// How long something is missing in a directory before it counts as taken out: a file that is replaced may be away for
 /// longer than two looks of a hub that polls often.
-const MISSING: Duration = Duration::from_secs(2);
+const MISSING_MS: u64 = 2_000;
 
 /// Where the fleet's documents are.
 #[derive(Debug, Clone)]
@@ -66,6 +66,7 @@ pub(crate) struct FleetReader {
     problem: Option<SourceProblem>,
     last_read: LastRead,
     others: Vec<String>,
+    clock: Clock,
 }
 
 /// A read that the hub was told.
@@ -75,8 +76,8 @@ struct Told {
     complete: bool,
     apps: BTreeSet<AppId>,
     projects: BTreeSet<String>,
-    /// Since when no look lacked what the look before it had.
-    since: Instant,
+    /// Since when no look lacked what the look before it had, in elapsed milliseconds.
+    since: u64,
 }
 
 /// How sure it is that a look saw all there is.
@@ -121,7 +122,7 @@ impl LastRead {
 // === impl Told ===
 
 impl Told {
-    fn of(key: Digest, read: &FleetRead, last: Option<&Self>, now: Instant) -> Self {
+    fn of(key: Digest, read: &FleetRead, last: Option<&Self>, now: u64) -> Self {
         Self {
             since: last.filter(|last| last.is_within(read)).map_or(now, |last| last.since),
             key,
@@ -180,6 +181,7 @@ impl FleetReader {
         mirrors: PathBuf,
         interval: Duration,
         handle: Handle,
+        clock: Clock,
         last_read: LastRead,
         metrics: &Metrics,
         stopping: &CancellationToken,
@@ -201,6 +203,7 @@ impl FleetReader {
             problem: None,
             last_read,
             others: Vec::new(),
+            clock,
         }
     }
 
@@ -251,7 +254,7 @@ impl FleetReader {
         let parse = move || read_documents(files);
         let Documents { mut read, others } =
             self.pool.run("read documents", parse).await.map_err(|error| error.to_string())?;
-        let now = Instant::now();
+        let now = self.clock.now().ms();
         let next = weigh(self.last.as_ref(), certainty, &mut read, now);
         for other in others.iter().filter(|other| !self.others.contains(other)) {
             warn!(document = %other, "left alone");
@@ -301,8 +304,8 @@ impl FleetReader {
 
 /// Says whether a read has all there is (M6): what a directory lacks may be on its way back, so that looks have to agree
 /// on it for a while; the first look of all is told by none before it what it lacks.
-fn weigh(last: Option<&Told>, certainty: Certainty, read: &mut FleetRead, now: Instant) -> Next {
-    let agreed = |last: &Told| last.is_within(read) && now.saturating_duration_since(last.since) >= MISSING;
+fn weigh(last: Option<&Told>, certainty: Certainty, read: &mut FleetRead, now: u64) -> Next {
+    let agreed = |last: &Told| last.is_within(read) && now.saturating_sub(last.since) >= MISSING_MS;
     read.complete = match certainty {
         Certainty::Commit => true,
         Certainty::Steady => last.is_some_and(agreed),
@@ -366,12 +369,11 @@ mod tests {
 
     #[test]
     fn what_a_directory_lacks_counts_once_steady_looks_agree_on_it_for_a_while() {
-        let start = Instant::now();
         let mut last: Option<Told> = None;
         let mut weighed = |ms, certainty, apps: &[&str]| {
-            let (mut read, now) = (read_of(apps), start + Duration::from_millis(ms));
-            let next = weigh(last.as_ref(), certainty, &mut read, now);
-            last = Some(Told::of(Digest::of(b"key"), &read, last.as_ref(), now));
+            let mut read = read_of(apps);
+            let next = weigh(last.as_ref(), certainty, &mut read, ms);
+            last = Some(Told::of(Digest::of(b"key"), &read, last.as_ref(), ms));
             assert_eq!(next, if read.complete { Next::Later } else { Next::Soon });
             read.complete
         };

@@ -1,3 +1,4 @@
+mod adversarial;
 mod bench;
 mod deletes;
 mod fresh;
@@ -13,6 +14,7 @@ use serde_json::json;
 
 use super::*;
 use crate::cluster::{ApiError, KindInfo, Tracking, WatchEvent};
+use crate::policy::Automated;
 use crate::policy::ProjectLimits;
 use crate::project::Project;
 use crate::session::tables::{put_manifest, put_release};

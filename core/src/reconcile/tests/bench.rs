@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use super::super::*;
+use super::adversarial::Deed;
 use crate::cluster::{Answer, ApiError, Applied, KindInfo, Tracking, WatchEvent};
 use crate::desired::{Destination, ListSettings};
 use crate::ids::BootId;
 use crate::policy::{Automated, SyncPolicy};
 use crate::project::Project;
-use crate::session::tables::{put_manifest, put_release};
+use crate::session::tables::{get_release, put_manifest, put_release};
 use crate::store::MemoryStore;
 use crate::time::{MonoTime, WallTime};
 
@@ -51,6 +52,8 @@ pub(super) struct Bench {
     pub(super) annotations: serde_json::Value,
     /// Deletes are accepted, and finalizers keep the objects.
     pub(super) finalizers: bool,
+    /// Deletes that were carried out.
+    pub(super) deeds: Vec<Deed>,
 }
 
 pub(super) fn installation() -> InstallationId {
@@ -105,15 +108,35 @@ impl Bench {
             kind: "ConfigMap",
             annotations: json!({}),
             finalizers: false,
+            deeds: Vec::new(),
         };
         bench.reconciler.set_kinds(kinds(), BTreeSet::new(), &bench.store, now(bench.now)).unwrap();
         bench
     }
 
     pub(super) fn restart(&mut self) {
+        let elements = self.list.elements().iter();
+        let assigned = elements.map(|(name, element)| (name.clone(), element.assignment.clone())).collect();
+        self.restart_with(&assigned, true);
+    }
+
+    pub(super) fn restart_with(&mut self, assigned: &BTreeMap<AppId, Assignment>, verified: bool) {
         self.reconciler = Reconciler::load(&self.store, installation(), now(self.now)).unwrap();
         self.reconciler.set_kinds(kinds(), BTreeSet::new(), &self.store, now(self.now)).unwrap();
-        self.desire();
+        self.assign_as(assigned, verified);
+    }
+
+    /// Takes the list, what apps have switched to, and what is announced of the rest.
+    pub(super) fn assign_as(&mut self, assigned: &BTreeMap<AppId, Assignment>, verified: bool) {
+        let roots = self.list.elements().values().map(|element| element.assignment.root);
+        let switched: BTreeSet<Root> = assigned.values().map(|assignment| assignment.root).collect();
+        let announced = roots.filter(|root| !switched.contains(root));
+        let release = |root| Some((root, get_release(&self.store, root).unwrap()?));
+        self.reconciler.set_announced(announced.filter_map(release).collect());
+        self.reconciler
+            .set_desired(Some(&self.list), assigned, verified, &self.store, now(self.now))
+            .unwrap();
+        self.settle();
     }
 
     /// Sets what an app desires: names of config maps with a value.
@@ -242,6 +265,14 @@ impl Bench {
             Request::EnsureNamespace { .. } => Ok(Answer::Namespace { created: false }),
             Request::Delete { key, uid, .. } => {
                 self.writes.push(request);
+                self.deeds.push(Deed {
+                    live: self.objects.get(&key).cloned(),
+                    entry: self.reconciler.inventory().get(&key).cloned(),
+                    managed: self.reconciler.inventory().len(),
+                    at: self.now,
+                    key: key.clone(),
+                    uid: uid.clone(),
+                });
                 match self.objects.get_mut(&key) {
                     Some(live) if live.uid != uid => Err(ApiError::Replaced("uid".to_owned())),
                     Some(live) if self.finalizers => {
