@@ -83,6 +83,14 @@ pub enum ImportRefused {
         /// The agent's.
         held: Generation,
     },
+    /// A stream brought another head while it was read.
+    #[error(
+        "a stream brought head {held} while this bundle was read: if the bundle is newer than that, import it again"
+    )]
+    Overtaken {
+        /// The agent's head by now.
+        held: Generation,
+    },
     /// Its parts do not fit each other.
     #[error("this bundle is damaged: {0}")]
     Damaged(String),

@@ -15,13 +15,25 @@ use crate::time::Now;
 #[derive(Debug, Clone)]
 pub(super) struct Import {
     newest: SignedHead,
-    /// Whether that head is held already.
+    /// Whether that head was held already.
     held: bool,
+    /// Where the agent stood when this bundle was last judged: a stream may bring a head between two steps.
+    judged: Position,
+    /// Whether its list was taken.
+    listed: bool,
     patch: ListPatch,
     /// Its releases, apart from those that a stream brings.
     transfers: Transfers,
     /// Whether anything of it was not here.
     news: bool,
+}
+
+/// Where an agent stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Position {
+    stored: Option<Anchor>,
+    anchor: Option<Anchor>,
+    rolled_back: bool,
 }
 
 /// What a step of an import led to; the last one says what came of it.
@@ -65,7 +77,8 @@ impl AgentLink {
     fn begin_import(&mut self, header: &Header, context: &AgentContext<'_>) -> ImportResult {
         self.import = None;
         let newest = header.verify(self.identity.cluster, self.identity.installation, context.verifier)?;
-        let stored = self.held.as_ref().map(|held| Anchor::of(&held.head));
+        let judged = self.position();
+        let stored = judged.stored;
         let held = stored.filter(|_| !self.rolled_back);
         let (ours, bundle) = (held.or(self.identity.anchor), Anchor::of(&newest.head));
         if let Some(ours) = ours.filter(|ours| *ours != bundle) {
@@ -83,6 +96,8 @@ impl AgentLink {
         self.import = Some(Box::new(Import {
             newest,
             held: held == Some(bundle),
+            judged,
+            listed: false,
             patch: ListPatch::new(ListBase::Empty, None),
             transfers: Transfers::default(),
             news: false,
@@ -141,6 +156,12 @@ impl AgentLink {
         context: &AgentContext<'_>,
         effects: &mut AgentEffects,
     ) -> Result<ImportResult, StoreError> {
+        if let Err(overtaken) = self.still_at(import.judged) {
+            return Ok(Err(overtaken));
+        }
+        if std::mem::replace(&mut import.listed, true) {
+            return Ok(Err(damaged("it has a second list")));
+        }
         let patch = std::mem::replace(&mut import.patch, ListPatch::new(ListBase::Empty, None));
         let list = match patch.finish() {
             Ok(list) => list,
@@ -170,7 +191,22 @@ impl AgentLink {
         self.downloads.exchange(&mut import.transfers);
         expected?;
         self.list = Some(list);
+        import.judged = self.position();
         Ok(Ok(None))
+    }
+
+    fn position(&self) -> Position {
+        let stored = self.held.as_ref().map(|held| Anchor::of(&held.head));
+        Position { stored, anchor: self.identity.anchor, rolled_back: self.rolled_back }
+    }
+
+    /// Refuses to go on from a position that is no longer the agent's.
+    fn still_at(&self, judged: Position) -> Result<(), ImportRefused> {
+        if self.position() == judged {
+            return Ok(());
+        }
+        let held = self.held.as_ref().map(|held| held.head.generation).unwrap_or_default();
+        Err(ImportRefused::Overtaken { held })
     }
 
     fn import_chunk(
@@ -180,7 +216,9 @@ impl AgentLink {
         context: &AgentContext<'_>,
         effects: &mut AgentEffects,
     ) -> Result<ImportResult, StoreError> {
-        let Some(list) = &self.list else { return Ok(Err(damaged("releases before their list"))) };
+        let Some(list) = self.list.as_ref().filter(|_| import.listed) else {
+            return Ok(Err(damaged("releases before their list")));
+        };
         self.downloads.exchange(&mut import.transfers);
         let changed = self.downloads.chunk(chunk, context.store, context.codec, effects);
         if matches!(changed, Ok(true)) {
@@ -193,9 +231,9 @@ impl AgentLink {
 
     fn end_import(&mut self) -> ImportResult {
         let Some(import) = self.import.take() else { return Err(damaged("it ends before it begins")) };
-        let held = self.held.as_ref().map(|held| Anchor::of(&held.head));
-        let Some(list) = self.list.as_ref().filter(|_| held == Some(Anchor::of(&import.newest.head))) else {
-            return Err(damaged("it holds no list, or a stream brought a newer one meanwhile"));
+        self.still_at(import.judged)?;
+        let Some(list) = self.list.as_ref().filter(|_| import.listed) else {
+            return Err(damaged("it holds no list"));
         };
         let missing = list.elements().iter().find(|(_, element)| !self.is_complete(element.assignment.root));
         if let Some((app, _)) = missing {

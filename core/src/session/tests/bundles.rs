@@ -1,7 +1,7 @@
 //! Desired state and statuses by file.
 
 use super::fixture::{CLUSTER, INSTALLATION, Key, at};
-use super::world::{Bundle, World, connected};
+use super::world::{Bundle, World, connected, steps_of};
 use crate::bundle::{ImportRefused, Imported, ReceiptsRefused};
 use crate::desired::SignHead as _;
 use crate::ids::{ClusterId, Generation, InstallationId};
@@ -182,6 +182,40 @@ fn a_bundle_for_a_connected_agent_is_what_it_has_and_a_newer_one_begins_a_new_st
     world.settle();
     assert_eq!(world.running(), world.git);
     assert!(world.hub.is_up_to_date());
+}
+
+#[test]
+fn a_bundle_that_a_stream_overtakes_while_it_is_read_is_refused_and_changes_nothing() {
+    // The bundle's head is new to the agent, or held already.
+    for held in [false, true] {
+        for step in 1.. {
+            let mut world = alone();
+            world.set("web", &[4]);
+            let bundle = world.export().unwrap();
+            if held {
+                imported(&mut world, &bundle);
+            }
+            let mut steps = steps_of(&bundle);
+            if step == steps.len() {
+                break;
+            }
+            for step in steps.drain(..step) {
+                assert_eq!(world.import_step(step), Ok(None));
+            }
+            world.set("web", &[6]);
+            world.settle();
+            let newer = number(&world);
+            assert_eq!(world.running(), world.git);
+            let refused = steps.into_iter().find_map(|step| world.import_step(step).err());
+            let overtaken = ImportRefused::Overtaken { held: Generation(newer) };
+            assert_eq!(refused, Some(overtaken), "after {step} steps");
+            assert_eq!((number(&world), world.anchor.unwrap().generation.0), (newer, newer));
+            world.set("shop", &[7]);
+            world.settle();
+            assert_eq!(world.running(), world.git, "changes of the list that is held go on");
+            assert!(world.hub.is_up_to_date());
+        }
+    }
 }
 
 #[test]

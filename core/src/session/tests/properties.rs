@@ -1,11 +1,11 @@
 //! Whatever happens, the agent ends with the hub's newest list and the hub with the agent's newest statuses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
-use super::world::{Bundle, World};
-use crate::bundle::Receipts;
+use super::world::{Bundle, World, steps_of};
+use crate::bundle::{ImportStep, Receipts};
 use crate::ids::AppId;
 use crate::session::agent::Pins;
 use crate::session::frame::HubFrame;
@@ -37,6 +37,8 @@ enum Step {
     Collect,
     Export,
     Import { which: u8 },
+    BeginImport { which: u8 },
+    ImportOn { steps: u8 },
     Receipts,
     Deliver { which: u8 },
 }
@@ -68,6 +70,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Collect),
         4 => Just(Step::Export),
         5 => any::<u8>().prop_map(|which| Step::Import { which }),
+        2 => any::<u8>().prop_map(|which| Step::BeginImport { which }),
+        4 => (1u8..6).prop_map(|steps| Step::ImportOn { steps }),
         2 => Just(Step::Receipts),
         3 => any::<u8>().prop_map(|which| Step::Deliver { which }),
     ]
@@ -84,6 +88,8 @@ struct Run {
     /// Every content that an app ever had.
     history: BTreeMap<String, BTreeSet<Vec<u8>>>,
     bundles: Vec<Bundle>,
+    /// What is left of an import that a stream may come between.
+    importing: VecDeque<ImportStep>,
     receipts: Vec<(Receipts, u64)>,
 }
 
@@ -182,6 +188,15 @@ impl Run {
                     drop(world.import(bundle));
                 }
             }
+            Step::BeginImport { which } => {
+                self.importing = pick(&self.bundles, *which).map(steps_of).unwrap_or_default();
+            }
+            Step::ImportOn { steps } => {
+                for step in self.importing.drain(..usize::from(*steps).min(self.importing.len())) {
+                    // As above; a refusal ends it.
+                    drop(world.import_step(step));
+                }
+            }
             Step::Receipts => {
                 world.agent_fuse = None;
                 self.receipts.push((world.receipts(), world.now));
@@ -213,6 +228,7 @@ proptest! {
             agent_backup: (MemoryStore::default(), Statuses::new()),
             history: BTreeMap::new(),
             bundles: Vec::new(),
+            importing: VecDeque::new(),
             receipts: Vec::new(),
         };
         for step in &steps {

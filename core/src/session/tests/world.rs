@@ -160,20 +160,24 @@ impl World {
 
     /// Hands a bundle to the agent, which may be killed at any step of it.
     pub(crate) fn import(&mut self, bundle: &Bundle) -> ImportResult {
-        let (header, frames) = bundle.clone();
-        let begin = std::iter::once(ImportStep::Begin(Box::new(header)));
-        let steps = begin.chain(frames.into_iter().map(ImportStep::Frame)).chain([ImportStep::End]);
         let mut result = Ok(None);
-        for step in steps {
-            self.agent_input(|agent, context| {
-                let (effects, said) = agent.import(step, context).unwrap();
-                result = said;
-                effects
-            });
+        for step in steps_of(bundle) {
+            result = self.import_step(step);
             if result.is_err() {
                 break;
             }
         }
+        result
+    }
+
+    /// Hands the agent one step of an import.
+    pub(crate) fn import_step(&mut self, step: ImportStep) -> ImportResult {
+        let mut result = Ok(None);
+        self.agent_input(|agent, context| {
+            let (effects, said) = agent.import(step, context).unwrap();
+            result = said;
+            effects
+        });
         result
     }
 
@@ -445,6 +449,13 @@ impl World {
     pub(crate) fn hub_statuses(&self) -> BTreeMap<String, Vec<u8>> {
         self.hub.statuses().iter().map(|(app, row)| (app.name.clone(), row.value().to_vec())).collect()
     }
+}
+
+/// Gives the steps in which a bundle is imported.
+pub(crate) fn steps_of(bundle: &Bundle) -> VecDeque<ImportStep> {
+    let (header, frames) = bundle.clone();
+    let begin = std::iter::once(ImportStep::Begin(Box::new(header)));
+    begin.chain(frames.into_iter().map(ImportStep::Frame)).chain([ImportStep::End]).collect()
 }
 
 fn blows(fuse: &mut Option<usize>) -> bool {
