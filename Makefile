@@ -8,10 +8,11 @@ SHELL := /bin/bash
 CARGO ?= cargo
 LOG := target/test.log
 SEEDS ?= 20000
+SETS ?= 1000000
 # What `make test` repeats in memory: the scenarios that are about the cluster more than about the hub.
 ON_SIM := cluster_client demo everyday harness neighbours policies real_input rest trouble
 
-.PHONY: help build test scenarios-sim chaos lint deny format control-plane demo bench simulate mutants
+.PHONY: help build test scenarios-sim prune chaos lint deny format control-plane demo bench simulate mutants
 
 help: ## Says what there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -41,6 +42,10 @@ chaos: control-plane ## Kills each daemon 200 times at random moments, and tries
 
 simulate: ## Runs SEEDS seeds of the simulation (20000 unless given) in release mode, on all cores.
 	$(CARGO) run --release --package argosy-tests --bin simulate -- --seeds $(SEEDS)
+
+prune: ## Tries SETS desired sets (1000000 unless given) against prune, and judges every delete.
+	ARGOSY_PRUNE_SETS=$(SETS) \
+	$(CARGO) test --release --package argosy-core --lib adversarial -- --nocapture
 
 mutants: ## Breaks the daemons in every way that is known, and shows how soon the simulation catches each.
 	$(CARGO) run --release --package argosy-tests --bin simulate -- --mutants --seeds 10000

@@ -3,11 +3,14 @@
 //! Every identifier is a type of its own, so that a generation is never compared with a sequence number and a cluster
 //! never named where an application is meant.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
+
+use crate::key::order;
 
 /// Text that is not what it should be: an identifier, a digest, a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -267,7 +270,7 @@ impl fmt::Display for RejoinSerial {
 }
 
 /// An application: namespace and name of its `Application` document (M1).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct AppId {
     /// Namespace of the document; `argocd` where the document gives none.
     #[n(0)]
@@ -275,6 +278,18 @@ pub struct AppId {
     /// Name of the document.
     #[n(1)]
     pub name: String,
+}
+
+impl Ord for AppId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        order(&self.namespace, &other.namespace).then_with(|| order(&self.name, &other.name))
+    }
+}
+
+impl PartialOrd for AppId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl AppId {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::ids::ParseIdError;
 
 /// Group and kind of an object, whatever its version.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
 pub struct GroupKind {
     /// API group; empty for the core group.
     #[n(0)]
@@ -86,6 +86,18 @@ pub struct ResourceKey {
     pub name: String,
 }
 
+impl Ord for GroupKind {
+    fn cmp(&self, other: &Self) -> Ordering {
+        order(&self.group, &other.group).then_with(|| order(&self.kind, &other.kind))
+    }
+}
+
+impl PartialOrd for GroupKind {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl Ord for ResourceKey {
     fn cmp(&self, other: &Self) -> Ordering {
         order(&self.group, &other.group)
@@ -104,7 +116,7 @@ impl PartialOrd for ResourceKey {
 /// Orders short strings as [`str`] does. Every look into a map of objects compares some, most of them equal but for the
 /// last one: words are compared in place, and nothing is called.
 #[inline]
-fn order(one: &str, other: &str) -> Ordering {
+pub(crate) fn order(one: &str, other: &str) -> Ordering {
     let (words, rest) = one.as_bytes().as_chunks::<8>();
     let (other_words, other_rest) = other.as_bytes().as_chunks::<8>();
     for (word, other) in words.iter().zip(other_words) {

@@ -6,7 +6,7 @@ use super::*;
 use crate::session::tables::get_release;
 
 /// Desired sets of one test run; `ARGOSY_PRUNE_SETS` says another number.
-const SETS: u64 = 4_000;
+const SETS: u64 = 2_000;
 /// Desired sets after which everything begins anew.
 const SETS_OF_ONE: u64 = 40;
 const HOUR_MS: u64 = 3_600_000;
@@ -18,6 +18,8 @@ pub(super) struct Deed {
     pub(super) uid: String,
     pub(super) live: Option<LiveMeta>,
     pub(super) entry: Option<InventoryEntry>,
+    /// What its app was doing.
+    pub(super) running: Option<Operation>,
     pub(super) managed: usize,
     pub(super) at: u64,
 }
@@ -173,11 +175,14 @@ impl Adversary {
                 "the agent restarts".to_owned()
             }
             1 => {
-                for table in [tables::INVENTORY, tables::ATTEMPTS] {
+                use tables::{ATTEMPTS, CONFIRMED, GOVERNOR, INVENTORY, OPERATIONS};
+                for table in [ATTEMPTS, CONFIRMED, GOVERNOR, INVENTORY, OPERATIONS] {
                     for key in self.bench.store.keys(table).unwrap() {
                         self.bench.store.commit(&[StoreOp::delete(table, key)]);
                     }
                 }
+                // The hour is lost with it; what was there before is deleted only when asked.
+                self.deleted.clear();
                 self.bench.restart_with(&self.assigned, self.verified);
                 "the store is lost".to_owned()
             }
@@ -185,6 +190,9 @@ impl Adversary {
                 let (name, prune) = (self.app(), self.percent(60));
                 if let Some(listed) = self.bench.list.get(&app(name)).filter(|_| prune) {
                     self.asked.insert((app(name), listed.root));
+                    // It may have been about to switch to it.
+                    self.asked
+                        .extend(self.assigned.get(&app(name)).map(|assigned| (app(name), assigned.root)));
                 }
                 self.bench.sync(name, prune);
                 format!("sync of {name}, prune={prune}")
@@ -200,7 +208,7 @@ impl Adversary {
                 format!("confirmation of {name}")
             }
             4 => {
-                let ms = self.below(2 * HOUR_MS);
+                let ms = if self.percent(25) { self.below(2 * HOUR_MS) } else { self.below(60_000) };
                 self.bench.pass(ms);
                 format!("{ms} ms pass")
             }
@@ -249,14 +257,16 @@ impl Adversary {
     fn judge(&mut self) {
         for deed in std::mem::take(&mut self.bench.deeds) {
             if let Err(why) = self.is_lawful(&deed) {
-                let last = self.told.split_off(self.told.len().saturating_sub(12));
+                let owner = deed.entry.as_ref().and_then(|entry| self.bench.list.get(&entry.app));
+                let why = format!("{why}; its app: {owner:?}");
+                let last = self.told.split_off(self.told.len().saturating_sub(40));
                 panic!("{} {} is deleted: {why}\n{:?}\nbefore it: {last:#?}", deed.key, deed.uid, deed.entry);
             }
         }
     }
 
     fn is_lawful(&mut self, deed: &Deed) -> Result<(), String> {
-        let Deed { key, uid, live, entry, managed, at } = deed;
+        let Deed { key, uid, live, entry, running, managed, at } = deed;
         let entry = entry.as_ref().ok_or("it is in no inventory")?;
         if entry.uid.as_ref() != Some(uid) || entry.kept || entry.detached {
             return Err("its entry does not permit it".to_owned());
@@ -274,10 +284,12 @@ impl Adversary {
         if self.bench.list.settings().hold_deletes {
             return Err("the list holds all deletes".to_owned());
         }
+        let names = |root: Root| {
+            let release = get_release(&self.bench.store, root).unwrap().unwrap();
+            release.entries().iter().any(|entry| entry.id.key == *key)
+        };
         let desires = |assignment: &Assignment| {
-            let release = get_release(&self.bench.store, assignment.root).unwrap().unwrap();
-            matches!(assignment.phase, Phase::Active | Phase::Frozen)
-                && release.entries().iter().any(|entry| entry.id.key == *key)
+            matches!(assignment.phase, Phase::Active | Phase::Frozen) && names(assignment.root)
         };
         let listed = self.bench.list.elements().values().map(|element| &element.assignment);
         if let Some(by) = listed.clone().find(|assignment| desires(assignment)) {
@@ -288,7 +300,12 @@ impl Adversary {
             return Err("the list holds it".to_owned());
         }
         let owner = self.bench.list.get(&entry.app).ok_or_else(|| format!("{} is not listed", entry.app))?;
-        let pruned = self.asked.contains(&(entry.app.clone(), owner.root));
+        // A prune that is asked for is of the release that its sync began with.
+        let of_running = running.as_ref().is_some_and(|running| {
+            self.asked.contains(&(entry.app.clone(), running.assignment.root))
+                && !names(running.assignment.root)
+        });
+        let pruned = of_running || self.asked.contains(&(entry.app.clone(), owner.root));
         let switched = self.assigned.get(&entry.app).is_some_and(|assigned| assigned.root == owner.root);
         let automated = owner.policy.automated;
         let mut free = asked_for;

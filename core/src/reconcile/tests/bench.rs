@@ -10,7 +10,7 @@ use crate::ids::BootId;
 use crate::policy::{Automated, SyncPolicy};
 use crate::project::Project;
 use crate::session::tables::{get_release, put_manifest, put_release};
-use crate::store::MemoryStore;
+use crate::store::{MemoryStore, get_as};
 use crate::time::{MonoTime, WallTime};
 
 pub(super) struct Dice(pub(super) u64);
@@ -265,9 +265,13 @@ impl Bench {
             Request::EnsureNamespace { .. } => Ok(Answer::Namespace { created: false }),
             Request::Delete { key, uid, .. } => {
                 self.writes.push(request);
+                let entry = self.reconciler.inventory().get(&key).cloned();
+                let running = entry.as_ref().map(|entry| encode(&entry.app));
+                let running = running.and_then(|app| get_as(&self.store, tables::OPERATIONS, &app).unwrap());
                 self.deeds.push(Deed {
+                    running,
                     live: self.objects.get(&key).cloned(),
-                    entry: self.reconciler.inventory().get(&key).cloned(),
+                    entry,
                     managed: self.reconciler.inventory().len(),
                     at: self.now,
                     key: key.clone(),
