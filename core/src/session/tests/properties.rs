@@ -35,6 +35,12 @@ enum Step {
     LoseAgent,
     Reconcile,
     Collect,
+    File(File),
+}
+
+/// What somebody does with files.
+#[derive(Debug, Clone)]
+enum File {
     Export,
     Import { which: u8 },
     BeginImport { which: u8 },
@@ -68,12 +74,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::LoseAgent),
         1 => Just(Step::Reconcile),
         1 => Just(Step::Collect),
-        4 => Just(Step::Export),
-        5 => any::<u8>().prop_map(|which| Step::Import { which }),
-        2 => any::<u8>().prop_map(|which| Step::BeginImport { which }),
-        4 => (1u8..6).prop_map(|steps| Step::ImportOn { steps }),
-        2 => Just(Step::Receipts),
-        3 => any::<u8>().prop_map(|which| Step::Deliver { which }),
+        4 => Just(Step::File(File::Export)),
+        5 => any::<u8>().prop_map(|which| Step::File(File::Import { which })),
+        2 => any::<u8>().prop_map(|which| Step::File(File::BeginImport { which })),
+        4 => (1u8..6).prop_map(|steps| Step::File(File::ImportOn { steps })),
+        2 => Just(Step::File(File::Receipts)),
+        3 => any::<u8>().prop_map(|which| Step::File(File::Deliver { which })),
     ]
 }
 
@@ -177,31 +183,38 @@ impl Run {
                 let ops = world.agent.collect(&Pins::default(), &world.agent_store).unwrap();
                 world.agent_store.commit(&ops);
             }
-            Step::Export => {
+            Step::File(file) => self.carry(file),
+        }
+    }
+
+    fn carry(&mut self, file: &File) {
+        let world = &mut self.world;
+        match file {
+            File::Export => {
                 // A bundle that a kill ends is none.
                 world.hub_fuse = None;
                 self.bundles.extend(world.export().ok());
             }
-            Step::Import { which } => {
+            File::Import { which } => {
                 if let Some(bundle) = pick(&self.bundles, *which) {
                     // Refused or not: what counts is the end.
                     drop(world.import(bundle));
                 }
             }
-            Step::BeginImport { which } => {
+            File::BeginImport { which } => {
                 self.importing = pick(&self.bundles, *which).map(steps_of).unwrap_or_default();
             }
-            Step::ImportOn { steps } => {
+            File::ImportOn { steps } => {
                 for step in self.importing.drain(..usize::from(*steps).min(self.importing.len())) {
                     // As above; a refusal ends it.
                     drop(world.import_step(step));
                 }
             }
-            Step::Receipts => {
+            File::Receipts => {
                 world.agent_fuse = None;
                 self.receipts.push((world.receipts(), world.now));
             }
-            Step::Deliver { which } => {
+            File::Deliver { which } => {
                 if let Some((receipts, made)) = pick(&self.receipts, *which) {
                     drop(world.deliver(receipts, *made));
                 }
