@@ -191,7 +191,10 @@ pub enum ReceiptsRefused {
     #[error("these receipts were forged or changed: {0}")]
     Forged(String),
     /// Newer words of the agent are here.
-    #[error("these receipts are older than what the agent has told since")]
+    #[error(
+        "these receipts are older than what the agent has told since; an agent whose machine was put back to a snapshot \
+         has to be connected once"
+    )]
     Older,
     /// A stream is open.
     #[error("the agent is connected: it has told this hub itself, and later")]

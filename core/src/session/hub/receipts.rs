@@ -5,7 +5,7 @@
 
 use super::bulk::Transfers;
 use super::chain::{OwnList, Position};
-use super::record::acked_ops;
+use super::record::{acked_ops, inflight_ops};
 use super::{HubContext, HubEffects, HubEvent, HubLink, Phase, Session, SessionId};
 use crate::bundle::{Receipts, ReceiptsRefused};
 use crate::desired::{Anchor, DesiredList};
@@ -38,6 +38,10 @@ impl HubLink {
         let mut effects = HubEffects::default();
         let already = self.record.statement == hello.statement;
         if already {
+            // The same number of another process: the agent's machine was put back to a snapshot in between.
+            if self.record.status.is_none_or(|status| status.incarnation != hello.incarnation) {
+                return Ok(Err(ReceiptsRefused::Older));
+            }
             return Ok(Ok((effects, true)));
         }
         let mut next = self.clone();
@@ -142,21 +146,29 @@ impl HubLink {
             Position::Known if hello.head.is_none() || session.is_rolled_back() => Ok(()),
             Position::Known => {
                 let Some(held) = hello.head else { return Ok(()) };
+                let newer = self.record.acked.is_some_and(|acked| {
+                    acked.head.epoch == held.head.epoch && held.head.generation < acked.head.generation
+                });
+                if newer {
+                    // They were made before the agent acknowledged that on a stream which was open then.
+                    return Err(ReceiptsRefused::Older);
+                }
                 let settings = own.settings.clone().ok_or_else(|| damaged("a list without settings"))?;
                 let list = DesiredList::from_parts(settings, own.elements.clone())
                     .map_err(|error| damaged(&error.to_string()))?;
                 if list.root() != held.head.list_root {
                     return Err(damaged("its list does not hash to the root in its head"));
                 }
-                effects.ops.extend(super::record::inflight_ops(
-                    self.cluster,
-                    self.acked.as_ref(),
-                    self.inflight.as_ref(),
-                    None,
-                ));
-                effects.ops.extend(acked_ops(self.cluster, self.acked.as_ref(), Some(&list)));
-                self.inflight = None;
-                self.record.acknowledges(Some(held));
+                let (acked, inflight) = (self.acked.as_ref(), self.inflight.as_ref());
+                effects.ops.extend(inflight_ops(self.cluster, acked, inflight, None));
+                effects.ops.extend(acked_ops(self.cluster, acked, Some(&list)));
+                if self.record.has_come_to(held) {
+                    // A newer bundle is on its way; its list is kept as what differs from the acknowledged one.
+                    effects.ops.extend(inflight_ops(self.cluster, Some(&list), None, inflight));
+                } else {
+                    self.inflight = None;
+                    self.record.acknowledges(Some(held));
+                }
                 self.acked = Some(list);
                 let (epoch, generation) = (held.head.epoch, held.head.generation);
                 effects.events.push(HubEvent::Acknowledged { epoch, generation });

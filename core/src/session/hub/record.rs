@@ -107,6 +107,19 @@ impl Record {
         self.unacknowledged.retain(|sent| last.is_some_and(|last| sent.generation > last));
     }
 
+    /// Notes that the agent is known to hold a head that leads to the one in flight, which stays; `false` when none does.
+    pub(super) fn has_come_to(&mut self, held: SignedHead) -> bool {
+        let Some(inflight) = self.inflight.filter(|inflight| self.chain.last() == Some(inflight)) else {
+            return false;
+        };
+        if inflight == held || !self.chain.contains(&held) {
+            return false;
+        }
+        self.acknowledges(Some(held));
+        self.inflight = Some(inflight);
+        true
+    }
+
     /// Tells whether this hub sent a head, as far as it remembers.
     pub(super) fn knows(&self, anchor: &Anchor) -> bool {
         let is = |head: Option<SignedHead>| head.is_some_and(|head| Anchor::of(&head.head) == *anchor);

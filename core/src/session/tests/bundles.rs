@@ -271,20 +271,74 @@ fn receipts_tell_the_hub_what_a_stream_would_with_their_age() {
 }
 
 #[test]
-fn receipts_of_a_head_between_two_bundles_are_the_base_of_the_next() {
-    let mut world = alone();
-    world.set("web", &[4]);
-    let first = world.export().unwrap();
-    world.set("web", &[5]);
-    world.export().unwrap();
-    imported(&mut world, &first);
+fn receipts_that_were_made_on_a_stream_come_too_late_when_it_has_brought_more() {
+    let mut world = connected();
     let (receipts, made) = (world.receipts(), world.now);
-    assert_eq!(world.deliver(&receipts, made), Ok(false));
+    let before = number(&world);
+    world.set("web", &[4]);
+    world.settle();
+    world.cut();
+    assert!(number(&world) > before);
+    assert_eq!(world.deliver(&receipts, made), Err(ReceiptsRefused::Older));
     assert_eq!(world.hub.acknowledged_head(), world.agent.held());
-    let next = world.export().unwrap();
-    assert_eq!(next.0.chain.len(), 2);
-    imported(&mut world, &next);
-    assert_eq!(world.running(), world.git);
+    world.settle();
+    assert!(world.hub.unknown_chain().is_none());
+    assert!(world.hub.is_up_to_date());
+}
+
+#[test]
+fn receipts_of_an_agent_whose_machine_was_put_back_are_not_taken_for_earlier_ones() {
+    let mut world = alone();
+    let snapshot = (world.agent_store.clone(), world.anchor);
+    let (first, made) = (world.receipts(), world.now);
+    assert_eq!(world.deliver(&first, made), Ok(false));
+    world.agent_store = snapshot.0;
+    world.anchor = snapshot.1;
+    world.load_agent();
+    world.set_status("web", Some(vec![7]));
+    let again = world.receipts();
+    assert_eq!(again.hello.statement, first.hello.statement);
+    assert_eq!(world.deliver(&again, made), Err(ReceiptsRefused::Older));
+    assert_eq!(world.deliver(&first, made), Ok(true));
+    // What the refusal asks for helps.
+    world.settle();
+    world.cut();
+    world.set_status("web", Some(vec![8]));
+    let receipts = world.receipts();
+    assert_eq!(world.deliver(&receipts, world.now), Ok(false));
+    assert_eq!(world.hub_statuses(), [("web".to_owned(), vec![8])].into());
+}
+
+#[test]
+fn receipts_of_a_head_between_two_bundles_are_the_base_of_the_next() {
+    for restarted in [false, true] {
+        let mut world = alone();
+        world.set("web", &[4]);
+        world.set("shop", &[1]);
+        let first = world.export().unwrap();
+        world.git.remove("shop");
+        world.set("web", &[5]);
+        let second = world.export().unwrap();
+        imported(&mut world, &first);
+        let (receipts, made) = (world.receipts(), world.now);
+        assert_eq!(world.deliver(&receipts, made), Ok(false));
+        assert_eq!(world.hub.acknowledged_head(), world.agent.held());
+        if restarted {
+            world.restart_hub();
+            world.publish();
+        }
+        // The second bundle is under way all the while: nothing has changed since, so there is no other.
+        let again = world.export().unwrap();
+        assert_eq!(again.0.chain, second.0.chain[second.0.chain.len() - 2..]);
+        assert!(!imported(&mut world, &second));
+        world.set("web", &[6]);
+        let next = world.export().unwrap();
+        assert_eq!(next.0.chain.len(), 3);
+        assert!(!imported(&mut world, &next));
+        assert_eq!(world.running(), world.git);
+        world.settle();
+        assert!(world.hub.is_up_to_date());
+    }
 }
 
 #[test]
