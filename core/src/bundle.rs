@@ -65,12 +65,24 @@ pub enum ImportRefused {
     #[error("the signature of {0} does not verify: the bundle was changed, or another hub made it")]
     Signature(String),
     /// It is older than what the agent holds.
-    #[error("this bundle is older than what is here: its head is {bundle}, and {held} was accepted before")]
+    #[error(
+        "this bundle is older than what is here: its head is {bundle}, and {held} was accepted before; if the hub made it \
+         just now, the hub was restored from a backup: bring this agent's receipts to it and export again"
+    )]
     Older {
         /// The bundle's newest head.
         bundle: Generation,
         /// The agent's.
         held: Generation,
+    },
+    /// It has the number of the agent's head, and is of another.
+    #[error(
+        "this bundle is of another head {generation} than the one that is here: the hub was restored from a backup, or \
+         two hubs have one key; bring this agent's receipts to it and export again"
+    )]
+    Forked {
+        /// The number of both.
+        generation: Generation,
     },
     /// It does not lead on from what the agent holds.
     #[error(

@@ -82,7 +82,10 @@ impl AgentLink {
         let held = stored.filter(|_| !self.rolled_back);
         let (ours, bundle) = (held.or(self.identity.anchor), Anchor::of(&newest.head));
         if let Some(ours) = ours.filter(|ours| *ours != bundle) {
-            if bundle.generation <= ours.generation {
+            if bundle.generation == ours.generation {
+                return Err(ImportRefused::Forked { generation: bundle.generation });
+            }
+            if bundle.generation < ours.generation {
                 return Err(ImportRefused::Older { bundle: bundle.generation, held: ours.generation });
             }
             // A store that is not trusted is as good as none, and none is where a first head leads on from.

@@ -382,6 +382,28 @@ fn a_restored_hub_and_an_agent_without_a_link_are_reconciled_by_files() {
 }
 
 #[test]
+fn a_bundle_with_the_number_of_another_head_is_refused_with_what_helps() {
+    let mut world = alone();
+    let backup = world.hub_store.clone();
+    world.set("web", &[4]);
+    let bundle = world.export().unwrap();
+    imported(&mut world, &bundle);
+    let held = number(&world);
+    world.hub_store = backup;
+    world.restart_hub();
+    world.set("web", &[1, 2, 3]);
+    let older = world.export().unwrap();
+    world.set("web", &[5]);
+    let forked = world.export().unwrap();
+    let refused = world.import(&forked).unwrap_err();
+    assert_eq!(refused, ImportRefused::Forked { generation: Generation(held) });
+    for words in [refused.to_string(), world.import(&older).unwrap_err().to_string()] {
+        assert!(words.contains("receipts") && words.contains("backup"), "{words}");
+    }
+    assert_eq!(number(&world), held);
+}
+
+#[test]
 fn receipts_of_another_kubernetes_cluster_are_refused() {
     let mut world = alone();
     let mut receipts = world.receipts();
