@@ -1,6 +1,6 @@
 //! Desired state and statuses by file.
 
-use super::fixture::{CLUSTER, INSTALLATION, Key, at};
+use super::fixture::{CLUSTER, INSTALLATION, Key};
 use super::world::{Bundle, World, connected, steps_of};
 use crate::bundle::{ImportRefused, Imported, ReceiptsRefused};
 use crate::desired::SignHead as _;
@@ -411,9 +411,29 @@ fn receipts_of_another_kubernetes_cluster_are_refused() {
     let refused = world.deliver(&receipts, world.now).unwrap_err();
     assert!(matches!(refused, ReceiptsRefused::Cloned { .. }), "{refused}");
     receipts.hello.facts.kube_system_uid = "uid".into();
-    receipts.elements.push(vec![1, 2, 3]);
-    let _same_head = world.deliver(&receipts, world.now);
+    let before = world.hub.acknowledged_head().copied();
+    assert!(before.is_some());
+    assert_eq!(world.deliver(&receipts, world.now), Ok(false));
+    assert_eq!(world.hub.acknowledged_head().copied(), before);
+}
+
+#[test]
+fn receipts_whose_list_is_not_that_of_their_head_are_damaged() {
+    let mut world = alone();
+    let before = world.hub.acknowledged_head().copied();
+    world.set("web", &[4]);
+    let bundle = world.export().unwrap();
+    world.set("web", &[5]);
+    world.export().unwrap();
+    imported(&mut world, &bundle);
+    let receipts = world.receipts();
+    for change in [|elements: &mut Vec<Vec<u8>>| elements.push(vec![1, 2, 3]), Vec::clear] {
+        let mut wrong = receipts.clone();
+        change(&mut wrong.elements);
+        let refused = world.deliver(&wrong, world.now).unwrap_err();
+        assert!(matches!(refused, ReceiptsRefused::Damaged(_)), "{refused}");
+        assert_eq!(world.hub.acknowledged_head().copied(), before);
+    }
+    assert_eq!(world.deliver(&receipts, world.now), Ok(false));
     assert_eq!(world.hub.acknowledged_head(), world.agent.held());
-    assert_eq!(at(1).mono.elapsed_ms, 1);
-    assert!(world.hub.sent().unwrap().1 >= Generation(1));
 }
