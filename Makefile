@@ -12,7 +12,7 @@ SETS ?= 1000000
 # What `make test` repeats in memory: the scenarios that are about the cluster more than about the hub.
 ON_SIM := cluster_client demo everyday harness neighbours policies real_input rest trouble
 
-.PHONY: help build test scenarios-sim prune chaos lint deny format control-plane demo bench simulate mutants
+.PHONY: help build test scenarios-sim prune chaos crash-states lint deny format control-plane demo bench simulate mutants
 
 help: ## Says what there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -39,6 +39,10 @@ chaos: control-plane ## Kills each daemon 200 times at random moments, and tries
 	$(CARGO) build --workspace --bins
 	ARGOSY_CHAOS_CYCLES=$${ARGOSY_CHAOS_CYCLES:-200} ARGOSY_CHAOS_COMMITS=$${ARGOSY_CHAOS_COMMITS:-1000} \
 	$(CARGO) test --package argosy-tests --test scenarios chaos -- --test-threads 2
+
+crash-states: ## Tries 50,000 states in which a loss of power can leave each store, and damage of every kind.
+	ARGOSY_CRASH_STATES=$${ARGOSY_CRASH_STATES:-50000} \
+	$(CARGO) test --release --package argosy-runtime --lib -- store::tests::crash store::tests::damage --nocapture
 
 simulate: ## Runs SEEDS seeds of the simulation (20000 unless given) in release mode, on all cores.
 	$(CARGO) run --release --package argosy-tests --bin simulate -- --seeds $(SEEDS)

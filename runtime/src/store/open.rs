@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 
 use parking_lot::{Mutex, RwLock};
 use redb::{
-    Database, DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableError,
+    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase as _, ReadableTable as _, TableError,
     TableHandle as _,
 };
 
@@ -50,6 +50,28 @@ pub(super) fn open(path: &Path, spec: &StoreSpec, after: &AfterUncleanStop) -> R
     };
     let (database, state) = guarded(path, || open_existing(path, spec))?;
     aside::unmark_clean(path).map_err(|source| OpenError::Beside { path: path.to_owned(), source })?;
+    Ok(Opened { store: store(path, spec, database, state), origin })
+}
+
+/// Opens an existing store over `disk` instead of the file at `path`, with all else as it is there.
+#[cfg(test)]
+pub(super) fn open_over(
+    disk: impl redb::StorageBackend,
+    path: &Path,
+    spec: &StoreSpec,
+) -> Result<Store, OpenError> {
+    let len = disk.len().map_err(|source| of_io(path, source))?;
+    if len == 0 {
+        return Err(damaged(path, Damage::Empty));
+    }
+    let (database, state) = guarded(path, || {
+        let database = options(spec).create_with_backend(disk).map_err(|error| of_database(path, error))?;
+        verified(path, database, len, spec)
+    })?;
+    Ok(store(path, spec, database, state))
+}
+
+fn store(path: &Path, spec: &StoreSpec, database: Database, state: State) -> Store {
     let inner = Inner {
         path: path.to_owned(),
         tables: spec.tables.iter().copied().collect(),
@@ -57,7 +79,7 @@ pub(super) fn open(path: &Path, spec: &StoreSpec, after: &AfterUncleanStop) -> R
         state: Mutex::new(state),
         poisoned: AtomicBool::new(false),
     };
-    Ok(Opened { store: Store { inner: Arc::new(inner) }, origin })
+    Store { inner: Arc::new(inner) }
 }
 
 /// Opens and verifies an existing file, and leaves it as it is.
@@ -96,9 +118,21 @@ fn fresh_path(path: &Path) -> PathBuf {
 }
 
 fn open_existing(path: &Path, spec: &StoreSpec) -> Result<(Database, State), OpenError> {
-    let mut database = database(path, spec)?;
+    let database = database(path, spec)?;
+    let len =
+        std::fs::metadata(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?.len();
+    verified(path, database, len, spec)
+}
+
+/// Verifies what was opened, of `len` bytes, and makes it ready for use.
+fn verified(
+    path: &Path,
+    mut database: Database,
+    len: u64,
+    spec: &StoreSpec,
+) -> Result<(Database, State), OpenError> {
     let state = verify_all(path, &database, spec)?;
-    if wants_compaction(path, &database)? {
+    if wants_compaction(path, len, &database)? {
         database.compact().map_err(|error| of_failure(path, StoreFailure::of(error)))?;
     }
     let state = if spec.tables.iter().all(|table| state.tables.contains_key(*table)) {
@@ -111,9 +145,14 @@ fn open_existing(path: &Path, spec: &StoreSpec) -> Result<(Database, State), Ope
 
 /// Opens the file with every page verified.
 fn database(path: &Path, spec: &StoreSpec) -> Result<Database, OpenError> {
+    options(spec).open(path).map_err(|error| of_database(path, error))
+}
+
+/// Gives how every existing store is opened.
+fn options(spec: &StoreSpec) -> Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(spec.cache_size).set_check_integrity_on_open(true);
-    builder.open(path).map_err(|error| of_database(path, error))
+    builder
 }
 
 /// Makes the tables that the store lacks.
@@ -198,9 +237,7 @@ fn sum(transaction: &ReadTransaction, table: &str) -> Result<TableSum, StoreFail
     Ok(sum)
 }
 
-fn wants_compaction(path: &Path, database: &Database) -> Result<bool, OpenError> {
-    let len =
-        std::fs::metadata(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?.len();
+fn wants_compaction(path: &Path, len: u64, database: &Database) -> Result<bool, OpenError> {
     if len < COMPACT_MIN_LEN {
         return Ok(false);
     }

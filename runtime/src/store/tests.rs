@@ -6,6 +6,11 @@ use redb::ReadableTable as _;
 
 use super::*;
 
+mod crash;
+mod damage;
+mod disk;
+mod work;
+
 const HEADS: Table = "heads";
 const BLOBS: Table = "blobs";
 const TABLES: &[Table] = &[HEADS, BLOBS];
