@@ -1,8 +1,10 @@
 //! The simulation: hundreds of seeds of one hub and its agents under faults, each held to the rules by an oracle; and a
-//! huge app on a thin link.
+//! huge app on a thin link. And what earlier versions wrote, read by this one.
 
 #[cfg(test)]
 mod simulation {
+    mod recorded;
+
     use argosy_tests::simulation::{
         Broken, Crossing, Outcome, Settings, ThinLink, run, shrink, sweep, thin_link,
     };
