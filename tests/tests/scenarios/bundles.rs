@@ -132,7 +132,8 @@ fn a_cluster_without_a_link_is_kept_by_files_and_tells_by_files() {
 
     let commit = desire(&stage, &[("web/a", "2"), ("web/c", "1")]);
     let bundle = export(&stage, "new.bundle");
-    assert_eq!(std::fs::read(&bundle).unwrap().len(), std::fs::read(export(&stage, "again")).unwrap().len());
+    let again = export(&stage, "again");
+    assert_eq!(std::fs::read(&bundle).unwrap().len(), std::fs::read(&again).unwrap().len());
 
     // Whatever is changed is refused by name, and changes nothing.
     let size = std::fs::read(&bundle).unwrap().len();
@@ -150,10 +151,14 @@ fn a_cluster_without_a_link_is_kept_by_files_and_tells_by_files() {
     stage.await_value("a", "2");
     stage.await_value("c", "1");
     stage.expect_heal("c");
-    assert!(imported(&stage, &bundle).contains("already stored"));
-    refused(&stage, &old, "older");
     let imported_at = generation(&stage);
     assert!(imported_at > before, "{imported_at} after {before}");
+    // Made of the same state, it is of the same head.
+    for same in [&bundle, &again] {
+        let said = imported(&stage, same);
+        assert!(said.contains(&format!("already stored: head {imported_at} with")), "{said}");
+    }
+    refused(&stage, &old, "older");
 
     // What the hub shows is what it was told by file, with its age.
     let shown = stage.world.app("web").unwrap();
@@ -172,9 +177,15 @@ fn a_cluster_without_a_link_is_kept_by_files_and_tells_by_files() {
     assert!(text.contains("last known") || text.contains("Away"), "{text}");
     assert!(delivered(&stage, &second).contains("already taken"));
     undeliverable(&stage, &first, "older");
-    undeliverable(&stage, &changed(&stage, &second, |bytes| bytes[90] ^= 1), "");
     let length = std::fs::read(&second).unwrap().len();
-    undeliverable(&stage, &changed(&stage, &second, |bytes| bytes[length / 2] ^= 1), "");
+    for at in [90, length / 2] {
+        let output = deliver(&stage, &changed(&stage, &second, |bytes| bytes[at] ^= 1));
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        let named = ["forged", "damaged", "cut short"].iter().any(|words| said(&output).contains(words));
+        assert!(named, "{}", said(&output));
+        let cluster = stage.world.hub().cluster(EDGE).unwrap();
+        assert_eq!(cluster["storedGeneration"], json!(imported_at), "byte {at}");
+    }
 
     // The link comes back: there is nothing to move, and no number goes back.
     let moved = bulk_bytes(&stage);
