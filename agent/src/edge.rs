@@ -109,12 +109,24 @@ pub async fn import(args: &ImportArgs, tell: impl Fn(&str)) -> anyhow::Result<()
     };
     let file = tokio::fs::File::from_std(file);
     let ImportReply { generation, apps, already } = control::send_bundle(&socket, file).await?;
-    tell(&if already {
-        format!("already stored: head {generation} with {apps} apps")
-    } else {
-        format!("imported: head {generation} with {apps} apps is durable, and is being applied")
-    });
+    let idle = match report(&args.data_dir).await {
+        Ok(report) => report.read_only,
+        Err(error) => Some(format!("nobody says whether it will be: {error:#}")),
+    };
+    tell(&taken(generation, apps, already, idle.as_deref()));
     Ok(())
+}
+
+/// Says what came of a bundle; `idle` says why the agent writes nothing, if it does not.
+fn taken(generation: u64, apps: u64, already: bool, idle: Option<&str>) -> String {
+    let what = if already { "already stored" } else { "imported" };
+    let head = format!("{what}: head {generation} with {apps} apps");
+    match (idle, already) {
+        (Some(why), true) => format!("{head}; nothing is written to the cluster: {why}"),
+        (Some(why), false) => format!("{head} is durable; nothing is written to the cluster: {why}"),
+        (None, true) => head,
+        (None, false) => format!("{head} is durable, and is being applied"),
+    }
 }
 
 /// Writes receipts of a running agent to the standard output.
@@ -190,4 +202,23 @@ const OTHER: &str = "the agent answers something else than was asked";
 fn user() -> String {
     let named = ["SUDO_USER", "USER", "LOGNAME"].into_iter().filter_map(|name| std::env::var(name).ok());
     named.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_import_into_an_agent_that_writes_nothing_says_so_and_why() {
+        assert_eq!(taken(7, 2, false, None), "imported: head 7 with 2 apps is durable, and is being applied");
+        assert_eq!(
+            taken(7, 2, false, Some("paused by ana")),
+            "imported: head 7 with 2 apps is durable; nothing is written to the cluster: paused by ana"
+        );
+        assert_eq!(
+            taken(7, 2, true, Some("paused by ana")),
+            "already stored: head 7 with 2 apps; nothing is written to the cluster: paused by ana"
+        );
+        assert_eq!(taken(7, 2, true, None), "already stored: head 7 with 2 apps");
+    }
 }
