@@ -1,11 +1,11 @@
 //! Files that come and go by hand, for a cluster that has no link.
 //!
-//! A bundle is first written to a file beside the store and its seal verified over every byte; only then does the machine
-//! see the first of it. So a bundle that was changed or cut short anywhere changes nothing, and memory does not grow with
-//! its size.
+//! A bundle whose first bytes are for this agent is written to a file beside the store and its seal verified over every byte;
+//! only then does the machine see the first of it. So a bundle that was changed or cut short anywhere changes nothing, and
+//! memory does not grow with its size.
 
 use std::fs::File;
-use std::io::{BufReader, Seek as _, Write as _};
+use std::io::{BufReader, Read, Seek as _, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,6 +34,10 @@ const SILENCE: Duration = Duration::from_secs(30);
 const LARGEST: u64 = 8 << 30;
 /// Bytes that are written at a time.
 const PIECE: usize = 256 << 10;
+
+/// Why no receipts are made on a stream.
+const CONNECTED: &str =
+    "this agent is connected: it tells the hub itself, and later; make receipts when the link is gone";
 
 /// Takes bundles, one at a time, and gives receipts.
 #[derive(Debug)]
@@ -87,8 +91,12 @@ impl Files {
         taken.map_err(|error| error.to_string())
     }
 
-    /// Gives receipts: everything that a hub would be told, sealed by the key of the agent's certificate.
+    /// Gives receipts: everything that a hub would be told, sealed by the key of the agent's certificate. None are made while
+    /// the hub is told by a stream, which goes on after them: they would be older than what it has heard.
     pub(crate) async fn receipts(&self) -> Result<Vec<u8>, String> {
+        if control::put(&self.events, |answer| Asked::Status { answer }).await?.link.connected {
+            return Err(CONNECTED.to_owned());
+        }
         let Enrolled { enrolment, identity, .. } = &self.enrolled;
         let certificate = identity.chain().first().ok_or("this agent has no certificate")?.to_vec();
         let facts = Box::new(first_facts(enrolment.kube_system_uid.clone(), identity.not_after()));
@@ -125,19 +133,20 @@ impl Files {
         path: PathBuf,
         from: impl AsyncRead + Unpin,
     ) -> Result<Imported, ImportError> {
-        let file = self.keep(path, from).await?;
         let enrolment = &self.enrolled.enrolment;
         let (cluster, installation) = (enrolment.cluster, enrolment.installation);
         let verifier = enrolment.verifier();
+        let begins = |piece: &[u8]| begins(piece, cluster, installation, &verifier);
+        let file = keep(&self.pool, path, from, begins).await?;
         let check = move || check(file, cluster, installation, &verifier);
-        let mut parts = self.run("check a bundle", check).await??;
+        let mut parts = run(&self.pool, "check a bundle", check).await??;
         self.step(ImportStep::Begin(Box::new(parts.header.clone()))).await?;
         loop {
             let read = move || {
                 let next = parts.next(&verifier);
                 (parts, next)
             };
-            let (rest, next) = self.run("read a bundle", read).await?;
+            let (rest, next) = run(&self.pool, "read a bundle", read).await?;
             parts = rest;
             match next? {
                 Some(frame) => self.step(ImportStep::Frame(frame)).await?,
@@ -148,48 +157,58 @@ impl Files {
         done.ok_or_else(|| ImportError::Stopped("the agent did not say what came of it".to_owned()))
     }
 
-    /// Writes what comes to a file beside the store.
-    async fn keep(&self, path: PathBuf, mut from: impl AsyncRead + Unpin) -> Result<File, ImportError> {
-        let disk = |error: std::io::Error| ImportError::Disk(error.to_string());
-        let create = move || File::options().read(true).write(true).create(true).truncate(true).open(path);
-        let mut file = self.run("keep a bundle", create).await?.map_err(disk)?;
-        let mut size = 0u64;
-        loop {
-            let mut piece = Vec::with_capacity(PIECE);
-            while piece.len() < PIECE {
-                let read = tokio::time::timeout(SILENCE, from.read_buf(&mut piece)).await;
-                let read =
-                    read.map_err(|_elapsed| ImportError::Broken("nothing came for too long".to_owned()))?;
-                if read.map_err(|error| ImportError::Broken(error.to_string()))? == 0 {
-                    break;
-                }
-            }
-            if piece.is_empty() {
-                return Ok(file);
-            }
-            size = size.saturating_add(piece.len() as u64);
-            if size > LARGEST {
-                return Err(ImportError::TooLarge);
-            }
-            let write = move || file.write_all(&piece).map(|()| file);
-            file = self.run("keep a bundle", write).await?.map_err(disk)?;
-        }
-    }
-
     async fn step(&self, step: ImportStep) -> Result<Option<Imported>, ImportError> {
         let step = Box::new(step);
         let asked = control::put(&self.events, |answer| Asked::Import { step, answer }).await;
         Ok(asked.map_err(ImportError::Stopped)??)
     }
+}
 
-    async fn run<T: Send + 'static>(
-        &self,
-        job: &'static str,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, ImportError> {
-        let failed = |error: BlockingError| ImportError::Stopped(error.to_string());
-        self.pool.run(job, work).await.map_err(failed)
+/// Writes what comes to a file beside the store, once its first piece is found to begin a bundle for this agent.
+async fn keep(
+    pool: &Pool,
+    path: PathBuf,
+    mut from: impl AsyncRead + Unpin,
+    begins: impl FnOnce(&[u8]) -> Result<(), ImportError>,
+) -> Result<File, ImportError> {
+    let disk = |error: std::io::Error| ImportError::Disk(error.to_string());
+    let mut piece = next_piece(&mut from).await?;
+    begins(&piece)?;
+    let create = move || File::options().read(true).write(true).create(true).truncate(true).open(path);
+    let mut file = run(pool, "keep a bundle", create).await?.map_err(disk)?;
+    let mut size = 0u64;
+    while !piece.is_empty() {
+        size = size.saturating_add(piece.len() as u64);
+        if size > LARGEST {
+            return Err(ImportError::TooLarge);
+        }
+        let write = move || file.write_all(&piece).map(|()| file);
+        file = run(pool, "keep a bundle", write).await?.map_err(disk)?;
+        piece = next_piece(&mut from).await?;
     }
+    Ok(file)
+}
+
+/// Reads the next bytes; none at the end.
+async fn next_piece(from: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, ImportError> {
+    let mut piece = Vec::with_capacity(PIECE);
+    while piece.len() < PIECE {
+        let read = tokio::time::timeout(SILENCE, from.read_buf(&mut piece)).await;
+        let read = read.map_err(|_elapsed| ImportError::Broken("nothing came for too long".to_owned()))?;
+        if read.map_err(|error| ImportError::Broken(error.to_string()))? == 0 {
+            break;
+        }
+    }
+    Ok(piece)
+}
+
+async fn run<T: Send + 'static>(
+    pool: &Pool,
+    job: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ImportError> {
+    let failed = |error: BlockingError| ImportError::Stopped(error.to_string());
+    pool.run(job, work).await.map_err(failed)
 }
 
 /// The parts of a bundle, in order.
@@ -201,11 +220,8 @@ struct Parts {
 
 impl Parts {
     fn begin(file: File) -> Result<Self, ImportError> {
-        let mut reader = PartReader::begin(BufReader::with_capacity(PIECE, file), "bundle", BUNDLE)?;
-        match part(&mut reader)? {
-            Part::Header(header) => Ok(Self { header, reader }),
-            Part::Frame(_) | Part::Seal(_) => Err(damaged("it does not begin with a header")),
-        }
+        let (header, reader) = header(BufReader::with_capacity(PIECE, file))?;
+        Ok(Self { header, reader })
     }
 
     /// Gives the next frame; `None` at the seal, once that is verified.
@@ -247,7 +263,27 @@ fn check(
     Parts::begin(file)
 }
 
-fn part(reader: &mut PartReader<BufReader<File>>) -> Result<Part, ImportError> {
+/// Verifies that the first piece of a file begins a bundle for this agent; a header is smaller than a piece.
+fn begins(
+    piece: &[u8],
+    cluster: ClusterId,
+    installation: InstallationId,
+    verifier: &HeadVerifier,
+) -> Result<(), ImportError> {
+    let (header, _reader) = header(piece)?;
+    header.verify(cluster, installation, verifier)?;
+    Ok(())
+}
+
+fn header<R: Read>(from: R) -> Result<(Header, PartReader<R>), ImportError> {
+    let mut reader = PartReader::begin(from, "bundle", BUNDLE)?;
+    match part(&mut reader)? {
+        Part::Header(header) => Ok((header, reader)),
+        Part::Frame(_) | Part::Seal(_) => Err(damaged("it does not begin with a header")),
+    }
+}
+
+fn part<R: Read>(reader: &mut PartReader<R>) -> Result<Part, ImportError> {
     let part: v1::BundlePart = reader.message()?;
     Ok(Part::try_from(part).map_err(FileError::from)?)
 }
@@ -333,5 +369,29 @@ mod tests {
         let forged = bundle(&HeadSigner::create(theirs.path()).unwrap());
         let refused = checked(&forged, &verifier).unwrap_err();
         assert!(matches!(refused, ImportError::Refused(ImportRefused::Signature(_))), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_bundle_for_this_agent_is_refused_before_it_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let signer = HeadSigner::create(folder.path()).unwrap();
+        let (bytes, verifier) = (bundle(&signer), signer.verifier());
+        let (pool, path) = (Pool::new("bundle", 1), folder.path().join("incoming"));
+        let other = ClusterId::new([9; 16]);
+        for (cluster, start) in [(CLUSTER, b"something".as_slice()), (other, bytes.as_slice())] {
+            // It goes on for ever.
+            let from = tokio::io::AsyncReadExt::chain(start, tokio::io::repeat(b'x'));
+            let begins = |piece: &[u8]| begins(piece, cluster, OURS, &verifier);
+            let refused = keep(&pool, path.clone(), from, begins).await.unwrap_err();
+            assert!(matches!(
+                refused,
+                ImportError::File(FileError::OtherKind { .. })
+                    | ImportError::Refused(ImportRefused::OtherCluster { .. })
+            ));
+            assert!(!path.exists());
+        }
+        let kept =
+            keep(&pool, path.clone(), bytes.as_slice(), |piece| begins(piece, CLUSTER, OURS, &verifier));
+        assert!(check(kept.await.unwrap(), CLUSTER, OURS, &verifier).is_ok());
     }
 }
