@@ -99,8 +99,8 @@ enum Purpose {
     Settle,
     /// To see what is there before a first apply.
     Claim { app: AppId, body: AppliedBody, heal: bool },
-    /// To apply.
-    Apply { app: AppId, body: AppliedBody, heal: bool, uid: Option<String> },
+    /// To apply; again where the outcome of the last try is not known.
+    Apply { app: AppId, body: AppliedBody, heal: bool, uid: Option<String>, again: bool },
     /// To see that an object is still ours before deleting it.
     DeleteCheck { app: AppId, delete: HeldDelete, counted: bool },
     /// To delete.

@@ -34,8 +34,8 @@ impl Reconciler {
             Purpose::Verify => self.verified(&key, answer, now, entropy),
             Purpose::Settle => self.settled(&key, answer, now),
             Purpose::Claim { app, body, heal } => self.claimed(&app, &key, body, heal, answer, now, entropy),
-            Purpose::Apply { app, body, heal, uid } => {
-                self.applied(&app, &key, body, heal, uid.is_none(), answer, now, entropy);
+            Purpose::Apply { app, body, heal, uid, again } => {
+                self.applied(&app, &key, body, (heal, again), uid.is_none(), answer, now, entropy);
             }
             Purpose::DeleteCheck { app, delete, counted } => {
                 self.checked(&app, delete, counted, answer, now, entropy);
@@ -232,7 +232,7 @@ impl Reconciler {
         app: &AppId,
         key: &ResourceKey,
         body: AppliedBody,
-        heal: bool,
+        (heal, again): (bool, bool),
         without_uid: bool,
         answer: Result<Answer, ApiError>,
         now: Now,
@@ -247,9 +247,11 @@ impl Reconciler {
             }
             Ok(Answer::Found(_) | Answer::Absent | Answer::Deleted | Answer::Namespace { .. }) => {}
             Err(error) => {
-                // Only an answer that never came leaves the intent open: the request may still be under way.
-                if !matches!(error, ApiError::Unreachable(_)) {
-                    self.close_intent(key, matches!(error, ApiError::Replaced(_)));
+                // An answer that never came leaves the intent open: the request may still be under way. So does a try
+                // before this one of which nothing is known: that may have arrived.
+                let replaced = matches!(error, ApiError::Replaced(_));
+                if replaced || !(again || matches!(error, ApiError::Unreachable(_))) {
+                    self.close_intent(key, replaced);
                 }
                 self.again(app, key, heal, &error, now, entropy);
             }

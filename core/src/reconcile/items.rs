@@ -151,6 +151,7 @@ impl Reconciler {
         let mut entry = self.inventory.get(key).cloned().unwrap_or_else(|| InventoryEntry::new(app.clone()));
         entry.app = app.clone();
         entry.detached = false;
+        let again = matches!(entry.intent, Some(Intent::Apply { .. }));
         entry.intent = Some(Intent::Apply { body: body.clone(), at: now.mono });
         self.settle_queue.insert(key.clone(), now.ms().saturating_add(settle_ms()));
         self.put_inventory(key, Some(entry));
@@ -161,7 +162,7 @@ impl Reconciler {
             manifest: body.manifest,
             app: body.app.clone(),
         };
-        let purpose = Purpose::Apply { app: app.clone(), body, heal, uid };
+        let purpose = Purpose::Apply { app: app.clone(), body, heal, uid, again };
         self.send(key.clone(), purpose, request);
     }
 

@@ -5,7 +5,7 @@
 use super::*;
 use crate::session::tables::get_release;
 
-/// Desired sets of one test run; `ARGOSY_PRUNE_SETS` says another number.
+/// Desired sets of one test run; `ARGOSY_PRUNE_SETS` says another number to the compiler.
 const SETS: u64 = 2_000;
 /// Desired sets after which everything begins anew.
 const SETS_OF_ONE: u64 = 40;
@@ -351,8 +351,7 @@ impl Adversary {
 #[test]
 #[expect(clippy::print_stdout, reason = "a long run says what it did")]
 fn no_desired_set_leads_to_a_delete_that_may_not_be() {
-    let sets =
-        std::env::var("ARGOSY_PRUNE_SETS").map_or(SETS, |sets| sets.parse().expect("a number of sets"));
+    let sets = option_env!("ARGOSY_PRUNE_SETS").map_or(SETS, |sets| sets.parse().expect("a number of sets"));
     let mut deletes = 0;
     for seed in 0..sets.div_ceil(SETS_OF_ONE) {
         let mut adversary = Adversary::new(seed);

@@ -129,3 +129,25 @@ fn a_change_that_overtakes_the_answer_of_an_apply_is_not_missed() {
     assert_ne!(bench.objects[&config("a")].fingerprint, robbed, "it is put back");
     assert_eq!(bench.status("web").sync, SyncStatus::Synced);
 }
+
+#[test]
+fn what_may_have_arrived_is_never_put_back_to_what_was_before_it() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1)]);
+    let old = bench.objects[&config("a")].fingerprint;
+    bench.loses_answers = true;
+    bench.assign("web", &[("a", 2)]);
+    let new = bench.objects[&config("a")].fingerprint;
+    assert_ne!(old, new);
+    bench.loses_answers = false;
+    bench.fails = Some(refuse_applies);
+    bench.restart();
+    bench.pass(240_000);
+    bench.fails = None;
+    bench.pass(600_000);
+    let olds = bench
+        .writes
+        .iter()
+        .filter(|write| matches!(write, Request::Apply { manifest, .. } if Some(*manifest) == old));
+    assert_eq!((olds.count(), bench.objects[&config("a")].fingerprint), (1, new), "{:?}", bench.writes);
+}
