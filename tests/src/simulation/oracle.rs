@@ -150,7 +150,7 @@ impl Oracle {
         if let Some(seen) = self.agents.get_mut(agent) {
             seen.head = None;
             seen.list = None;
-            seen.begun.clear();
+            // A copy may hold the intent of what was begun before it was made: that may be done once more (M18).
             seen.deletes.clear();
             seen.deleted_at.clear();
             // A copy of the same head is not told from the newest: it may put back what it knows once more.
