@@ -13,7 +13,7 @@ use super::media::Encoding;
 use crate::cluster::Status;
 
 /// The body of an answer.
-pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// What is sent to a client.
 pub(crate) struct Answer {
