@@ -10,7 +10,12 @@ pub(super) fn create(resource: &Resource, object: &mut Value, now: &str) {
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "namespaces") => {
             if let Some(spec) = rules::spec(object) {
-                fill(spec, "finalizers", json!(["kubernetes"]));
+                fill(spec, "finalizers", json!([]));
+                if let Some(list) = spec.get_mut("finalizers").and_then(Value::as_array_mut)
+                    && !list.iter().any(|one| one == "kubernetes")
+                {
+                    list.push("kubernetes".into());
+                }
             }
             set_phase(object, "Active");
         }
