@@ -27,8 +27,6 @@ test: control-plane ## Runs all tests, the scenarios on a real control plane and
 	@status=0; $(CARGO) test --workspace --no-fail-fast 2>&1 | tee $(LOG) || status=$$?; \
 	echo "--- scenarios once more, on argosy-sim" | tee -a $(LOG); \
 	ARGOSY_CONTROL_PLANE=sim $(CARGO) test --workspace --test scenarios -- $(addprefix scenarios::,$(ON_SIM)) 2>&1 | tee -a $(LOG) || status=$$?; \
-	echo "--- scripts, on argosy-sim and a real API server" | tee -a $(LOG); \
-	$(CARGO) run --quiet --package argosy-tests --bin differential -- --scripts 100 2>&1 | tee -a $(LOG) || status=$$?; \
 	awk '/^test result: / { passed += $$4; failed += $$6; ignored += $$8 } \
 	     /^test .* FAILED$$/ { names = names "\n  " $$2 } \
 	     END { printf "\nall tests: %d passed, %d failed, %d ignored%s\n", passed, failed, ignored, names }' $(LOG); \

@@ -17,9 +17,8 @@ struct Arguments {
     /// Where the scripts begin; another number gives others.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A part of the names of the areas that are played; all of them if nothing is said.
-    #[arg(default_value = "")]
-    area: String,
+    /// Parts of the names of the areas that are played; all of them if nothing is said.
+    areas: Vec<String>,
 }
 
 fn main() -> ExitCode {
@@ -46,7 +45,8 @@ fn play(arguments: &Arguments) -> anyhow::Result<bool> {
     let status = Command::new(cargo)
         // As all tests are built, so that nothing is built again.
         .args(["test", "--workspace", "--test", "differential", "--", "--ignored", "--test-threads", "2"])
-        .args(["--nocapture", &arguments.area])
+        .arg("--nocapture")
+        .args(&arguments.areas)
         .env("ARGOSY_REAL_URL", plane.url())
         .env("ARGOSY_REAL_TOKEN", plane.token()?)
         .env("ARGOSY_SCRIPTS", arguments.scripts.to_string())

@@ -7,7 +7,7 @@ struct Port<'a> {
     place: String,
     number: i64,
     protocol: &'a str,
-    host_port: i64,
+    on_host: i64,
     host_address: &'a str,
     name: &'a str,
 }
@@ -137,14 +137,14 @@ fn ports(containers: &[(String, &Value)], warnings: &mut Vec<String>) {
                 place: format!("{place}.ports[{at}]"),
                 number: number(port, "containerPort"),
                 protocol: text(port, "protocol"),
-                host_port: number(port, "hostPort"),
+                on_host: number(port, "hostPort"),
                 host_address: text(port, "hostIP"),
                 name: text(port, "name"),
             })
         })
         .collect();
     for (at, port) in ports.iter().enumerate() {
-        if !port.host_address.is_empty() && port.host_port == 0 {
+        if !port.host_address.is_empty() && port.on_host == 0 {
             warnings.push(format!(
                 "{}: hostIP set without hostPort: {{Name:{} HostPort:0 ContainerPort:{} Protocol:{} HostIP:{}}}",
                 port.place, port.name, port.number, port.protocol, port.host_address
@@ -152,11 +152,11 @@ fn ports(containers: &[(String, &Value)], warnings: &mut Vec<String>) {
         }
         let same = |other: &&Port<'_>| other.number == port.number && other.protocol == port.protocol;
         for other in ports.iter().take(at).filter(same) {
-            let what = if port.host_address == other.host_address && port.host_port == other.host_port {
+            let what = if port.host_address == other.host_address && port.on_host == other.on_host {
                 "duplicate"
-            } else if port.host_port == 0 || other.host_port == 0 {
+            } else if port.on_host == 0 || other.on_host == 0 {
                 "overlapping"
-            } else if port.host_port == other.host_port
+            } else if port.on_host == other.on_host
                 && port.host_address.is_empty() != other.host_address.is_empty()
             {
                 "dangerously ambiguous"
