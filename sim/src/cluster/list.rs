@@ -165,9 +165,12 @@ fn read_token(token: &str) -> Result<Place, String> {
     if version != TOKEN_VERSION {
         return Err(format!("server does not recognize this encoded version {version}"));
     }
+    let at = value.get("rv").and_then(Value::as_u64).unwrap_or_default();
+    if at == 0 {
+        return Err(format!("incorrect encoded start resourceVersion (version {version})"));
+    }
     if text("name").is_empty() {
         return Err(format!("encoded start key empty (version {version})"));
     }
-    let at = value.get("rv").and_then(Value::as_u64).unwrap_or_default();
     Ok(Place { version: at, after: Key::new(text("namespace"), text("name")) })
 }

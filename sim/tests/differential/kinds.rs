@@ -72,13 +72,12 @@ const DEFINITION: Kind = Kind {
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 const NETWORKING: &str = "networking.k8s.io/v1";
 
-const REST: [Kind; 17] = [
+const REST: [Kind; 16] = [
     plain("/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles", RBAC, "Role"),
     plain("/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/rolebindings", RBAC, "RoleBinding"),
     in_cluster("/apis/rbac.authorization.k8s.io/v1/clusterroles", RBAC, "ClusterRole"),
     plain("/api/v1/namespaces/{ns}/persistentvolumeclaims", "v1", "PersistentVolumeClaim"),
     plain("/api/v1/namespaces/{ns}/limitranges", "v1", "LimitRange"),
-    plain("/api/v1/namespaces/{ns}/pods", "v1", "Pod"),
     with_status("/apis/networking.k8s.io/v1/namespaces/{ns}/ingresses", NETWORKING, "Ingress"),
     plain("/apis/networking.k8s.io/v1/namespaces/{ns}/networkpolicies", NETWORKING, "NetworkPolicy"),
     with_status(

@@ -164,6 +164,10 @@ fn sort_causes(status: &mut Map<String, Value>) {
             _ if GO_VALUES.contains(&field) => {
                 message.rsplit_once(": ").map(|(_shown, why)| format!("Invalid value: ...: {why}"))
             }
+            // Labels that were all taken away by a patch are none.
+            _ if field == "spec.template.metadata.labels" => {
+                Some(message.replace("Invalid value: {}: ", "Invalid value: null: "))
+            }
             _ => None,
         };
         if let Some(short) = short {

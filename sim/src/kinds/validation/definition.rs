@@ -44,6 +44,11 @@ pub(super) fn of(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         }
     }
     versions(object, &mut causes);
+    let stored = object.pointer("/status/storedVersions").and_then(Value::as_array);
+    if stored.is_none_or(Vec::is_empty) {
+        let detail = "must have at least one stored version";
+        causes.push(Cause::invalid("status.storedVersions", &Value::Null, detail));
+    }
     if let Some(old) = old {
         for (field, path) in [
             ("spec.group", "/spec/group"),

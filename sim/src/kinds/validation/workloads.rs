@@ -28,6 +28,7 @@ pub(super) fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Ve
             immutable(&spec, old, &["selector"], &mut causes);
         }
         "statefulsets" => {
+            stateful_set_strategy(&spec, &mut causes);
             not_negative(&spec, "replicas", &mut causes);
             selects_template(&spec, "statefulset", &mut causes);
             template(&spec, "spec.template", &mut causes);
@@ -82,6 +83,22 @@ fn strategy(spec: &Value, causes: &mut Vec<Cause>) {
     if rolls && strategy.get("type").and_then(Value::as_str) == Some("Recreate") {
         let why = "may not be specified when strategy `type` is 'Recreate'";
         causes.push(Cause::forbidden("spec.strategy.rollingUpdate", why));
+    }
+}
+
+/// Checks that what says how pods of a stateful set are replaced is not said where that is left to people.
+fn stateful_set_strategy(spec: &Value, causes: &mut Vec<Cause>) {
+    let Some(strategy) = spec.get("updateStrategy") else { return };
+    let rolling = strategy.get("rollingUpdate").filter(|rolling| !rolling.is_null());
+    if let Some(rolling) = rolling
+        && strategy.get("type").and_then(Value::as_str) == Some("OnDelete")
+    {
+        let field = |name: &str| rolling.get(name).cloned().unwrap_or_default();
+        let (partition, unavailable) = (field("partition"), field("maxUnavailable"));
+        let shown = format!("{{\"Partition\":{partition},\"MaxUnavailable\":{unavailable}}}");
+        let path = "spec.updateStrategy.rollingUpdate";
+        let message = format!("Invalid value: {shown}: only allowed for updateStrategy 'RollingUpdate'");
+        causes.push(Cause { message, ..Cause::invalid(path, rolling, "") });
     }
 }
 

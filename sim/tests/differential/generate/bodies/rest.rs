@@ -42,12 +42,6 @@ fn bodies(kind: Kind) -> Vec<Value> {
             json!({"spec": {"limits": [{"type": "Container", "default": {"memory": "1Gi"}, "defaultRequest": {"memory": "1Mi"}}]}}),
             json!({"spec": {"limits": [{"type": "Pod", "max": {"cpu": "2"}}]}}),
         ],
-        "Pod" => {
-            let spec = |pod: Value| json!({"spec": pod["spec"]});
-            let mut second = spec(pod("c", "j"));
-            second["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "1"}});
-            vec![spec(pod("c", "i")), spec(pod("c", "k")), second]
-        }
         "Ingress" => vec![
             json!({"spec": {"defaultBackend": {"service": {"name": "s", "port": {"number": 80}}}}}),
             json!({"spec": {"rules": [{"host": "a.test", "http": {"paths": [{"path": "/", "pathType": "Prefix",
