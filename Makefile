@@ -9,10 +9,11 @@ CARGO ?= cargo
 LOG := target/test.log
 SEEDS ?= 20000
 SETS ?= 1000000
+SCRIPTS ?= 10000
 # What `make test` repeats in memory: the scenarios that are about the cluster more than about the hub.
 ON_SIM := cluster_client demo everyday harness neighbours policies real_input rest trouble
 
-.PHONY: help build test scenarios-sim prune chaos cells crash-states lint deny format control-plane demo bench simulate mutants
+.PHONY: help build test scenarios-sim differential prune chaos cells crash-states lint deny format control-plane demo bench simulate mutants
 
 help: ## Says what there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -34,6 +35,9 @@ test: control-plane ## Runs all tests, the scenarios on a real control plane and
 scenarios-sim: ## Runs the scenarios on clusters in memory; needs no control plane.
 	$(CARGO) build --workspace --bins
 	ARGOSY_CONTROL_PLANE=sim $(CARGO) test --workspace --test scenarios
+
+differential: control-plane ## Plays SCRIPTS scripts (10000 unless given) on argosy-sim and on a real API server, and compares every answer.
+	$(CARGO) run --quiet --package argosy-tests --bin differential -- --scripts $(SCRIPTS)
 
 chaos: control-plane ## Kills each daemon 200 times at random moments, and tries both stores with 1,000 commits.
 	$(CARGO) build --workspace --bins
