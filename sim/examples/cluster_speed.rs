@@ -4,6 +4,10 @@
 //! `cargo run --release -p argosy-sim --example cluster_speed`
 
 #![expect(clippy::print_stdout, reason = "a measurement is for people")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value indexed by a name is made when the name is absent"
+)]
 
 use anyhow::Context as _;
 use argosy_sim::cluster::{
