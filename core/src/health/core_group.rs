@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Verdict;
 use super::apps::unsupported;
-use super::conditions::{condition, count, is_set, list, text};
+use super::conditions::{Condition, condition, count, is_set, list, text};
 use super::rules::Rule;
 use crate::json;
 
@@ -69,11 +69,10 @@ fn pod(object: &Value) -> Verdict {
         }
     }
     match text(object, &["status", "phase"]) {
-        "Pending" => Verdict::progressing(message),
         "Succeeded" => Verdict::healthy(message),
         "Failed" => Verdict::degraded(failure(object)),
         "Running" if runs_on => {
-            if condition(object, "Ready").is_some_and(|ready| ready.is_true()) {
+            if condition(object, "Ready").is_some_and(Condition::is_true) {
                 return Verdict::healthy(message);
             }
             let ended = |container: &Value| is_set(container, &["lastState", "terminated"]);
@@ -84,7 +83,7 @@ fn pod(object: &Value) -> Verdict {
             }
         }
         // One that ends by itself is most often a hook: it is healthy when it has ended.
-        "Running" => Verdict::progressing(message),
+        "Pending" | "Running" => Verdict::progressing(message),
         _ => Verdict::unknown(message),
     }
 }

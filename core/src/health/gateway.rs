@@ -138,7 +138,7 @@ fn is_of_no_other_generation(object: &Value, parent: &Value) -> bool {
 
 /// Says what is wrong by the conditions of one writer, and what is still under way.
 fn trouble<'a>(
-    conditions: impl Iterator<Item = Condition<'a>> + Clone,
+    mut conditions: impl Iterator<Item = Condition<'a>> + Clone,
     prefix: &str,
     under_way: &str,
 ) -> Option<Verdict> {
@@ -149,6 +149,6 @@ fn trouble<'a>(
         }
     }
     let waiting = |condition: &Condition<'_>| condition.kind() == "Programmed" && !condition.is_true();
-    let waiting = conditions.clone().find(waiting)?;
+    let waiting = conditions.find(waiting)?;
     Some(Verdict::progressing(format!("{prefix}{}", waiting.message_or(under_way))))
 }

@@ -25,7 +25,7 @@ fn ingress(object: &Value, around: &dyn Surroundings) -> Verdict {
     by_routes(object, around).unwrap_or_else(|| Verdict::progressing(""))
 }
 
-/// OpenShift makes Routes of an ingress and tells nothing in its status: the worst of them counts.
+/// The cluster may make Routes of an ingress and tell nothing in its status: the worst of them counts.
 fn by_routes(object: &Value, around: &dyn Surroundings) -> Option<Verdict> {
     let routes = around.of_kind(&GroupKind::new("route.openshift.io", "Route"))?;
     let is_made_for = |route: &&Value| {

@@ -1,4 +1,4 @@
-//! OpenShift's own groups: routes, its operators' operands, and what they say of the cluster.
+//! The groups of a cluster of `OpenShift`: routes, its operators' operands, and what they say of the cluster.
 
 use serde_json::Value;
 
@@ -18,9 +18,10 @@ pub(super) fn rule(group: &str, kind: &str) -> Option<Rule> {
         ("apps.openshift.io", "DeploymentConfig") => Some(Rule::Own(deployment_config)),
         ("config.openshift.io", "ClusterOperator") => Some(Rule::Own(cluster_operator)),
         ("operator.openshift.io", "IngressController") => Some(Rule::Own(ingress_controller)),
-        ("operator.openshift.io", "Network") => {
-            Some(Rule::Among { judge: network, auxiliary: &[("", "Node")] })
-        }
+        ("operator.openshift.io", "Network") => Some(Rule::Among {
+            judge: |object, around| Some(network(object, around)),
+            auxiliary: &[("", "Node")],
+        }),
         ("operator.openshift.io", "ClusterCSIDriver") => Some(Rule::Own(storage_driver)),
         ("operator.openshift.io", "ExternalSecretsConfig") => Some(Rule::Own(external_secrets)),
         _ => None,
@@ -93,15 +94,15 @@ fn ingress_controller(object: &Value) -> Verdict {
 }
 
 /// The network of the cluster. That every node goes the way that is asked for is proven by the nodes alone.
-fn network(object: &Value, around: &dyn Surroundings) -> Option<Verdict> {
+fn network(object: &Value, around: &dyn Surroundings) -> Verdict {
     if is_lagging(object) {
-        return Some(lagging(object));
+        return lagging(object);
     }
     if let Some(broken) = conditions(object).find(|said| said.says("Degraded")) {
-        return Some(Verdict::degraded(format!("{}: {}", broken.reason(), broken.message())));
+        return Verdict::degraded(format!("{}: {}", broken.reason(), broken.message()));
     }
     if let Some(working) = conditions(object).find(|said| said.says("Progressing")) {
-        return Some(Verdict::progressing(working.message()));
+        return Verdict::progressing(working.message());
     }
     let config = ["spec", "defaultNetwork", "ovnKubernetesConfig", "gatewayConfig"];
     if let Some(config) = json::at(object, &config) {
@@ -113,17 +114,17 @@ fn network(object: &Value, around: &dyn Surroundings) -> Option<Verdict> {
             .map(|node| text(node, &["metadata", "name"]))
             .collect();
         if let Some(first) = others.first() {
-            return Some(Verdict::progressing(format!(
+            return Verdict::progressing(format!(
                 "{} nodes are not in gateway mode {mode} yet, {first} among them",
                 others.len()
-            )));
+            ));
         }
     }
-    Some(match condition(object, "Available") {
+    match condition(object, "Available") {
         Some(available) if available.is_true() => Verdict::healthy(available.message()),
         Some(available) => Verdict::progressing(available.message_or_reason()),
         None => Verdict::progressing("Waiting for the operator"),
-    })
+    }
 }
 
 fn gateway_mode(node: &Value) -> Option<String> {

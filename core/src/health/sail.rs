@@ -1,6 +1,6 @@
 //! `sailoperator.io`: the control plane, the CNI plugin and ztunnel of a mesh, all of the cluster's scope.
 //!
-//! `status.state` is the reason of the first of the conditions Reconciled, Ready and DependenciesHealthy that is not
+//! `status.state` is the reason of the first of the conditions Reconciled, Ready and `DependenciesHealthy` that is not
 //! true. An `Istio` is Healthy only when `IstioCNI` and `ZTunnel` are, and these need it: the three belong in one wave.
 
 use serde_json::Value;

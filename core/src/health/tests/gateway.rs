@@ -15,7 +15,10 @@ fn a_class_is_healthy_once_a_controller_accepts_this_generation_of_it() {
                 "{status: {conditions: [{type: Accepted, status: Unknown, message: Waiting for controller}]}}",
                 "Progressing: Waiting for controller",
             ),
-            ("{status: {conditions: [{type: Accepted, status: 'False', message: refused}]}}", "Degraded: refused"),
+            (
+                "{status: {conditions: [{type: Accepted, status: 'False', message: refused}]}}",
+                "Degraded: refused",
+            ),
             (
                 "{status: {conditions: [{type: Accepted, status: 'True'}]}}",
                 "Healthy: GatewayClass is accepted",

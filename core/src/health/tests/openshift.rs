@@ -1,4 +1,4 @@
-//! OpenShift's own groups.
+//! The groups of `OpenShift`.
 
 use super::{Around, table, table_among};
 

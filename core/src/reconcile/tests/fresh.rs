@@ -53,10 +53,8 @@ fn an_object_with_a_health_rule_that_was_not_seen_makes_its_app_unknown() {
     let service = ResourceKey { kind: "Service".to_owned(), ..config("extra") };
     let service_body = json!({"kind": "Service", "metadata": {"name": "extra"}}).to_string().into_bytes();
     let config_body = json!({"kind": "ConfigMap", "metadata": {"name": "a"}}).to_string().into_bytes();
-    let (release, _) = Release::build([
-        (service, Digest::of(&service_body)),
-        (config("a"), Digest::of(&config_body)),
-    ]);
+    let (release, _) =
+        Release::build([(service, Digest::of(&service_body)), (config("a"), Digest::of(&config_body))]);
     bench.store.commit(&[put_manifest(&service_body), put_manifest(&config_body), put_release(&release)]);
     let assignment = Assignment { root: release.root(), ..bench.put("web", &[]) };
     bench.list.set(assignment);
