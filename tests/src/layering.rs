@@ -19,7 +19,15 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("argosy-sim", &["argosy-agent", "argosy-core", "argosy-runtime"]),
     (
         "argosy-tests",
-        &["argosy-agent", "argosy-cli", "argosy-core", "argosy-principal", "argosy-proto", "argosy-runtime"],
+        &[
+            "argosy-agent",
+            "argosy-cli",
+            "argosy-core",
+            "argosy-principal",
+            "argosy-proto",
+            "argosy-runtime",
+            "argosy-sim",
+        ],
     ),
 ];
 
