@@ -118,8 +118,8 @@ pub enum Ruling {
     Verdict(Health, String),
 }
 
-/// Rules that users bring.
-pub trait UserRules {
+/// Rules that users bring; several threads may judge by them.
+pub trait UserRules: Send + Sync {
     /// Tells whether they have a rule for a kind.
     fn covers(&self, kind: &GroupKind) -> bool;
 

@@ -17,6 +17,10 @@ const HEALTH: &str = "resource.customizations.health.";
 const OPEN: &str = "resource.customizations.useOpenLibs.";
 /// What a file of a folder is called.
 const FILE: &str = "health.lua";
+/// Where kubectl keeps a copy of what it applied.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// What stands for a value that is not shown.
+const MASK: &str = "++++++++";
 /// Largest script.
 const LARGEST: usize = 256 << 10;
 
@@ -25,7 +29,7 @@ const LARGEST: usize = 256 << 10;
 pub struct Rules {
     /// By group and kind, as Argo CD writes them: `GROUP/KIND`, or `KIND` of the core group.
     exact: BTreeMap<String, Script>,
-    /// By pattern, in order; the first that matches counts.
+    /// By pattern, in order; the first that matches counts. None stands for Secrets: who wants these judged names them.
     patterns: BTreeMap<String, (Glob, Script)>,
     sandbox: Sandbox,
 }
@@ -74,6 +78,12 @@ pub enum RulesError {
         rule: String,
         /// What is wrong.
         why: String,
+    },
+    /// A kind has two.
+    #[error("{rule} has two rules: keep one")]
+    Twice {
+        /// Whose rule.
+        rule: String,
     },
     /// A script is too long.
     #[error("the rule of {rule} is longer than {LARGEST} bytes")]
@@ -147,6 +157,9 @@ impl Rules {
         if script.text.len() > LARGEST {
             return Err(RulesError::Length { rule: key });
         }
+        if self.exact.contains_key(&key) || self.patterns.contains_key(&key) {
+            return Err(RulesError::Twice { rule: key });
+        }
         if let Err(why) = self.sandbox.check(&script.text) {
             return Err(RulesError::Script { rule: key, why });
         }
@@ -162,7 +175,7 @@ impl Rules {
     fn script(&self, kind: &GroupKind) -> Option<&Script> {
         let key = kind.to_string();
         self.exact.get(&key).or_else(|| {
-            let mut patterns = self.patterns.values();
+            let mut patterns = self.patterns.values().filter(|_| !kind.is_secret());
             patterns.find(|(glob, _)| glob.matches(&key)).map(|(_, script)| script)
         })
     }
@@ -175,10 +188,27 @@ impl UserRules for Rules {
 
     fn judge(&self, kind: &GroupKind, object: &Value) -> Ruling {
         match self.script(kind) {
+            Some(script) if kind.is_secret() => {
+                self.sandbox.judge(&script.text, script.libraries, &masked(object))
+            }
             Some(script) => self.sandbox.judge(&script.text, script.libraries, object),
             None => Ruling::NoRule,
         }
     }
+}
+
+/// Hides the values of a Secret: what a script says leaves the agent.
+fn masked(secret: &Value) -> Value {
+    let mut secret = secret.clone();
+    for field in ["/data", "/stringData", "/metadata/annotations"] {
+        let fields = secret.pointer_mut(field).and_then(Value::as_object_mut);
+        for (name, value) in fields.into_iter().flatten() {
+            if field != "/metadata/annotations" || name == LAST_APPLIED {
+                *value = Value::String(MASK.to_owned());
+            }
+        }
+    }
+    secret
 }
 
 fn libraries(open: bool) -> Libraries {

@@ -13,7 +13,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("argosy-proto", &["argosy-core"]),
     ("argosy-runtime", &["argosy-core"]),
     ("argosy-principal", &["argosy-core", "argosy-proto", "argosy-runtime"]),
-    ("argosy-agent", &["argosy-core", "argosy-proto", "argosy-runtime"]),
+    ("argosy-agent", &["argosy-core", "argosy-lua", "argosy-proto", "argosy-runtime"]),
     ("argosy-cli", &["argosy-core", "argosy-lua", "argosy-proto"]),
     // The agent only in its tests: its own client is held against the simulated API.
     ("argosy-sim", &["argosy-agent", "argosy-core", "argosy-runtime"]),

@@ -1,7 +1,6 @@
 //! `argosy health`: the health of objects in files.
 
 mod objects;
-mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -9,12 +8,15 @@ use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::AsFd as _;
 use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use argosy_core::health::Assessor;
+use argosy_lua::{Clock, Rules};
 
 use self::objects::Objects;
 use crate::args::{Format, HealthArguments};
-use crate::failure::{Failure, OK};
+use crate::failure::{Failure, OK, causes};
 use crate::output;
 use crate::view::health::{Row, table};
 
@@ -22,7 +24,7 @@ use crate::view::health::{Row, table};
 const LARGEST: u64 = 256 << 20;
 
 pub(super) fn run(arguments: &HealthArguments) -> Result<u8, Failure> {
-    let rules = arguments.rules.as_deref().map(rules::load).transpose()?;
+    let rules = arguments.rules.as_deref().map(load).transpose()?;
     let mut objects = Objects::default();
     for file in &arguments.files {
         let name = if file.as_os_str() == "-" { "standard input".into() } else { file.display().to_string() };
@@ -41,6 +43,18 @@ pub(super) fn run(arguments: &HealthArguments) -> Result<u8, Failure> {
     };
     output::print(&text)?;
     Ok(OK)
+}
+
+/// Reads the user's own rules.
+fn load(path: &Path) -> Result<Rules, Failure> {
+    let clock = Clock { elapsed, unix: || jiff::Timestamp::now().as_second() };
+    Rules::load(path, clock).map_err(|error| Failure::Usage(format!("--rules: {}", causes(&error))))
+}
+
+/// Gives the time since the first look.
+fn elapsed() -> Duration {
+    static BEGIN: OnceLock<tokio::time::Instant> = OnceLock::new();
+    BEGIN.get_or_init(tokio::time::Instant::now).elapsed()
 }
 
 /// Judges all objects, in the order of the files, each among all others.

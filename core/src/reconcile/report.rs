@@ -7,7 +7,7 @@ use super::heal::Drift;
 use super::results::bounded;
 use super::state::{App, Live};
 use crate::desired::Phase;
-use crate::health::{Health, Member, Standing, Verdict, roll_up};
+use crate::health::{Assessor, Health, Member, Standing, Verdict, has_binding_rule, roll_up};
 use crate::ids::{AppId, Digest};
 use crate::key::{GroupKind, ResourceKey};
 use crate::status::{AppStatus, Condition, Counts, OperationPhase, OperationStatus, ResourceRow, SyncStatus};
@@ -104,7 +104,8 @@ impl Reconciler {
         now: Now,
     ) -> ResourceRow {
         let verdict = match self.live.get(key) {
-            _ if self.is_refused(&key.group_kind()) => crate::health::has_binding_rule(&key.group_kind())
+            _ if self.is_refused(&key.group_kind()) => self
+                .has_binding_rule(&key.group_kind())
                 .then(|| Verdict::new(Health::Unknown, "its kind cannot be watched")),
             Some(Live::Present(live)) if live.deleting => {
                 Some(Verdict::new(Health::Progressing, "Pending deletion"))
@@ -151,8 +152,15 @@ impl Reconciler {
         if self.was_looked_for(&kind) && !self.inventory.contains_key(key) {
             Some(Verdict::new(Health::Missing, ""))
         } else {
-            crate::health::has_binding_rule(&kind)
+            self.has_binding_rule(&kind)
                 .then(|| Verdict::new(Health::Unknown, "not seen since the agent started"))
+        }
+    }
+
+    fn has_binding_rule(&self, kind: &GroupKind) -> bool {
+        match &self.rules {
+            Some(rules) => Assessor::default().with_rules(&**rules).has_binding_rule(kind),
+            None => has_binding_rule(kind),
         }
     }
 

@@ -63,6 +63,21 @@ fn a_folder_has_a_rule_a_kind_with_wildcards_and_the_exact_one_first() {
 }
 
 #[test]
+fn a_secret_is_judged_by_its_own_rule_alone_and_without_its_values() {
+    let secret = GroupKind::new("", "Secret");
+    let mut rules = rules();
+    rules.add_file("_/health.lua", &says("Degraded")).unwrap();
+    assert!(rules.covers(&GroupKind::new("", "ConfigMap")) && !rules.covers(&secret));
+    let tell = "return {status = 'Healthy', message = obj.data.password .. obj.metadata.name ..
+        obj.metadata.annotations['kubectl.kubernetes.io/last-applied-configuration']}";
+    rules.add_file("Secret/health.lua", tell).unwrap();
+    let object = json!({"data": {"password": "aHVudGVyMg=="}, "metadata": {"name": "a", "annotations": {
+        "kubectl.kubernetes.io/last-applied-configuration": "hunter2"}}});
+    let ruling = rules.judge(&secret, &object);
+    assert_eq!(ruling, Ruling::Verdict(Health::Healthy, "++++++++a++++++++".to_owned()));
+}
+
+#[test]
 fn rules_that_cannot_be_used_are_refused_by_name() {
     let refusal = |document: Value| rules().add_config_map(&document).unwrap_err().to_string();
     let data = |key: &str, value: Value| json!({"kind": "ConfigMap", "data": {key: value}});
@@ -84,6 +99,10 @@ fn rules_that_cannot_be_used_are_refused_by_name() {
     );
     let error = rules().add_file("a/b/c/health.lua", "").unwrap_err().to_string();
     assert!(error.contains("expected GROUP/KIND/health.lua"), "{error}");
+    let mut twice = rules();
+    twice.add_file("Pod/health.lua", &says("Healthy")).unwrap();
+    let error = twice.add_config_map(&data("resource.customizations.health.Pod", json!(says("Degraded"))));
+    assert_eq!(error.unwrap_err().to_string(), "Pod has two rules: keep one");
     let long = "-".repeat(LARGEST + 1);
     assert_eq!(
         rules().add_file("Pod/health.lua", &long).unwrap_err().to_string(),
