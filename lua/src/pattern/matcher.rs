@@ -106,6 +106,7 @@ impl<'a> Matcher<'a> {
                         return Err(Error::runtime("missing '[' after '%f' in pattern"));
                     }
                     let end = self.item_end(set)?;
+                    self.budget.pay(cost(p, end))?;
                     let before = s.checked_sub(1).and_then(|at| self.text.get(at)).copied().unwrap_or(0);
                     let here = self.text.get(s).copied().unwrap_or(0);
                     if self.in_set(before, set, end) || !self.in_set(here, set, end) {
@@ -119,6 +120,7 @@ impl<'a> Matcher<'a> {
                 },
                 _ => {
                     let end = self.item_end(p)?;
+                    self.budget.pay(cost(p, end))?;
                     let after = end.saturating_add(1);
                     let here = self.is_one(s, p, end);
                     match self.pattern.get(end) {
@@ -179,7 +181,7 @@ impl<'a> Matcher<'a> {
     fn most(&mut self, s: usize, p: usize, end: usize) -> Result<Option<usize>> {
         let mut count = 0_usize;
         while self.is_one(s.saturating_add(count), p, end) {
-            self.budget.pay(1)?;
+            self.budget.pay(cost(p, end))?;
             count = count.saturating_add(1);
         }
         loop {
@@ -199,6 +201,7 @@ impl<'a> Matcher<'a> {
             if let Some(found) = self.go(s, end.saturating_add(1))? {
                 return Ok(Some(found));
             }
+            self.budget.pay(cost(p, end))?;
             if !self.is_one(s, p, end) {
                 return Ok(None);
             }
@@ -300,6 +303,11 @@ impl<'a> Matcher<'a> {
             };
         }
     }
+}
+
+/// What it costs to look at an item: a set may be long.
+fn cost(p: usize, end: usize) -> u64 {
+    end.saturating_sub(p) as u64
 }
 
 fn is_of_class(byte: u8, class: u8) -> bool {
