@@ -106,7 +106,7 @@ fn substitute(lua: &Lua, budget: &Rc<Budget>) -> Result<Function> {
                 Some(end) if Some(end) != last => {
                     count = count.saturating_add(1);
                     let found = (at, end);
-                    let new = replaced(lua, &text, &matcher, found, &replacement)?;
+                    let new = budget.nested(|| replaced(lua, &text, &matcher, found, &replacement))?;
                     budget.pay(new.len() as u64)?;
                     result.extend_from_slice(&new);
                     (at, last) = (end, Some(end));

@@ -20,6 +20,9 @@ const TIME: Duration = Duration::from_secs(1);
 const STEPS: u64 = 20_000_000;
 /// How much memory a script may take, its object included.
 const MEMORY: usize = 64 << 20;
+/// How deep functions that are ours may call back into a script: each level takes of the thread's stack, whose end would
+/// be that of the process.
+const NESTED: u32 = 16;
 /// Instructions between two looks at the limits.
 const STRIDE: u32 = 100;
 
@@ -51,6 +54,7 @@ pub(crate) struct Sandbox {
 /// What a script may still use up.
 pub(crate) struct Budget {
     steps: Cell<u64>,
+    nested: Cell<u32>,
     clock: Clock,
     deadline: Duration,
 }
@@ -59,7 +63,21 @@ pub(crate) struct Budget {
 
 impl Budget {
     fn new(clock: Clock, steps: u64) -> Self {
-        Self { steps: Cell::new(steps), clock, deadline: (clock.elapsed)().saturating_add(TIME) }
+        let deadline = (clock.elapsed)().saturating_add(TIME);
+        Self { steps: Cell::new(steps), nested: Cell::new(0), clock, deadline }
+    }
+
+    /// Runs what may call back into the script, unless too much of that is under way.
+    pub(crate) fn nested<T>(&self, work: impl FnOnce() -> mlua::Result<T>) -> mlua::Result<T> {
+        let outer = self.nested.get();
+        if outer >= NESTED {
+            let message = format!("functions call each other back more than {NESTED} deep");
+            return Err(mlua::Error::runtime(message));
+        }
+        self.nested.set(outer.saturating_add(1));
+        let done = work();
+        self.nested.set(outer);
+        done
     }
 
     /// Pays for steps, or ends the script.

@@ -78,7 +78,7 @@ fn limited(lua: &Lua, library: &Table, names: &[&'static str], budget: &Rc<Budge
         let budget = Rc::clone(budget);
         let pays = lua.create_function(move |_, arguments: MultiValue| {
             budget.pay(cost(name, &arguments))?;
-            function.call::<MultiValue>(arguments)
+            budget.nested(|| function.call::<MultiValue>(arguments))
         })?;
         table.raw_set(name, pays)?;
     }

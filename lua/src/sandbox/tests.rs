@@ -106,6 +106,8 @@ fn nothing_outlives_its_steps() {
         "while true do end",
         "::again:: goto again",
         "local function f() return f() end f()",
+        "local t = {} for i = 1, 1e6 do t[i] = 'a' end while true do table.concat(t) end",
+        "local p = '[' .. ('a'):rep(1000000) .. ']' while true do ('b'):rep(100):find(p) end",
         "local s = ('a'):rep(1000000000000)",
         "local s = (''):rep(1000000000000)",
         "for i = 1, 1e9 do local s = ('x'):rep(1000):upper() end",
@@ -117,6 +119,21 @@ fn nothing_outlives_its_steps() {
         let (health, message) = judge(STANDING, Libraries::All, script);
         assert_eq!(health, Health::Unknown, "{script}");
         assert!(message.contains("steps") || message.contains("memory"), "{script}: {message}");
+    }
+}
+
+#[test]
+fn nothing_nests_deeper_than_its_thread_can() {
+    for (script, why) in [
+        ("local function f() return (('a'):gsub('a', f)) end return f()", "deep"),
+        ("local function f() local t = {2, 1} table.sort(t, f) return true end f()", "deep"),
+        ("local function f() return 1 + f() end f()", "memory"),
+        ("local s = ('('):rep(300) .. ('a'):rep(9) return ('a'):find(s)", "too many captures"),
+        ("return ('a'):rep(300):find(('a?'):rep(300))", "too complex"),
+    ] {
+        let (health, message) = judge(STANDING, Libraries::All, script);
+        assert_eq!(health, Health::Unknown, "{script}");
+        assert!(message.contains(why), "{script}: {message}");
     }
 }
 

@@ -77,7 +77,13 @@ impl Objects {
         let name = text(&value, &["metadata", "name"])
             .or_else(|| text(&value, &["metadata", "generateName"]))
             .ok_or("metadata.name: is missing")?;
-        let namespace = text(&value, &["metadata", "namespace"]).unwrap_or_default();
+        let namespace = match json::at(&value, &["metadata", "namespace"]) {
+            None | Some(Value::Null) => "",
+            Some(Value::String(namespace)) => namespace,
+            Some(other @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_))) => {
+                return Err(format!("metadata.namespace: must be a string, not {}", json::type_name(other)));
+            }
+        };
         let key = ResourceKey::new(group, kind, namespace, name);
         self.kinds.insert(key.group_kind());
         self.by_key.insert(key.clone(), self.all.len());

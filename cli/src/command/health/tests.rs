@@ -100,6 +100,12 @@ fn what_is_no_object_is_refused_with_its_place_and_a_remedy() {
         refusal("- a\n"),
         format!("objects.yaml, document 1, line 1: must be an object, not a list{remedy}")
     );
+    assert_eq!(
+        refusal("{apiVersion: v1, kind: Pod, metadata: {name: a, namespace: n}}"),
+        format!(
+            "objects.yaml, document 1, line 1: metadata.namespace: must be a string, not a boolean{remedy}"
+        )
+    );
     assert!(second("a: [b\n").starts_with("objects.yaml, document 2, line "));
     assert_eq!(refusal("# nothing\n"), format!("objects.yaml holds no object{remedy}"));
 }
