@@ -7,12 +7,14 @@
 //! deletes too much (M22); healing restores what was applied, never more (M8).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::cluster::{Kinds, LiveMeta, ManifestFacts, Request, RequestId};
 use crate::desired::{Assignment, DesiredList, Phase};
 use crate::governor::Governor;
+use crate::health::UserRules;
 use crate::ids::{AppId, CommandId, Digest, InstallationId};
 use crate::key::{GroupKind, ResourceKey};
 use crate::release::{Release, Root};
@@ -119,6 +121,8 @@ struct Flight {
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about hub, cluster and turn")]
 pub struct Reconciler {
     installation: InstallationId,
+    /// Health rules that users brought.
+    rules: Option<Arc<dyn UserRules>>,
     kinds: Kinds,
     discovered: bool,
     /// Groups that the last discovery could not ask: that it names no kind of theirs says nothing.
@@ -179,6 +183,12 @@ pub struct Reconciler {
 
 impl Reconciler {
     // === Inputs ===
+
+    /// Says by which rules of users the health of objects is judged: of kinds that these cover, it is unknown until an
+    /// object is seen.
+    pub fn set_rules(&mut self, rules: Option<Arc<dyn UserRules>>) {
+        self.rules = rules;
+    }
 
     /// Takes the verified entries of the listed releases that are still on their way, for the next
     /// [`Self::set_desired`].

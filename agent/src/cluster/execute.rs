@@ -1,7 +1,6 @@
 //! Requests of the reconciler, one at a time.
 
-use argosy_core::cluster::{Answer, ApiError, Applied, REQUEST_DEADLINE, Request};
-use argosy_core::health;
+use argosy_core::cluster::{Answer, ApiError, Applied, LiveMeta, REQUEST_DEADLINE, Request};
 use argosy_core::ids::{AppId, Digest, InstallationId};
 use argosy_core::json;
 use argosy_core::key::{ResourceKey, split_api_version};
@@ -12,6 +11,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::failure::{Failure, Subject};
+use super::judge::Size;
 use super::transport::{APPLY, Call, METADATA, Reply, WHOLE};
 use super::{Connection, path};
 
@@ -52,6 +52,24 @@ impl Connection {
         }
     }
 
+    /// Reads the metadata of an answer, and judges its object. One that makes no sense says nothing of the request's
+    /// effect.
+    async fn judged(&self, object: Value, key: &ResourceKey) -> Result<(LiveMeta, Value), ApiError> {
+        let kind = key.group_kind();
+        let of = kind.clone();
+        let (read, object) = self
+            .inner
+            .judge
+            .run(&kind, Size::One, move |assessor| (ownership::read(&object, &of, assessor), object))
+            .await?;
+        let live = read.map_err(|error| ApiError::Unreachable(error.to_string()))?;
+        if live.key == *key {
+            Ok((live, object))
+        } else {
+            Err(ApiError::Unreachable(format!("asked for {key} it answers with {}", live.key)))
+        }
+    }
+
     async fn call(&self, call: Call) -> Result<Reply, Failure> {
         self.inner.transport.call(call, REQUEST_DEADLINE).await
     }
@@ -61,9 +79,9 @@ impl Connection {
             Err(ApiError::NotServed(_)) => return Ok(Answer::Absent),
             located => located?,
         };
-        let accept = if health::has_rule(&key.group_kind()) { WHOLE } else { METADATA };
+        let accept = if self.inner.judge.needs_whole(&key.group_kind()) { WHOLE } else { METADATA };
         match self.call(Call::get(path, accept)).await.and_then(|reply| reply.json()) {
-            Ok(object) => Ok(Answer::Found(read(&object, key)?)),
+            Ok(object) => Ok(Answer::Found(self.judged(object, key).await?.0)),
             Err(failure) if failure.has_code(404) => Ok(Answer::Absent),
             Err(failure) => Err(failure.classify(subject(key, None))),
         }
@@ -86,7 +104,7 @@ impl Connection {
         let call = Call::with_body(Method::PATCH, path, WHOLE, (APPLY, &sent));
         let reply = self.call(call).await.map_err(|failure| failure.classify(subject))?;
         let received = reply.json().map_err(|failure| failure.classify(subject))?;
-        let live = read(&received, key)?;
+        let (live, received) = self.judged(received, key).await?;
         let shared = received.get("metadata").is_some_and(ownership::has_other_managers);
         Ok(Answer::Applied(Applied {
             live,
@@ -164,17 +182,6 @@ impl Apply<'_> {
 
 fn subject(key: &ResourceKey, uid: Option<&str>) -> Subject {
     Subject { incarnation: uid.is_some(), secret: key.group_kind().is_secret() }
-}
-
-/// Reads the metadata of an answer. One that makes no sense says nothing of the request's effect.
-fn read(object: &Value, key: &ResourceKey) -> Result<argosy_core::cluster::LiveMeta, ApiError> {
-    let live = ownership::read(object, &key.group, &key.kind)
-        .map_err(|error| ApiError::Unreachable(error.to_string()))?;
-    if live.key == *key {
-        Ok(live)
-    } else {
-        Err(ApiError::Unreachable(format!("asked for {key} it answers with {}", live.key)))
-    }
 }
 
 #[cfg(test)]

@@ -76,9 +76,10 @@ pub(super) fn check(annotations: Option<&Value>) -> Result<ObjectOptions, Manife
                 }
             }
             RESOURCE_POLICY if text != "keep" => return refuse(format!("policy {text:?} is not supported")),
-            "argocd.argoproj.io/compare-options" | "argocd.argoproj.io/ignore-healthcheck" => {
-                return refuse("is not supported".to_owned());
+            "argocd.argoproj.io/ignore-healthcheck" if !["true", "false"].contains(&text) => {
+                return refuse(format!("must be \"true\" or \"false\", not {text:?}"));
             }
+            "argocd.argoproj.io/compare-options" => return refuse("is not supported".to_owned()),
             _ => {}
         }
     }

@@ -115,6 +115,7 @@ fn what_an_annotation_asks_for_in_vain_is_refused_by_its_name() {
         ("argocd.argoproj.io/sync-options", json!("Prune=false,Replace=true")),
         ("argocd.argoproj.io/sync-options", json!("Prune=confirm")),
         ("argocd.argoproj.io/compare-options", json!("IgnoreExtraneous")),
+        ("argocd.argoproj.io/ignore-healthcheck", json!("yes")),
         ("helm.sh/resource-policy", json!("discard")),
     ] {
         let refused = refusal(annotated(name, value));
@@ -131,6 +132,7 @@ fn options_of_an_object_are_read() {
     let kept = ObjectOptions { keep_on_prune: true, keep_on_delete: true };
     assert_eq!(options("helm.sh/resource-policy", "keep"), kept);
     assert_eq!(options("argocd.argoproj.io/sync-wave", "0"), ObjectOptions::default());
+    assert_eq!(options("argocd.argoproj.io/ignore-healthcheck", "true"), ObjectOptions::default());
     assert_eq!(Manifest::try_from(annotated("team", json!(7))).unwrap().options, ObjectOptions::default());
     let live = annotated(name, json!("Replace=true,Delete=false"));
     assert!(ObjectOptions::of(&live).keep_on_delete, "a live object's other options are not ours to judge");

@@ -53,6 +53,7 @@ impl Reconciler {
             .collect();
         let mut this = Self {
             installation,
+            rules: None,
             kinds: Kinds::new(),
             discovered: false,
             unasked: BTreeSet::new(),

@@ -77,6 +77,7 @@ pub(super) fn kinds() -> Kinds {
     Kinds::from([
         kind("", "ConfigMap", true),
         kind("", "Secret", true),
+        kind("", "Service", true),
         kind("", "Namespace", false),
         kind("apiextensions.k8s.io", "CustomResourceDefinition", false),
     ])
