@@ -61,6 +61,8 @@ pub struct LiveMeta {
     pub last_writer: Option<String>,
     /// Health, for kinds with a rule.
     pub health: Option<Verdict>,
+    /// Its controller says that it has not seen the present generation yet, so its health is of an earlier one.
+    pub lagging: bool,
 }
 
 /// Names a request until its answer.
@@ -210,4 +212,19 @@ pub struct ManifestFacts {
     /// `Prune=false`.
     #[n(2)]
     pub prune_refused: bool,
+    /// Its wave.
+    #[n(3)]
+    #[cbor(default)]
+    pub wave: i32,
+    /// `PruneLast=true`.
+    #[n(4)]
+    #[cbor(default)]
+    pub prune_last: bool,
+}
+
+impl ManifestFacts {
+    /// Gives the kind that it defines.
+    pub fn defines_kind(&self) -> Option<GroupKind> {
+        self.defines.as_ref().map(|(kind, _)| kind.clone())
+    }
 }

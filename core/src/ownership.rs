@@ -45,6 +45,7 @@ pub fn read(object: &Value, group: &str, kind: &str) -> Result<LiveMeta, Metadat
         fingerprint: fingerprint(metadata),
         last_writer: last_writer(metadata),
         health: verdict,
+        lagging: is_lagging(object),
         key,
     })
 }
@@ -61,6 +62,13 @@ fn is_ours(entry: &Value) -> bool {
     field(entry, "manager") == FIELD_MANAGER
         && field(entry, "operation") == "Apply"
         && field(entry, "subresource").is_empty()
+}
+
+/// Tells whether an object's controller says that it has not seen its present generation; metadata alone tells nothing.
+fn is_lagging(object: &Value) -> bool {
+    let observed = object.pointer("/status/observedGeneration").and_then(Value::as_i64);
+    let generation = object.pointer("/metadata/generation").and_then(Value::as_i64);
+    matches!((observed, generation), (Some(observed), Some(generation)) if observed < generation)
 }
 
 /// Fingerprint of our own `Apply` entry: field set, `apiVersion` and time; `None` when we own nothing.

@@ -38,10 +38,11 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod watching;
+mod waves;
 
 pub use state::{AppliedBody, Attempt, Intent, InventoryEntry, Operation, tables};
 
-use state::{App, Heals, Live, PendingSync, QueuedDelete};
+use state::{App, Heals, Live, PendingSync, QueuedDelete, Work};
 use watching::{KindWatch, settle_ms};
 
 /// How often a turn goes over everything again because something moved; what is left then waits for the next input.
@@ -236,8 +237,10 @@ impl Reconciler {
             return;
         }
         let Some(state) = self.apps.get(app) else { return };
-        let in_progress = state.operation.is_some()
-            && !state.work.as_ref().is_some_and(|work| self.is_stuck(work, self.turned_at));
+        // What somebody asked for goes on for as long as a wave takes.
+        let asked = state.operation.as_ref().is_some_and(|operation| operation.command.is_some());
+        let stuck = |work: &Work| self.is_stuck(work, self.turned_at) && !(asked && work.gate.is_some());
+        let in_progress = state.operation.is_some() && !state.work.as_ref().is_some_and(stuck);
         if state.pending.is_some() || in_progress {
             self.finish(command, CommandState::Failed, "another operation is already in progress".to_owned());
             return;

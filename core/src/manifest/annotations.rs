@@ -11,7 +11,10 @@ const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
 /// Helm's annotation for objects that stay.
 const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
 
-/// What one object's annotations say about deleting it.
+/// Annotations that give an object's wave; the first that is a number counts.
+const WAVES: [&str; 2] = ["argocd.argoproj.io/sync-wave", "helm.sh/hook-weight"];
+
+/// What one object's annotations say about its sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
 pub struct ObjectOptions {
     /// Stays when it leaves the desired state (`Prune=false`).
@@ -20,6 +23,14 @@ pub struct ObjectOptions {
     /// Stays when its application is deleted (`Delete=false`).
     #[n(1)]
     pub keep_on_delete: bool,
+    /// Is deleted after everything else of its sync (`PruneLast=true`).
+    #[n(2)]
+    #[cbor(default)]
+    pub prune_last: bool,
+    /// Its wave (Argo CD: sync waves; Helm's hook weight counts for objects that are no hooks as well).
+    #[n(3)]
+    #[cbor(default)]
+    pub wave: i32,
 }
 
 // === impl ObjectOptions ===
@@ -33,10 +44,12 @@ impl ObjectOptions {
         for option in list(annotation(SYNC_OPTIONS)) {
             options.keep_on_prune |= option == "Prune=false";
             options.keep_on_delete |= option == "Delete=false";
+            options.prune_last |= option == "PruneLast=true";
         }
         if list(annotation(RESOURCE_POLICY)).any(|policy| policy == "keep") {
-            options = Self { keep_on_prune: true, keep_on_delete: true };
+            options = Self { keep_on_prune: true, keep_on_delete: true, ..options };
         }
+        options.wave = WAVES.iter().find_map(|name| annotation(name).parse().ok()).unwrap_or_default();
         options
     }
 }
@@ -67,9 +80,6 @@ pub(super) fn check(annotations: Option<&Value>) -> Result<ObjectOptions, Manife
             "argocd.argoproj.io/hook" | "helm.sh/hook" => {
                 return refuse(format!("hooks are not supported (value {text:?})"));
             }
-            "argocd.argoproj.io/sync-wave" | "helm.sh/hook-weight" if text.trim().parse() != Ok(0) => {
-                return refuse(format!("sync waves other than 0 are not supported (value {text:?})"));
-            }
             SYNC_OPTIONS => {
                 if let Some(option) = list(text).find(|option| !is_supported(option)) {
                     return refuse(format!("sync option {option:?} is not supported"));
@@ -93,8 +103,17 @@ fn has_meaning(name: &str) -> bool {
 
 fn is_supported(option: &str) -> bool {
     // Every apply is a server-side one with validation, so `ServerSideApply` and `Validate` say what is done anyway.
-    ["Prune=false", "Delete=false", "Prune=true", "Delete=true", "ServerSideApply=true", "Validate=true"]
-        .contains(&option)
+    [
+        "Prune=false",
+        "Delete=false",
+        "Prune=true",
+        "Delete=true",
+        "PruneLast=true",
+        "PruneLast=false",
+        "ServerSideApply=true",
+        "Validate=true",
+    ]
+    .contains(&option)
 }
 
 fn list(text: &str) -> impl Iterator<Item = &str> {

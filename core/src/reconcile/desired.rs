@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::state::{App, Wanted, WantedSet, tables};
+use super::state::{App, FACTS_VERSION, Wanted, WantedSet, tables};
 use super::{InventoryEntry, Reconciler};
 use crate::cluster::{ManifestFacts, Tracking};
 use crate::desired::{Assignment, DesiredList, Phase};
@@ -216,9 +216,6 @@ impl Reconciler {
             return Ok(());
         }
         for entry in release.entries() {
-            if self.facts.contains_key(&entry.digest) {
-                continue;
-            }
             let table = link_tables::MANIFESTS;
             let bytes =
                 store.get(table, entry.digest.as_bytes())?.ok_or_else(|| StoreError::Undecodable {
@@ -228,12 +225,19 @@ impl Reconciler {
             let manifest: Value = serde_json::from_slice(&bytes)
                 .map_err(|error| StoreError::Undecodable { table, why: error.to_string() })?;
             let facts = facts_of(&entry.id.key, &manifest);
+            if self.facts.get(&entry.digest) == Some(&facts) {
+                continue;
+            }
             if facts != ManifestFacts::default() {
                 self.out.ops.push(StoreOp::put(tables::FACTS, entry.digest.as_bytes().as_slice(), &facts));
                 self.facts.insert(entry.digest, facts);
             }
         }
-        self.out.ops.push(StoreOp::put_bytes(tables::INGESTED, release.root().0.as_bytes().as_slice(), []));
+        self.out.ops.push(StoreOp::put_bytes(
+            tables::INGESTED,
+            release.root().0.as_bytes().as_slice(),
+            [FACTS_VERSION],
+        ));
         Ok(())
     }
 
@@ -377,5 +381,7 @@ fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
         defines,
         kept: key.is_crd() || options.keep_on_delete,
         prune_refused: options.keep_on_prune,
+        wave: options.wave,
+        prune_last: options.prune_last,
     }
 }

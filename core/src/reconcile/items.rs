@@ -6,7 +6,6 @@ use super::{AppliedBody, Intent, InventoryEntry, Purpose, Reconciler};
 use crate::cluster::{Request, Tracking};
 use crate::ids::AppId;
 use crate::key::ResourceKey;
-use crate::order::{self, Rank};
 use crate::status::{ResultCode, ResultRow};
 use crate::time::Now;
 
@@ -21,7 +20,7 @@ const FORMER_LOOKS: u32 = 60;
 const CONFLICTS: u32 = 5;
 
 impl Reconciler {
-    pub(super) fn step_item(&mut self, app: &AppId, rank: Rank, key: &ResourceKey, now: Now) {
+    pub(super) fn step_item(&mut self, app: &AppId, key: &ResourceKey, now: Now) {
         let Some(item) = self.item(app, key).cloned() else { return };
         if let Some(until) = item.establishing {
             self.step_definition(app, key, until, now);
@@ -39,7 +38,7 @@ impl Reconciler {
         }
         let kind = key.group_kind();
         let Some(info) = self.kinds.get(&kind).copied() else {
-            self.wait_for_kind(app, key, rank, &item, now);
+            self.wait_for_kind(app, key, &item, now);
             return;
         };
         if info.namespaced && key.namespace.is_empty() {
@@ -86,7 +85,7 @@ impl Reconciler {
             if live.health.as_ref().is_some_and(|verdict| verdict.health == crate::health::Health::Healthy))
     }
 
-    fn wait_for_kind(&mut self, app: &AppId, key: &ResourceKey, rank: Rank, item: &Item, now: Now) {
+    fn wait_for_kind(&mut self, app: &AppId, key: &ResourceKey, item: &Item, now: Now) {
         let kind = key.group_kind();
         let give_up = match item.give_up {
             Some(at) => at,
@@ -98,7 +97,7 @@ impl Reconciler {
             self.item_failed(app, key, format!("the API server does not serve the kind {kind}"));
             return;
         }
-        if let Some(item) = self.item_in(app, rank, key) {
+        if let Some(item) = self.item_mut(app, key) {
             item.give_up = Some(give_up);
         }
         self.item_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "its definition", false);
@@ -180,11 +179,12 @@ impl Reconciler {
 
     fn item(&self, app: &AppId, key: &ResourceKey) -> Option<&Item> {
         let work = self.apps.get(app)?.work.as_ref()?;
-        work.queue.get(&(order::rank(key), key.clone()))
+        work.queue.get(&(*work.ranks.get(key)?, key.clone()))
     }
 
-    fn item_in(&mut self, app: &AppId, rank: Rank, key: &ResourceKey) -> Option<&mut Item> {
-        self.apps.get_mut(app)?.work.as_mut()?.queue.get_mut(&(rank, key.clone()))
+    fn item_mut(&mut self, app: &AppId, key: &ResourceKey) -> Option<&mut Item> {
+        let work = self.apps.get_mut(app)?.work.as_mut()?;
+        work.queue.get_mut(&(*work.ranks.get(key)?, key.clone()))
     }
 
     /// Tells whether a running operation still has the object to do.
@@ -194,11 +194,12 @@ impl Reconciler {
 
     /// Ends the work on one object.
     pub(super) fn item_done(&mut self, app: &AppId, key: &ResourceKey, row: ResultRow) {
-        let rank = order::rank(key);
         if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut())
-            && work.queue.remove(&(rank, key.clone())).is_some()
+            && let Some(rank) = work.ranks.get(key)
+            && work.queue.remove(&(*rank, key.clone())).is_some()
         {
             work.failed |= row.code == ResultCode::SyncFailed;
+            work.touched |= row.code == ResultCode::Synced;
             work.results.push(row);
             self.moved = true;
             self.dirty.insert(app.clone());
@@ -233,9 +234,9 @@ impl Reconciler {
         waits_for: &str,
         attempt: bool,
     ) {
-        let rank = order::rank(key);
         if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut())
-            && let Some(item) = work.queue.get_mut(&(rank, key.clone()))
+            && let Some(rank) = work.ranks.get(key)
+            && let Some(item) = work.queue.get_mut(&(*rank, key.clone()))
         {
             item.due = due;
             item.attempts = item.attempts.saturating_add(u32::from(attempt));
@@ -247,7 +248,7 @@ impl Reconciler {
 
     /// Waits for a definition to be established.
     pub(super) fn item_establishing(&mut self, app: &AppId, key: &ResourceKey, now: Now) {
-        if let Some(item) = self.item_in(app, order::rank(key), key) {
+        if let Some(item) = self.item_mut(app, key) {
             item.establishing = Some(now.ms().saturating_add(SERVED_WITHIN_MS));
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Reconciler;
 use super::deletes::held_back;
-use super::state::{Attempt, Operation, prune_request, tables};
+use super::state::{Attempt, Operation, Work, prune_request, tables};
 use crate::ids::{AppId, Digest};
 use crate::policy::Retry;
 use crate::session::frame::CommandState;
@@ -14,10 +14,6 @@ impl Reconciler {
     pub(super) fn finish_operation(&mut self, app: &AppId, now: Now) {
         // Deletes belong to the operation until they are sent or held.
         if self.judge.contains(app) {
-            return;
-        }
-        if self.has_deletes_under_way(app) {
-            self.waits_for_deletes(app, now);
             return;
         }
         let unseen = self.unseen_deletes(app);
@@ -37,7 +33,9 @@ impl Reconciler {
             }
         }
         let phase = if work.failed { OperationPhase::Failed } else { OperationPhase::Succeeded };
-        let mut said = vec![if work.failed {
+        let mut said = vec![if let Some(unhealthy) = &work.unhealthy {
+            format!("one or more synchronization tasks completed unsuccessfully, reason: {unhealthy}")
+        } else if work.failed {
             format!("one or more objects failed to apply, reason: {}", first_failure(&work.results))
         } else {
             "successfully synced (all tasks run)".to_owned()
@@ -67,7 +65,7 @@ impl Reconciler {
     }
 
     /// Says what an operation waits for whose applies are done.
-    fn waits_for_deletes(&mut self, app: &AppId, now: Now) {
+    pub(super) fn waits_for_deletes(&mut self, app: &AppId, now: Now) {
         const WAITING: &str = "deletes wait for the API server";
         let stuck = self.deletes_are_stuck(app, now);
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
@@ -81,6 +79,7 @@ impl Reconciler {
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), work) = (state.operation.take(), state.work.take()) else { return };
         let root = operation.assignment.root;
+        let withholds = work.as_ref().is_some_and(Work::has_later_deletes);
         let synced = if phase == OperationPhase::Succeeded {
             Some(root)
         } else {
@@ -101,6 +100,7 @@ impl Reconciler {
             } else {
                 state.last.as_ref().and_then(|last| last.prune_asked)
             },
+            withheld: phase != OperationPhase::Succeeded && withholds,
             results: bounded(work.map(|work| work.results).unwrap_or_default()),
         };
         self.out.ops.push(StoreOp::put(tables::ATTEMPTS, encode(app), &attempt));

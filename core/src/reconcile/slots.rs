@@ -71,7 +71,7 @@ impl Reconciler {
         }
         !self.apps.iter().any(|(name, state)| {
             let wants = state.work.as_ref().is_some_and(|work| {
-                work.retry_at.is_none() && work.namespace.is_none() && !work.queue.is_empty()
+                work.retry_at.is_none() && work.namespace.is_none() && work.rank_now().is_some()
             });
             name != app && wants
         })

@@ -8,7 +8,7 @@ use crate::cluster::LiveMeta;
 use crate::desired::Assignment;
 use crate::ids::{AppId, CommandId, Digest};
 use crate::key::ResourceKey;
-use crate::order::Rank;
+use crate::order::{Rank, Step};
 use crate::release::Root;
 use crate::status::{Held, HeldDelete, OperationPhase, ResultRow};
 use crate::store::encode;
@@ -30,12 +30,15 @@ pub mod tables {
     pub const CONFIRMED: Table = "confirmed";
     /// Manifest digest → facts, where they are worth telling.
     pub const FACTS: Table = "facts";
-    /// Release root → nothing: its manifests' facts are all in [`FACTS`].
+    /// Release root → version of facts: those of its manifests are all in [`FACTS`].
     pub const INGESTED: Table = "ingested";
 
     /// All of them.
     pub const ALL: [Table; 7] = [INVENTORY, OPERATIONS, ATTEMPTS, GOVERNOR, CONFIRMED, FACTS, INGESTED];
 }
+
+/// What an ingested release is marked with: facts of an earlier version are read anew.
+pub(super) const FACTS_VERSION: u8 = 1;
 
 /// What was last applied of an object. The body is made anew from the manifest, which stays pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -213,6 +216,10 @@ pub struct Attempt {
     /// An operator asked to prune, and of what: counts until nothing is left of it or the app's release is another one.
     #[n(10)]
     pub prune_asked: Option<Digest>,
+    /// It failed before the wave of some deletes: they wait for a sync that comes so far.
+    #[n(11)]
+    #[cbor(default)]
+    pub withheld: bool,
 }
 
 /// Tells requests to prune apart: what is to be left, and where.
@@ -249,7 +256,18 @@ pub(super) struct WantedSet {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Work {
     pub(super) wanted: WantedSet,
+    pub(super) ranks: BTreeMap<ResourceKey, Rank>,
     pub(super) queue: BTreeMap<(Rank, ResourceKey), Item>,
+    /// The step that it is at.
+    pub(super) at: Step,
+    /// When its deletes are due; absent until they are judged.
+    pub(super) prunes: Option<BTreeMap<ResourceKey, Step>>,
+    /// Something was written in this step.
+    pub(super) touched: bool,
+    /// All of this step is written; it looks at the gate not before this time.
+    pub(super) gate: Option<u64>,
+    /// Why the gate will not open.
+    pub(super) unhealthy: Option<String>,
     /// Namespaces still to be ensured before anything else.
     pub(super) namespace: Option<NamespaceStep>,
     pub(super) results: Vec<ResultRow>,

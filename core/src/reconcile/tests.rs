@@ -9,6 +9,7 @@ mod slots;
 mod stuck;
 mod taken;
 mod unwatched;
+mod waves;
 
 use serde_json::json;
 
