@@ -8,6 +8,7 @@ use minicbor::{Decode, Encode};
 use crate::health::Verdict;
 use crate::ids::{AppId, Digest, InstallationId};
 use crate::key::{GroupKind, ResourceKey};
+use crate::manifest::Role;
 use crate::policy::Propagation;
 
 /// What discovery says of a kind.
@@ -214,12 +215,16 @@ pub struct ManifestFacts {
     pub prune_refused: bool,
     /// Its wave.
     #[n(3)]
-    #[cbor(default)]
+    #[cbor(with = "crate::later", has_nil)]
     pub wave: i32,
     /// `PruneLast=true`.
     #[n(4)]
-    #[cbor(default)]
+    #[cbor(with = "crate::later", has_nil)]
     pub prune_last: bool,
+    /// Whether it is a hook.
+    #[n(5)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub role: Role,
 }
 
 impl ManifestFacts {

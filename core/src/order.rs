@@ -53,10 +53,19 @@ const KINDS: &[&str] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Encode, Decode)]
 #[cbor(index_only)]
 pub enum SyncPhase {
-    /// The objects of the app.
+    /// Hooks before it.
+    #[n(0)]
+    PreSync,
+    /// The objects of the app, and hooks among them.
     #[default]
     #[n(1)]
     Sync,
+    /// Hooks after all of it is healthy.
+    #[n(2)]
+    PostSync,
+    /// Hooks when it failed.
+    #[n(3)]
+    SyncFail,
 }
 
 /// A phase and a wave: what is in one step is done together, and steps follow each other.
@@ -88,6 +97,23 @@ pub struct Place {
     pub defines: Option<GroupKind>,
 }
 
+// === impl SyncPhase ===
+
+impl SyncPhase {
+    /// All of them, in order.
+    pub const ALL: [Self; 4] = [Self::PreSync, Self::Sync, Self::PostSync, Self::SyncFail];
+
+    /// Gives Argo CD's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PreSync => "PreSync",
+            Self::Sync => "Sync",
+            Self::PostSync => "PostSync",
+            Self::SyncFail => "SyncFail",
+        }
+    }
+}
+
 // === impl Step ===
 
 impl Step {
@@ -105,6 +131,12 @@ impl Rank {
         let position = KINDS.iter().position(|kind| *kind == key.kind).unwrap_or(KINDS.len());
         let kind = u16::try_from(position).unwrap_or(u16::MAX / 2).saturating_mul(2).saturating_add(1);
         Self { step: Step::wave(wave), kind }
+    }
+
+    /// Gives the rank of the same object in a phase.
+    #[must_use]
+    pub fn in_phase(self, phase: SyncPhase) -> Self {
+        Self { step: Step { phase, ..self.step }, ..self }
     }
 
     fn before(self) -> Self {

@@ -20,7 +20,7 @@ pub struct SyncPolicy {
     pub propagation: Propagation,
     /// Deletes come after everything else of a sync (`PruneLast=true`).
     #[n(4)]
-    #[cbor(default)]
+    #[cbor(with = "crate::later", has_nil)]
     #[serde(default)]
     pub prune_last: bool,
 }

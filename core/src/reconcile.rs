@@ -27,6 +27,7 @@ mod deletes;
 mod desired;
 mod failures;
 mod heal;
+mod hooks;
 mod items;
 mod load;
 mod operations;
@@ -40,7 +41,7 @@ mod tests;
 mod watching;
 mod waves;
 
-pub use state::{AppliedBody, Attempt, Intent, InventoryEntry, Operation, tables};
+pub use state::{AppliedBody, Attempt, HookOutcome, HookRun, Intent, InventoryEntry, Operation, tables};
 
 use state::{App, Heals, Live, PendingSync, QueuedDelete, Work};
 use watching::{KindWatch, settle_ms};
@@ -108,6 +109,10 @@ enum Purpose {
     Delete { app: AppId, delete: HeldDelete, counted: bool },
     /// To make sure of an app's destination namespace.
     Namespace { app: AppId },
+    /// To see what is there of a hook that is to go.
+    ClearHook { app: AppId },
+    /// To delete a hook.
+    DeleteHook { app: AppId },
 }
 
 #[derive(Debug, Clone)]
@@ -140,6 +145,8 @@ pub struct Reconciler {
     announced: BTreeMap<Root, Release>,
     /// The objects in them: what somebody is about to desire is not deleted (M21).
     announced_keys: BTreeSet<ResourceKey>,
+    /// Hooks, and objects that are to be left alone: they are pruned by nobody.
+    set_aside: BTreeSet<ResourceKey>,
     /// Managed objects that are not where they belong: desired by others than their app, or kept and desired by nobody.
     strays: BTreeSet<ResourceKey>,
     /// How many managed objects of each kind there are, and which kinds are desired: what has to be watched.

@@ -4,6 +4,7 @@ use minicbor::{Decode, Encode};
 use serde_json::Value;
 
 use super::ManifestError;
+use super::hook::Role;
 use crate::json;
 
 /// Annotation with the sync options of one object.
@@ -25,12 +26,16 @@ pub struct ObjectOptions {
     pub keep_on_delete: bool,
     /// Is deleted after everything else of its sync (`PruneLast=true`).
     #[n(2)]
-    #[cbor(default)]
+    #[cbor(with = "crate::later", has_nil)]
     pub prune_last: bool,
     /// Its wave (Argo CD: sync waves; Helm's hook weight counts for objects that are no hooks as well).
     #[n(3)]
-    #[cbor(default)]
+    #[cbor(with = "crate::later", has_nil)]
     pub wave: i32,
+    /// Whether it is a hook.
+    #[n(4)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub role: Role,
 }
 
 // === impl ObjectOptions ===
@@ -49,6 +54,9 @@ impl ObjectOptions {
         if list(annotation(RESOURCE_POLICY)).any(|policy| policy == "keep") {
             options = Self { keep_on_prune: true, keep_on_delete: true, ..options };
         }
+        let texts = |name: &str| json::text_at(object, &["metadata", "annotations", name]);
+        // What is wrong with a hook was refused when it was rendered.
+        options.role = Role::read(texts).unwrap_or_default();
         options.wave = WAVES.iter().find_map(|name| annotation(name).parse().ok()).unwrap_or_default();
         options
     }
@@ -77,9 +85,6 @@ pub(super) fn check(annotations: Option<&Value>) -> Result<ObjectOptions, Manife
             }
         };
         match name.as_str() {
-            "argocd.argoproj.io/hook" | "helm.sh/hook" => {
-                return refuse(format!("hooks are not supported (value {text:?})"));
-            }
             SYNC_OPTIONS => {
                 if let Some(option) = list(text).find(|option| !is_supported(option)) {
                     return refuse(format!("sync option {option:?} is not supported"));
@@ -92,6 +97,9 @@ pub(super) fn check(annotations: Option<&Value>) -> Result<ObjectOptions, Manife
             _ => {}
         }
     }
+    let text = |name: &str| annotations.get(name).and_then(Value::as_str);
+    Role::read(text)
+        .map_err(|(name, why)| ManifestError::new(format!("metadata.annotations[{name}]"), why))?;
     let object = serde_json::json!({ "metadata": { "annotations": annotations } });
     Ok(ObjectOptions::of(&object))
 }
@@ -116,6 +124,6 @@ fn is_supported(option: &str) -> bool {
     .contains(&option)
 }
 
-fn list(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }

@@ -81,7 +81,9 @@ impl Reconciler {
             | Purpose::Claim { .. }
             | Purpose::Apply { .. }
             | Purpose::Delete { .. }
-            | Purpose::Namespace { .. } => false,
+            | Purpose::Namespace { .. }
+            | Purpose::ClearHook { .. }
+            | Purpose::DeleteHook { .. } => false,
         });
         queued.saturating_add(looked_at.count())
     }
@@ -117,8 +119,9 @@ impl Reconciler {
         let prunes = self.apps.get(app).and_then(|state| state.operation.as_ref()).is_some_and(|of| of.prune);
         let left = |key: &&ResourceKey| {
             let entry = self.inventory.get(*key);
-            entry.is_some_and(|entry| entry.belongs_to(app) && !entry.kept && !entry.prune_refused)
-                && self.is_refused(&key.group_kind())
+            entry.is_some_and(|entry| {
+                entry.belongs_to(app) && !entry.kept && !entry.prune_refused && entry.hook.is_none()
+            }) && self.is_refused(&key.group_kind())
                 && !self.desirers.contains_key(*key)
         };
         self.by_app.get(app).into_iter().flatten().filter(|_| prunes).filter(left).cloned().collect()
@@ -133,8 +136,10 @@ impl Reconciler {
     /// Tells whether an app manages something that left the desired state and that a prune is to take away.
     fn has_left(&self, app: &AppId) -> bool {
         self.by_app.get(app).into_iter().flatten().any(|key| {
-            let stays = self.desirers.contains_key(key) || key.is_crd();
-            let goes = |entry: &InventoryEntry| entry.belongs_to(app) && !entry.kept && !entry.prune_refused;
+            let stays = self.desirers.contains_key(key) || self.set_aside.contains(key) || key.is_crd();
+            let goes = |entry: &InventoryEntry| {
+                entry.belongs_to(app) && !entry.kept && !entry.prune_refused && entry.hook.is_none()
+            };
             !stays && self.inventory.get(key).is_some_and(goes)
         })
     }
@@ -197,7 +202,7 @@ impl Reconciler {
                     .and_then(|state| state.assigned.as_ref())
                     .is_some_and(|assigned| assigned.root == listed.root);
                 let policy = confirmed || asked || (automated && !entry.recovered);
-                switched && policy && !entry.prune_refused
+                switched && policy && !entry.prune_refused && entry.hook.is_none()
             }
             Phase::Deleting => true,
             Phase::Frozen | Phase::Released => false,
@@ -212,6 +217,7 @@ impl Reconciler {
             && self.kinds.contains_key(&delete.key.group_kind())
             && !self.is_refused(&delete.key.group_kind())
             && !self.desirers.contains_key(&delete.key)
+            && !self.set_aside.contains(&delete.key)
             && !self.announced_keys.contains(&delete.key)
     }
 
@@ -277,7 +283,9 @@ impl Reconciler {
             | Purpose::Settle
             | Purpose::Claim { .. }
             | Purpose::Apply { .. }
-            | Purpose::Namespace { .. } => false,
+            | Purpose::Namespace { .. }
+            | Purpose::ClearHook { .. }
+            | Purpose::DeleteHook { .. } => false,
         });
         flights.map(|flight| &flight.key)
     }
@@ -393,8 +401,7 @@ impl Reconciler {
             self.settle_queue.remove(&delete.key);
             self.verify_queue.insert(delete.key.clone(), now.ms());
         }
-        let row =
-            ResultRow { key: delete.key.clone(), code: ResultCode::Pruned, message: "pruned".to_owned() };
+        let row = ResultRow::new(delete.key.clone(), ResultCode::Pruned, "pruned");
         if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) {
             work.results.push(row);
             work.touched = true;

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::state::{App, FACTS_VERSION, Wanted, WantedSet, tables};
+use super::state::{App, FACTS_VERSION, Wanted, WantedHook, WantedSet, tables};
 use super::{InventoryEntry, Reconciler};
 use crate::cluster::{ManifestFacts, Tracking};
 use crate::desired::{Assignment, DesiredList, Phase};
 use crate::ids::AppId;
 use crate::key::{GroupKind, ResourceKey};
-use crate::manifest::ObjectOptions;
+use crate::manifest::{ObjectOptions, Role};
 use crate::release::{Release, Root};
 use crate::session::tables as link_tables;
 use crate::store::{StoreError, StoreOp, StoreRead, encode};
@@ -156,7 +156,13 @@ impl Reconciler {
         // What a deleting app may still have is looked for even when nothing is known to be managed: the store may be new.
         let leaving = self.apps.iter().filter(|(name, _)| self.phase_of(name) == Phase::Deleting);
         let leaving = leaving.flat_map(|(_, state)| state.wanted.keys.keys());
-        self.desired_kinds = self.desirers.keys().chain(leaving).map(ResourceKey::group_kind).collect();
+        let hooks = self.apps.values().flat_map(|state| state.wanted.hooks.keys());
+        self.desired_kinds =
+            self.desirers.keys().chain(leaving).chain(hooks).map(ResourceKey::group_kind).collect();
+        let aside =
+            self.apps.iter().filter(|(name, _)| matches!(self.phase_of(name), Phase::Active | Phase::Frozen));
+        let aside = aside.flat_map(|(_, state)| state.wanted.hooks.keys().chain(&state.wanted.skipped));
+        self.set_aside = aside.cloned().collect();
         let managed: Vec<ResourceKey> = self.inventory.keys().cloned().collect();
         for key in managed {
             self.note_stray(&key);
@@ -211,7 +217,7 @@ impl Reconciler {
     }
 
     /// Reads the facts of a release's manifests, once.
-    fn ingest(&mut self, release: &Release, store: &dyn StoreRead) -> Result<(), StoreError> {
+    pub(super) fn ingest(&mut self, release: &Release, store: &dyn StoreRead) -> Result<(), StoreError> {
         if !self.ingested.insert(release.root()) {
             return Ok(());
         }
@@ -259,6 +265,17 @@ impl Reconciler {
                 Some(true) | None => &rendered.namespace,
             };
             let key = rendered.in_namespace(namespace);
+            match self.facts.get(&entry.digest).map(|facts| facts.role).unwrap_or_default() {
+                Role::Resource => {}
+                Role::Skipped | Role::Ignored => {
+                    set.skipped.insert(key);
+                    continue;
+                }
+                Role::Hook(hook) => {
+                    set.hooks.insert(key, WantedHook { manifest: entry.digest, hook });
+                    continue;
+                }
+            }
             let wanted = Wanted { manifest: entry.digest, rendered };
             if set.keys.insert(key.clone(), wanted).is_some() {
                 set.repeated.insert(key);
@@ -383,5 +400,6 @@ fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
         prune_refused: options.keep_on_prune,
         wave: options.wave,
         prune_last: options.prune_last,
+        role: options.role,
     }
 }

@@ -1,12 +1,12 @@
 //! One object of an operation, from its turn to its row in the result.
 
-use super::state::{Item, Live, Wanted};
+use super::state::{Item, Live};
 use super::watching::settle_ms;
 use super::{AppliedBody, Intent, InventoryEntry, Purpose, Reconciler};
 use crate::cluster::{Request, Tracking};
 use crate::ids::AppId;
 use crate::key::ResourceKey;
-use crate::status::{ResultCode, ResultRow};
+use crate::status::{OperationPhase, ResultCode, ResultRow};
 use crate::time::Now;
 
 /// How long an object waits for its kind to be served after the definition was applied, and a definition to be
@@ -29,9 +29,8 @@ impl Reconciler {
         if item.due > now.ms() {
             return;
         }
-        let wanted =
-            self.apps.get(app).and_then(|state| state.work.as_ref()).and_then(|w| w.wanted.keys.get(key));
-        let Some(Wanted { manifest, .. }) = wanted.cloned() else { return };
+        let work = self.apps.get(app).and_then(|state| state.work.as_ref());
+        let Some(manifest) = work.and_then(|work| work.wanted.manifest(key)) else { return };
         if let Err(reason) = self.permits(app, key) {
             self.item_failed(app, key, reason);
             return;
@@ -65,6 +64,10 @@ impl Reconciler {
             }
             return;
         }
+        if item.hook.is_some_and(|hook| hook.before_creation) && !item.cleared {
+            self.clear_hook(app, key);
+            return;
+        }
         let body = AppliedBody { manifest, app: app.clone() };
         self.begin(app, key, body, false, now);
     }
@@ -72,7 +75,7 @@ impl Reconciler {
     fn step_definition(&mut self, app: &AppId, key: &ResourceKey, until: u64, now: Now) {
         if self.is_established(key) {
             let message = "applied and established".to_owned();
-            self.item_done(app, key, ResultRow { key: key.clone(), code: ResultCode::Synced, message });
+            self.item_done(app, key, ResultRow::new(key.clone(), ResultCode::Synced, message));
             self.rediscover(now.ms());
         } else if until <= now.ms() {
             self.item_failed(app, key, "applied, and not established within a minute".to_owned());
@@ -150,6 +153,7 @@ impl Reconciler {
         let mut entry = self.inventory.get(key).cloned().unwrap_or_else(|| InventoryEntry::new(app.clone()));
         entry.app = app.clone();
         entry.detached = false;
+        entry.hook = if heal { entry.hook } else { self.hook_run(app, key) };
         let again = matches!(entry.intent, Some(Intent::Apply { .. }));
         entry.intent = Some(Intent::Apply { body: body.clone(), at: now.mono });
         self.settle_queue.insert(key.clone(), now.ms().saturating_add(settle_ms()));
@@ -196,8 +200,14 @@ impl Reconciler {
     pub(super) fn item_done(&mut self, app: &AppId, key: &ResourceKey, row: ResultRow) {
         if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut())
             && let Some(rank) = work.ranks.get(key)
-            && work.queue.remove(&(*rank, key.clone())).is_some()
+            && let Some(item) = work.queue.remove(&(*rank, key.clone()))
         {
+            let mut row = row;
+            row.hook = item.hook.map(|_| rank.step.phase);
+            row.hook_phase = row.hook.map(|_| match row.code {
+                ResultCode::SyncFailed => OperationPhase::Failed,
+                _ => OperationPhase::Running,
+            });
             work.failed |= row.code == ResultCode::SyncFailed;
             work.touched |= row.code == ResultCode::Synced;
             work.results.push(row);
@@ -210,11 +220,7 @@ impl Reconciler {
         if let Some(state) = self.apps.get_mut(app) {
             state.problems.insert(key.clone(), reason.clone());
         }
-        self.item_done(
-            app,
-            key,
-            ResultRow { key: key.clone(), code: ResultCode::SyncFailed, message: reason },
-        );
+        self.item_done(app, key, ResultRow::new(key.clone(), ResultCode::SyncFailed, reason));
     }
 
     pub(super) fn item_shared(&mut self, app: &AppId, key: &ResourceKey, owner: &AppId) {
@@ -222,7 +228,7 @@ impl Reconciler {
         if let Some(state) = self.apps.get_mut(app) {
             state.problems.insert(key.clone(), format!("not applied: {message}"));
         }
-        self.item_done(app, key, ResultRow { key: key.clone(), code: ResultCode::SharedSkipped, message });
+        self.item_done(app, key, ResultRow::new(key.clone(), ResultCode::SharedSkipped, message));
     }
 
     /// Looks at one object of an operation again later.

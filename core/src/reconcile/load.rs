@@ -65,6 +65,7 @@ impl Reconciler {
             desirers: BTreeMap::new(),
             announced: BTreeMap::new(),
             announced_keys: BTreeSet::new(),
+            set_aside: BTreeSet::new(),
             strays: BTreeSet::new(),
             managed_kinds: BTreeMap::new(),
             desired_kinds: BTreeSet::new(),

@@ -43,7 +43,9 @@ impl App {
         if let Some(NamespaceStep::Due(at)) = work.namespace {
             return vec![at];
         }
-        let Some(rank) = work.rank_now() else { return work.gate.into_iter().collect() };
+        let Some(rank) = work.rank_now() else {
+            return work.gate.into_iter().chain(work.sweep.iter().flatten().map(|(_, due)| *due)).collect();
+        };
         let items = work.queue.iter().take_while(|((of, _), _)| *of == rank);
         items.map(|(_, item)| item.establishing.unwrap_or(item.due)).collect()
     }
@@ -149,6 +151,7 @@ impl Reconciler {
             .wanted
             .keys
             .keys()
+            .chain(state.wanted.hooks.keys())
             .chain(managed())
             .map(ResourceKey::group_kind)
             .any(|kind| self.is_unseen(&kind));
@@ -188,7 +191,16 @@ impl Reconciler {
         let Some(state) = self.apps.get_mut(app) else { return };
         let Some(assignment) = state.assigned.clone() else { return };
         let attempt = attempt_of(&assignment);
-        let operation = Operation { assignment, attempt, command, prune, started: now.mono, retries: 0 };
+        let operation = Operation {
+            assignment,
+            attempt,
+            command,
+            prune,
+            started: now.mono,
+            retries: 0,
+            hooks: Vec::new(),
+            with_hooks: None,
+        };
         self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), &operation));
         state.problems.clear();
         state.remake_at = None;
@@ -210,8 +222,10 @@ impl Reconciler {
             return Ok(());
         }
         self.moved = true;
-        let release = super::desired::assigned_release(operation.assignment.root, store)?;
-        let wanted = self.wanted(&operation.assignment, &release);
+        let assignment = operation.assignment.clone();
+        let release = super::desired::assigned_release(assignment.root, store)?;
+        self.ingest(&release, store)?;
+        let wanted = self.wanted(&assignment, &release);
         let ranks = self.ranks_of(&wanted);
         let mut queue = BTreeMap::new();
         for (key, one) in &wanted.keys {
@@ -220,9 +234,9 @@ impl Reconciler {
                 queue.insert((rank, key.clone()), Item::default());
             }
         }
-        let creates = operation.assignment.policy.create_namespace
-            && !operation.assignment.destination.namespace.is_empty()
-            && !queue.is_empty();
+        let creates = assignment.policy.create_namespace
+            && !assignment.destination.namespace.is_empty()
+            && !(queue.is_empty() && wanted.hooks.is_empty());
         let work = Work {
             wanted,
             ranks,
@@ -263,6 +277,7 @@ impl Reconciler {
             if self.judge.contains(app) {
                 return;
             }
+            self.place_hooks(app);
             self.place_deletes(app);
         }
         if self.has_deletes_under_way(app) {
@@ -270,7 +285,7 @@ impl Reconciler {
             return;
         }
         let Some(work) = self.apps.get(app).and_then(|state| state.work.as_ref()) else { return };
-        let Some(rank) = work.rank_now().filter(|_| work.unhealthy.is_none()) else {
+        let Some(rank) = work.rank_now().filter(|_| work.unhealthy.is_none() || work.failing) else {
             self.end_step(app, now);
             return;
         };
@@ -325,6 +340,7 @@ impl Reconciler {
         let Some(state) = self.apps.get_mut(app) else { return };
         if let Some(operation) = &mut state.operation {
             operation.retries = operation.retries.saturating_add(1);
+            operation.hooks.clear();
             self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), operation));
         }
         state.work = None;

@@ -2,7 +2,7 @@
 
 use super::Reconciler;
 use super::deletes::held_back;
-use super::state::{Attempt, Operation, Work, prune_request, tables};
+use super::state::{Attempt, Operation, prune_request, tables};
 use crate::ids::{AppId, Digest};
 use crate::policy::Retry;
 use crate::session::frame::CommandState;
@@ -14,6 +14,10 @@ impl Reconciler {
     pub(super) fn finish_operation(&mut self, app: &AppId, now: Now) {
         // Deletes belong to the operation until they are sent or held.
         if self.judge.contains(app) {
+            return;
+        }
+        let failed = self.apps.get(app).and_then(|state| state.work.as_ref()).is_some_and(|work| work.failed);
+        if !self.sweep_hooks(app, !failed, now) {
             return;
         }
         let unseen = self.unseen_deletes(app);
@@ -50,15 +54,14 @@ impl Reconciler {
         }
         for key in unseen {
             let message = "not deleted: its kind cannot be watched".to_owned();
-            work.results.push(ResultRow { key, code: ResultCode::PruneSkipped, message });
+            work.results.push(ResultRow::new(key, ResultCode::PruneSkipped, message));
         }
         if let Some(held) = &state.held {
             let why = held_back(app, held);
             said.push(format!("{} deletes are {why}", held.deletes.len()));
-            work.results.extend(held.deletes.iter().map(|delete| ResultRow {
-                key: delete.key.clone(),
-                code: ResultCode::PruneSkipped,
-                message: format!("not deleted, {why}"),
+            work.results.extend(held.deletes.iter().map(|delete| {
+                let message = format!("not deleted, {why}");
+                ResultRow::new(delete.key.clone(), ResultCode::PruneSkipped, message)
             }));
         }
         self.end_with(app, phase, said.join("; "), now);
@@ -79,7 +82,7 @@ impl Reconciler {
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), work) = (state.operation.take(), state.work.take()) else { return };
         let root = operation.assignment.root;
-        let withholds = work.as_ref().is_some_and(Work::has_later_deletes);
+        let withholds = work.as_ref().is_some_and(|work| work.withheld || work.has_later_deletes());
         let synced = if phase == OperationPhase::Succeeded {
             Some(root)
         } else {

@@ -42,7 +42,7 @@ impl Use {
                 }
             }
             Purpose::DeleteCheck { .. } | Purpose::Delete { .. } => Self::Delete,
-            Purpose::Namespace { .. } => Self::Sync,
+            Purpose::Namespace { .. } | Purpose::ClearHook { .. } | Purpose::DeleteHook { .. } => Self::Sync,
         }
     }
 }
@@ -84,7 +84,9 @@ impl Reconciler {
             | Purpose::Settle
             | Purpose::DeleteCheck { .. }
             | Purpose::Delete { .. }
-            | Purpose::Namespace { .. } => false,
+            | Purpose::Namespace { .. }
+            | Purpose::ClearHook { .. }
+            | Purpose::DeleteHook { .. } => false,
         };
         self.flights.values().filter(own).count()
     }

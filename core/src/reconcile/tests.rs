@@ -3,6 +3,7 @@ mod bench;
 mod deletes;
 mod fresh;
 mod heals;
+mod hooks;
 mod large;
 mod paused;
 mod slots;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Reconciler;
+use super::hooks::Hooks;
 use super::state::{Live, Work};
 use crate::health::Health;
 use crate::ids::AppId;
@@ -32,8 +33,9 @@ impl Work {
 
     /// Gives the step after this one.
     fn next_step(&self) -> Option<Step> {
-        let applies = self.ranks.values().map(|rank| rank.step);
-        let deletes = self.prunes.iter().flat_map(BTreeMap::values).copied();
+        let waits = self.queue.keys().map(|(rank, _)| rank).chain(self.running.values());
+        let applies = waits.chain(self.ranks.values()).map(|rank| rank.step);
+        let deletes = self.prunes.iter().filter(|_| !self.failing).flat_map(BTreeMap::values).copied();
         applies.chain(deletes).filter(|step| *step > self.at).min()
     }
 
@@ -88,12 +90,14 @@ impl Reconciler {
             prunes.insert(key.clone(), Step::wave(wave));
         }
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
-        let steps = work.ranks.values().map(|rank| rank.step).chain(prunes.values().copied());
+        let applies = work.wanted.keys.keys().filter_map(|key| work.ranks.get(key)).map(|rank| rank.step);
+        let steps = applies.chain(prunes.values().copied());
         let end = steps.map(|step| step.wave).max().unwrap_or_default().max(0).saturating_add(1);
         for key in last {
             prunes.insert(key, Step::wave(end));
         }
-        let first = work.ranks.values().map(|rank| rank.step).chain(prunes.values().copied()).min();
+        let applies = work.ranks.values().chain(work.running.values()).map(|rank| rank.step);
+        let first = applies.chain(prunes.values().copied()).min();
         work.at = first.unwrap_or_default();
         work.prunes = Some(prunes);
     }
@@ -101,19 +105,31 @@ impl Reconciler {
     /// Ends a step whose objects are applied and deleted: goes on to the next, or ends the operation.
     pub(super) fn end_step(&mut self, app: &AppId, now: Now) {
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
-        let Some(next) = work.next_step().filter(|_| !work.failed) else {
+        let at = work.at;
+        match self.hooks_of(app, at) {
+            Hooks::Done => {}
+            Hooks::Waits(why) => {
+                self.waits_for(app, why);
+                return;
+            }
+            Hooks::Failed(why) => self.fails(app, why),
+        }
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        if work.failed && self.place_failure_hooks(app) {
+            return;
+        }
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        let Some(next) = work.next_step().filter(|_| !work.failed || work.failing) else {
             self.finish_operation(app, now);
             return;
         };
         let gate = *work.gate.get_or_insert(if work.touched { now.ms().saturating_add(DELAY_MS) } else { 0 });
-        let at = work.at;
         let verdict = self.gate(app, at);
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
         match verdict {
             Gate::Failed(why) => {
-                work.failed = true;
-                work.unhealthy.get_or_insert(why);
-                self.finish_operation(app, now);
+                self.fails(app, why);
+                self.moved = true;
             }
             Gate::Open if gate <= now.ms() => {
                 work.at = next;
@@ -123,13 +139,24 @@ impl Reconciler {
                 self.dirty.insert(app.clone());
             }
             Gate::Open => {}
-            Gate::Waits(why) => {
-                if work.waiting != why {
-                    work.waiting = why;
-                    self.dirty.insert(app.clone());
-                }
-            }
+            Gate::Waits(why) => self.waits_for(app, why),
         }
+    }
+
+    /// Says what an operation waits for.
+    fn waits_for(&mut self, app: &AppId, why: String) {
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        if work.waiting != why {
+            work.waiting = why;
+            self.dirty.insert(app.clone());
+        }
+    }
+
+    /// An operation fails because of what it made.
+    fn fails(&mut self, app: &AppId, why: String) {
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        work.failed = true;
+        work.unhealthy.get_or_insert(why);
     }
 
     /// Tells whether all of a step is there as it is to be, for the generation that was applied.
@@ -140,11 +167,13 @@ impl Reconciler {
             .map(|(key, _)| key)
             .filter(|key| self.inventory.get(*key).is_some_and(|entry| entry.going && entry.belongs_to(app)))
             .collect();
-        if let Some(message) = named("waiting for deletion of", &going) {
+        if let Some(message) = named("waiting for deletion of", "resource", &going) {
             return Gate::Waits(message);
         }
         let mut waits = Vec::new();
-        for (key, _) in work.ranks.iter().filter(|(_, rank)| rank.step == step) {
+        let objects =
+            work.ranks.iter().filter(|(key, rank)| rank.step == step && work.wanted.keys.contains_key(*key));
+        for (key, _) in objects {
             if self.owner(key).as_ref() != Some(app) {
                 continue;
             }
@@ -172,22 +201,22 @@ impl Reconciler {
                 None => waits.push(key),
             }
         }
-        named("waiting for healthy state of", &waits).map_or(Gate::Open, Gate::Waits)
+        named("waiting for healthy state of", "resource", &waits).map_or(Gate::Open, Gate::Waits)
     }
 }
 
 /// Names an object as Argo CD's messages do.
-fn name(key: &ResourceKey) -> String {
+pub(super) fn name(key: &ResourceKey) -> String {
     format!("{}/{}/{}", key.group, key.kind, key.name)
 }
 
 /// Names the first of several objects; `None` if there are none.
-fn named(what: &str, keys: &[&ResourceKey]) -> Option<String> {
+pub(super) fn named(what: &str, noun: &str, keys: &[&ResourceKey]) -> Option<String> {
     let (first, rest) = keys.split_first()?;
     let first = name(first);
     Some(match rest.len() {
         0 => format!("{what} {first}"),
-        1 => format!("{what} {first} and 1 more resource"),
-        more => format!("{what} {first} and {more} more resources"),
+        1 => format!("{what} {first} and 1 more {noun}"),
+        more => format!("{what} {first} and {more} more {noun}s"),
     })
 }

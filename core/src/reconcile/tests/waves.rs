@@ -4,13 +4,13 @@ use super::*;
 use crate::health::{Health, Verdict};
 
 /// An object of an app: its name, its value and its annotations.
-type Piece = (&'static str, u32, serde_json::Value);
+pub(super) type Piece = (&'static str, u32, serde_json::Value);
 
-fn wave(wave: i32) -> serde_json::Value {
+pub(super) fn wave(wave: i32) -> serde_json::Value {
     json!({"argocd.argoproj.io/sync-wave": wave.to_string()})
 }
 
-fn put(bench: &mut Bench, objects: &[Piece]) -> Assignment {
+pub(super) fn put(bench: &mut Bench, objects: &[Piece]) -> Assignment {
     let manifest = |(name, value, annotations): &Piece| {
         let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"v": value},
             "metadata": {"name": name, "namespace": "shop", "annotations": annotations}});
@@ -19,14 +19,14 @@ fn put(bench: &mut Bench, objects: &[Piece]) -> Assignment {
     bench.put_manifests("web", objects.iter().map(manifest).collect())
 }
 
-fn assign(bench: &mut Bench, objects: &[Piece]) {
+pub(super) fn assign(bench: &mut Bench, objects: &[Piece]) {
     let assignment = put(bench, objects);
     bench.list.set(assignment);
     bench.desire();
 }
 
 /// Shows an object with this health.
-fn becomes(bench: &mut Bench, name: &str, health: Health) {
+pub(super) fn becomes(bench: &mut Bench, name: &str, health: Health) {
     bench.version += 1;
     let version = bench.version;
     let live = bench.objects.get_mut(&config(name)).unwrap();
@@ -38,7 +38,7 @@ fn becomes(bench: &mut Bench, name: &str, health: Health) {
 }
 
 /// Gives all writes so far, and forgets them.
-fn written(bench: &mut Bench) -> Vec<String> {
+pub(super) fn written(bench: &mut Bench) -> Vec<String> {
     let name = |request: Request| match request {
         Request::Apply { key, .. } => key.name,
         Request::Delete { key, .. } => format!("-{}", key.name),
