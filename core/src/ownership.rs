@@ -46,6 +46,7 @@ pub fn read(object: &Value, kind: &GroupKind, assessor: &Assessor<'_>) -> Result
         fingerprint: fingerprint(metadata),
         last_writer: last_writer(metadata),
         health: verdict,
+        lagging: crate::health::observed(kind, object) == Some(false),
         key,
     })
 }

@@ -29,6 +29,7 @@ mod deletes;
 mod desired;
 mod failures;
 mod heal;
+mod hooks;
 mod items;
 mod load;
 mod operations;
@@ -40,10 +41,11 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod watching;
+mod waves;
 
-pub use state::{AppliedBody, Attempt, Intent, InventoryEntry, Operation, tables};
+pub use state::{AppliedBody, Attempt, HookOutcome, HookRun, Intent, InventoryEntry, Operation, tables};
 
-use state::{App, Heals, Live, PendingSync, QueuedDelete};
+use state::{App, Heals, Live, PendingSync, QueuedDelete, Work};
 use watching::{KindWatch, settle_ms};
 
 /// How often a turn goes over everything again because something moved; what is left then waits for the next input.
@@ -109,6 +111,10 @@ enum Purpose {
     Delete { app: AppId, delete: HeldDelete, counted: bool },
     /// To make sure of an app's destination namespace.
     Namespace { app: AppId },
+    /// To see what is there of a hook that is to go.
+    ClearHook { app: AppId },
+    /// To delete a hook.
+    DeleteHook { app: AppId },
 }
 
 #[derive(Debug, Clone)]
@@ -143,6 +149,8 @@ pub struct Reconciler {
     announced: BTreeMap<Root, Release>,
     /// The objects in them: what somebody is about to desire is not deleted (M21).
     announced_keys: BTreeSet<ResourceKey>,
+    /// Hooks, and objects that are to be left alone: they are pruned by nobody.
+    set_aside: BTreeSet<ResourceKey>,
     /// Managed objects that are not where they belong: desired by others than their app, or kept and desired by nobody.
     strays: BTreeSet<ResourceKey>,
     /// How many managed objects of each kind there are, and which kinds are desired: what has to be watched.
@@ -246,8 +254,10 @@ impl Reconciler {
             return;
         }
         let Some(state) = self.apps.get(app) else { return };
-        let in_progress = state.operation.is_some()
-            && !state.work.as_ref().is_some_and(|work| self.is_stuck(work, self.turned_at));
+        // What somebody asked for goes on for as long as a wave takes.
+        let asked = state.operation.as_ref().is_some_and(|operation| operation.command.is_some());
+        let stuck = |work: &Work| self.is_stuck(work, self.turned_at) && !(asked && work.gate.is_some());
+        let in_progress = state.operation.is_some() && !state.work.as_ref().is_some_and(stuck);
         if state.pending.is_some() || in_progress {
             self.finish(command, CommandState::Failed, "another operation is already in progress".to_owned());
             return;

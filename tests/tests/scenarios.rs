@@ -28,4 +28,5 @@ mod scenarios {
     mod stage;
     mod thin_link;
     mod trouble;
+    mod waves;
 }

@@ -86,9 +86,10 @@ impl Reconciler {
             rows.insert(key.clone(), self.row(state, key, status, false, now));
         }
         for key in self.by_app.get(app).into_iter().flatten() {
-            let attached = self.inventory.get(key).is_some_and(|entry| entry.belongs_to(app));
+            let attached =
+                self.inventory.get(key).is_some_and(|entry| entry.belongs_to(app) && entry.hook.is_none());
             let gone = matches!(self.live.get(key), Some(Live::Absent));
-            if attached && !gone && !state.wanted.keys.contains_key(key) {
+            if attached && !gone && !state.wanted.keys.contains_key(key) && !state.wanted.sets_aside(key) {
                 rows.insert(key.clone(), self.row(state, key, SyncStatus::OutOfSync, true, now));
             }
         }
@@ -256,7 +257,9 @@ impl Reconciler {
             | super::Purpose::Claim { app: of, .. }
             | super::Purpose::Delete { app: of, .. }
             | super::Purpose::DeleteCheck { app: of, .. }
-            | super::Purpose::Namespace { app: of } => of == app,
+            | super::Purpose::Namespace { app: of }
+            | super::Purpose::ClearHook { app: of }
+            | super::Purpose::DeleteHook { app: of } => of == app,
             super::Purpose::Verify | super::Purpose::Settle => false,
         });
         let remains = self.by_app.get(app).into_iter().flatten().any(|key| {

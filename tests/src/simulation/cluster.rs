@@ -376,5 +376,6 @@ pub(super) fn meta(key: &ResourceKey, object: &Object) -> LiveMeta {
         fingerprint: object.fingerprint,
         last_writer: object.writer.clone(),
         health,
+        lagging: false,
     }
 }
