@@ -12,6 +12,7 @@ mod scenarios {
     mod fleet_source;
     mod governor;
     mod harness;
+    mod hooks;
     mod joining_again;
     mod journal;
     mod leaving;

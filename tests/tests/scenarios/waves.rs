@@ -7,8 +7,13 @@ use serde_json::{Value, json};
 use super::stage::{QUIET, Stage};
 
 fn annotated(kind: &str, name: &str, wave: &str, body: Value) -> String {
+    let api_version = match kind {
+        "Deployment" => "apps/v1",
+        "Job" => "batch/v1",
+        _ => "v1",
+    };
     let mut object = json!({
-        "apiVersion": if kind == "Deployment" { "apps/v1" } else { "v1" }, "kind": kind,
+        "apiVersion": api_version, "kind": kind,
         "metadata": {"name": name, "annotations": {"argocd.argoproj.io/sync-wave": wave}},
     });
     object.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
@@ -24,6 +29,12 @@ fn deployment(name: &str, wave: &str, image: &str) -> String {
     let spec = json!({"spec": {"replicas": 1, "progressDeadlineSeconds": 600, "selector": {"matchLabels": labels},
         "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": image}]}}}});
     annotated("Deployment", name, wave, spec)
+}
+
+fn job(name: &str, wave: &str) -> String {
+    let spec = json!({"spec": {"backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never",
+        "containers": [{"name": "main", "image": "registry.example/check:1"}]}}}});
+    annotated("Job", name, wave, spec)
 }
 
 fn write(stage: &Stage, files: &[(&str, String)]) -> String {
@@ -77,22 +88,21 @@ fn a_wave_waits_for_the_rollout_of_the_one_before_it_at_its_first_sync_and_at_a_
 #[test]
 fn a_middle_wave_that_fails_ends_the_sync_and_a_commit_mends_it() {
     let stage = Stage::start();
-    let mut broken: Value = serde_json::from_str(&deployment("web", "0", "registry.example/web:1")).unwrap();
-    broken["spec"]["progressDeadlineSeconds"] = json!(1);
     let files =
-        [("before", config("before", "-1")), ("web", broken.to_string()), ("after", config("after", "1"))];
+        [("before", config("before", "-1")), ("check", job("check", "0")), ("after", config("after", "1"))];
     write(&stage, &files);
     let retry = json!({"automated": {"prune": true, "selfHeal": true}, "retry": {"limit": 0}});
     stage.world.put_app(&stage.app("web").set("/spec", "syncPolicy", retry)).unwrap();
-    await_message(&stage, "waiting for healthy state of apps/Deployment/web");
-    pods::decide(stage.plane(), Workload::Deployment, &stage.namespace, "web", Fate::CrashLooping).unwrap();
+    await_message(&stage, "waiting for healthy state of batch/Job/check");
+    pods::decide(stage.plane(), Workload::Job, &stage.namespace, "check", Fate::Failed).unwrap();
     let app = await_message(&stage, "one or more synchronization tasks completed unsuccessfully");
     assert_eq!(app["status"]["operationState"]["phase"], "Failed", "{app}");
     throughout(QUIET, "the last wave to stay away", || stage.live("after").is_none());
 
-    let commit = write(&stage, &[("web", deployment("web", "0", "registry.example/web:2"))]);
-    await_message(&stage, "waiting for healthy state of apps/Deployment/web");
-    make_ready(&stage, "web");
+    stage.world.apps().remove("web/check.yaml").unwrap();
+    let commit = write(&stage, &[("again", job("again", "0"))]);
+    await_message(&stage, "waiting for healthy state of batch/Job/again");
+    pods::decide(stage.plane(), Workload::Job, &stage.namespace, "again", Fate::Succeeded).unwrap();
     stage.world.await_synced("web", &commit);
     assert!(stage.live("after").is_some());
 }
