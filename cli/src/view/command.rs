@@ -103,7 +103,7 @@ pub(crate) fn operation(operation: &v1::Operation) -> String {
         field(&mut text, "Message", &operation.message);
     }
     let failures = operation.results.iter().filter(|row| row.code() == v1::ResultCode::SyncFailed);
-    let mut table = Table::new(["GROUP", "KIND", "NAMESPACE", "NAME", "STATUS", "HOOK", "MESSAGE"]);
+    let mut table = Table::new(["GROUP", "KIND", "NAMESPACE", "NAME", "STATUS", "MESSAGE"]);
     for row in failures {
         let key = row.key.clone().unwrap_or_default();
         table.row([
