@@ -95,6 +95,8 @@ pub struct Place {
     pub wave: i32,
     /// The kind that it defines.
     pub defines: Option<GroupKind>,
+    /// Its phase; the first, if it is a hook of several.
+    pub phase: SyncPhase,
 }
 
 // === impl SyncPhase ===
@@ -154,7 +156,7 @@ pub fn ranks<'a>(objects: impl IntoIterator<Item = (&'a ResourceKey, Place)>) ->
     let mut of_kind: BTreeMap<GroupKind, Rank> = BTreeMap::new();
     let mut definitions = Vec::new();
     for (key, place) in objects {
-        let rank = Rank::of(key, place.wave);
+        let rank = Rank::of(key, place.wave).in_phase(place.phase);
         let earliest = |first: &mut Rank| *first = (*first).min(rank);
         lives_in.entry(key.namespace.as_str()).and_modify(earliest).or_insert(rank);
         of_kind.entry(key.group_kind()).and_modify(earliest).or_insert(rank);
@@ -192,6 +194,7 @@ mod tests {
         let places = objects.iter().map(|(_, wave, defines)| Place {
             wave: *wave,
             defines: defines.map(|(group, kind)| GroupKind::new(group, kind)),
+            phase: SyncPhase::Sync,
         });
         let mut ranks: Vec<_> =
             ranks(keys.iter().zip(places)).into_iter().map(|(key, rank)| (rank, key)).collect();

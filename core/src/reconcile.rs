@@ -256,7 +256,18 @@ impl Reconciler {
         let Some(state) = self.apps.get(app) else { return };
         // What somebody asked for goes on for as long as a wave takes.
         let asked = state.operation.as_ref().is_some_and(|operation| operation.command.is_some());
-        let stuck = |work: &Work| self.is_stuck(work, self.turned_at) && !(asked && work.gate.is_some());
+        let newer = state.operation.as_ref().zip(state.assigned.as_ref());
+        let newer =
+            newer.is_some_and(|(operation, assigned)| operations::attempt_of(assigned) != operation.attempt);
+        // Another release takes the place of one that only waits, whoever asked for that: there may be no other way out.
+        let waits = |work: &Work| {
+            work.rank_now().is_none()
+                && work.sweep.is_none()
+                && (work.gate.is_some() || !work.running.is_empty())
+        };
+        let stuck = |work: &Work| {
+            (newer && waits(work)) || (self.is_stuck(work, self.turned_at) && !(asked && work.gate.is_some()))
+        };
         let in_progress = state.operation.is_some() && !state.work.as_ref().is_some_and(stuck);
         if state.pending.is_some() || in_progress {
             self.finish(command, CommandState::Failed, "another operation is already in progress".to_owned());

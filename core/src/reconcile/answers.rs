@@ -2,7 +2,7 @@
 
 use super::claim::{Claim, claim};
 use super::failures::retry_after;
-use super::state::{Live, NamespaceStep};
+use super::state::{HookRun, Live, NamespaceStep};
 use super::{AppliedBody, Flight, Intent, InventoryEntry, Purpose, Reconciler};
 use crate::cluster::{Answer, ApiError, Applied, ManifestFacts, RequestId};
 use crate::desired::Phase;
@@ -106,7 +106,10 @@ impl Reconciler {
                         resource_version: 0,
                         ..entry
                     },
-                    Some(Intent::Apply { .. } | Intent::Delete { .. }) | None => entry,
+                    Some(Intent::Apply { .. }) => {
+                        InventoryEntry { hook: entry.hook.clone().map(HookRun::never), ..entry }
+                    }
+                    Some(Intent::Delete { .. }) | None => entry,
                 };
                 let uid = settled.uid.clone().or_else(|| ours.then(|| live.uid.clone()));
                 if uid.is_none() {
@@ -273,7 +276,9 @@ impl Reconciler {
         if uid.is_none() && entry.applied.is_none() {
             self.put_inventory(key, None);
         } else {
-            self.put_inventory(key, Some(InventoryEntry { intent: None, uid, ..entry }));
+            // What was not made is no run of a hook.
+            let hook = entry.hook.clone().map(HookRun::never);
+            self.put_inventory(key, Some(InventoryEntry { intent: None, uid, hook, ..entry }));
         }
     }
 
@@ -346,9 +351,6 @@ impl Reconciler {
             self.rediscover(now.ms());
         }
         let message = if created { "created" } else { "configured" };
-        if self.hook_run(app, key).is_some() {
-            self.hook_runs(app, key);
-        }
         self.item_done(app, key, ResultRow::new(key.clone(), ResultCode::Synced, message));
     }
 

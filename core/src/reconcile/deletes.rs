@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::operations::attempt_of;
 use super::slots::Use;
-use super::state::{Live, QueuedDelete, prune_request, tables};
+use super::state::{Live, QueuedDelete, Work, prune_request, tables};
 use super::{Intent, InventoryEntry, Purpose, Reconciler};
 use crate::cluster::{LiveMeta, Request, Tracking};
 use crate::desired::{Assignment, Phase};
@@ -239,11 +239,16 @@ impl Reconciler {
     fn is_delete_due(&self, app: &AppId, key: &ResourceKey, queued: &QueuedDelete) -> bool {
         let Some(state) = self.apps.get(app) else { return false };
         if state.operation.is_some() {
-            let work = state.work.as_ref().filter(|work| work.namespace.is_none());
+            let goes_on =
+                |work: &&Work| work.namespace.is_none() && !work.failing && work.unhealthy.is_none();
+            let work = state.work.as_ref().filter(goes_on);
             return work.is_some_and(|work| work.prune_step(key).is_some_and(|step| step <= work.at));
         }
         let tried = state.assigned.as_ref().map(attempt_of);
-        let withheld = state.last.as_ref().is_some_and(|last| last.withheld && Some(last.attempt) == tried);
+        let last = state.last.as_ref().filter(|last| Some(last.attempt) == tried);
+        // The sync that is about to begin has its own place for it.
+        let automated = state.listed.as_ref().is_some_and(|listed| listed.policy.automated.is_some());
+        let withheld = last.map_or(automated, |last| last.withheld);
         !withheld || !queued.counted || self.phase_of(app) != Phase::Active
     }
 
@@ -436,7 +441,7 @@ impl Reconciler {
             return;
         }
         let desired = self.desirers.get(key).is_some_and(|apps| apps.contains(&entry.app));
-        if !desired || entry.going {
+        if (!desired || entry.going) && !self.is_hook_awaited(key, &entry) {
             let app = entry.app.clone();
             self.count_unanswered(key, &entry, now);
             self.put_inventory(key, None);

@@ -268,13 +268,23 @@ impl Reconciler {
             match self.facts.get(&entry.digest).map(|facts| facts.role).unwrap_or_default() {
                 Role::Resource => {}
                 Role::Skipped | Role::Ignored => {
+                    if set.keys.remove(&key).is_some() || set.hooks.remove(&key).is_some() {
+                        set.repeated.insert(key.clone());
+                    }
                     set.skipped.insert(key);
                     continue;
                 }
                 Role::Hook(hook) => {
-                    set.hooks.insert(key, WantedHook { manifest: entry.digest, hook });
+                    let wanted = WantedHook { manifest: entry.digest, hook };
+                    let repeats = set.keys.remove(&key).is_some() | set.skipped.remove(&key);
+                    if set.hooks.insert(key.clone(), wanted).is_some() || repeats {
+                        set.repeated.insert(key);
+                    }
                     continue;
                 }
+            }
+            if set.hooks.remove(&key).is_some() | set.skipped.remove(&key) {
+                set.repeated.insert(key.clone());
             }
             let wanted = Wanted { manifest: entry.digest, rendered };
             if set.keys.insert(key.clone(), wanted).is_some() {
@@ -308,7 +318,7 @@ impl Reconciler {
     /// Notes whether an object is where it belongs.
     pub(super) fn note_stray(&mut self, key: &ResourceKey) {
         let stray = self.inventory.get(key).is_some_and(|entry| match self.desirers.get(key) {
-            Some(apps) => entry.detached || !apps.contains(&entry.app),
+            Some(apps) => entry.detached || !(apps.contains(&entry.app) || self.has(&entry.app, key)),
             None => (entry.kept && !entry.detached) || is_lost(entry),
         });
         if stray {

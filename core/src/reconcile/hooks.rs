@@ -37,6 +37,13 @@ enum Begun {
     Runs,
 }
 
+impl HookRun {
+    /// Gives a run that counts for nothing: what it was to make was not made.
+    pub(super) fn never(self) -> Self {
+        Self { retries: u64::MAX, ..self }
+    }
+}
+
 impl Work {
     /// Puts the hooks of a phase into the queue, but those that ran, and notes those that run.
     fn queue_hooks(
@@ -68,7 +75,7 @@ impl Work {
     }
 
     /// Turns to the next phase of a hook that ran.
-    fn next_phase_of(&mut self, key: &ResourceKey) {
+    pub(super) fn next_phase_of(&mut self, key: &ResourceKey) {
         let next = self.queue.keys().find(|(_, of)| of == key).map(|(rank, _)| *rank);
         match next {
             Some(rank) => self.ranks.insert(key.clone(), rank),
@@ -176,6 +183,14 @@ impl Reconciler {
         now: Now,
         entropy: &mut dyn Entropy,
     ) {
+        if !self.is_queued(app, key) && !self.is_swept(app, key) {
+            // The operation that asked is over.
+            return;
+        }
+        if !self.may_write() {
+            self.hook_again(app, key, now.ms(), "the permission to write");
+            return;
+        }
         let live = match answer {
             Ok(Answer::Found(live)) => live,
             Ok(Answer::Absent) => {
@@ -189,14 +204,23 @@ impl Reconciler {
                 return;
             }
         };
+        if live.deleting && self.is_swept(app, key) {
+            self.hook_cleared(app, key);
+            return;
+        }
         if live.deleting {
             self.hook_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "deletion");
             return;
         }
         let ours = matches!(&live.tracking, Tracking::Ours { installation, app: of, names }
-            if *installation == Some(self.installation) && of == app && names == key);
-        let namespaced = self.permits(app, key).is_ok();
-        if !ours || !namespaced || key.is_namespace() || key.group_kind().is_claim() || !self.may_write() {
+            if *installation == Some(self.installation) && (of == app || !self.has(of, key)) && names == key);
+        let permitted = self.permits(app, key).is_ok();
+        let anothers = self.desirers.contains_key(key)
+            || self
+                .inventory
+                .get(key)
+                .is_some_and(|entry| !entry.detached && entry.app != *app && self.has(&entry.app, key));
+        if !ours || !permitted || anothers || key.is_namespace() || key.group_kind().is_claim() {
             // What is not ours is judged when the hook is applied; the rest stays as it is.
             self.hook_cleared(app, key);
             return;
@@ -209,7 +233,7 @@ impl Reconciler {
         let known = self.inventory.get(key).filter(|entry| entry.uid.as_ref() == Some(&uid)).cloned();
         let entry = known.unwrap_or_else(|| InventoryEntry {
             uid: Some(uid.clone()),
-            hook: self.hook_run(app, key),
+            hook: self.hook_run(app, key).map(HookRun::never),
             ..InventoryEntry::new(app.clone())
         });
         let intent = Some(Intent::Delete { uid: uid.clone(), at: now.mono, counted: false });
@@ -291,12 +315,12 @@ impl Reconciler {
         }
     }
 
-    /// A hook was applied: it runs.
-    pub(super) fn hook_runs(&mut self, app: &AppId, key: &ResourceKey) {
-        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
-        if let Some(rank) = work.ranks.get(key).copied() {
-            work.running.insert(key.clone(), rank);
-        }
+    /// Tells whether a hook that completed is gone before its outcome was noted.
+    pub(super) fn is_hook_awaited(&self, key: &ResourceKey, entry: &InventoryEntry) -> bool {
+        let operation = self.apps.get(&entry.app).and_then(|state| state.operation.as_ref());
+        let (Some(run), Some(operation)) = (&entry.hook, operation) else { return false };
+        let noted = operation.hooks.iter().any(|outcome| outcome.key == *key && outcome.phase == run.phase);
+        entry.done && operation.started == run.started && operation.retries == run.retries && !noted
     }
 
     /// Looks at the hooks that run in a step: those that ended have their outcome noted.
@@ -400,8 +424,8 @@ impl Reconciler {
             let ran = operation.hooks.iter().map(|outcome| &outcome.key);
             let goes = |key: &&ResourceKey| {
                 let hook = work.wanted.hooks.get(*key).map(|wanted| wanted.hook);
-                let there =
-                    self.inventory.get(*key).is_some_and(|entry| entry.hook.is_some() && !entry.going);
+                let made = |entry: &InventoryEntry| entry.hook.is_some() && !entry.going && entry.app == *app;
+                let there = self.inventory.get(*key).is_some_and(made);
                 there && hook.is_some_and(|hook| hook.is_deleted_after(succeeded))
             };
             work.sweep = Some(ran.filter(goes).map(|key| (key.clone(), 0)).collect());

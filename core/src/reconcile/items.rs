@@ -49,8 +49,12 @@ impl Reconciler {
             self.item_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "deletion", false);
             return;
         }
-        if let Some(owner) = self.owner(key).filter(|owner| owner != app) {
-            if self.desirers.get(key).is_some_and(|apps| apps.contains(&owner)) {
+        let owner = self.owner(key).filter(|owner| owner != app);
+        // What a hook of another app left behind makes way as what one of ours would.
+        let is_left = |entry: &InventoryEntry| entry.hook.is_some() && entry.intent.is_none() && !entry.going;
+        let left = item.hook.is_some() && self.inventory.get(key).is_some_and(is_left);
+        if let Some(owner) = owner.filter(|owner| !left || self.has(owner, key)) {
+            if self.has(&owner, key) {
                 self.item_shared(app, key, &owner);
             } else if item.attempts >= FORMER_LOOKS {
                 self.item_failed(
@@ -208,6 +212,12 @@ impl Reconciler {
                 ResultCode::SyncFailed => OperationPhase::Failed,
                 _ => OperationPhase::Running,
             });
+            let rank = *rank;
+            if item.hook.is_some() && row.code == ResultCode::Synced {
+                work.running.insert(key.clone(), rank);
+            } else if item.hook.is_some() {
+                work.next_phase_of(key);
+            }
             work.failed |= row.code == ResultCode::SyncFailed;
             work.touched |= row.code == ResultCode::Synced;
             work.results.push(row);

@@ -333,7 +333,10 @@ impl Reconciler {
         let mut first = work.queue.iter().take_while(|((of, _), _)| Some(*of) == rank).map(|(_, item)| item);
         let waits = |item: &Item| (item.attempts > 0 || item.waited) && item.due > now_ms;
         let stuck = work.retry_at.is_some() || work.gate.is_some() || (rank.is_some() && first.all(waits));
-        stuck && !work.queue.keys().any(|(_, key)| self.busy.contains(key))
+        stuck
+            && work.running.is_empty()
+            && work.sweep.is_none()
+            && !work.queue.keys().any(|(_, key)| self.busy.contains(key))
     }
 
     fn try_again(&mut self, app: &AppId) {

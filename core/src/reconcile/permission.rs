@@ -30,10 +30,9 @@ impl Reconciler {
     fn drop_outdated(&mut self) {
         let overtaken = |app: &App| {
             let (Some(operation), Some(assigned)) = (&app.operation, &app.assigned) else { return false };
-            let busy = app
-                .work
-                .as_ref()
-                .is_some_and(|work| work.queue.keys().any(|(_, key)| self.busy.contains(key)));
+            let busy = app.work.as_ref().is_some_and(|work| {
+                !work.running.is_empty() || work.queue.keys().any(|(_, key)| self.busy.contains(key))
+            });
             operation.command.is_none() && attempt_of(assigned) != operation.attempt && !busy
         };
         let outdated: Vec<AppId> =

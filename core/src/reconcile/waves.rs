@@ -11,12 +11,15 @@ use super::state::{Live, Work};
 use crate::health::Health;
 use crate::ids::AppId;
 use crate::key::ResourceKey;
-use crate::order::{self, Place, Rank, Step};
+use crate::order::{self, Place, Rank, Step, SyncPhase};
 use crate::time::Now;
 
 /// Time between the last write of a step and the first look at its health: controllers that report no generation need it
 /// to begin (Argo CD: `ARGOCD_SYNC_WAVE_DELAY`).
 const DELAY_MS: u64 = 2_000;
+
+/// How often what no watch shows is looked at.
+const UNWATCHED_MS: u64 = 10_000;
 
 /// What stands between a step and the next one.
 enum Gate {
@@ -55,11 +58,23 @@ impl Work {
 impl Reconciler {
     /// Gives the ranks of what an operation applies.
     pub(super) fn ranks_of(&self, wanted: &super::state::WantedSet) -> BTreeMap<ResourceKey, Rank> {
-        order::ranks(wanted.keys.iter().map(|(key, wanted)| {
+        let objects = wanted.keys.iter().map(|(key, wanted)| {
             let facts = self.facts.get(&wanted.manifest);
-            let place = facts.map(|facts| Place { wave: facts.wave, defines: facts.defines_kind() });
+            let place = facts.map(|facts| Place {
+                wave: facts.wave,
+                defines: facts.defines_kind(),
+                phase: SyncPhase::Sync,
+            });
             (key, place.unwrap_or_default())
-        }))
+        });
+        // Hooks pull the namespaces that they live in along, and the definitions of their kinds.
+        let hooks = wanted.hooks.iter().filter_map(|(key, wanted)| {
+            let wave = self.facts.get(&wanted.manifest).map_or(0, |facts| facts.wave);
+            Some((key, Place { wave, defines: None, phase: wanted.hook.phases().next()? }))
+        });
+        let mut ranks = order::ranks(objects.chain(hooks));
+        ranks.retain(|key, _| wanted.keys.contains_key(key));
+        ranks
     }
 
     /// Gives an object's own wave, as it was applied.
@@ -98,7 +113,9 @@ impl Reconciler {
         }
         let applies = work.ranks.values().chain(work.running.values()).map(|rank| rank.step);
         let first = applies.chain(prunes.values().copied()).min();
-        work.at = first.unwrap_or_default();
+        // One that failed before it was interrupted deletes nothing any more.
+        let nowhere = Step { phase: SyncPhase::PreSync, wave: i32::MIN };
+        work.at = if work.unhealthy.is_some() { nowhere } else { first.unwrap_or_default() };
         work.prunes = Some(prunes);
     }
 
@@ -109,6 +126,7 @@ impl Reconciler {
         match self.hooks_of(app, at) {
             Hooks::Done => {}
             Hooks::Waits(why) => {
+                self.look_at_unwatched(app, now);
                 self.waits_for(app, why);
                 return;
             }
@@ -139,7 +157,10 @@ impl Reconciler {
                 self.dirty.insert(app.clone());
             }
             Gate::Open => {}
-            Gate::Waits(why) => self.waits_for(app, why),
+            Gate::Waits(why) => {
+                self.look_at_unwatched(app, now);
+                self.waits_for(app, why);
+            }
         }
     }
 
@@ -156,7 +177,22 @@ impl Reconciler {
     fn fails(&mut self, app: &AppId, why: String) {
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
         work.failed = true;
+        work.gate = None;
         work.unhealthy.get_or_insert(why);
+    }
+
+    /// Looks now and then at what a step waits for and no watch shows.
+    fn look_at_unwatched(&mut self, app: &AppId, now: Now) {
+        let Some(work) = self.apps.get(app).and_then(|state| state.work.as_ref()) else { return };
+        let step = work.ranks.iter().filter(|(_, rank)| rank.step == work.at).map(|(key, _)| key);
+        let unwatched: Vec<ResourceKey> = step
+            .chain(work.running.keys())
+            .filter(|key| self.is_refused(&key.group_kind()) && self.inventory.contains_key(*key))
+            .cloned()
+            .collect();
+        for key in unwatched {
+            self.verify_queue.entry(key).or_insert(now.ms().saturating_add(UNWATCHED_MS));
+        }
     }
 
     /// Tells whether all of a step is there as it is to be, for the generation that was applied.

@@ -19,6 +19,13 @@ fn job(name: &str, phase: &str, policy: &str) -> (String, String) {
     (name.to_owned(), object.to_string())
 }
 
+/// Puts a hook into the last wave.
+fn last((name, text): (String, String)) -> (String, String) {
+    let mut object: Value = serde_json::from_str(&text).unwrap();
+    object["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"] = json!("9");
+    (name, object.to_string())
+}
+
 fn config(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), config_map(name, value))
 }
@@ -65,6 +72,7 @@ fn hooks_run_before_and_after_a_sync_and_anew_at_the_next() {
         job("migrate", "PreSync", "BeforeHookCreation"),
         config("a", "1"),
         job("smoke", "PostSync", "HookSucceeded"),
+        last(job("tell", "PostSync", "BeforeHookCreation")),
         job("alarm", "SyncFail", ""),
     ];
     let commit = write(&stage, &files);
@@ -76,6 +84,9 @@ fn hooks_run_before_and_after_a_sync_and_anew_at_the_next() {
     stage.await_value("a", "1");
     await_job(&stage, "smoke");
     end(&stage, "smoke", Fate::Succeeded);
+    await_job(&stage, "tell");
+    assert!(live_job(&stage, "smoke").is_some(), "it goes when the whole sync has succeeded");
+    end(&stage, "tell", Fate::Succeeded);
     let app = stage.world.await_synced("web", &commit);
     let app = if app["status"]["operationState"]["phase"] == "Succeeded" {
         app

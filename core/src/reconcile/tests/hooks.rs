@@ -312,3 +312,111 @@ fn a_cascade_takes_hooks_along() {
     bench.pass(60_000);
     assert!(bench.objects.is_empty(), "{:?}", bench.objects.keys());
 }
+
+#[test]
+fn a_failed_sync_deletes_nothing_of_the_waves_that_it_did_not_reach_not_even_after_a_restart() {
+    for restart in [false, true] {
+        let mut bench = Bench::new();
+        let kept = [("x", 1, wave(0)), ("y", 1, wave(0)), ("z", 1, wave(0)), ("w", 1, wave(0))];
+        assign(&mut bench, &[&[("a", 1, wave(0))][..], &kept[..]].concat());
+        bench.pass(10_000);
+        written(&mut bench);
+        made(&mut bench, &[("pre", Health::Degraded), ("fail", Health::Progressing)]);
+        let hooks = [("pre", 1, hook("PreSync", "")), ("fail", 1, hook("SyncFail", ""))];
+        assign_without_retry(&mut bench, &[&hooks[..], &kept[..]].concat());
+        bench.pass(3_000);
+        if restart {
+            bench.restart();
+            bench.pass(3_000);
+        }
+        assert_eq!(written(&mut bench), ["pre", "fail"]);
+        becomes(&mut bench, "fail", Health::Healthy);
+        bench.pass(1_000);
+        if restart {
+            bench.restart();
+        }
+        bench.pass(3_600_000);
+        assert_eq!(bench.operation("web").phase, OperationPhase::Failed);
+        assert!(bench.objects.contains_key(&config("a")));
+    }
+}
+
+#[test]
+fn a_hook_that_is_looked_at_while_somebody_pauses_runs_after_it() {
+    let mut bench = Bench::new();
+    assign(&mut bench, &[("pre", 1, hook("PreSync", "")), ("a", 1, json!({}))]);
+    bench.pass(10_000);
+    written(&mut bench);
+    let first = bench.uid("pre").unwrap();
+    bench.commands += 1;
+    bench.reconciler.sync(CommandId::new([9; 16]), &app("web"), None, false);
+    let asked = loop {
+        let output = bench.reconciler.turn(&bench.store, now(bench.now)).unwrap();
+        bench.store.commit(&output.ops);
+        if let Some((id, request)) = output.requests.into_iter().next() {
+            break (id, request);
+        }
+    };
+    assert!(matches!(asked.1, Request::Get { .. }));
+    bench.reconciler.set_paused(Some("paused".to_owned()));
+    let answer = bench.answer(asked.1);
+    bench.reconciler.answered(asked.0, answer, now(bench.now), &mut Dice(2));
+    bench.pass(60_000);
+    assert_eq!(written(&mut bench), [""; 0]);
+    bench.reconciler.set_paused(None);
+    bench.settle();
+    bench.pass(60_000);
+    assert_eq!(written(&mut bench), ["-pre", "pre"]);
+    assert_ne!(bench.uid("pre").unwrap(), first);
+}
+
+#[test]
+fn a_hook_that_two_apps_have_is_run_by_the_first_and_reported_by_the_other() {
+    let mut bench = Bench::new();
+    assign(&mut bench, &[("both", 1, hook("PreSync,PostSync", "")), ("a", 1, json!({}))]);
+    bench.pass(10_000);
+    written(&mut bench);
+    let other = put(&mut bench, &[("both", 1, hook("PreSync,PostSync", "")), ("b", 1, json!({}))]);
+    bench.list.set(Assignment { app: app("zoo"), ..other });
+    bench.desire();
+    bench.pass(600_000);
+    assert_eq!(written(&mut bench), ["b"]);
+    assert_eq!(bench.operation("zoo").phase, OperationPhase::Succeeded);
+    let rows = &bench.operation("zoo").results;
+    assert!(rows.iter().any(|row| row.code == crate::status::ResultCode::SharedSkipped), "{rows:?}");
+}
+
+#[test]
+fn a_namespace_comes_before_the_first_hook_that_lives_in_it() {
+    let mut bench = Bench::new();
+    let namespace = ResourceKey::new("", "Namespace", "", "shop");
+    let job = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "pre", "namespace": "shop", "annotations": hook("PreSync", "")}});
+    let manifests = vec![
+        (config("pre"), job),
+        (namespace, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})),
+    ];
+    let assignment = bench.put_manifests("web", manifests);
+    bench.list.set(assignment);
+    bench.desire();
+    bench.pass(10_000);
+    assert_eq!(written(&mut bench), ["shop", "pre"]);
+}
+
+#[test]
+fn a_hook_that_was_refused_did_not_run() {
+    let mut bench = Bench::new();
+    assign(&mut bench, &[("pre", 1, hook("PreSync", "HookFailed")), ("a", 1, json!({}))]);
+    bench.pass(10_000);
+    written(&mut bench);
+    bench.fails = Some(|request| match request {
+        Request::Apply { key, .. } if key.name == "pre" => Some(ApiError::Refused("immutable".to_owned())),
+        _ => None,
+    });
+    assign(&mut bench, &[("pre", 2, hook("PreSync", "HookFailed")), ("a", 2, json!({}))]);
+    bench.pass(1_000);
+    bench.restart();
+    bench.pass(1_000);
+    assert_eq!(bench.operation("web").phase, OperationPhase::Running);
+    assert_eq!(written(&mut bench), [""; 0], "a waits for a hook that runs");
+}
