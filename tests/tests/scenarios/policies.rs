@@ -275,9 +275,7 @@ fn a_definition_and_its_resource_come_in_one_app_and_the_definition_stays() {
     // Drift of a custom resource is healed as any other.
     let path = format!("/apis/{group}/v1/namespaces/{}/widgets/w", stage.namespace);
     stage.plane().api().merge(&path, &json!({"spec": {"size": 9}})).unwrap();
-    argosy_tests::eventually(argosy_tests::world::PATIENCE, "the widget to be healed", || {
-        size(stage.plane(), &group, &stage.namespace) == 4
-    });
+    eventually(PATIENCE, "the widget to be healed", || size(stage.plane(), &group, &stage.namespace) == 4);
 
     stage.world.apps().remove("web/z.json").unwrap();
     let commit = stage.world.apps().commit("Drop the definition").unwrap();
