@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use argosy_core::cluster::{ApiError, Kinds, REQUEST_DEADLINE};
+use argosy_core::cluster::{ApiError, Kinds, REQUEST_DEADLINE, Subject};
 use argosy_core::key::{GroupKind, ResourceKey};
 use parking_lot::RwLock;
 use serde_json::Value;
@@ -34,7 +34,6 @@ pub use self::watch::Watch;
 pub use self::watches::{Watches, WatchesHandle};
 
 use self::discovery::Endpoint;
-use self::failure::Subject;
 use self::transport::{Call, Transport};
 
 /// A kind that nobody has heard of is looked up again at most this often.

@@ -18,7 +18,15 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("argosy-sim", &["argosy-agent", "argosy-core", "argosy-runtime"]),
     (
         "argosy-tests",
-        &["argosy-agent", "argosy-cli", "argosy-core", "argosy-principal", "argosy-proto", "argosy-runtime"],
+        &[
+            "argosy-agent",
+            "argosy-cli",
+            "argosy-core",
+            "argosy-principal",
+            "argosy-proto",
+            "argosy-runtime",
+            "argosy-sim",
+        ],
     ),
 ];
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use argosy_core::cluster::Tracking;
 use argosy_core::desired::{Assignment, DesiredList, Phase};
 use argosy_core::ids::Digest;
 use argosy_core::key::ResourceKey;
@@ -14,6 +13,7 @@ use argosy_core::store::{StoreRead as _, decode};
 use super::git::Source;
 use super::keys::cluster_id;
 use super::objects;
+use super::oracle::live::{self, Mark};
 use super::world::World;
 
 impl World {
@@ -85,7 +85,11 @@ impl World {
             on_cluster.filter(|(_, source)| source.is_good() && source.renders && source.automated)
         {
             let status = process.machine.reconciler().statuses().get(app);
-            for (key, digest) in source.resolved() {
+            for (key, (rendered, piece)) in source.resolved() {
+                let says = cluster.says(&key, &rendered, piece);
+                if says == Some(true) {
+                    continue;
+                }
                 let shared = newest.iter().any(|(other, theirs)| {
                     other != app && theirs.cluster == agent && theirs.resolved().contains_key(&key)
                 });
@@ -101,16 +105,8 @@ impl World {
                 if shared || foreign_entry || self.is_excused(agent, source, &key) {
                     continue;
                 }
-                match cluster.objects.get(&key) {
-                    None => unmet.push(format!("{key} of {app} is not there on {agent}")),
-                    Some(object)
-                        if object.manifest != Some(digest)
-                            && (source.self_heal || object.manifest.is_some()) =>
-                    {
-                        unmet.push(format!("{key} of {app} on {agent} is not what Git says"));
-                    }
-                    Some(_) => {}
-                }
+                let what = if says.is_none() { "is not there" } else { "is not what Git says" };
+                unmet.push(format!("{key} of {app} {what} on {agent}"));
             }
             if let Some(operation) = status.and_then(|status| status.operation.as_ref())
                 && operation.phase == OperationPhase::Running
@@ -167,15 +163,15 @@ impl World {
     /// Some objects need not be there: somebody else's, of a kind that is not served, without a namespace, done.
     fn is_excused(&self, agent: usize, source: &Source, key: &ResourceKey) -> bool {
         let Some(cluster) = self.clusters.get(agent) else { return true };
-        let served = cluster.kinds().contains_key(&key.group_kind());
-        let homed =
-            !objects::is_namespaced(key) || cluster.objects.contains_key(&objects::namespace(&key.namespace));
-        let other =
-            cluster.objects.get(key).is_some_and(|object| matches!(object.tracking, Tracking::Other(_)));
+        let served = cluster.serves(&key.group_kind());
+        let homed = !objects::is_namespaced(key) || cluster.has_namespace(&key.namespace);
+        let there = cluster.peek(key);
+        let mark = there.as_ref().map(|object| live::look(object, key).1);
+        let other = matches!(mark, Some(Mark::Other(_)));
         let meddled = !source.self_heal && cluster.meddled.contains(key);
         let ends = key.kind == "Job";
         // What lived in a namespace that was deleted is for selfHeal to bring back.
-        let lost = !source.self_heal && !cluster.objects.contains_key(key);
+        let lost = !source.self_heal && there.is_none();
         !served || !homed || other || meddled || ends || lost
     }
 
@@ -203,7 +199,7 @@ impl World {
                 Phase::Deleting => true,
                 Phase::Frozen | Phase::Released => false,
             });
-            let served = cluster.kinds().contains_key(&key.group_kind());
+            let served = cluster.serves(&key.group_kind());
             // A new app that does not render holds every deletion back, a failing one its own move.
             let failing = self.hub.process.as_ref().map(|hub| &hub.decision.failing);
             let waits = failing.is_some_and(|failing| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use argosy_core::cluster::{ApiError, WatchEvent};
+use argosy_core::cluster::{ApiError, Refusal, Subject, WatchEvent};
 use argosy_core::json;
 use argosy_core::key::GroupKind;
 use argosy_core::ownership;
@@ -15,7 +15,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::failure::{Refusal, Subject};
 use crate::cluster::transport::chain;
 
 /// Longest event: far above what etcd stores.
@@ -130,8 +129,8 @@ impl EventStream {
             Err(error) => return failed(format!("an event of {} cannot be read: {error}", self.kind)),
         };
         if kind == "ERROR" {
-            let refusal = Refusal::of_event(&object);
-            return if refusal.code == 410 {
+            let refusal = Refusal::of_status(&object);
+            return if refusal.code() == 410 {
                 Item::Expired
             } else {
                 Item::Failed(refusal.classify(Subject::default()))

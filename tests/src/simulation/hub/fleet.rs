@@ -44,7 +44,7 @@ impl World {
         if changed && process.read.is_some() {
             let at = process.at;
             self.oracle.read(at);
-            self.note(&format!("hub reads {at:?}"));
+            note!(self, "hub reads {at:?}");
             self.decide();
         }
         self.collect_releases();
