@@ -9,10 +9,11 @@ CARGO ?= cargo
 LOG := target/test.log
 SEEDS ?= 20000
 SETS ?= 1000000
+SCRIPTS ?= 10000
 # What `make test` repeats in memory: the scenarios that are about the cluster more than about the hub.
 ON_SIM := cluster_client demo everyday harness neighbours policies real_input rest trouble
 
-.PHONY: help build test scenarios-sim prune chaos crash-states lint deny format control-plane demo bench simulate mutants
+.PHONY: help build test scenarios-sim differential prune chaos cells crash-states lint deny format control-plane demo bench simulate mutants
 
 help: ## Says what there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -35,10 +36,16 @@ scenarios-sim: ## Runs the scenarios on clusters in memory; needs no control pla
 	$(CARGO) build --workspace --bins
 	ARGOSY_CONTROL_PLANE=sim $(CARGO) test --workspace --test scenarios
 
+differential: control-plane ## Plays SCRIPTS scripts (10000 unless given) on argosy-sim and on a real API server, and compares every answer.
+	$(CARGO) run --quiet --package argosy-tests --bin differential -- --scripts $(SCRIPTS)
+
 chaos: control-plane ## Kills each daemon 200 times at random moments, and tries both stores with 1,000 commits.
 	$(CARGO) build --workspace --bins
 	ARGOSY_CHAOS_CYCLES=$${ARGOSY_CHAOS_CYCLES:-200} ARGOSY_CHAOS_COMMITS=$${ARGOSY_CHAOS_COMMITS:-1000} \
 	$(CARGO) test --package argosy-tests --test scenarios chaos -- --test-threads 2
+
+cells: ## Shows every fault of an API server in every phase of an app and every form, in virtual time.
+	ARGOSY_CELLS=show $(CARGO) test --package argosy-tests --test scenarios -- cells --nocapture
 
 crash-states: ## Tries 50,000 states in which a loss of power can leave each store, and damage of every kind.
 	ARGOSY_CRASH_STATES=$${ARGOSY_CRASH_STATES:-50000} \
@@ -71,9 +78,9 @@ control-plane: ## Prints the folder of the test control plane's binaries; builds
 	@$(CARGO) run --quiet --package argosy-tests --bin control-plane -- path
 
 demo: ## Shows the main job live on clusters in memory; DEMO_KEEP=1 leaves it running, DEMO_CONTROL_PLANE=real shows it on real ones.
-	$(CARGO) build --release $(addprefix --package argosy-,principal agent cli sim tests) \
+	$(CARGO) build $(addprefix --package argosy-,principal agent cli sim tests) \
 	  $(addprefix --bin ,argosy-principal argosy-agent argosy argosy-sim demo)
-	@target/release/demo
+	@target/debug/demo
 
 bench: build ## Measures in release mode on a real control plane and prints the table of docs/benchmarks.md.
 	$(CARGO) run --release --package argosy-tests --bin bench

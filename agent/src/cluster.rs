@@ -77,12 +77,13 @@ impl Connection {
     /// # Cancel safety
     /// Safe: there is nothing to undo.
     pub async fn connect(kubeconfig: Option<&Path>) -> Result<Self, ConnectError> {
-        Ok(Self::over(Transport::new(connect::client(kubeconfig).await?)))
+        Ok(Self::by(connect::client(kubeconfig).await?))
     }
 
-    fn over(transport: Transport) -> Self {
+    /// Goes through a client that is there already. Nothing is sent yet.
+    pub fn by(client: kube::Client) -> Self {
         let inner = Inner {
-            transport,
+            transport: Transport::new(client),
             catalogue: RwLock::default(),
             discovering: Semaphore::new(1),
             discovered: signal::Sender::new(None),

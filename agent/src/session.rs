@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use argosy_core::agent::Input;
 use argosy_core::session::frame::{AgentFrame, ClusterFacts, HubFrame};
-use argosy_proto::v1;
 use argosy_proto::v1::agent_link_client::AgentLinkClient;
+use argosy_proto::{FrameError, v1};
 use prost::Message as _;
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
@@ -119,7 +119,14 @@ async fn read(
             Some(Ok(frame)) => {
                 let bulk = matches!(frame.frame, Some(v1::hub_frame::Frame::Chunk(_)));
                 counters.received(if bulk { Lane::Bulk } else { Lane::Urgent }, frame.encoded_len());
-                HubFrame::try_from(frame).map_err(|error| format!("the hub sent a bad frame: {error}"))?
+                match HubFrame::try_from(frame) {
+                    Ok(frame) => frame,
+                    Err(FrameError::UnknownFrame) => {
+                        debug!("the hub says something that this version does not know");
+                        continue;
+                    }
+                    Err(error) => return Err(format!("the hub sent a bad frame: {error}")),
+                }
             }
         };
         if events.send(Event::Input(Box::new(Input::Frame(frame)))).await.is_err() {

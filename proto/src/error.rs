@@ -5,6 +5,9 @@ use argosy_core::session::frame::{Refusal, RefusalReason};
 /// A message of the other end that is not what it must be. Each names the field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
+    /// A whole frame is of a kind that this version does not know: a newer one says more. It is passed over (I20).
+    #[error("the frame is empty or of an unknown kind")]
+    UnknownFrame,
     /// A field that must be there is not, or is of a kind that this version does not know.
     #[error("{field} is missing or of an unknown kind")]
     Missing {

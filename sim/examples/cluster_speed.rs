@@ -1,50 +1,201 @@
-//! How long a request to a cluster takes, and how much memory an object.
+//! Measures one server-side apply of a 2 KB object by a whole cluster on the processor, for every kind that is common:
+//! the body is read, applied, validated, kept and written as an answer.
+//!
+//! `cargo run --release -p argosy-sim --example cluster_speed`
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+#![expect(clippy::print_stdout, reason = "a measurement is for people")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a JSON value indexed by a name is made when the name is absent"
+)]
 
+use anyhow::Context as _;
 use argosy_sim::cluster::{
-    Call, Cluster, Config, FieldValidation, Patch, PatchKind, Subresource, Time, Verb,
+    Body, Call, Cluster, Config, FieldValidation, Patch, PatchKind, Subresource, Time, Verb,
 };
 use serde_json::{Value, json};
 
-const OBJECTS: i64 = 2000;
-
-fn manifest(name: &str, round: i64) -> Value {
-    let mut data: BTreeMap<String, String> =
-        (0..20).map(|at| (format!("key-{at}"), "x".repeat(80))).collect();
-    data.insert("round".to_owned(), round.to_string());
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name,
-        "labels": {"app.kubernetes.io/name": "web"}}, "data": data})
-}
+/// How many objects there are of each kind, and how often each is applied.
+const OBJECTS: u32 = 500;
+const ROUNDS: u32 = 20;
 
 fn main() -> anyhow::Result<()> {
-    let clock = argosy_runtime::clock::Clock::new()?;
     let mut cluster = Cluster::new(Config::default());
-    let resource = cluster.resource("", "v1", "configmaps").ok_or_else(|| anyhow::anyhow!("not served"))?;
-    let names: Vec<String> = (0..OBJECTS).map(|number| format!("map-{number}")).collect();
-    for round in 0..4 {
-        let bodies: Vec<Value> = names.iter().map(|name| manifest(name, round)).collect();
-        let start = clock.mono();
-        for (name, body) in names.iter().zip(bodies) {
-            cluster.call(Call {
-                resource: &resource,
-                namespace: "default",
-                name,
-                subresource: Subresource::None,
-                verb: Verb::Patch(Patch { kind: PatchKind::Apply { force: true }, body }),
-                manager: "argosy",
-                user: "argosy",
-                dry_run: false,
-                validation: FieldValidation::Strict,
-                now: Time(round * 1_000_000),
-            })?;
+    define(&mut cluster)?;
+    println!(
+        "{:<14} {:>6} {:>7} {:>10} {:>10} {:>10}",
+        "kind", "body", "object", "create", "change", "no change"
+    );
+    for (group, version, plural) in [
+        ("", "v1", "configmaps"),
+        ("", "v1", "secrets"),
+        ("", "v1", "services"),
+        ("", "v1", "serviceaccounts"),
+        ("apps", "v1", "deployments"),
+        ("apps", "v1", "statefulsets"),
+        ("apps", "v1", "daemonsets"),
+        ("batch", "v1", "jobs"),
+        ("speed.test", "v1", "widgets"),
+    ] {
+        let resource =
+            cluster.resource(group, version, plural).with_context(|| format!("{plural} are not served"))?;
+        let body = |number: u32, round: u32| {
+            let mut body = manifest(plural, round);
+            body["apiVersion"] = resource.api_version().into();
+            body["kind"] = resource.kind.as_str().into();
+            body["metadata"]["name"] = format!("object-{number}").into();
+            body.to_string().into_bytes()
+        };
+        let mut apply = |bodies: &[Vec<u8>], second: i64| -> anyhow::Result<usize> {
+            let mut size = 0;
+            for (number, body) in bodies.iter().enumerate() {
+                let reply = cluster.call(Call {
+                    resource: &resource,
+                    namespace: "default",
+                    name: &format!("object-{number}"),
+                    subresource: Subresource::None,
+                    verb: Verb::Patch(Patch {
+                        kind: PatchKind::Apply { force: true },
+                        body: serde_json::from_slice(body)?,
+                    }),
+                    manager: "argosy",
+                    user: "argosy",
+                    dry_run: false,
+                    validation: FieldValidation::Strict,
+                    now: Time(second * 1_000_000),
+                })?;
+                let Body::Object(object) = reply.body else { anyhow::bail!("an apply gives an object") };
+                let mut answer = Vec::new();
+                object.write(&resource, &mut answer);
+                size = answer.len();
+            }
+            Ok(size)
+        };
+        let bodies =
+            |round: u32| -> Vec<Vec<u8>> { (0..OBJECTS).map(|number| body(number, round)).collect() };
+        let first = bodies(0);
+        let start = processor_time()?;
+        apply(&first, 0)?;
+        let created = per_apply(start, 1)?;
+        let rounds: Vec<Vec<Vec<u8>>> = (1..=ROUNDS).map(bodies).collect();
+        let start = processor_time()?;
+        let mut size = 0;
+        for (bodies, second) in rounds.iter().zip(1..) {
+            size = apply(bodies, second)?;
         }
-        let took = clock.mono().since(&start).unwrap_or(Duration::ZERO);
-        #[expect(clippy::print_stdout, reason = "it is what the example is for")]
-        {
-            println!("round {round}: {:?} an apply", took / u32::try_from(OBJECTS)?);
+        let changed = per_apply(start, ROUNDS)?;
+        let start = processor_time()?;
+        if let Some(last) = rounds.last() {
+            for _ in 0..ROUNDS {
+                apply(last, 1000)?;
+            }
         }
+        let same = per_apply(start, ROUNDS)?;
+        let length = first.first().map_or(0, Vec::len);
+        println!("{plural:<14} {length:>6} {size:>7} {created:>7.1} us {changed:>7.1} us {same:>7.1} us");
     }
     Ok(())
+}
+
+fn per_apply(start: f64, rounds: u32) -> anyhow::Result<f64> {
+    Ok((processor_time()? - start) * 1e6 / f64::from(rounds * OBJECTS))
+}
+
+/// The seconds that this process has run on a processor, which Linux counts in hundredths.
+fn processor_time() -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat")?;
+    let (_, fields) = text.rsplit_once(')').context("no end of the name in /proc/self/stat")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u32>);
+    let ticks: u32 = ticks.sum::<Result<_, _>>()?;
+    Ok(f64::from(ticks) / 100.0)
+}
+
+/// Makes a kind of a definition, and waits until it is served.
+fn define(cluster: &mut Cluster) -> anyhow::Result<()> {
+    let resource = cluster
+        .resource("apiextensions.k8s.io", "v1", "customresourcedefinitions")
+        .context("definitions are not served")?;
+    let texts = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    let setting = json!({"type": "object", "required": ["name"], "properties": {
+        "name": {"type": "string"}, "value": {"type": "string", "maxLength": 100}}});
+    let body = json!({"metadata": {"name": "widgets.speed.test"}, "spec": {
+        "group": "speed.test", "scope": "Namespaced", "names": {"plural": "widgets", "kind": "Widget"},
+        "versions": [{"name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
+            "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object", "properties": {
+                "round": {"type": "integer"}, "mode": {"type": "string", "enum": ["a", "b"], "default": "a"}, "texts": texts,
+                "settings": {"type": "array", "items": setting, "x-kubernetes-list-type": "map",
+                    "x-kubernetes-list-map-keys": ["name"]}}}}}}}]}});
+    cluster.call(Call {
+        resource: &resource,
+        namespace: "",
+        name: "",
+        subresource: Subresource::None,
+        verb: Verb::Create(body),
+        manager: "argosy",
+        user: "argosy",
+        dry_run: false,
+        validation: FieldValidation::Strict,
+        now: Time(0),
+    })?;
+    while let Some(due) = cluster.next_tick() {
+        cluster.tick(due);
+    }
+    Ok(())
+}
+
+/// Gives an object of about 2 KB.
+fn manifest(plural: &str, round: u32) -> Value {
+    let metadata = json!({
+        "labels": {"app": "service", "team": "edge", "tier": "front", "version": "1.0"},
+        "annotations": {"example.com/owner": "the team of the edge", "example.com/note": "kept by the platform"},
+    });
+    let data = |value: &str| -> Value {
+        (0..18)
+            .map(|at| (format!("key-{at}"), Value::from(value.repeat(20))))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    let mut object = match plural {
+        "configmaps" => json!({"data": data("text ")}),
+        "secrets" => json!({"data": data("dGV4")}),
+        "serviceaccounts" => {
+            let secret = |at: u32| json!({"name": format!("a-secret-with-a-name-that-is-long-enough-{at}")});
+            json!({"imagePullSecrets": (0..30).map(secret).collect::<Vec<_>>()})
+        }
+        "services" => {
+            let port = |at: u32| json!({"name": format!("port-{at}"), "port": 8000 + at, "targetPort": format!("target-{at}"), "protocol": "TCP"});
+            json!({"spec": {"selector": {"app": "service"}, "ports": (0..22).map(port).collect::<Vec<_>>()}})
+        }
+        "widgets" => {
+            let setting = |at: u32| json!({"name": format!("SETTING_{at}"), "value": format!("value of the setting {at}")});
+            json!({"spec": {"round": round, "texts": {"a": "b", "c": "d"}, "settings": (0..28).map(setting).collect::<Vec<_>>()}})
+        }
+        _ => workload(plural),
+    };
+    object["metadata"] = metadata;
+    // One value is another one each time.
+    object["metadata"]["annotations"]["example.com/round"] = round.to_string().into();
+    object
+}
+
+fn workload(plural: &str) -> Value {
+    let variable =
+        |at: u32| json!({"name": format!("SETTING_{at}"), "value": format!("value of the setting {at}")});
+    let container = json!({
+        "name": "main",
+        "image": "registry.example.com/team/service:1.0",
+        "env": (0..20).map(variable).collect::<Vec<_>>(),
+        "ports": [{"containerPort": 8080, "name": "http"}, {"containerPort": 9090, "name": "metrics"}],
+        "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}, "requests": {"cpu": "100m", "memory": "128Mi"}},
+    });
+    let mut spec = json!({"template": {"metadata": {"labels": {"app": "service"}}, "spec": {"containers": [container]}}});
+    if plural == "jobs" {
+        spec["template"]["spec"]["restartPolicy"] = "Never".into();
+    } else {
+        spec["selector"] = json!({"matchLabels": {"app": "service"}});
+    }
+    if plural == "statefulsets" {
+        spec["serviceName"] = "service".into();
+    }
+    json!({"spec": spec})
 }

@@ -17,6 +17,7 @@ pub(crate) mod rules;
 mod strategies;
 mod table;
 mod validation;
+mod warnings;
 
 use std::sync::{Arc, LazyLock};
 

@@ -119,6 +119,12 @@ impl ControlPlane {
         Ok(self.site.kubeconfig(user))
     }
 
+    /// Returns the administrator's token, for clients of other processes.
+    pub fn token(&self) -> anyhow::Result<&str> {
+        let user = self.site.users.get(ADMIN).context("there is no administrator")?;
+        Ok(&user.token)
+    }
+
     /// Returns the name of a user for one more agent: a member of `system:masters` that nobody else acts as.
     pub fn next_agent(&self) -> anyhow::Result<String> {
         let index = self.agents.fetch_add(1, Ordering::Relaxed);

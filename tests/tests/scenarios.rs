@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod scenarios {
     mod bundles;
+    mod cells;
     mod chaos;
     mod cluster_client;
     mod demo;

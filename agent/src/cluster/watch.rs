@@ -1,7 +1,8 @@
 //! One kind's objects as they change.
 //!
 //! A watch begins with a complete list and goes on from its version. It ends every few minutes and is taken up where it
-//! ended; when the API server no longer has that place, or cannot be reached, everything is listed again.
+//! ended; when the API server no longer has that place, or cannot be reached, everything is listed again. So it is once
+//! in a while without any cause: of an event that was lost on its way nothing else would ever tell.
 
 mod stream;
 
@@ -24,6 +25,8 @@ use super::{Connection, list, path};
 
 /// A watch is asked to end after this time, and up to a tenth more: so not all end at once.
 const LIFETIME: Duration = Duration::from_secs(280);
+/// A watch that works is taken up again for this time, and up to a tenth more; then everything is listed.
+const RELIST: Duration = Duration::from_hours(1);
 /// Bounds of the pause before a broken watch is tried again.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(15));
 
@@ -35,6 +38,8 @@ pub struct Watch {
     backoff: Backoff,
     /// Why it broke, as was told; absent once a list followed.
     broken: Option<ApiError>,
+    /// When everything is listed again, whether or not something seems to be missing.
+    relist: Instant,
     state: State,
 }
 
@@ -63,6 +68,7 @@ impl Connection {
             discovered: self.inner.discovered.subscribe(),
             backoff: BACKOFF,
             broken: None,
+            relist: Instant::now(),
             state: State::List,
         }
     }
@@ -119,6 +125,7 @@ impl Watch {
         match list::list(&self.connection.inner.transport, &endpoint, &self.kind).await {
             Ok(list) => {
                 self.broken = None;
+                self.relist = Instant::now() + RELIST + jitter(RELIST / 10);
                 self.state = State::Resume(list.resource_version);
                 Some(WatchEvent::Listed { resource_version: list.resource_version, objects: list.objects })
             }
@@ -131,7 +138,7 @@ impl Watch {
             Ok(endpoint) => endpoint,
             Err(error) => return self.fail(&error),
         };
-        let lifetime = LIFETIME.as_secs().saturating_add(SystemEntropy.below(LIFETIME.as_secs() / 10));
+        let lifetime = (LIFETIME + jitter(LIFETIME / 10)).as_secs();
         let path = format!(
             "{}?labelSelector={}&watch=true&resourceVersion={from}&allowWatchBookmarks=true&timeoutSeconds={lifetime}",
             path::collection(&endpoint),
@@ -163,7 +170,7 @@ impl Watch {
                 None
             }
             Item::Ended { at } => {
-                self.state = State::Resume(at);
+                self.state = if Instant::now() < self.relist { State::Resume(at) } else { State::List };
                 None
             }
             Item::Expired => {
@@ -202,6 +209,11 @@ impl Watch {
         }
         self.state = State::List;
     }
+}
+
+/// Draws a time up to a bound.
+fn jitter(bound: Duration) -> Duration {
+    Duration::from_secs(SystemEntropy.below(bound.as_secs()))
 }
 
 #[cfg(test)]

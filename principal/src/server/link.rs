@@ -3,8 +3,8 @@
 use argosy_core::hub::Input;
 use argosy_core::session::frame::AgentFrame;
 use argosy_core::session::hub::SessionId;
-use argosy_proto::v1;
 use argosy_proto::v1::agent_link_server::AgentLink;
+use argosy_proto::{FrameError, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -96,6 +96,9 @@ async fn read(
                 if handle.input(Input::Frame(session, Box::new(frame))).await.is_err() {
                     return;
                 }
+            }
+            Err(FrameError::UnknownFrame) => {
+                debug!("the agent says something that this version does not know");
             }
             Err(error) => {
                 warn!(%error, "the agent sent a bad frame: its stream is closed");

@@ -49,7 +49,7 @@ impl TryFrom<v1::AgentFrame> for AgentFrame {
     type Error = FrameError;
 
     fn try_from(frame: v1::AgentFrame) -> Result<Self, FrameError> {
-        Ok(match field::required("frame", frame.frame)? {
+        Ok(match frame.frame.ok_or(FrameError::UnknownFrame)? {
             Frame::Hello(hello) => Self::Hello(Box::new(hello.try_into()?)),
             Frame::HeadAck(ack) => Self::HeadAck {
                 epoch: shared::epoch("head_ack.epoch", &ack.epoch)?,

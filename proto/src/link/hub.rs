@@ -50,7 +50,7 @@ impl TryFrom<v1::HubFrame> for HubFrame {
     type Error = FrameError;
 
     fn try_from(frame: v1::HubFrame) -> Result<Self, FrameError> {
-        Ok(match field::required("frame", frame.frame)? {
+        Ok(match frame.frame.ok_or(FrameError::UnknownFrame)? {
             Frame::Welcome(welcome) => Self::Welcome(welcome.try_into()?),
             Frame::InSync(v1::InSync {}) => Self::InSync,
             Frame::ListRequest(v1::ListRequest {}) => Self::ListRequest,

@@ -35,6 +35,11 @@ impl Cluster {
             .find(resource, call.namespace, call.name)
             .ok_or_else(|| Status::not_found(resource, call.name))?
             .clone();
+        if resource.is("", "namespaces")
+            && let Some(reply) = self.terminate(call, options, &object)?
+        {
+            return Ok(reply);
+        }
         check(resource, call.name, &object, options)?;
         let old = object.value(resource);
         let mut new = old.clone();
@@ -74,6 +79,43 @@ impl Cluster {
             })
         };
         Ok(Reply { code: 200, body, warnings: Vec::new() })
+    }
+
+    /// Lets a namespace end: the first delete only says so, and no other does anything as long as its spec holds it.
+    fn terminate(
+        &mut self,
+        call: &Call<'_>,
+        options: &DeleteOptions,
+        object: &Arc<Object>,
+    ) -> Result<Option<Reply>, Status> {
+        let resource = call.resource;
+        let version = object.version().to_string();
+        for (what, wanted, found) in
+            [("UID", &options.uid, object.uid()), ("ResourceVersion", &options.resource_version, &version)]
+        {
+            if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
+                let why = format!(
+                    "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+                );
+                return Err(Status::conflict(resource, call.name, &why));
+            }
+        }
+        let mut new = object.value(resource);
+        let kept = if object.is_deleting() {
+            let held = new.pointer("/spec/finalizers").and_then(Value::as_array);
+            if held.is_none_or(Vec::is_empty) {
+                return Ok(None);
+            }
+            object.clone()
+        } else {
+            mark(resource, &mut new, options, &call.now.seconds());
+            if call.dry_run {
+                Arc::new(Object::encode(&new))
+            } else {
+                self.commit(&place_of(resource), &Key::new(call.namespace, call.name), new)
+            }
+        };
+        Ok(Some(Reply { code: 200, body: Body::Object(kept), warnings: Vec::new() }))
     }
 
     pub(super) fn delete_collection(

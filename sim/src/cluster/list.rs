@@ -1,8 +1,8 @@
 //! Lists: all of a selection at one version, in pages.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL_NOPAD, Encoding};
 use serde_json::{Value, json};
 
 use super::call::ListOptions;
@@ -15,6 +15,13 @@ use crate::kinds::Resource;
 
 /// The form of the tokens that continue a list.
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
+/// How tokens are read: bits that nobody needs may be anything.
+static LENIENT: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut specification = BASE64URL_NOPAD.specification();
+    specification.check_trailing_bits = false;
+    specification.encoding().unwrap_or(BASE64URL_NOPAD)
+});
 
 /// Where a page begins.
 struct Place {
@@ -142,7 +149,7 @@ fn token(version: u64, key: &Key) -> String {
 
 /// Reads where a page begins.
 fn read_token(token: &str) -> Result<Place, String> {
-    let bytes = BASE64URL_NOPAD.decode(token.as_bytes()).map_err(|error| {
+    let bytes = LENIENT.decode(token.as_bytes()).map_err(|error| {
         let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         let at = token.bytes().position(|byte| !valid(byte)).unwrap_or(error.position);
         format!("illegal base64 data at input byte {at}")
@@ -158,9 +165,12 @@ fn read_token(token: &str) -> Result<Place, String> {
     if version != TOKEN_VERSION {
         return Err(format!("server does not recognize this encoded version {version}"));
     }
+    let at = value.get("rv").and_then(Value::as_u64).unwrap_or_default();
+    if at == 0 {
+        return Err(format!("incorrect encoded start resourceVersion (version {version})"));
+    }
     if text("name").is_empty() {
         return Err(format!("encoded start key empty (version {version})"));
     }
-    let at = value.get("rv").and_then(Value::as_u64).unwrap_or_default();
     Ok(Place { version: at, after: Key::new(text("namespace"), text("name")) })
 }

@@ -25,15 +25,25 @@ impl Cluster {
         Ok(Reply { code: 200, body: Body::Value(scale), warnings: Vec::new() })
     }
 
-    pub(super) fn update_scale(&mut self, call: &Call<'_>, body: &Value) -> Result<Reply, Status> {
+    pub(super) fn update_scale(
+        &mut self,
+        call: &Call<'_>,
+        body: &Value,
+        warnings: &mut Vec<String>,
+    ) -> Result<Reply, Status> {
         let object = self
             .find(call.resource, call.namespace, call.name)
             .ok_or_else(|| Status::not_found(call.resource, call.name))?
             .clone();
-        self.set_scale(call, &object, body)
+        self.set_scale(call, &object, body, warnings)
     }
 
-    pub(super) fn patch_scale(&mut self, call: &Call<'_>, patch: &Patch) -> Result<Reply, Status> {
+    pub(super) fn patch_scale(
+        &mut self,
+        call: &Call<'_>,
+        patch: &Patch,
+        warnings: &mut Vec<String>,
+    ) -> Result<Reply, Status> {
         let paths = paths(call.resource).ok_or_else(Status::method_not_allowed)?;
         let object = self
             .find(call.resource, call.namespace, call.name)
@@ -48,7 +58,7 @@ impl Cluster {
             PatchKind::Json => patch::json(scale, &patch.body),
         };
         let new = new.map_err(|error| Status::bad_request(error.to_string()))?;
-        self.set_scale(call, &object, &new)
+        self.set_scale(call, &object, &new, warnings)
     }
 
     fn set_scale(
@@ -56,6 +66,7 @@ impl Cluster {
         call: &Call<'_>,
         live: &std::sync::Arc<Object>,
         scale: &Value,
+        warnings: &mut Vec<String>,
     ) -> Result<Reply, Status> {
         let resource = call.resource;
         let paths = paths(resource).ok_or_else(Status::method_not_allowed)?;
@@ -79,7 +90,7 @@ impl Cluster {
         let reset = rules::reset(resource, call.subresource);
         let mut new = ownership::update(Some(&old), new, &rules::merging(resource), &writer, &reset);
         rules::prepare_update(resource, &mut new, &old, call.subresource);
-        let reply = self.finish_change(call, live, &old, new, Vec::new())?;
+        let reply = self.finish_change(call, live, &old, new, warnings)?;
         Ok(match &reply.body {
             Body::Object(object) => {
                 let scale = scale_of(&object.value(resource), &paths);

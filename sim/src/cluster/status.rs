@@ -19,6 +19,8 @@ pub struct Status {
     pub message: String,
     /// What it is about.
     pub details: Option<Box<Details>>,
+    /// What the client is to be warned of all the same.
+    pub warnings: Vec<String>,
 }
 
 /// What a refusal is about.
@@ -54,7 +56,7 @@ pub struct Cause {
 impl Status {
     /// Makes one without details.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
+        Self { code, reason, message: message.into(), details: None, warnings: Vec::new() }
     }
 
     /// Says that a request makes no sense.
@@ -141,6 +143,7 @@ impl Status {
             reason: "Invalid",
             message: format!("{dotted} \"{name}\" is invalid: {what}"),
             details: Some(Box::new(details)),
+            warnings: Vec::new(),
         }
     }
 
@@ -157,7 +160,8 @@ impl Status {
             kind: resource.plural.clone(),
             ..Details::default()
         };
-        Self { code, reason, message: message(&resource.dotted()), details: Some(Box::new(details)) }
+        let message = message(&resource.dotted());
+        Self { code, reason, message, details: Some(Box::new(details)), warnings: Vec::new() }
     }
 
     /// Adds causes.

@@ -24,13 +24,18 @@ pub(super) use self::change::is_released;
 impl Cluster {
     pub(super) fn write(&mut self, call: &mut Call<'_>) -> Result<Reply, Status> {
         let verb = std::mem::replace(&mut call.verb, Verb::Get);
-        match (verb, call.subresource) {
-            (Verb::Create(body), Subresource::None) => self.create(call, body),
-            (Verb::Update(body), Subresource::Scale) => self.update_scale(call, &body),
-            (Verb::Patch(patch), Subresource::Scale) => self.patch_scale(call, &patch),
-            (Verb::Update(body), _) => self.update(call, body),
-            (Verb::Patch(patch), _) => self.patch(call, &patch),
+        let mut warnings = Vec::new();
+        let outcome = match (verb, call.subresource) {
+            (Verb::Create(body), Subresource::None) => self.create(call, body, &mut warnings),
+            (Verb::Update(body), Subresource::Scale) => self.update_scale(call, &body, &mut warnings),
+            (Verb::Patch(patch), Subresource::Scale) => self.patch_scale(call, &patch, &mut warnings),
+            (Verb::Update(body), _) => self.update(call, body, &mut warnings),
+            (Verb::Patch(patch), _) => self.patch(call, &patch, &mut warnings),
             _ => Err(Status::method_not_allowed()),
+        };
+        match outcome {
+            Ok(reply) => Ok(Reply { warnings, ..reply }),
+            Err(status) => Err(Status { warnings, ..status }),
         }
     }
 
@@ -235,6 +240,6 @@ fn own(call: &Call<'_>, live: Option<&Value>, new: Value) -> Value {
 }
 
 /// Gives an object that is not kept.
-fn unkept(value: &Value, code: u16, warnings: Vec<String>) -> Reply {
-    Reply { code, body: Body::Object(Arc::new(Object::encode(value))), warnings }
+fn unkept(value: &Value, code: u16) -> Reply {
+    Reply { code, body: Body::Object(Arc::new(Object::encode(value))), warnings: Vec::new() }
 }

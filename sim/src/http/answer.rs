@@ -1,5 +1,6 @@
 //! Answers on their way to a client.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use super::media::Encoding;
 use crate::cluster::Status;
 
 /// The body of an answer.
-pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// What is sent to a client.
 pub(crate) struct Answer {
@@ -65,7 +66,7 @@ impl Answer {
     pub(crate) fn refusal(status: &Status) -> Self {
         let mut answer = Self::bytes(status.code, Encoding::Json.media(), status.to_value().to_string());
         answer.retry_after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-        answer
+        answer.with_warnings(status.warnings.clone())
     }
 
     /// Adds warnings.
@@ -89,7 +90,9 @@ impl Answer {
         if self.retry_after > 0 {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after));
         }
-        for warning in &self.warnings {
+        let mut told = BTreeSet::new();
+        // The same is told once.
+        for warning in self.warnings.iter().filter(|warning| told.insert(*warning)) {
             let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
             // A text with line breaks is no header; the API server drops such warnings as well.
             if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {

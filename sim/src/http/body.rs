@@ -1,7 +1,7 @@
 //! Bodies: JSON and YAML as the API server reads them, with the paths of keys that are there twice.
 
 use std::cell::RefCell;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use argosy_core::yaml::{self, Limits};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -24,8 +24,8 @@ const EXACT: f64 = 9_007_199_254_740_992.0;
 pub(crate) fn json(bytes: &[u8]) -> Result<Read, serde_json::Error> {
     let duplicates = RefCell::new(Vec::new());
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value =
-        Seed { path: String::new(), depth: 0, duplicates: &duplicates }.deserialize(&mut deserializer)?;
+    let seed = Seed { spot: Spot { parent: None, step: Step::Root }, depth: 0, duplicates: &duplicates };
+    let value = seed.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(Read { value, duplicates: duplicates.into_inner() })
 }
@@ -48,18 +48,58 @@ pub(crate) fn yaml(bytes: &[u8]) -> Result<Read, yaml::YamlError> {
 
 /// Reads one value and knows where it is.
 struct Seed<'a> {
-    path: String,
+    spot: Spot<'a>,
     depth: usize,
     duplicates: &'a RefCell<Vec<String>>,
 }
 
-impl Seed<'_> {
-    fn inner<E: serde::de::Error>(&self, path: String) -> Result<Seed<'_>, E> {
+/// Where a value is; its path is written only when it is told.
+#[derive(Clone, Copy)]
+struct Spot<'a> {
+    parent: Option<&'a Spot<'a>>,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Root,
+    Key(&'a str),
+    Index(usize),
+}
+
+// === impl Seed ===
+
+impl<'a> Seed<'a> {
+    fn inner<'b, E: serde::de::Error>(&'b self, step: Step<'b>) -> Result<Seed<'b>, E>
+    where
+        'a: 'b,
+    {
         let depth = self.depth.saturating_add(1);
         if depth > DEPTH {
             return Err(E::custom("exceeded max depth"));
         }
-        Ok(Seed { path, depth, duplicates: self.duplicates })
+        Ok(Seed { spot: Spot { parent: Some(&self.spot), step }, depth, duplicates: self.duplicates })
+    }
+}
+
+// === impl Spot ===
+
+impl Spot<'_> {
+    fn path(&self) -> String {
+        let mut path = self.parent.map(Spot::path).unwrap_or_default();
+        match self.step {
+            Step::Root => {}
+            Step::Key(key) if path.is_empty() => path.push_str(key),
+            Step::Key(key) => {
+                path.push('.');
+                path.push_str(key);
+            }
+            Step::Index(at) => {
+                // Writing to a string does not fail.
+                let _written = write!(path, "[{at}]");
+            }
+        }
+        path
     }
 }
 
@@ -109,8 +149,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
         loop {
-            let path = format!("{}[{}]", self.path, list.len());
-            match items.next_element_seed(self.inner(path)?)? {
+            match items.next_element_seed(self.inner::<A::Error>(Step::Index(list.len()))?)? {
                 Some(item) => list.push(item),
                 None => return Ok(Value::Array(list)),
             }
@@ -120,11 +159,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            let path = if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
+            let inner = self.inner::<A::Error>(Step::Key(&key))?;
             if map.contains_key(&key) {
-                self.duplicates.borrow_mut().push(path.clone());
+                self.duplicates.borrow_mut().push(inner.spot.path());
             }
-            let value = entries.next_value_seed(self.inner::<A::Error>(path)?)?;
+            let value = entries.next_value_seed(inner)?;
             map.insert(key, value);
         }
         Ok(Value::Object(map))

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::Body as HttpBody;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Body};
@@ -39,7 +39,11 @@ pub(super) struct Asked<'a> {
 ///
 /// # Cancel safety
 /// Dropped early, the request was carried out or not; the client has no answer.
-pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn handle<B>(shared: Arc<Shared>, request: Request<B>) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (parts, body) = request.into_parts();
     let (answer, body) = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => {
@@ -61,7 +65,7 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
 fn audited(shared: &Shared, parts: &Parts, body: &[u8], code: u16) -> Result<(), Status> {
     let Some(audit) = &shared.audit else { return Ok(()) };
     let user = authenticate(shared, parts).map_or_else(|_unknown| String::new(), |user| user.name);
-    audit.record(&Event { parts, body, user: &user, code })
+    audit.record(&Event { parts, body, user: &user, code, now: shared.now() })
 }
 
 async fn answer(shared: &Arc<Shared>, parts: &Parts, body: Bytes) -> Result<Answer, Status> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::rbac::{User, Wish};
-use super::shared::{Shared, now};
+use super::shared::Shared;
 use crate::cluster::Status;
 use crate::kinds::{Origin, Resource};
 
@@ -74,7 +74,7 @@ pub(crate) fn answer(
     if resource.plural == "selfsubjectreviews"
         && let Some(metadata) = metadata.as_object_mut()
     {
-        metadata.insert("creationTimestamp".to_owned(), now().seconds().into());
+        metadata.insert("creationTimestamp".to_owned(), shared.now().seconds().into());
     }
     answer.insert("metadata".to_owned(), metadata);
     match resource.plural.as_str() {

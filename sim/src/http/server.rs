@@ -22,7 +22,7 @@ use super::faults::Temper;
 use super::handler;
 use super::kubeconfig::kubeconfig;
 use super::rbac::User;
-use super::shared::{Shared, now};
+use super::shared::{Clock, Shared};
 use super::tls::Identity;
 use crate::cluster::{Cluster, Config, Interference};
 
@@ -142,14 +142,15 @@ impl Server {
         let failed = |source| ServeError { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
+        let clock = Clock::wall();
         if cluster.now.0 == 0 {
-            cluster.now = now();
+            cluster.now = clock.now();
         }
         let users: BTreeMap<String, User> =
             logins.into_iter().map(|login| (login.token, login.user)).collect();
         let mut cluster = Cluster::new(cluster);
         cluster.set_interference(interference);
-        let shared = Arc::new(Shared::new(cluster, users, temper, audit, supervisor.stopping()));
+        let shared = Arc::new(Shared::new(clock, cluster, users, temper, audit, supervisor.stopping()));
         let acceptor = identity.as_ref().map(|identity| TlsAcceptor::from(identity.config()));
         let door = Door { address, acceptor, shared: Arc::clone(&shared), supervisor: supervisor.clone() };
         supervisor.spawn("listener", door.keep(listener));
@@ -312,15 +313,15 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + 'static, shared: Ar
 }
 
 /// Lets the control plane act whenever something is due or something changed.
-async fn run_control_plane(shared: Arc<Shared>) -> Result<(), Infallible> {
+pub(super) async fn run_control_plane(shared: Arc<Shared>) -> Result<(), Infallible> {
     let mut changes = shared.changes();
     loop {
         changes.mark_unchanged();
         let due = shared.with(|cluster| {
-            cluster.tick(now());
+            cluster.tick(shared.now());
             cluster.next_tick()
         });
-        let wait = due.map(|due| due.0.saturating_sub(now().0));
+        let wait = due.map(|due| due.0.saturating_sub(shared.now().0));
         let wait = wait.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0)));
         tokio::select! {
             () = tokio::time::sleep(wait.unwrap_or(Duration::MAX)), if wait.is_some() => {}

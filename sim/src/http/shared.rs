@@ -1,6 +1,7 @@
 //! One cluster as all of its connections see it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use argosy_runtime::clock;
@@ -18,8 +19,13 @@ use crate::cluster::{
     Body, Call, Cluster, FieldValidation, ListOptions, Reply, Status, Subresource, Time, Verb,
 };
 
+/// What tells a server the time.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Time + Send + Sync>);
+
 /// A cluster with what a server needs around it.
 pub(crate) struct Shared {
+    clock: Clock,
     cluster: Mutex<Cluster>,
     /// The version of the latest change; watches and the control plane wait for it.
     changed: watch::Sender<u64>,
@@ -33,10 +39,35 @@ pub(crate) struct Shared {
     pub(crate) stopping: CancellationToken,
 }
 
+// === impl Clock ===
+
+impl Clock {
+    /// Makes a clock of one's own, for time that is not the machine's.
+    pub fn new(tell: impl Fn() -> Time + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+
+    /// Gives the machine's clock.
+    pub fn wall() -> Self {
+        Self::new(|| Time(clock::wall().0.saturating_mul(1000)))
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Clock").field(&self.now()).finish()
+    }
+}
+
 // === impl Shared ===
 
 impl Shared {
     pub(crate) fn new(
+        clock: Clock,
         cluster: Cluster,
         users: BTreeMap<String, User>,
         temper: Temper,
@@ -45,6 +76,7 @@ impl Shared {
     ) -> Self {
         let changed = watch::Sender::new(cluster.version());
         Self {
+            clock,
             cluster: Mutex::new(cluster),
             changed,
             users,
@@ -54,6 +86,11 @@ impl Shared {
             presence: watch::Sender::new(true),
             stopping,
         }
+    }
+
+    /// Gives the time.
+    pub(crate) fn now(&self) -> Time {
+        self.clock.now()
     }
 
     /// Looks at the cluster, or changes it, and wakes who waits for changes.
@@ -133,7 +170,7 @@ impl Shared {
             user: "",
             dry_run: false,
             validation: FieldValidation::Ignore,
-            now: now(),
+            now: self.now(),
         };
         match self.call(call).map(|reply| reply.body) {
             Ok(Body::List(list)) => list.items.iter().map(|object| object.bare()).collect(),
@@ -141,9 +178,4 @@ impl Shared {
             Ok(Body::Object(_) | Body::Value(_) | Body::Success(_)) | Err(_) => Vec::new(),
         }
     }
-}
-
-/// Gives the time.
-pub(crate) fn now() -> Time {
-    Time(clock::wall().0.saturating_mul(1000))
 }

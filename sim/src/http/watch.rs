@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::forms::Frames;
 use super::options::WatchOptions;
 use super::refusal;
-use super::shared::{Shared, now};
+use super::shared::Shared;
 use crate::cluster::{Body, Call, FieldValidation, ListOptions, Selection, Status, Subresource, Verb};
 use crate::kinds::Resource;
 
@@ -78,11 +78,11 @@ pub(crate) fn begin(
             user: "",
             dry_run: false,
             validation: FieldValidation::Ignore,
-            now: now(),
+            now: shared.now(),
         };
         if let Body::List(found) = shared.call(call)?.body {
             version = found.version;
-            ready.extend(found.items.iter().map(|object| frames.initial(object, now())));
+            ready.extend(found.items.iter().map(|object| frames.initial(object, shared.now())));
         }
         if watch.initial_events == Some(true) && watch.bookmarks {
             ready.push_back(frames.bookmark(version, true));
@@ -146,7 +146,7 @@ impl Watch {
             self.shared.with(|cluster| cluster.events_since(&self.resource, &self.selection, self.version));
         match seen {
             Ok(events) => {
-                let now = now();
+                let now = self.shared.now();
                 self.ready.extend(events.events.iter().map(|event| self.frames.event(event, now)));
                 self.version = events.version;
             }

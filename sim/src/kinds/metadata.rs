@@ -76,17 +76,23 @@ pub(crate) fn validate(resource: &Resource, object: &Value) -> Vec<Cause> {
     owners(object, &mut causes);
     for (at, finalizer) in texts(object, "finalizers").enumerate() {
         let field = format!("metadata.finalizers[{at}]");
-        if let Some(why) = qualified(finalizer) {
+        if resource.custom().is_none() {
+            causes.extend(self::finalizer(finalizer, &field));
+        } else if let Some(why) = qualified(finalizer) {
             causes.push(Cause::invalid(field, &finalizer.into(), &why));
-        } else if resource.custom().is_none()
-            && !finalizer.contains('/')
-            && !STANDARD_FINALIZERS.contains(&finalizer)
-        {
-            let why = "name is neither a standard finalizer name nor is it fully qualified";
-            causes.push(Cause::invalid(field, &finalizer.into(), why));
         }
     }
     causes
+}
+
+/// Finds what is wrong with the name of a finalizer of a built-in kind.
+pub(crate) fn finalizer(finalizer: &str, field: &str) -> Option<Cause> {
+    if let Some(why) = qualified(finalizer) {
+        return Some(Cause::invalid(field, &finalizer.into(), &why));
+    }
+    let known = finalizer.contains('/') || STANDARD_FINALIZERS.contains(&finalizer);
+    let why = "name is neither a standard finalizer name nor is it fully qualified";
+    (!known).then(|| Cause::invalid(field, &finalizer.into(), why))
 }
 
 /// Finds what is wrong with labels.

@@ -10,7 +10,12 @@ pub(super) fn create(resource: &Resource, object: &mut Value, now: &str) {
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "namespaces") => {
             if let Some(spec) = rules::spec(object) {
-                fill(spec, "finalizers", json!(["kubernetes"]));
+                fill(spec, "finalizers", json!([]));
+                if let Some(list) = spec.get_mut("finalizers").and_then(Value::as_array_mut)
+                    && !list.iter().any(|one| one == "kubernetes")
+                {
+                    list.push("kubernetes".into());
+                }
             }
             set_phase(object, "Active");
         }
@@ -44,7 +49,8 @@ pub(super) fn create(resource: &Resource, object: &mut Value, now: &str) {
         ("apiextensions.k8s.io", "customresourcedefinitions") => {
             let stored = storage_version(object);
             if let Some(status) = made_status(object) {
-                status.insert("storedVersions".to_owned(), json!([stored]));
+                let stored: Vec<Value> = stored.into_iter().collect();
+                status.insert("storedVersions".to_owned(), stored.into());
             }
         }
         _ => {}
@@ -54,8 +60,11 @@ pub(super) fn create(resource: &Resource, object: &mut Value, now: &str) {
 pub(super) fn update(resource: &Resource, new: &mut Value, old: &Value, subresource: Subresource) {
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "namespaces") if subresource == Subresource::None => {
-            if let (Some(spec), Some(finalizers)) = (rules::spec(new), old.pointer("/spec/finalizers")) {
-                spec.insert("finalizers".to_owned(), finalizers.clone());
+            if let Some(spec) = rules::spec(new) {
+                match old.pointer("/spec/finalizers") {
+                    Some(finalizers) => spec.insert("finalizers".to_owned(), finalizers.clone()),
+                    None => spec.remove("finalizers"),
+                };
             }
         }
         ("", "secrets") => {
@@ -76,7 +85,7 @@ pub(super) fn update(resource: &Resource, new: &mut Value, old: &Value, subresou
         ("apiextensions.k8s.io", "customresourcedefinitions") if subresource == Subresource::None => {
             let stored = storage_version(new);
             let list = made_status(new).and_then(|status| status.get_mut("storedVersions")?.as_array_mut());
-            if let Some(list) = list
+            if let (Some(list), Some(stored)) = (list, stored)
                 && !list.contains(&stored)
             {
                 list.push(stored);
@@ -113,11 +122,11 @@ fn set_phase(object: &mut Value, phase: &str) {
     }
 }
 
-fn storage_version(object: &Value) -> Value {
+fn storage_version(object: &Value) -> Option<Value> {
     let versions = object.pointer("/spec/versions").and_then(Value::as_array);
     let stored =
         versions.into_iter().flatten().find(|version| version.get("storage") == Some(&Value::Bool(true)));
-    stored.and_then(|version| version.get("name")).cloned().unwrap_or_default()
+    stored.and_then(|version| version.get("name")).cloned()
 }
 
 pub(crate) fn add_finalizer(object: &mut Value, finalizer: &str) {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::fill::{fill, inside, made, text};
-use super::{Origin, Resource, decode, defaults, merging, metadata, prepare, strategies, validation};
+use super::{
+    Origin, Resource, decode, defaults, merging, metadata, prepare, strategies, validation, warnings,
+};
 use crate::cluster::{Cause, Subresource};
 use crate::ownership::{FieldSet, Type};
 use crate::patch::Strategy;
@@ -214,18 +216,33 @@ fn desires_differ(new: &Value, old: &Value) -> bool {
     desires(new) != desires(old)
 }
 
-/// Finds what is wrong with an object; `old` is what it replaces.
-pub(crate) fn validate(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+/// Finds what is wrong with an object that was written to a part of it; `old` is what it replaces.
+pub(crate) fn validate(
+    resource: &Resource,
+    object: &Value,
+    old: Option<&Value>,
+    subresource: Subresource,
+) -> Vec<Cause> {
     let mut causes = Vec::new();
     if let Some(old) = old {
         causes.extend(metadata::validate_update(object, old));
     }
     causes.extend(metadata::validate(resource, object));
     match &resource.origin {
-        Origin::BuiltIn(_) => causes.extend(validation::of(resource, object, old)),
+        Origin::BuiltIn(_) => causes.extend(validation::of(resource, object, old, subresource)),
         Origin::Definition(custom) => causes.extend(custom.validate(object, old)),
     }
     causes
+}
+
+/// Gives what the writer of an object is warned of; `old` is what it replaces.
+pub(crate) fn warn(
+    resource: &Resource,
+    object: &Value,
+    old: Option<&Value>,
+    subresource: Subresource,
+) -> Vec<String> {
+    warnings::of(resource, object, old, subresource)
 }
 
 /// Gives a spec's map, for those that need it made.

@@ -2,15 +2,21 @@
 
 mod definition;
 mod pod;
+mod rest;
 mod workloads;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Resource;
 use super::rules::spec_text;
-use crate::cluster::Cause;
+use crate::cluster::{Cause, Subresource};
 
-pub(super) fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+pub(super) fn of(
+    resource: &Resource,
+    object: &Value,
+    old: Option<&Value>,
+    subresource: Subresource,
+) -> Vec<Cause> {
     match (resource.group.as_str(), resource.plural.as_str()) {
         ("", "configmaps") => config_map(object, old),
         ("", "secrets") => secret(object, old),
@@ -18,8 +24,13 @@ pub(super) fn of(resource: &Resource, object: &Value, old: Option<&Value>) -> Ve
         ("", "pods") => pod::of_pod(object, old),
         ("apps" | "batch", _) => workloads::of(resource, object, old),
         ("apiextensions.k8s.io", _) => definition::of(object, old),
-        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => binding(object, old),
-        ("", "persistentvolumeclaims") => claim(object),
+        ("", "namespaces") => rest::namespace(object, subresource),
+        ("", "persistentvolumeclaims") => rest::claim(object, old),
+        ("rbac.authorization.k8s.io", "roles" | "clusterroles") => rest::role(resource, object),
+        ("rbac.authorization.k8s.io", _) => rest::binding(resource, object, old),
+        ("scheduling.k8s.io", "priorityclasses") => rest::priority_class(object, old),
+        ("storage.k8s.io", "storageclasses") => rest::storage_class(object, old),
+        ("coordination.k8s.io", "leases") => rest::lease(object),
         _ => Vec::new(),
     }
 }
@@ -177,38 +188,6 @@ fn service(object: &Value, old: Option<&Value>) -> Vec<Cause> {
             let why = "may not change once set";
             causes.push(Cause::invalid("spec.clusterIPs[0]", &Value::from(vec![now]), why));
         }
-    }
-    causes
-}
-
-fn binding(object: &Value, old: Option<&Value>) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let role = object.get("roleRef").cloned().unwrap_or_default();
-    let kind = role.get("kind").and_then(Value::as_str).unwrap_or_default();
-    if !matches!(kind, "Role" | "ClusterRole") {
-        causes.push(Cause::unsupported("roleRef.kind", kind, &["Role", "ClusterRole"]));
-    }
-    if role.get("name").and_then(Value::as_str).unwrap_or_default().is_empty() {
-        causes.push(Cause::required("roleRef.name", ""));
-    }
-    if let Some(before) = old.and_then(|old| old.get("roleRef"))
-        && *before != role
-    {
-        let text = |field: &str| role.get(field).and_then(Value::as_str).unwrap_or_default();
-        let shown = json!({"APIGroup": text("apiGroup"), "Kind": text("kind"), "Name": text("name")});
-        causes.push(Cause::invalid("roleRef", &shown, "cannot change roleRef"));
-    }
-    causes
-}
-
-fn claim(object: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let modes = object.pointer("/spec/accessModes").and_then(Value::as_array);
-    if modes.is_none_or(Vec::is_empty) {
-        causes.push(Cause::required("spec.accessModes", "at least 1 access mode is required"));
-    }
-    if object.pointer("/spec/resources/requests/storage").is_none() {
-        causes.push(Cause::required("spec.resources[storage]", ""));
     }
     causes
 }

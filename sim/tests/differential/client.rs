@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-use crate::differential::script::Step;
+use super::script::Step;
 
 /// What a server answered.
 #[derive(Debug, Clone)]

@@ -2,80 +2,17 @@
 
 mod bodies;
 mod mistakes;
+mod patches;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::differential::script::{APPLY, JSON, MERGE, PATCH, STRATEGIC, Script, Step};
+use super::kinds::{Area, Kind, OLD_WIDGET, Scope, WIDGET};
+use super::script::{APPLY, JSON, MERGE, PATCH, STRATEGIC, Script, Step};
 
-pub(crate) use self::bodies::definition;
+pub(crate) use self::bodies::custom::definition;
 pub(crate) use self::mistakes::scripts as mistakes;
-
-/// What scripts are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Area {
-    ConfigMaps,
-    CustomResources,
-    Deployments,
-    Services,
-    Others,
-}
-
-/// A kind that scripts are about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Kind {
-    pub(crate) collection: &'static str,
-    pub(crate) api_version: &'static str,
-    pub(crate) name: &'static str,
-    pub(crate) subresources: &'static [&'static str],
-    pub(crate) strategic: bool,
-}
-
-pub(crate) const CONFIG_MAP: Kind = Kind {
-    collection: "/api/v1/namespaces/{ns}/configmaps",
-    api_version: "v1",
-    name: "ConfigMap",
-    subresources: &[],
-    strategic: true,
-};
-
-pub(crate) const WIDGET: Kind = Kind {
-    collection: "/apis/diff.test/v1/namespaces/{ns}/widgets",
-    api_version: "diff.test/v1",
-    name: "Widget",
-    subresources: &["status"],
-    strategic: false,
-};
-
-pub(crate) const DEPLOYMENT: Kind = Kind {
-    collection: "/apis/apps/v1/namespaces/{ns}/deployments",
-    api_version: "apps/v1",
-    name: "Deployment",
-    subresources: &["status"],
-    strategic: true,
-};
-
-pub(crate) const SERVICE: Kind = Kind {
-    collection: "/api/v1/namespaces/{ns}/services",
-    api_version: "v1",
-    name: "Service",
-    subresources: &["status"],
-    strategic: true,
-};
-
-const fn plain(collection: &'static str, api_version: &'static str, kind: &'static str) -> Kind {
-    Kind { collection, api_version, name: kind, subresources: &[], strategic: true }
-}
-
-const OTHERS: [Kind; 6] = [
-    plain("/api/v1/namespaces/{ns}/secrets", "v1", "Secret"),
-    plain("/api/v1/namespaces/{ns}/serviceaccounts", "v1", "ServiceAccount"),
-    plain("/apis/apps/v1/namespaces/{ns}/statefulsets", "apps/v1", "StatefulSet"),
-    plain("/apis/apps/v1/namespaces/{ns}/daemonsets", "apps/v1", "DaemonSet"),
-    plain("/apis/batch/v1/namespaces/{ns}/jobs", "batch/v1", "Job"),
-    plain("/apis/rbac.authorization.k8s.io/v1/namespaces/{ns}/roles", "rbac.authorization.k8s.io/v1", "Role"),
-];
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 const PARTIAL: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
@@ -84,20 +21,18 @@ const PARTIAL_LIST: &str =
 
 /// Gives scripts of an area.
 pub(crate) fn script(area: Area) -> BoxedStrategy<Script> {
-    let kinds: &'static [Kind] = match area {
-        Area::ConfigMaps => &[CONFIG_MAP],
-        Area::CustomResources => &[WIDGET],
-        Area::Deployments => &[DEPLOYMENT],
-        Area::Services => &[SERVICE],
-        Area::Others => &OTHERS,
-    };
-    prop::sample::select(kinds)
-        .prop_flat_map(|kind| {
-            vec(step(kind), 1..14).prop_map(move |steps| Script {
-                watched: kind.collection,
-                end: bodies::end(kind),
-                steps,
-            })
+    // What begins to match, and what does not match any more, comes and goes for whoever selects.
+    let selector =
+        prop_oneof![4 => Just(""), 1 => Just("labelSelector=l1%3Dx"), 1 => Just("labelSelector=l1")];
+    (prop::sample::select(area.kinds()), selector)
+        .prop_flat_map(|(kind, selector)| {
+            let steps = if kind == WIDGET {
+                vec(prop_oneof![3 => step(WIDGET), 1 => step(OLD_WIDGET)].boxed(), 1..14)
+            } else {
+                vec(step(kind), 1..14)
+            };
+            let end = bodies::end(kind);
+            steps.prop_map(move |steps| Script { kind, selector, end: end.clone(), steps })
         })
         .boxed()
 }
@@ -115,9 +50,14 @@ fn validation() -> impl Strategy<Value = &'static str> {
     prop_oneof![6 => Just(""), 1 => Just("Strict"), 1 => Just("Ignore")]
 }
 
+/// How often nothing is kept: often of what the API server goes on to work on.
+fn dry_run(kind: Kind) -> impl Strategy<Value = bool> {
+    prop::bool::weighted(if kind.settles() { 0.4 } else { 0.08 })
+}
+
 /// The parameters of a change.
-fn parameters() -> impl Strategy<Value = String> {
-    (manager(), validation(), prop::bool::weighted(0.08)).prop_map(|(manager, validation, dry_run)| {
+fn parameters(kind: Kind) -> impl Strategy<Value = String> {
+    (manager(), validation(), dry_run(kind)).prop_map(|(manager, validation, dry_run)| {
         let mut parameters = Vec::new();
         for (name, value) in [("fieldManager", manager), ("fieldValidation", validation)] {
             if !value.is_empty() {
@@ -131,83 +71,103 @@ fn parameters() -> impl Strategy<Value = String> {
     })
 }
 
+/// Gives parts of an object, the whole of it first.
+fn part(kind: Kind) -> impl Strategy<Value = &'static str> + Clone {
+    let parts: Vec<&'static str> = std::iter::once("").chain(kind.subresources.iter().copied()).collect();
+    prop::sample::select(parts)
+}
+
+fn at(kind: Kind, name: &str, part: &str, parameters: &str) -> String {
+    let slash = if part.is_empty() { "" } else { "/" };
+    format!("{}/{}{slash}{part}?{parameters}", kind.collection, kind.object(name))
+}
+
 fn step(kind: Kind) -> BoxedStrategy<Step> {
-    let object = move |name: &str| format!("{}/{name}", kind.collection);
-    let create = (name(), parameters(), bodies::body(kind)).prop_map(move |(name, parameters, body)| {
+    let create = (name(), parameters(kind), bodies::body(kind)).prop_map(move |(name, parameters, body)| {
         let path = format!("{}?{parameters}", kind.collection);
         Step::send("POST", path, JSON, &bodies::named(kind, name, body))
     });
-    let apply = (
-        name(),
-        prop_oneof![Just("m1"), Just("m2"), Just("m3")],
-        any::<bool>(),
-        validation(),
-        bodies::body(kind),
-    )
-        .prop_map(move |(name, manager, force, validation, body)| {
-            let validation =
-                if validation.is_empty() { String::new() } else { format!("&fieldValidation={validation}") };
-            let path = format!("{}?fieldManager={manager}&force={force}{validation}", object(name));
-            Step::send("PATCH", path, APPLY, &bodies::named(kind, name, body))
+    let merge = (name(), part(kind), parameters(kind), patches::change(kind)).prop_map(
+        move |(name, part, parameters, body)| {
+            Step::send("PATCH", at(kind, name, part, &parameters), MERGE, &body)
+        },
+    );
+    let json_patch = (name(), part(kind), parameters(kind), patches::operations(kind)).prop_map(
+        move |(name, part, parameters, body)| {
+            Step::send("PATCH", at(kind, name, part, &parameters), PATCH, &body)
+        },
+    );
+    let strategic =
+        (name(), parameters(kind), patches::change(kind)).prop_map(move |(name, parameters, body)| {
+            Step::send("PATCH", at(kind, name, "", &parameters), STRATEGIC, &body)
         });
-    let part = prop::sample::select(
-        std::iter::once("").chain(kind.subresources.iter().copied()).collect::<Vec<&'static str>>(),
-    );
-    let at = move |name: &str, part: &str, parameters: &str| {
-        let slash = if part.is_empty() { "" } else { "/" };
-        format!("{}/{name}{slash}{part}?{parameters}", kind.collection)
-    };
-    let update = (name(), part.clone(), parameters(), bodies::body(kind), 0..4_u8).prop_map(
-        move |(name, part, parameters, body, version): (&str, &str, String, Value, u8)| {
-            let mut body = bodies::named(kind, name, body);
-            match version {
-                0 => body["metadata"]["resourceVersion"] = format!("{{rv:{name}}}").into(),
-                1 => body["metadata"]["uid"] = format!("{{uid:{name}}}").into(),
-                2 => body["metadata"]["managedFields"] = json!([{}]),
-                _ => {}
-            }
-            Step::send("PUT", at(name, part, &parameters), JSON, &body)
-        },
-    );
-    let merge = (name(), part.clone(), parameters(), bodies::change(kind)).prop_map(
-        move |(name, part, parameters, body): (&str, &str, String, Value)| {
-            Step::send("PATCH", at(name, part, &parameters), MERGE, &body)
-        },
-    );
-    let json_patch = (name(), part, parameters(), bodies::operations(kind)).prop_map(
-        move |(name, part, parameters, body): (&str, &str, String, Value)| {
-            Step::send("PATCH", at(name, part, &parameters), PATCH, &body)
-        },
-    );
-    let delete = (name(), deletion()).prop_map(move |(name, options)| {
-        let options = options.to_string().replace("NAME", name);
-        Step { method: "DELETE", path: object(name), content: JSON, accept: "", body: options }
-    });
-    let read = (name(), prop_oneof![Just(""), Just(PARTIAL), Just(TABLE)])
-        .prop_map(move |(name, accept)| Step { accept, ..Step::get(object(name)) });
-    let list =
-        (selection(), prop_oneof![Just(""), Just(PARTIAL_LIST)]).prop_map(move |(selection, accept)| Step {
-            accept,
-            ..Step::get(format!("{}?{selection}", kind.collection))
-        });
-    let strategic = (name(), parameters(), bodies::change(kind)).prop_map(
-        move |(name, parameters, body): (&str, String, Value)| {
-            Step::send("PATCH", at(name, "", &parameters), STRATEGIC, &body)
-        },
-    );
     let weight = if kind.strategic { 3 } else { 1 };
     prop_oneof![
         4 => create,
-        8 => apply,
-        3 => update,
+        8 => apply(kind),
+        3 => update(kind),
         3 => merge,
         2 => json_patch,
-        2 => delete,
-        1 => read,
-        1 => list,
+        2 => delete(kind),
+        1 => read(kind),
+        1 => list(kind),
         weight => strategic,
     ]
     .boxed()
+}
+
+fn apply(kind: Kind) -> BoxedStrategy<Step> {
+    // Most applies are of the object itself.
+    let part = prop_oneof![6 => Just(""), 1 => part(kind)];
+    (
+        name(),
+        part,
+        prop_oneof![Just("m1"), Just("m2"), Just("m3")],
+        any::<bool>(),
+        validation(),
+        dry_run(kind),
+        bodies::body(kind),
+    )
+        .prop_map(move |(name, part, manager, force, validation, dry_run, body)| {
+            let mut parameters = format!("fieldManager={manager}&force={force}");
+            if !validation.is_empty() {
+                parameters.push_str("&fieldValidation=");
+                parameters.push_str(validation);
+            }
+            if dry_run {
+                parameters.push_str("&dryRun=All");
+            }
+            let body = bodies::named(kind, name, body);
+            Step::send("PATCH", at(kind, name, part, &parameters), APPLY, &body)
+        })
+        .boxed()
+}
+
+fn update(kind: Kind) -> BoxedStrategy<Step> {
+    (name(), part(kind), parameters(kind), bodies::body(kind), 0..4_u8)
+        .prop_map(move |(name, part, parameters, body, version)| {
+            let mut body = bodies::named(kind, name, body);
+            let object = kind.object(name);
+            match version {
+                0 => body["metadata"]["resourceVersion"] = format!("{{rv:{object}}}").into(),
+                1 => body["metadata"]["uid"] = format!("{{uid:{object}}}").into(),
+                2 => body["metadata"]["managedFields"] = json!([{}]),
+                _ => {}
+            }
+            Step::send("PUT", at(kind, name, part, &parameters), JSON, &body)
+        })
+        .boxed()
+}
+
+fn delete(kind: Kind) -> BoxedStrategy<Step> {
+    (name(), deletion())
+        .prop_map(move |(name, options)| {
+            let object = kind.object(name);
+            let body = options.to_string().replace("NAME", &object);
+            let path = format!("{}/{object}", kind.collection);
+            Step { method: "DELETE", path, content: JSON, accept: "", body }
+        })
+        .boxed()
 }
 
 fn deletion() -> impl Strategy<Value = Value> {
@@ -234,17 +194,37 @@ fn deletion() -> impl Strategy<Value = Value> {
     })
 }
 
-fn selection() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec![
-        "",
-        "labelSelector=l1%3Dx",
-        "labelSelector=l1",
-        "labelSelector=!l1",
-        "labelSelector=l1+in+(x,y),l2!%3Dx",
-        "fieldSelector=metadata.name%3Da",
-        "fieldSelector=metadata.name!%3Da",
-        "limit=1",
-        "limit=5&labelSelector=l1",
-        "resourceVersion=0",
-    ])
+fn read(kind: Kind) -> BoxedStrategy<Step> {
+    (name(), prop_oneof![Just(""), Just(PARTIAL), Just(TABLE)])
+        .prop_map(move |(name, accept)| Step {
+            accept,
+            ..Step::get(format!("{}/{}", kind.collection, kind.object(name)))
+        })
+        .boxed()
+}
+
+fn list(kind: Kind) -> BoxedStrategy<Step> {
+    let selections: &'static [&'static str] = match kind.scope {
+        Scope::Namespace => &[
+            "",
+            "labelSelector=l1%3Dx",
+            "labelSelector=l1",
+            "labelSelector=!l1",
+            "labelSelector=l1+in+(x,y),l2!%3Dx",
+            "fieldSelector=metadata.name%3Da",
+            "fieldSelector=metadata.name!%3Da",
+            "limit=1",
+            "limit=5&labelSelector=l1",
+            "resourceVersion=0",
+        ],
+        // All others are not the script's.
+        Scope::Cluster => &["fieldSelector=metadata.name%3D{ns}-a", "fieldSelector=metadata.name%3D{ns}-b"],
+        Scope::Definition => &["fieldSelector=metadata.name%3Das.{ns}.test"],
+    };
+    (prop::sample::select(selections), prop_oneof![Just(""), Just(PARTIAL_LIST)])
+        .prop_map(move |(selection, accept)| Step {
+            accept,
+            ..Step::get(format!("{}?{selection}", kind.collection))
+        })
+        .boxed()
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::differential::client::Reply;
 
 /// Names that were given to values, in the order in which they came up.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
     uids: BTreeMap<String, usize>,
     versions: BTreeMap<String, usize>,
@@ -23,9 +23,7 @@ impl Names {
             Ok(body) => self.body(body),
             Err(_text) => String::from_utf8_lossy(&reply.body).into_owned().into(),
         };
-        // With a refusal the simulated cluster gives no warnings.
-        let warnings = if reply.code < 300 { reply.warnings.as_slice() } else { &[] };
-        json!({"code": reply.code, "media": reply.media, "warnings": warnings, "retryAfter": reply.retry_after,
+        json!({"code": reply.code, "media": reply.media, "warnings": reply.warnings, "retryAfter": reply.retry_after,
             "body": body})
     }
 
@@ -62,7 +60,8 @@ impl Names {
                 if field == "managedFields" {
                     // They are ordered by time, which is another one on the other side.
                     let key = |entry: &Value| {
-                        ["manager", "operation", "subresource"].map(|part| entry[part].to_string())
+                        ["manager", "operation", "subresource", "apiVersion"]
+                            .map(|part| entry[part].to_string())
                     };
                     list.sort_by_key(key);
                 }
@@ -97,6 +96,7 @@ impl Names {
     /// A message repeats parts of bodies in an order of its own.
     fn message(&mut self, text: &str) -> String {
         const RECORD: &str = "does not match the ResourceVersion in record (";
+        const OBJECT: &str = "ResourceVersion in object meta: ";
         let text = self.with_uids(text);
         let object =
             ["Invalid value: \"{", "Invalid value: \"map["].iter().find_map(|start| text.find(start));
@@ -105,10 +105,16 @@ impl Names {
         {
             return format!("{before}Invalid value: ...{after}");
         }
+        if let Some(undeclared) = undeclared(&text) {
+            return undeclared;
+        }
         if let Some((before, after)) = text.split_once(RECORD)
             && let Some((_version, after)) = after.split_once(')')
         {
             return format!("{before}{RECORD}some version){after}");
+        }
+        if let Some((before, _version)) = text.split_once(OBJECT) {
+            return format!("{before}{OBJECT}some version");
         }
         text
     }
@@ -129,17 +135,66 @@ impl Names {
     }
 }
 
-/// Puts what is wrong with an object in order: the real server tells it as it comes out of a hash map.
+/// Fields whose wrong values are shown as Go has them.
+const GO_VALUES: [&str; 3] = ["spec.template", "spec.template.spec", "spec.versions"];
+
+/// Puts what is wrong with an object in order, each once: the real server tells it as it comes out of hash maps, and
+/// validates some things more than once. The message is taken out if it is made of the causes.
 fn sort_causes(status: &mut Map<String, Value>) {
     let causes =
         status.get_mut("details").and_then(|details| details.get_mut("causes")).and_then(Value::as_array_mut);
-    let Some(causes) = causes.filter(|causes| causes.len() > 1) else { return };
-    causes.sort_by_key(Value::to_string);
-    if let Some(Value::String(message)) = status.get_mut("message")
-        && let Some((before, _)) = message.split_once("is invalid: ")
-    {
-        *message = format!("{before}is invalid: all of the causes");
+    let Some(causes) = causes.filter(|causes| !causes.is_empty()) else { return };
+    let mut texts: Vec<String> = Vec::new();
+    for cause in causes.iter() {
+        let part = |name: &str| cause[name].as_str().unwrap_or_default();
+        let text = match part("field") {
+            "" => part("message").to_owned(),
+            field => format!("{field}: {}", part("message")),
+        };
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
     }
+    for cause in causes.iter_mut() {
+        let field = cause["field"].as_str().unwrap_or_default();
+        let message = cause["message"].as_str().unwrap_or_default();
+        let short = match message.split_once('\n') {
+            // What follows is how two Go values differ.
+            Some((said, _difference)) if field == "spec" => Some(said.to_owned()),
+            _ if GO_VALUES.contains(&field) => {
+                message.rsplit_once(": ").map(|(_shown, why)| format!("Invalid value: ...: {why}"))
+            }
+            // Labels that were all taken away by a patch are none.
+            _ if field == "spec.template.metadata.labels" => {
+                Some(message.replace("Invalid value: {}: ", "Invalid value: null: "))
+            }
+            _ => None,
+        };
+        if let Some(short) = short {
+            cause["message"] = short.into();
+        }
+    }
+    causes.sort_by_key(Value::to_string);
+    causes.dedup();
+    let whole = match texts.as_slice() {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
+    };
+    if let Some(Value::String(message)) = status.get_mut("message")
+        && let Some(before) = message.strip_suffix(&whole)
+    {
+        *message = format!("{before}all of the causes");
+    }
+}
+
+/// The real server stops at a field that the schema does not have, and comes to it in the order of a hash map: it may
+/// have told other things before.
+fn undeclared(message: &str) -> Option<String> {
+    const UNDECLARED: &str = ": field not declared in schema";
+    let line = message.lines().find(|line| line.ends_with(UNDECLARED))?;
+    let field = line.trim().rsplit_once(": .").map_or(line.trim(), |(_, field)| field);
+    let (before, _) = message.split_once("): ")?;
+    Some(format!("{before}): .{}", field.trim_start_matches('.')))
 }
 
 const UID: usize = 36;

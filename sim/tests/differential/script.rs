@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::kinds::Kind;
+
 /// One request. `{ns}` is the script's namespace; `{uid:NAME}` and `{rv:NAME}` are what the latest answer said of an
 /// object.
 #[derive(Clone, PartialEq, Default)]
@@ -15,10 +17,13 @@ pub(crate) struct Step {
     pub(crate) body: String,
 }
 
-/// Requests, and the collection that is watched meanwhile.
+/// Requests, and what is watched meanwhile.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Script {
-    pub(crate) watched: &'static str,
+    /// The kind that is watched.
+    pub(crate) kind: Kind,
+    /// Which of its objects are.
+    pub(crate) selector: &'static str,
     /// Ends the watch: an object named `end` of the watched kind.
     pub(crate) end: Value,
     pub(crate) steps: Vec<Step>,
@@ -56,6 +61,7 @@ impl fmt::Debug for Step {
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "watch {} {}", self.kind.collection, self.selector)?;
         self.steps.iter().try_for_each(|step| writeln!(f, "{step:?}"))
     }
 }

@@ -35,6 +35,7 @@ pub struct Builder {
     kubernetes: Option<Kubernetes>,
     name: String,
     users: BTreeMap<String, Vec<String>>,
+    controllers: bool,
     more_controllers: Vec<String>,
     audit: bool,
     sim: sim::Settings,
@@ -49,6 +50,7 @@ impl Default for Builder {
             kubernetes: None,
             name: "cluster".to_owned(),
             users: users.map(|name| (name, vec![MASTERS.to_owned()])).collect(),
+            controllers: true,
             more_controllers: Vec::new(),
             audit: false,
             sim: sim::Settings::default(),
@@ -86,6 +88,13 @@ impl Builder {
         self
     }
 
+    /// Runs no controllers, so that nothing changes but by requests; only a real control plane can be without.
+    #[must_use]
+    pub fn without_controllers(mut self) -> Self {
+        self.controllers = false;
+        self
+    }
+
     /// Makes the API server log every request, for [`ControlPlane::requests_since`].
     #[must_use]
     pub fn audit(mut self, audit: bool) -> Self {
@@ -118,13 +127,14 @@ impl Builder {
                 anyhow::ensure!(!simulated, "a real control plane has no nodes and no webhooks");
                 let assets = Assets::find()?;
                 let kubectl = assets.kubectl().to_owned();
-                let controllers =
-                    CONTROLLERS.map(str::to_owned).into_iter().chain(self.more_controllers).collect();
+                let usual = CONTROLLERS.iter().filter(|_| self.controllers).map(|&name| name.to_owned());
+                let controllers = usual.chain(self.more_controllers).collect();
                 (Servers::Real(Real::new(assets, controllers)), Some(kubectl))
             }
             Kubernetes::Sim => {
                 let more = self.more_controllers;
                 anyhow::ensure!(more.is_empty(), "argosy-sim has no controllers {}", more.join(", "));
+                anyhow::ensure!(self.controllers, "argosy-sim is not without controllers");
                 (Servers::Sim(Sim::new(self.sim)), assets::kubectl()?)
             }
         };

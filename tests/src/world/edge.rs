@@ -36,6 +36,8 @@ pub struct Edge {
     data: PathBuf,
     log: PathBuf,
     arguments: Vec<String>,
+    /// By what the agent reaches the API server, if not by its user's own kubeconfig.
+    detour: Mutex<Option<PathBuf>>,
     agent: Mutex<Option<Daemon>>,
     plane: Arc<ControlPlane>,
 }
@@ -67,6 +69,7 @@ impl Edge {
             data: scratch.join(format!("agent-{name}")),
             log: scratch.join(format!("agent-{name}.log")),
             arguments: arguments.to_vec(),
+            detour: Mutex::new(None),
             agent: Mutex::new(None),
             plane,
         })
@@ -111,6 +114,17 @@ impl Edge {
         &self.data
     }
 
+    /// Returns the kubeconfig by which the agent reaches the API server.
+    pub fn kubeconfig(&self) -> anyhow::Result<PathBuf> {
+        let detour = self.detour.lock().clone();
+        detour.map_or_else(|| self.plane.kubeconfig_of(&self.user), Ok)
+    }
+
+    /// Has the agent reach the API server by another kubeconfig, from its next start on.
+    pub fn reach_by(&self, kubeconfig: PathBuf) {
+        *self.detour.lock() = Some(kubeconfig);
+    }
+
     /// Starts the agent; it does not wait for a connection.
     pub fn start_agent(&self) -> anyhow::Result<()> {
         let mut agent = self.agent.lock();
@@ -123,7 +137,7 @@ impl Edge {
     pub fn launch_enrolled(&self, data: &Path) -> anyhow::Result<Daemon> {
         Launch::new(our_binary("argosy-agent")?, &self.log)
             .args(["run".as_ref(), "--data-dir".as_ref(), data.as_os_str()])
-            .args(["--kubeconfig".as_ref(), self.plane.kubeconfig_of(&self.user)?.as_os_str()])
+            .args(["--kubeconfig".as_ref(), self.kubeconfig()?.as_os_str()])
             .args(&self.arguments)
             .start()
     }
@@ -133,7 +147,7 @@ impl Edge {
         Ok(Launch::new(our_binary("argosy-agent")?, log)
             .args(["run", "--join", &self.join])
             .args(["--data-dir".as_ref(), data.as_os_str()])
-            .args(["--kubeconfig".as_ref(), self.plane.kubeconfig_of(&self.user)?.as_os_str()])
+            .args(["--kubeconfig".as_ref(), self.kubeconfig()?.as_os_str()])
             .args(&self.arguments))
     }
 

@@ -61,7 +61,14 @@ impl Cluster {
             }
             return Ok(());
         }
-        self.give_address(resource, object)?;
+        // An address is given when there was none to have; one that was not given then is not given later.
+        let had_none = old.is_some_and(|old| {
+            let text = |field: &str| old.pointer(field).and_then(Value::as_str).unwrap_or_default();
+            text("/spec/type") != "ExternalName" && text("/spec/clusterIP").is_empty()
+        });
+        if !had_none || !rules::spec_text(object, "clusterIP").is_empty() {
+            self.give_address(resource, object)?;
+        }
         if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
             self.give_node_ports(object);
         }

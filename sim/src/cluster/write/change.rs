@@ -22,12 +22,16 @@ use crate::patch::{self, PatchError};
 
 impl Cluster {
     /// Replaces an object by the one that was sent.
-    pub(super) fn update(&mut self, call: &Call<'_>, mut body: Value) -> Result<Reply, Status> {
+    pub(super) fn update(
+        &mut self,
+        call: &Call<'_>,
+        mut body: Value,
+        warnings: &mut Vec<String>,
+    ) -> Result<Reply, Status> {
         let resource = call.resource;
-        let mut warnings = Vec::new();
         check_object(&mut body)?;
         check_type(resource, &body)?;
-        read(call, &mut body, &mut warnings)?;
+        read(call, &mut body, warnings)?;
         check_name(call, &body)?;
         place(call, &mut body)?;
         let Some(live) = self.find(resource, call.namespace, call.name).cloned() else {
@@ -50,25 +54,26 @@ impl Cluster {
             return Err(other_uid(call, stated, live.uid()));
         }
         let old = live.value(resource);
-        if call.subresource == Subresource::Finalize {
-            return self.finalize(call, &live, &old, &body);
-        }
         let mut new = own(call, Some(&old), body);
         rules::prepare_update(resource, &mut new, &old, call.subresource);
         self.finish_change(call, &live, &old, new, warnings)
     }
 
     /// Changes an object as a patch says.
-    pub(super) fn patch(&mut self, call: &Call<'_>, patch: &Patch) -> Result<Reply, Status> {
+    pub(super) fn patch(
+        &mut self,
+        call: &Call<'_>,
+        patch: &Patch,
+        warnings: &mut Vec<String>,
+    ) -> Result<Reply, Status> {
         if let PatchKind::Apply { force } = patch.kind {
-            return self.apply(call, &patch.body, force);
+            return self.apply(call, &patch.body, force, warnings);
         }
         let resource = call.resource;
         let live = self
             .find(resource, call.namespace, call.name)
             .ok_or_else(|| Status::not_found(resource, call.name))?
             .clone();
-        let mut warnings = Vec::new();
         let old = live.value(resource);
         let mut new = patched(resource, &old, patch)?;
         check_object(&mut new)?;
@@ -81,7 +86,7 @@ impl Cluster {
         } else if let Some(why) = unregistered(resource, &new) {
             return Err(refused(why));
         }
-        convert(call, &mut new, &mut warnings, Source::Client).map_err(refused)?;
+        convert(call, &mut new, warnings, Source::Client).map_err(refused)?;
         check_name(call, &new)?;
         place(call, &mut new)?;
         let mut new = own(call, Some(&old), new);
@@ -90,7 +95,13 @@ impl Cluster {
     }
 
     /// Applies a configuration; an object that is not there is made.
-    fn apply(&mut self, call: &Call<'_>, config: &Value, force: bool) -> Result<Reply, Status> {
+    fn apply(
+        &mut self,
+        call: &Call<'_>,
+        config: &Value,
+        force: bool,
+        warnings: &mut Vec<String>,
+    ) -> Result<Reply, Status> {
         let resource = call.resource;
         if call.manager.is_empty() {
             let causes = vec![Cause::required("fieldManager", "is required for apply patch")];
@@ -122,16 +133,12 @@ impl Cluster {
             time: &time,
         };
         let old = live.as_ref().map(|live| live.value(resource));
-        let base = match &old {
-            Some(old) => old.clone(),
-            None => rules::empty(resource),
-        };
+        let nothing = old.is_none().then(|| rules::empty(resource));
+        let base = old.as_ref().or(nothing.as_ref());
         let reset = rules::reset(resource, call.subresource);
-        let mut new =
-            ownership::apply(Some(&base), config, &rules::merging(resource), &writer, force, &reset)
-                .map_err(|error| refused(&error))?;
-        let mut warnings = Vec::new();
-        convert(call, &mut new, &mut warnings, Source::Apply)
+        let mut new = ownership::apply(base, config, &rules::merging(resource), &writer, force, &reset)
+            .map_err(|error| refused(&error))?;
+        convert(call, &mut new, warnings, Source::Apply)
             .map_err(|why| unconverted(resource, config, &why))?;
         if metadata::text(&new, "name").is_empty()
             && let Some(metadata) = metadata::of(&mut new)
@@ -162,7 +169,7 @@ impl Cluster {
         live: &Arc<Object>,
         old: &Value,
         mut new: Value,
-        warnings: Vec<String>,
+        warnings: &mut Vec<String>,
     ) -> Result<Reply, Status> {
         let resource = call.resource;
         self.interfere(resource, call.subresource, &mut new)?;
@@ -184,45 +191,28 @@ impl Cluster {
             metadata.insert("resourceVersion".to_owned(), live.version().to_string().into());
         }
         self.allocate(resource, &mut new, Some(old))?;
-        let causes = rules::validate(resource, &new, Some(old));
+        let causes = rules::validate(resource, &new, Some(old), call.subresource);
         if !causes.is_empty() {
             return Err(Status::invalid(resource, call.name, causes));
         }
+        warnings.extend(rules::warn(resource, &new, Some(old), call.subresource));
         rules::conform(resource, &mut new);
         set_type(resource, &mut new);
         if ownership::settle(old, &mut new) || new == *old {
-            return Ok(Reply { code: 200, body: Body::Object(live.clone()), warnings });
+            return Ok(Reply { code: 200, body: Body::Object(live.clone()), warnings: Vec::new() });
         }
         if call.dry_run {
-            return Ok(unkept(&new, 200, warnings));
+            return Ok(unkept(&new, 200));
         }
         let key = Key::new(call.namespace, call.name);
         if live.is_deleting() && is_released(resource, &new) {
             let reply = Object::encode(&new);
             // Who watches sees it go as it was kept.
             self.discard(&place_of(resource), key, live);
-            return Ok(Reply { code: 200, body: Body::Object(Arc::new(reply)), warnings });
+            return Ok(Reply { code: 200, body: Body::Object(Arc::new(reply)), warnings: Vec::new() });
         }
         let object = self.commit(&place_of(resource), &key, new);
-        Ok(Reply { code: 200, body: Body::Object(object), warnings })
-    }
-
-    /// Takes finalizers from a namespace's spec.
-    fn finalize(
-        &mut self,
-        call: &Call<'_>,
-        live: &Arc<Object>,
-        old: &Value,
-        body: &Value,
-    ) -> Result<Reply, Status> {
-        let mut new = old.clone();
-        if let Some(spec) = rules::spec(&mut new) {
-            match body.pointer("/spec/finalizers") {
-                Some(finalizers) => spec.insert("finalizers".to_owned(), finalizers.clone()),
-                None => spec.remove("finalizers"),
-            };
-        }
-        self.finish_change(call, live, old, new, Vec::new())
+        Ok(Reply { code: 200, body: Body::Object(object), warnings: Vec::new() })
     }
 }
 

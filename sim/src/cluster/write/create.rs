@@ -19,11 +19,15 @@ const LONGEST: usize = 63;
 
 impl Cluster {
     /// Creates an object that was sent as one.
-    pub(super) fn create(&mut self, call: &Call<'_>, mut body: Value) -> Result<Reply, Status> {
-        let mut warnings = Vec::new();
+    pub(super) fn create(
+        &mut self,
+        call: &Call<'_>,
+        mut body: Value,
+        warnings: &mut Vec<String>,
+    ) -> Result<Reply, Status> {
         check_object(&mut body)?;
         check_type(call.resource, &body)?;
-        read(call, &mut body, &mut warnings)?;
+        read(call, &mut body, warnings)?;
         place(call, &mut body)?;
         if let (Some(metadata), false) = (metadata::of(&mut body), call.name.is_empty()) {
             crate::kinds::fill::fill(metadata, "name", call.name);
@@ -39,7 +43,7 @@ impl Cluster {
         &mut self,
         call: &Call<'_>,
         mut new: Value,
-        warnings: Vec<String>,
+        warnings: &mut Vec<String>,
     ) -> Result<Reply, Status> {
         let resource = call.resource;
         self.interfere(resource, call.subresource, &mut new)?;
@@ -66,10 +70,11 @@ impl Cluster {
         }
         rules::prepare_create(resource, &mut new, &now);
         let name = metadata::text(&new, "name").to_owned();
-        let causes = rules::validate(resource, &new, None);
+        let causes = rules::validate(resource, &new, None, call.subresource);
         if !causes.is_empty() {
             return Err(Status::invalid(resource, &name, causes));
         }
+        warnings.extend(rules::warn(resource, &new, None, call.subresource));
         rules::conform(resource, &mut new);
         if call.subresource == Subresource::None {
             self.allocate(resource, &mut new, None)?;
@@ -82,10 +87,10 @@ impl Cluster {
             return Err(status);
         }
         if call.dry_run {
-            return Ok(unkept(&new, 201, warnings));
+            return Ok(unkept(&new, 201));
         }
         let object = self.commit(&place_of(resource), &Key::new(call.namespace, &name), new);
-        Ok(Reply { code: 201, body: Body::Object(object), warnings })
+        Ok(Reply { code: 201, body: Body::Object(object), warnings: Vec::new() })
     }
 }
 

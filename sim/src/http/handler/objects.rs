@@ -14,7 +14,7 @@ use crate::http::forms::{Frames, Writer};
 use crate::http::media::{Accepted, Content};
 use crate::http::options::{self, Change, WriteOptions};
 use crate::http::path::Address;
-use crate::http::shared::{Shared, now};
+use crate::http::shared::Shared;
 use crate::http::table::Include;
 use crate::http::watch::{self, Wanted};
 use crate::http::{decode, refusal, reviews};
@@ -125,7 +125,7 @@ impl Request<'_> {
             user: &self.asked.user.name,
             dry_run,
             validation: options.map_or(FieldValidation::Ignore, |options| options.validation),
-            now: now(),
+            now: self.shared.now(),
         })
     }
 
@@ -324,7 +324,7 @@ impl Request<'_> {
             resource: &self.resource,
             form: self.accepted.form,
             include: self.include()?,
-            now: now(),
+            now: self.shared.now(),
         };
         let bytes = writer.body(&reply.body)?;
         Ok(Answer::bytes(reply.code, self.accepted.encoding.media(), bytes).with_warnings(reply.warnings))

@@ -44,6 +44,11 @@ pub(super) fn of(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         }
     }
     versions(object, &mut causes);
+    let stored = object.pointer("/status/storedVersions").and_then(Value::as_array);
+    if stored.is_none_or(Vec::is_empty) {
+        let detail = "must have at least one stored version";
+        causes.push(Cause::invalid("status.storedVersions", &Value::Null, detail));
+    }
     if let Some(old) = old {
         for (field, path) in [
             ("spec.group", "/spec/group"),
@@ -78,32 +83,41 @@ fn versions(object: &Value, causes: &mut Vec<Cause>) {
     let versions =
         object.pointer("/spec/versions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let flag = |version: &Value, flag: &str| version.get(flag) == Some(&Value::Bool(true));
-    let stored = versions.iter().filter(|version| flag(version, "storage")).count();
-    if stored != 1 {
+    let name = |version: &Value| version.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut names: Vec<String> = versions.iter().map(name).collect();
+    names.sort();
+    names.dedup();
+    let shown = || Value::from(versions.to_vec());
+    if names.len() < versions.len() {
+        causes.push(Cause::invalid("spec.versions", &shown(), "must contain unique version names"));
+    }
+    if versions.iter().filter(|version| flag(version, "storage")).count() != 1 {
         let detail = "must have exactly one version marked as storage version";
-        causes.push(Cause::invalid("spec.versions", &versions.to_vec().into(), detail));
+        causes.push(Cause::invalid("spec.versions", &shown(), detail));
     }
-    let mut seen = Vec::new();
+    let schema = |version: &Value| version.pointer("/schema/openAPIV3Schema").cloned();
+    // One that all versions have is judged once, as that of the whole.
+    let shared = versions.first().and_then(schema);
+    let shared =
+        shared.filter(|first| versions.iter().all(|version| schema(version).as_ref() == Some(first)));
+    if let Some(shared) = shared {
+        of_schema(&shared, "spec.validation.openAPIV3Schema", causes);
+        return;
+    }
     for (at, version) in versions.iter().enumerate() {
-        let name = version.get("name").and_then(Value::as_str).unwrap_or_default();
-        let path = format!("spec.versions[{at}]");
-        if seen.contains(&name) {
-            causes.push(Cause::duplicate(format!("{path}.name"), &name.into()));
-        }
-        seen.push(name);
-        match version.pointer("/schema/openAPIV3Schema") {
-            None => {
-                causes
-                    .push(Cause::required(format!("{path}.schema.openAPIV3Schema"), "schemas are required"));
-            }
-            Some(schema) => {
-                let errors = Schema::parse(schema).err().unwrap_or_default();
-                causes.extend(errors.into_iter().map(|mut error| {
-                    let dot = if error.path.is_empty() || error.path.starts_with('[') { "" } else { "." };
-                    error.path = format!("{path}.schema.openAPIV3Schema{dot}{}", error.path);
-                    Cause::from(error)
-                }));
-            }
+        let path = format!("spec.versions[{at}].schema.openAPIV3Schema");
+        match schema(version) {
+            None => causes.push(Cause::required(path, "")),
+            Some(schema) => of_schema(&schema, &path, causes),
         }
     }
+}
+
+fn of_schema(schema: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let errors = Schema::parse(schema).err().unwrap_or_default();
+    causes.extend(errors.into_iter().map(|mut error| {
+        let dot = if error.path.is_empty() || error.path.starts_with('[') { "" } else { "." };
+        error.path = format!("{path}{dot}{}", error.path);
+        Cause::from(error)
+    }));
 }

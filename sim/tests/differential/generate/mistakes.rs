@@ -2,14 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{CONFIG_MAP, Kind, WIDGET, bodies};
+use super::bodies;
+use crate::differential::kinds::{CONFIG_MAP, Kind, WIDGET};
 use crate::differential::script::{APPLY, JSON, MERGE, PATCH, Script, Step};
 
 /// Gives each mistake by itself, and once more where there is an object that it could be about.
 pub(crate) fn scripts() -> Vec<Script> {
     let named = |kind: Kind| bodies::named(kind, "a", json!({}));
     let there = [CONFIG_MAP, WIDGET].map(|kind| Step::send("POST", kind.collection, JSON, &named(kind)));
-    let script = |steps| Script { watched: CONFIG_MAP.collection, end: bodies::end(CONFIG_MAP), steps };
+    let script = |steps| Script { kind: CONFIG_MAP, selector: "", end: bodies::end(CONFIG_MAP), steps };
     all()
         .into_iter()
         .flat_map(|step| {
@@ -45,6 +46,9 @@ fn all() -> Vec<Step> {
         "?watch=1&resourceVersion=x",
         "?watch=1&resourceVersionMatch=Exact",
         "?continue=x&resourceVersion=1",
+        "?continue=xy",
+        "?continue=xyz",
+        "?continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEifR",
         "?resourceVersion=x",
         "/none?resourceVersion=x",
         "/none",
