@@ -1,6 +1,5 @@
 use argosy_core::cluster::{Applied, WatchEvent};
 use argosy_core::ids::{AppId, Digest};
-use argosy_core::key::GroupKind;
 use argosy_core::policy::Propagation;
 
 use super::super::objects::{Stay, config_map, definition, manifest, namespace};
