@@ -80,6 +80,8 @@ struct Seen {
     led: Vec<SignedHead>,
     /// Whether the last discovery said that widgets are served.
     widgets: bool,
+    /// Namespaces that it was last refused.
+    homeless: BTreeSet<String>,
 }
 
 /// Everything that the oracle knows.
@@ -182,6 +184,7 @@ impl Oracle {
         if let Some(seen) = self.agents.get_mut(agent) {
             seen.waits.clear();
             seen.widgets = false;
+            seen.homeless.clear();
         }
     }
 
@@ -220,8 +223,9 @@ impl Oracle {
     }
 
     /// A request was carried out, or refused: it is not under way any more.
-    pub(super) fn landed(&mut self, agent: usize, request: &Request) {
+    pub(super) fn landed(&mut self, agent: usize, request: &Request, answer: &Result<Answer, ApiError>) {
         self.lost(agent, request);
+        self.home_answered(agent, request, answer.is_ok());
     }
 
     /// A request will never arrive.

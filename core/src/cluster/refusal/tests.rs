@@ -1,6 +1,6 @@
 //! Answers as kube-apiserver 1.36 gives them.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 

@@ -130,7 +130,7 @@ impl World {
             self.oracle.executed(&self.git, agent, request, executed);
             answer
         };
-        self.oracle.landed(agent, request);
+        self.oracle.landed(agent, request, &answer);
         if !matches!(request, Request::Get { .. }) {
             note!(self, "api {agent} #{} {}: {}", id.0, name(request), word(&answer));
         }

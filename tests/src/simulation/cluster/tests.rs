@@ -40,10 +40,9 @@ impl Bench {
         let bytes = manifest(key, piece(version));
         let (uid, manifest) = (uid.map(str::to_owned), Digest::of(&bytes));
         let request = Request::Apply { key: key.clone(), uid, manifest, app: AppId::new("", "web") };
-        match self.ask_with(&request, Some(&bytes))? {
-            Answer::Applied(applied) => Ok(applied),
-            other => panic!("{other:?}"),
-        }
+        let answer = self.ask_with(&request, Some(&bytes))?;
+        let Answer::Applied(applied) = answer else { panic!("{answer:?}") };
+        Ok(applied)
     }
 
     fn settle(&mut self) {
@@ -135,7 +134,7 @@ fn a_watch_tells_what_others_do_by_who_owns_what() {
     let kind = GroupKind::new("", "ConfigMap");
     let made = bench.apply(&key, None, 1).unwrap().live;
     let mut listed = bench.cluster.list(&kind, bench.now).unwrap();
-    assert_eq!(listed.objects, [made.clone()]);
+    assert_eq!(listed.objects, std::slice::from_ref(&made));
     let mut after = |how: Meddling| {
         bench.now += 1_000;
         bench.cluster.meddle(&key, how, bench.now);

@@ -62,12 +62,17 @@ impl Oracle {
 /// Gives what an apply names: what Git says, and our marks.
 fn body(key: &ResourceKey, rendered: &ResourceKey, piece: Piece) -> Value {
     let mut body = meant(rendered, piece);
-    let metadata = &mut body["metadata"];
-    metadata["labels"]["argosy.dev/managed"] = json!("true");
-    if !key.is_crd() {
-        for name in ["argocd.argoproj.io/tracking-id", "argosy.dev/installation-id"] {
-            metadata["annotations"][name] = json!("");
+    let mut set = |part: &str, name: &str, value: &str| {
+        let metadata = body.get_mut("metadata").and_then(Value::as_object_mut);
+        let part = metadata.map(|metadata| metadata.entry(part).or_insert_with(|| json!({})));
+        if let Some(part) = part.and_then(Value::as_object_mut) {
+            part.insert(name.to_owned(), value.into());
         }
+    };
+    set("labels", "argosy.dev/managed", "true");
+    if !key.is_crd() {
+        set("annotations", "argocd.argoproj.io/tracking-id", "");
+        set("annotations", "argosy.dev/installation-id", "");
     }
     body
 }

@@ -20,7 +20,8 @@ pub(in super::super) enum Mark {
 
 /// Reads the mark of an object.
 pub(in super::super) fn mark(object: &Value, key: &ResourceKey) -> Mark {
-    let annotation = |name: &str| object["metadata"]["annotations"][name].as_str();
+    let annotations = object.pointer("/metadata/annotations");
+    let annotation = |name: &str| annotations?.get(name)?.as_str();
     match (annotation("argocd.argoproj.io/tracking-id"), annotation("argosy.dev/installation-id")) {
         (Some(id), Some(installation)) if installation == INSTALLATION.to_string() => {
             let names = format!(":{}/{}:{}/{}", key.group, key.kind, key.namespace, key.name);

@@ -21,6 +21,21 @@ impl Oracle {
         self.homes.insert((seat, name.to_owned()));
     }
 
+    /// A namespace that was asked for is there, or was refused: then what lives in it was not to be before it.
+    pub(super) fn home_answered(&mut self, agent: usize, request: &Request, is_there: bool) {
+        let name = match request {
+            Request::EnsureNamespace { name } => name,
+            Request::Apply { key, .. } if key.is_namespace() => &key.name,
+            Request::Get { .. } | Request::Apply { .. } | Request::Delete { .. } => return,
+        };
+        let Some(seen) = self.agents.get_mut(agent) else { return };
+        if is_there {
+            seen.homeless.remove(name);
+        } else {
+            seen.homeless.insert(name.clone());
+        }
+    }
+
     /// Holds a write to whether it may be asked for now.
     pub(super) fn in_order(&mut self, asked: &Asked<'_>) {
         let Asked { agent, state, request, .. } = *asked;
@@ -40,6 +55,7 @@ impl Oracle {
         let seat = self.seat(agent);
         let homed = !objects::is_namespaced(key)
             || asked.cluster.has_namespace(&key.namespace)
+            || self.agents.get(agent).is_some_and(|seen| seen.homeless.contains(&key.namespace))
             || self.homes.contains(&(seat, key.namespace.clone()));
         if homed {
             return;
