@@ -80,6 +80,8 @@ struct Seen {
     led: Vec<SignedHead>,
     /// Whether the last discovery said that widgets are served.
     widgets: bool,
+    /// Objects that it applied, or tried to.
+    tried: BTreeSet<ResourceKey>,
     /// Namespaces that it was last refused.
     homeless: BTreeSet<String>,
 }

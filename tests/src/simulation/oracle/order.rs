@@ -51,6 +51,11 @@ impl Oracle {
                 format!("agent {agent} applies {key} of a kind that it was not told is served"),
             );
         }
+        // Whoever tries again was told that the namespace is not there, or not whether anything happened.
+        let first = self.agents.get_mut(agent).is_some_and(|seen| seen.tried.insert(key.clone()));
+        if !first {
+            return;
+        }
         let home = objects::namespace(&key.namespace);
         let seat = self.seat(agent);
         let homed = !objects::is_namespaced(key)
