@@ -28,6 +28,7 @@ mod keys;
 mod lease;
 mod network;
 mod objects;
+mod offline;
 mod oracle;
 mod plan;
 mod random;
@@ -47,6 +48,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 pub use broken::Broken;
+pub use offline::{Alone, Outage, outage};
 pub use oracle::Violation;
 pub use plan::{Settings, Trouble};
 pub use shrink::shrink;

@@ -23,6 +23,7 @@ use super::objects::{self, Piece};
 use super::random::Random;
 
 pub(super) use self::calls::Manner;
+pub(super) use self::foreign::Meddling;
 pub(super) use self::watching::{Feed, Listed};
 
 /// What an API server does to requests for a while.

@@ -151,6 +151,11 @@ impl Git {
         self.history.last().cloned().unwrap_or_default()
     }
 
+    /// Gives the apps of the newest snapshot.
+    pub(super) fn apps(&self) -> impl Iterator<Item = (&AppId, &Source)> + Clone {
+        self.history.last().into_iter().flatten()
+    }
+
     /// Gives an app as of a commit.
     pub(super) fn app(&self, commit: usize, app: &AppId) -> Option<&Source> {
         self.history.get(commit)?.get(app)

@@ -22,7 +22,7 @@ use argosy_sim::cluster::Object;
 use self::live::Mark;
 use super::agent::Agent;
 use super::cluster::Cluster;
-use super::git::{Git, ReadAt};
+use super::git::{Git, ReadAt, Snapshot};
 use super::objects::{self, Piece};
 
 /// A rule that was broken.
@@ -118,6 +118,8 @@ pub(super) struct Oracle {
     releases: BTreeMap<Root, Vec<(ResourceKey, Digest)>>,
     /// Writes so far.
     pub(super) writes: u64,
+    /// What was desired when the hub went for days, while it is away.
+    pub(super) alone: Option<Snapshot>,
     /// Frames that say something, so far.
     pub(super) frames: u64,
 }
@@ -167,7 +169,7 @@ impl Oracle {
     /// Takes a commit of the fleet.
     pub(super) fn committed(&mut self, git: &Git) {
         let commit = git.head();
-        for (app, source) in git.newest() {
+        for (app, source) in git.apps() {
             let release = source.release();
             let entries = release
                 .entries()
@@ -178,7 +180,7 @@ impl Oracle {
                 self.learn(objects::digest(key, *piece), key, *piece);
             }
             self.releases.insert(release.root(), entries);
-            self.roots.entry(app).or_default().insert(commit, release.root());
+            self.roots.entry(app.clone()).or_default().insert(commit, release.root());
         }
     }
 

@@ -17,8 +17,17 @@ use super::oracle::live::{self, Mark};
 use super::world::World;
 
 impl World {
+    /// Tells whether everything is as it should be.
+    pub(super) fn is_met(&self) -> bool {
+        self.missing(true).is_empty()
+    }
+
     /// Lists what is not as it should be; empty when everything is.
     pub(super) fn unmet(&self) -> Vec<String> {
+        self.missing(false)
+    }
+
+    fn missing(&self, any: bool) -> Vec<String> {
         let mut unmet = Vec::new();
         let Some(hub) = &self.hub.process else { return vec!["the hub does not run".to_owned()] };
         let head = self.git.head();
@@ -26,6 +35,9 @@ impl World {
             unmet.push("the hub has not read the newest commit".to_owned());
         }
         for agent in 0..self.plan.agents {
+            if any && !unmet.is_empty() {
+                break;
+            }
             self.unmet_link(agent, &mut unmet);
             self.unmet_objects(agent, &mut unmet);
             self.unmet_leftovers(agent, &mut unmet);
@@ -79,8 +91,8 @@ impl World {
     fn unmet_objects(&self, agent: usize, unmet: &mut Vec<String>) {
         let Some(cluster) = self.clusters.get(agent) else { return };
         let Some(process) = self.agents.get(agent).and_then(|state| state.process.as_ref()) else { return };
-        let newest = self.git.newest();
-        let on_cluster = newest.iter().filter(|(_, source)| source.cluster == agent);
+        let newest = self.git.apps();
+        let on_cluster = newest.clone().filter(|(_, source)| source.cluster == agent);
         for (app, source) in
             on_cluster.filter(|(_, source)| source.is_good() && source.renders && source.automated)
         {
@@ -90,7 +102,7 @@ impl World {
                 if says == Some(true) {
                     continue;
                 }
-                let shared = newest.iter().any(|(other, theirs)| {
+                let shared = newest.clone().any(|(other, theirs)| {
                     other != app && theirs.cluster == agent && theirs.resolved().contains_key(&key)
                 });
                 // Another app's entry may still own it while that app is frozen, released or by hand.
@@ -179,9 +191,10 @@ impl World {
     fn unmet_leftovers(&self, agent: usize, unmet: &mut Vec<String>) {
         let Some(process) = self.agents.get(agent).and_then(|state| state.process.as_ref()) else { return };
         let Some(cluster) = self.clusters.get(agent) else { return };
-        let newest = self.git.newest();
-        let here = newest.values().filter(|source| source.cluster == agent);
-        let meant: BTreeSet<ResourceKey> = here.flat_map(|source| source.resolved().into_keys()).collect();
+        let here = self.git.apps().filter(|(_, source)| source.cluster == agent);
+        let meant: BTreeSet<ResourceKey> =
+            here.flat_map(|(_, source)| source.resolved().into_keys()).collect();
+        let head = self.git.head();
         let reconciler = process.machine.reconciler();
         let list = process.machine.link().list();
         // While an app fails nobody may reconcile an unknown chain, which holds everything.
@@ -203,7 +216,8 @@ impl World {
             // A new app that does not render holds every deletion back, a failing one its own move.
             let failing = self.hub.process.as_ref().map(|hub| &hub.decision.failing);
             let waits = failing.is_some_and(|failing| {
-                failing.contains(&entry.app) || (!failing.is_empty() && !newest.contains_key(&entry.app))
+                failing.contains(&entry.app)
+                    || (!failing.is_empty() && self.git.app(head, &entry.app).is_none())
             });
             let stays = stays || waits;
             if !stays && !meant.contains(key) && prunes && served {

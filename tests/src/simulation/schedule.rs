@@ -70,13 +70,14 @@ pub(super) enum Event {
 /// The queue of what is to happen.
 #[derive(Default)]
 pub(super) struct Schedule {
-    events: BTreeMap<(u64, u64), Event>,
+    /// What is there is moved about: the events themselves are not.
+    events: BTreeMap<(u64, u64), Box<Event>>,
     next: u64,
 }
 
 impl Schedule {
     pub(super) fn at(&mut self, time: u64, event: Event) {
-        self.events.insert((time, self.next), event);
+        self.events.insert((time, self.next), Box::new(event));
         self.next += 1;
     }
 
@@ -86,6 +87,6 @@ impl Schedule {
         if time > until {
             return None;
         }
-        self.events.pop_first().map(|((time, _), event)| (time, event))
+        self.events.pop_first().map(|((time, _), event)| (time, *event))
     }
 }

@@ -211,7 +211,7 @@ impl World {
             match rested_since {
                 Some(since) if self.now < since + REST_MS => {}
                 // Both when the rest begins and when it ends: nothing may be only said, or only for a moment.
-                since if self.unmet().is_empty() => match since {
+                since if self.is_met() => match since {
                     Some(_) => return,
                     None => rested_since = Some(self.now),
                 },

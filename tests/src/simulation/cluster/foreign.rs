@@ -14,7 +14,7 @@ const TRIES: u32 = 10;
 
 /// One thing that somebody else does to one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meddling {
+pub(in super::super) enum Meddling {
     /// Changes values that we applied.
     Change,
     /// Adds fields of its own.
@@ -94,7 +94,7 @@ impl Cluster {
     }
 
     /// Meddles with an object.
-    pub(super) fn meddle(&mut self, key: &ResourceKey, how: Meddling, now: u64) {
+    pub(in super::super) fn meddle(&mut self, key: &ResourceKey, how: Meddling, now: u64) {
         let Some(resource) = self.resource(&key.group_kind()) else { return };
         let Some(there) = self.peek(key) else { return };
         if !matches!(how, Meddling::Beside | Meddling::Share) {

@@ -3,7 +3,6 @@ use argosy_core::ids::{AppId, Digest};
 use argosy_core::policy::Propagation;
 
 use super::super::objects::{Stay, config_map, definition, manifest, namespace};
-use super::foreign::Meddling;
 use super::*;
 
 /// A cluster, its clock and the app that has everything in it.

@@ -11,6 +11,7 @@ use argosy_core::store::{StoreRead as _, decode, encode, get_as};
 use super::super::agent::Disk;
 use super::super::git::Git;
 use super::super::objects::{digest, resolve};
+use super::super::offline;
 use super::live::Mark;
 use super::{Asked, Oracle};
 
@@ -27,6 +28,9 @@ impl Oracle {
         self.writes += 1;
         self.is_current(agent, disk, request);
         self.in_order(asked);
+        if let Some(Err(why)) = self.alone.as_ref().map(|then| offline::judge(then, asked)) {
+            self.violate("I9", format!("agent {agent}, which is alone, {why}: {request:?}"));
+        }
         let Some(seen) = self.agents.get_mut(agent) else { return };
         let pseudo = matches!(request, Request::EnsureNamespace { .. });
         if !pseudo && seen.waits.values().any(|(other, _)| *other == key) {
