@@ -233,7 +233,7 @@ fn apps_of(random: &mut Random, cluster: usize) -> Vec<(AppId, Source)> {
     let mut site: Vec<ResourceKey> =
         (0..random.index(4) + 2).map(|at| objects::config_map("", &name(at))).collect();
     site.push(ResourceKey::new("", "PersistentVolumeClaim", "", name(0)));
-    let widgets = (0..random.index(2) + 1).map(|at| ResourceKey::new("example.com", "Widget", "", name(at)));
+    let widgets = (0..=random.index(2)).map(|at| ResourceKey::new("example.com", "Widget", "", name(at)));
     let mesh: Vec<ResourceKey> = widgets.chain([objects::definition()]).collect();
     let app = |kind: &str, keys: Vec<ResourceKey>| {
         let piece = Piece { version: 1, stay: Stay::Normal, filler: 0 };
