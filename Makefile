@@ -44,7 +44,8 @@ chaos: control-plane ## Kills each daemon 200 times at random moments, and tries
 	ARGOSY_CHAOS_CYCLES=$${ARGOSY_CHAOS_CYCLES:-200} ARGOSY_CHAOS_COMMITS=$${ARGOSY_CHAOS_COMMITS:-1000} \
 	$(CARGO) test --package argosy-tests --test scenarios chaos -- --test-threads 2
 
-cells: ## Shows every fault of an API server in every phase of an app and every form, in virtual time.
+cells: control-plane ## Shows every fault of an API server in every phase of an app and every form, in virtual time, and one of each on a real one.
+	$(CARGO) build --workspace --bins
 	ARGOSY_CELLS=show $(CARGO) test --package argosy-tests --test scenarios -- cells --nocapture
 
 crash-states: ## Tries 50,000 states in which a loss of power can leave each store, and damage of every kind.

@@ -1,11 +1,13 @@
 //! The composition root: makes every part of the agent and joins them.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use argosy_core::agent::Input;
+use argosy_core::health::UserRules;
 use argosy_core::session::agent::AgentIdentity;
 use argosy_runtime::admin::{Admin, BoundAdmin, Connectivity};
 use argosy_runtime::clock::{Clock, wall};
@@ -17,6 +19,7 @@ use argosy_runtime::telemetry::LogHandle;
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::args::RunArgs;
@@ -52,6 +55,7 @@ pub struct Bound {
 /// # Cancel safety
 /// Not safe: tasks that were started go on.
 pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
+    let rules = args.health_rules.as_deref().map(load_rules).transpose()?;
     let folder = Folder::open(&args.data_dir)?;
     let lock = files::lock_folder(&args.data_dir)?.with_context(|| {
         format!(
@@ -72,7 +76,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     let address = bound.address();
     serve_admin(&supervisor, bound, &folder)?;
 
-    let connection = Connection::connect(args.kubeconfig.as_deref()).await?;
+    let connection = Connection::connect(args.kubeconfig.as_deref(), rules.clone()).await?;
     let enrolled = enrolment(args, &folder, &connection).await?;
     drop(enrolled_ready);
 
@@ -100,6 +104,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
             hub: enrolment.addresses.clone(),
         },
         store: opened,
+        rules,
         folder: folder.clone(),
         verifier: enrolment.verifier(),
         clock,
@@ -144,6 +149,20 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     supervisor.spawn_isolated("discovery", discovery);
     supervisor.spawn_isolated("control", control::serve(folder.socket(), desk, stopping));
     Ok(Bound { admin: address, supervisor, _lock: lock })
+}
+
+/// Reads the user's own health rules.
+fn load_rules(path: &Path) -> anyhow::Result<Arc<dyn UserRules>> {
+    let clock = argosy_lua::Clock { elapsed, unix: || wall().0 / 1000 };
+    let rules = argosy_lua::Rules::load(path, clock).context("--health-rules")?;
+    info!(rules = rules.len(), path = %path.display(), "health is judged by rules of the user's own as well");
+    Ok(Arc::new(rules))
+}
+
+/// Gives the time since the first look.
+fn elapsed() -> Duration {
+    static BEGIN: OnceLock<Instant> = OnceLock::new();
+    BEGIN.get_or_init(Instant::now).elapsed()
 }
 
 fn serve_admin(supervisor: &Supervisor, bound: BoundAdmin, folder: &Folder) -> anyhow::Result<()> {

@@ -63,6 +63,10 @@ pub struct RunArgs {
     /// Namespace of the agent's Lease; it must exist.
     #[arg(long, value_name = "NAME", default_value = "argosy", env = "ARGOSY_NAMESPACE")]
     pub namespace: String,
+    /// Health rules of your own, which go before those of Argosy: an argocd-cm ConfigMap with `resource.customizations`, a
+    /// folder where it is mounted, or one with GROUP/KIND/health.lua. Read at the start.
+    #[arg(long, value_name = "FILE|DIR", env = "ARGOSY_HEALTH_RULES")]
+    pub health_rules: Option<PathBuf>,
     /// Logging.
     #[command(flatten)]
     pub log: LogArgs,

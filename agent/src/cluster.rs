@@ -9,6 +9,7 @@ mod connect;
 mod discovery;
 mod execute;
 mod failure;
+mod judge;
 mod lease;
 mod list;
 mod path;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use argosy_core::cluster::{ApiError, Kinds, REQUEST_DEADLINE, Subject};
+use argosy_core::health::UserRules;
 use argosy_core::key::{GroupKind, ResourceKey};
 use parking_lot::RwLock;
 use serde_json::Value;
@@ -34,6 +36,7 @@ pub use self::watch::Watch;
 pub use self::watches::{Watches, WatchesHandle};
 
 use self::discovery::Endpoint;
+use self::judge::Judge;
 use self::transport::{Call, Transport};
 
 /// A kind that nobody has heard of is looked up again at most this often.
@@ -56,6 +59,7 @@ pub struct Facts {
 
 struct Inner {
     transport: Transport,
+    judge: Judge,
     catalogue: RwLock<Catalogue>,
     /// One discovery at a time, so that an older answer never overwrites a newer one.
     discovering: Semaphore,
@@ -72,18 +76,27 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Prepares a connection by a kubeconfig file, or by the pod's service account without one. Nothing is sent yet.
+    /// Prepares a connection by a kubeconfig file, or by the pod's service account without one; health is
+    /// judged by users' rules as well, if there are any. Nothing is sent yet.
     ///
     /// # Cancel safety
     /// Safe: there is nothing to undo.
-    pub async fn connect(kubeconfig: Option<&Path>) -> Result<Self, ConnectError> {
-        Ok(Self::by(connect::client(kubeconfig).await?))
+    pub async fn connect(
+        kubeconfig: Option<&Path>,
+        rules: Option<Arc<dyn UserRules>>,
+    ) -> Result<Self, ConnectError> {
+        Ok(Self::new(connect::client(kubeconfig).await?, rules))
     }
 
     /// Goes through a client that is there already. Nothing is sent yet.
     pub fn by(client: kube::Client) -> Self {
+        Self::new(client, None)
+    }
+
+    fn new(client: kube::Client, rules: Option<Arc<dyn UserRules>>) -> Self {
         let inner = Inner {
             transport: Transport::new(client),
+            judge: Judge::new(rules),
             catalogue: RwLock::default(),
             discovering: Semaphore::new(1),
             discovered: signal::Sender::new(None),

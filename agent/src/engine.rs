@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use argosy_core::agent::{Input, Notice};
 use argosy_core::cluster::{ApiError, Request, RequestId};
+use argosy_core::health::UserRules;
 use argosy_core::ids::InstallationId;
 use argosy_core::session::agent::{AgentIdentity, Closing};
 use argosy_core::session::frame::{AgentFrame, ClusterFacts};
@@ -106,6 +107,7 @@ pub(crate) struct Parts {
     pub(crate) identity: AgentIdentity,
     pub(crate) about: About,
     pub(crate) store: Store,
+    pub(crate) rules: Option<Arc<dyn UserRules>>,
     pub(crate) folder: Folder,
     pub(crate) verifier: HeadVerifier,
     pub(crate) clock: Clock,
@@ -125,9 +127,9 @@ impl Engine {
     /// Loads the machine from its store; its first effects are carried out when the engine runs.
     pub(crate) async fn load(parts: Parts) -> Result<(Self, impl FnOnce(&mut Self)), EngineError> {
         let pool = Pool::new("engine", 1);
-        let Parts { identity, store, folder, verifier, clock, .. } = parts;
+        let Parts { identity, store, rules, folder, verifier, clock, .. } = parts;
         let about = parts.about;
-        let job = move || Core::load(identity, about, store, folder, verifier, clock);
+        let job = move || Core::load(identity, about, store, rules, folder, verifier, clock);
         let (core, outcome) = pool.run("load the store", job).await??;
         let engine = Self {
             core: Some(core),

@@ -54,6 +54,8 @@ pub(crate) enum Command {
     /// Carries desired state and statuses by file, for clusters that have no link.
     #[command(subcommand)]
     Bundle(BundleCommand),
+    /// Judges the health of objects in files, with no hub and no cluster, as an agent would.
+    Health(HealthArguments),
     /// Shows what happened.
     Events {
         /// Goes on with what happens.
@@ -81,6 +83,25 @@ pub(crate) enum Command {
         #[command(flatten)]
         output: Output,
     },
+}
+
+/// What to judge, and by what.
+#[derive(Debug, Clone, Args)]
+#[command(
+    after_help = "Every object of the files gets a row, with the verdict of its kind's rule; no word where its \
+                        kind has none. Rules that look at other objects look at those of the files."
+)]
+pub(crate) struct HealthArguments {
+    /// Live objects: YAML documents, JSON, or lists, e.g. of `kubectl get -o yaml`; - reads them from the standard input.
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Rules of your own, which go before those of Argosy: an argocd-cm ConfigMap with `resource.customizations`, or a
+    /// folder with GROUP/KIND/health.lua.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) rules: Option<PathBuf>,
+    /// Form of the output.
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 /// What to do with clusters.
@@ -417,6 +438,7 @@ mod tests {
             vec!["argosy", "app", "get", "a/b/c"],
             vec!["argosy", "app", "confirm", "web", "--plan", "xyz"],
             vec!["argosy", "status", "-o", "xml"],
+            vec!["argosy", "health"],
             vec!["argosy", "audit"],
             vec!["argosy", "audit", "edge", "--at", "yesterday"],
             vec!["argosy", "events", "--since", "2h"],

@@ -6,6 +6,7 @@ mod bundle;
 mod cluster;
 mod confirm;
 mod events;
+mod health;
 mod sync;
 mod wait;
 
@@ -26,6 +27,9 @@ const WATCH: Duration = Duration::from_secs(2);
 
 /// Runs a command; gives its exit code.
 pub(crate) async fn run(arguments: Arguments) -> Result<u8, Failure> {
+    if let Command::Health(health) = &arguments.command {
+        return health::run(health);
+    }
     let config = HubConfig::load(&arguments.hub)?;
     let hub = Hub::connect(&config).await?;
     match arguments.command {
@@ -35,6 +39,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Cluster(command) => cluster::run(&hub, command).await,
         Command::App(command) => app(&hub, command).await,
         Command::Bundle(command) => bundle::run(&hub, command).await,
+        Command::Health(health) => health::run(&health),
         Command::Events { follow, cluster, since, output } => {
             let since = since.map(Into::into);
             events::run(&hub, v1::EventsRequest { follow, cluster, since }, output.format).await

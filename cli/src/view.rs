@@ -6,6 +6,7 @@ pub(crate) mod cluster;
 pub(crate) mod command;
 pub(crate) mod event;
 pub(crate) mod fleet;
+pub(crate) mod health;
 pub(crate) mod list;
 pub(crate) mod reconcile;
 

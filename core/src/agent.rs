@@ -8,11 +8,13 @@ mod journal;
 mod staged;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::bundle::ImportStep;
 use crate::cluster::{Answer, ApiError, Kinds, Request, RequestId, WatchEvent};
 use crate::desired::{Anchor, VerifyHead};
 use crate::governor::ConfirmError;
+use crate::health::UserRules;
 use crate::ids::{AppId, CommandId, Digest};
 use crate::journal::{AppState, Recorder};
 use crate::key::GroupKind;
@@ -162,8 +164,18 @@ pub struct AgentMachine {
 impl AgentMachine {
     /// Reads what was durable, and goes on with the commands that had begun.
     pub fn load(identity: AgentIdentity, context: &mut Context<'_>) -> Result<(Self, Effects), StoreError> {
+        Self::load_with(identity, None, context)
+    }
+
+    /// As [`Self::load`], where users brought health rules: what is seen was judged by these, too.
+    pub fn load_with(
+        identity: AgentIdentity,
+        rules: Option<Arc<dyn UserRules>>,
+        context: &mut Context<'_>,
+    ) -> Result<(Self, Effects), StoreError> {
         let link = AgentLink::load(context.store, identity, context.verifier, context.entropy)?;
         let mut reconciler = Reconciler::load(context.store, identity.installation, context.now)?;
+        reconciler.set_rules(rules);
         if link.is_rolled_back() {
             reconciler.distrust();
         }

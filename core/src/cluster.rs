@@ -11,6 +11,7 @@ use minicbor::{Decode, Encode};
 use crate::health::Verdict;
 use crate::ids::{AppId, Digest, InstallationId};
 use crate::key::{GroupKind, ResourceKey};
+use crate::manifest::Role;
 use crate::policy::Propagation;
 
 pub use exchange::Apply;
@@ -67,6 +68,8 @@ pub struct LiveMeta {
     pub last_writer: Option<String>,
     /// Health, for kinds with a rule.
     pub health: Option<Verdict>,
+    /// Its controller says that it has not seen the present generation yet, so its health is of an earlier one.
+    pub lagging: bool,
 }
 
 /// Names a request until its answer.
@@ -216,4 +219,23 @@ pub struct ManifestFacts {
     /// `Prune=false`.
     #[n(2)]
     pub prune_refused: bool,
+    /// Its wave.
+    #[n(3)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub wave: i32,
+    /// `PruneLast=true`.
+    #[n(4)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub prune_last: bool,
+    /// Whether it is a hook.
+    #[n(5)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub role: Role,
+}
+
+impl ManifestFacts {
+    /// Gives the kind that it defines.
+    pub fn defines_kind(&self) -> Option<GroupKind> {
+        self.defines.as_ref().map(|(kind, _)| kind.clone())
+    }
 }

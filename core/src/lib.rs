@@ -20,6 +20,7 @@ pub mod ids;
 pub mod journal;
 pub mod json;
 pub mod key;
+mod later;
 pub mod manifest;
 pub mod order;
 pub mod ownership;

@@ -5,12 +5,14 @@
 //! does not have is refused by the name of its annotation: an object is never applied with half of its meaning.
 
 mod annotations;
+mod hook;
 #[cfg(test)]
 mod tests;
 
 use serde_json::{Map, Value};
 
 pub use self::annotations::ObjectOptions;
+pub use self::hook::{Hook, Role};
 use crate::ids::Digest;
 use crate::json;
 use crate::key::{ResourceKey, split_api_version};

@@ -6,9 +6,9 @@
 use serde_json::Value;
 
 use crate::cluster::LiveMeta;
-use crate::health;
+use crate::health::Assessor;
 use crate::ids::Digest;
-use crate::key::{ResourceKey, split_api_version};
+use crate::key::{GroupKind, ResourceKey, split_api_version};
 use crate::tracking::{self, FIELD_MANAGER, MANAGED};
 
 /// Metadata that makes no sense.
@@ -16,8 +16,9 @@ use crate::tracking::{self, FIELD_MANAGER, MANAGED};
 #[error("the API server's object has no usable {0}")]
 pub struct MetadataError(pub &'static str);
 
-/// Reads an object, whole or metadata only. The kind is given by the caller, as items of lists carry none.
-pub fn read(object: &Value, group: &str, kind: &str) -> Result<LiveMeta, MetadataError> {
+/// Reads an object, whole or metadata only, and judges its health. The kind is given by the caller, as items of lists
+/// carry none.
+pub fn read(object: &Value, kind: &GroupKind, assessor: &Assessor<'_>) -> Result<LiveMeta, MetadataError> {
     let metadata = object.get("metadata").ok_or(MetadataError("metadata"))?;
     let text = |name: &str| metadata.get(name).and_then(Value::as_str).unwrap_or_default();
     let name = text("name");
@@ -28,8 +29,8 @@ pub fn read(object: &Value, group: &str, kind: &str) -> Result<LiveMeta, Metadat
     if uid.is_empty() {
         return Err(MetadataError("uid"));
     }
-    let key = ResourceKey::new(group, kind, text("namespace"), name);
-    let verdict = health::assess(&key.group_kind(), object);
+    let key = ResourceKey::new(&kind.group, &kind.kind, text("namespace"), name);
+    let verdict = assessor.assess(kind, object);
     Ok(LiveMeta {
         uid: uid.to_owned(),
         resource_version: text("resourceVersion")
@@ -45,6 +46,7 @@ pub fn read(object: &Value, group: &str, kind: &str) -> Result<LiveMeta, Metadat
         fingerprint: fingerprint(metadata),
         last_writer: last_writer(metadata),
         health: verdict,
+        lagging: crate::health::observed(kind, object) == Some(false),
         key,
     })
 }
@@ -160,6 +162,10 @@ mod tests {
         json!({"metadata": {"name": "a", "namespace": "n", "uid": "u", "resourceVersion": "7", "managedFields": entries}})
     }
 
+    fn config_maps() -> GroupKind {
+        GroupKind::new("", "ConfigMap")
+    }
+
     fn ours(fields: &Value) -> Value {
         json!({"manager": "argosy", "operation": "Apply", "apiVersion": "v1", "time": "t", "fieldsV1": fields})
     }
@@ -172,7 +178,7 @@ mod tests {
             {"manager": "kubectl", "operation": "Update", "time": "u", "fieldsV1": {"f:data": {"f:c": {}}}}
         ]));
         let robbed = object(&json!([ours(&json!({"f:data": {"f:a": {}}}))]));
-        let read = |object: &Value| read(object, "", "ConfigMap").unwrap();
+        let read = |object: &Value| read(object, &config_maps(), &Assessor::default()).unwrap();
         assert_eq!(read(&whole).fingerprint, read(&beside).fingerprint);
         assert_ne!(read(&whole).fingerprint, read(&robbed).fingerprint);
         assert_eq!(read(&beside).last_writer.as_deref(), Some("kubectl"));
@@ -181,8 +187,9 @@ mod tests {
 
     #[test]
     fn an_object_without_identity_is_refused() {
-        assert_eq!(read(&json!({"metadata": {"name": "a"}}), "", "ConfigMap"), Err(MetadataError("uid")));
-        assert_eq!(read(&json!({}), "", "ConfigMap"), Err(MetadataError("metadata")));
+        let refusal = |object: &Value| read(object, &config_maps(), &Assessor::default()).unwrap_err();
+        assert_eq!(refusal(&json!({"metadata": {"name": "a"}})), MetadataError("uid"));
+        assert_eq!(refusal(&json!({})), MetadataError("metadata"));
     }
 
     #[test]

@@ -18,6 +18,11 @@ pub struct SyncPolicy {
     /// How deletes propagate to dependents.
     #[n(3)]
     pub propagation: Propagation,
+    /// Deletes come after everything else of a sync (`PruneLast=true`).
+    #[n(4)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub prune_last: bool,
 }
 
 /// Automated sync (Argo CD: `spec.syncPolicy.automated`); everything is off unless stated.

@@ -7,12 +7,14 @@
 //! deletes too much (M22); healing restores what was applied, never more (M8).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::cluster::{Kinds, LiveMeta, ManifestFacts, Request, RequestId};
 use crate::desired::{Assignment, DesiredList, Phase};
 use crate::governor::Governor;
+use crate::health::UserRules;
 use crate::ids::{AppId, CommandId, Digest, InstallationId};
 use crate::key::{GroupKind, ResourceKey};
 use crate::release::{Release, Root};
@@ -27,6 +29,7 @@ mod deletes;
 mod desired;
 mod failures;
 mod heal;
+mod hooks;
 mod items;
 mod load;
 mod operations;
@@ -38,10 +41,11 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod watching;
+mod waves;
 
-pub use state::{AppliedBody, Attempt, Intent, InventoryEntry, Operation, tables};
+pub use state::{AppliedBody, Attempt, HookOutcome, HookRun, Intent, InventoryEntry, Operation, tables};
 
-use state::{App, Heals, Live, PendingSync, QueuedDelete};
+use state::{App, Heals, Live, PendingSync, QueuedDelete, Work};
 use watching::{KindWatch, settle_ms};
 
 /// How often a turn goes over everything again because something moved; what is left then waits for the next input.
@@ -107,6 +111,10 @@ enum Purpose {
     Delete { app: AppId, delete: HeldDelete, counted: bool },
     /// To make sure of an app's destination namespace.
     Namespace { app: AppId },
+    /// To see what is there of a hook that is to go.
+    ClearHook { app: AppId },
+    /// To delete a hook.
+    DeleteHook { app: AppId },
 }
 
 #[derive(Debug, Clone)]
@@ -119,6 +127,8 @@ struct Flight {
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about hub, cluster and turn")]
 pub struct Reconciler {
     installation: InstallationId,
+    /// Health rules that users brought.
+    rules: Option<Arc<dyn UserRules>>,
     kinds: Kinds,
     discovered: bool,
     /// Groups that the last discovery could not ask: that it names no kind of theirs says nothing.
@@ -139,6 +149,8 @@ pub struct Reconciler {
     announced: BTreeMap<Root, Release>,
     /// The objects in them: what somebody is about to desire is not deleted (M21).
     announced_keys: BTreeSet<ResourceKey>,
+    /// Hooks, and objects that are to be left alone: they are pruned by nobody.
+    set_aside: BTreeSet<ResourceKey>,
     /// Managed objects that are not where they belong: desired by others than their app, or kept and desired by nobody.
     strays: BTreeSet<ResourceKey>,
     /// How many managed objects of each kind there are, and which kinds are desired: what has to be watched.
@@ -179,6 +191,12 @@ pub struct Reconciler {
 
 impl Reconciler {
     // === Inputs ===
+
+    /// Says by which rules of users the health of objects is judged: of kinds that these cover, it is unknown until an
+    /// object is seen.
+    pub fn set_rules(&mut self, rules: Option<Arc<dyn UserRules>>) {
+        self.rules = rules;
+    }
 
     /// Takes the verified entries of the listed releases that are still on their way, for the next
     /// [`Self::set_desired`].
@@ -236,8 +254,10 @@ impl Reconciler {
             return;
         }
         let Some(state) = self.apps.get(app) else { return };
-        let in_progress = state.operation.is_some()
-            && !state.work.as_ref().is_some_and(|work| self.is_stuck(work, self.turned_at));
+        // What somebody asked for goes on for as long as a wave takes.
+        let asked = state.operation.as_ref().is_some_and(|operation| operation.command.is_some());
+        let stuck = |work: &Work| self.is_stuck(work, self.turned_at) && !(asked && work.gate.is_some());
+        let in_progress = state.operation.is_some() && !state.work.as_ref().is_some_and(stuck);
         if state.pending.is_some() || in_progress {
             self.finish(command, CommandState::Failed, "another operation is already in progress".to_owned());
             return;

@@ -15,7 +15,7 @@ use std::fmt;
 
 pub use self::files::{Selection, select};
 use crate::key::ResourceKey;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Role};
 use crate::release::Release;
 use crate::status::Condition;
 use crate::tree::{Tree, TreeError, TreePath};
@@ -283,6 +283,18 @@ impl Renderer<'_> {
                 return Err(fail(Some("kind".to_owned()), "Kustomize is not supported".to_owned()));
             }
             let key = manifest.key.clone();
+            if manifest.options.role == Role::Ignored {
+                let message = format!("{key} is a hook of Helm's that no sync runs; it is left out");
+                let kind = WarningKind::Manifest;
+                self.warnings.push(RenderWarning {
+                    kind,
+                    file: path.clone(),
+                    document: index,
+                    line,
+                    message,
+                });
+                continue;
+            }
             if let Some((_, before)) = self.objects.insert(key.clone(), (manifest, path.clone())) {
                 let message = format!("{key} is given before, in {before}; the last one counts");
                 self.warnings.push(RenderWarning {

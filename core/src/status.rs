@@ -10,6 +10,7 @@ use crate::desired::Phase;
 use crate::health::Health;
 use crate::ids::{DeletionId, Digest};
 use crate::key::ResourceKey;
+use crate::order::SyncPhase;
 use crate::release::Root;
 use crate::time::MonoTime;
 
@@ -130,6 +131,19 @@ pub struct ResultRow {
     /// For people; the API server's reason where it refused.
     #[n(2)]
     pub message: String,
+    /// The phase in which it ran, if it is a hook.
+    #[n(3)]
+    pub hook: Option<SyncPhase>,
+    /// How it stands, if it is a hook.
+    #[n(4)]
+    pub hook_phase: Option<OperationPhase>,
+}
+
+impl ResultRow {
+    /// Makes the row of an object that is no hook.
+    pub fn new(key: ResourceKey, code: ResultCode, message: impl Into<String>) -> Self {
+        Self { key, code, message: message.into(), hook: None, hook_phase: None }
+    }
 }
 
 /// One sync of one application.

@@ -9,6 +9,7 @@ use argosy_core::desired::Phase;
 use argosy_core::health::Health;
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::ResourceKey;
+use argosy_core::order::SyncPhase;
 use argosy_core::release::Root;
 use argosy_core::session::frame::{CommandKind, CommandUpdate};
 use argosy_core::status::{
@@ -88,6 +89,8 @@ impl From<&ResultRow> for v1::ResultRow {
             key: Some((&row.key).into()),
             code: v1::ResultCode::from(row.code).into(),
             message: row.message.clone(),
+            hook: row.hook.map(v1::SyncPhase::from).unwrap_or_default().into(),
+            hook_phase: row.hook_phase.map(v1::OperationPhase::from).unwrap_or_default().into(),
         }
     }
 }
@@ -254,6 +257,7 @@ macro_rules! same_words {
 
 same_words!(SyncStatus, SyncStatus, [Synced, OutOfSync, Unknown]);
 same_words!(Health, Health, [Healthy, Suspended, Progressing, Missing, Degraded, Unknown]);
+same_words!(SyncPhase, SyncPhase, [PreSync, Sync, PostSync, SyncFail]);
 same_words!(OperationPhase, OperationPhase, [Running, Succeeded, Failed, Error]);
 same_words!(ResultCode, ResultCode, [Synced, SyncFailed, Pruned, PruneSkipped, SharedSkipped]);
 same_words!(Phase, AppPhase, [Active, Frozen, Released, Deleting]);

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Our packages, and which of ours each may name in any of its dependency tables.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("argosy-core", &[]),
+    ("argosy-lua", &["argosy-core"]),
     ("argosy-proto", &["argosy-core"]),
     ("argosy-runtime", &["argosy-core"]),
     ("argosy-principal", &["argosy-core", "argosy-proto", "argosy-runtime"]),
-    ("argosy-agent", &["argosy-core", "argosy-proto", "argosy-runtime"]),
-    ("argosy-cli", &["argosy-core", "argosy-proto"]),
+    ("argosy-agent", &["argosy-core", "argosy-lua", "argosy-proto", "argosy-runtime"]),
+    ("argosy-cli", &["argosy-core", "argosy-lua", "argosy-proto"]),
     // The agent only in its tests: its own client is held against the simulated API.
     ("argosy-sim", &["argosy-agent", "argosy-core", "argosy-runtime"]),
     (
@@ -31,7 +32,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
 ];
 
 /// What only the edges may use, and where: Git, the API server, the process's clocks and files.
-const CONFINED: [(&str, &[&str]); 10] = [
+const CONFINED: [(&str, &[&str]); 11] = [
     ("git2", &["argosy-principal"]),
     ("kube", &["argosy-agent"]),
     ("k8s-openapi", &["argosy-agent"]),
@@ -40,6 +41,7 @@ const CONFINED: [(&str, &[&str]); 10] = [
     ("tracing-subscriber", &["argosy-runtime"]),
     ("tonic", &["argosy-proto", "argosy-principal", "argosy-agent", "argosy-cli"]),
     ("prost", &["argosy-proto", "argosy-agent"]),
+    ("mlua", &["argosy-lua"]),
     ("backoff", &["argosy-core"]),
     ("anyhow", &["argosy-principal", "argosy-agent", "argosy-cli", "argosy-sim", "argosy-tests"]),
 ];

@@ -12,6 +12,7 @@ mod scenarios {
     mod fleet_source;
     mod governor;
     mod harness;
+    mod hooks;
     mod joining_again;
     mod journal;
     mod leaving;
@@ -28,4 +29,5 @@ mod scenarios {
     mod stage;
     mod thin_link;
     mod trouble;
+    mod waves;
 }

@@ -1,7 +1,7 @@
 //! Requests of the reconciler, one at a time.
 
 use argosy_core::cluster::{Answer, ApiError, Apply, REQUEST_DEADLINE, Request, Subject};
-use argosy_core::health;
+use argosy_core::health::Assessor;
 use argosy_core::ids::InstallationId;
 use argosy_core::json;
 use argosy_core::key::{ResourceKey, split_api_version};
@@ -11,6 +11,7 @@ use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::failure::Failure;
+use super::judge::Size;
 use super::transport::{APPLY, Call, METADATA, Reply, WHOLE};
 use super::{Connection, path};
 
@@ -38,6 +39,16 @@ impl Connection {
         }
     }
 
+    /// Reads an answer where its object is judged.
+    async fn judged(
+        &self,
+        key: &ResourceKey,
+        read: impl FnOnce(&ResourceKey, &Assessor<'_>) -> Result<Answer, ApiError> + Send + 'static,
+    ) -> Result<Answer, ApiError> {
+        let of = key.clone();
+        self.inner.judge.run(&key.group_kind(), Size::One, move |assessor| read(&of, assessor)).await?
+    }
+
     async fn call(&self, call: Call) -> Result<Reply, Failure> {
         self.inner.transport.call(call, REQUEST_DEADLINE).await
     }
@@ -47,9 +58,9 @@ impl Connection {
             Err(ApiError::NotServed(_)) => return Ok(Answer::Absent),
             located => located?,
         };
-        let accept = if health::has_rule(&key.group_kind()) { WHOLE } else { METADATA };
+        let accept = if self.inner.judge.needs_whole(&key.group_kind()) { WHOLE } else { METADATA };
         match self.call(Call::get(path, accept)).await.and_then(|reply| reply.json()) {
-            Ok(object) => Answer::found(&object, key),
+            Ok(object) => self.judged(key, move |key, assessor| Answer::found(&object, key, assessor)).await,
             Err(failure) if failure.has_code(404) => Ok(Answer::Absent),
             Err(failure) => Err(failure.classify(Subject::of(key, None))),
         }
@@ -69,7 +80,8 @@ impl Connection {
         let call = Call::with_body(Method::PATCH, path, WHOLE, (APPLY, &sent));
         let reply = self.call(call).await.map_err(|failure| failure.classify(subject))?;
         let received = reply.json().map_err(|failure| failure.classify(subject))?;
-        Answer::applied(&sent, &received, key, reply.status == StatusCode::CREATED)
+        let made = reply.status == StatusCode::CREATED;
+        self.judged(key, move |key, assessor| Answer::applied(&sent, &received, key, made, assessor)).await
     }
 
     async fn delete(

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use argosy_core::cluster::{ApiError, LiveMeta, REQUEST_DEADLINE, Subject};
-use argosy_core::health;
+use argosy_core::health::Assessor;
 use argosy_core::key::GroupKind;
 use argosy_core::ownership;
 use argosy_core::tracking::MANAGED;
@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::discovery::Endpoint;
 use super::failure::Failure;
+use super::judge::{Judge, Size};
 use super::path;
 use super::transport::{Call, METADATA_LIST, Transport, WHOLE};
 
@@ -52,13 +53,14 @@ enum Broken {
 /// Lists all objects of a kind that carry our label.
 pub(super) async fn list(
     transport: &Transport,
+    judge: &Judge,
     endpoint: &Endpoint,
     kind: &GroupKind,
 ) -> Result<List, ApiError> {
-    let mut page = if health::has_rule(kind) { WHOLE_PAGE } else { PAGE };
+    let mut page = if judge.needs_whole(kind) { WHOLE_PAGE } else { PAGE };
     let mut restarts = 0;
     loop {
-        match pages(transport, endpoint, kind, page).await {
+        match pages(transport, judge, endpoint, kind, page).await {
             Ok(list) => return Ok(list),
             Err(Broken::TooLarge) if page > 1 => page /= 2,
             Err(Broken::Expired) if restarts < RESTARTS => restarts += 1,
@@ -76,11 +78,12 @@ pub(super) async fn list(
 
 async fn pages(
     transport: &Transport,
+    judge: &Judge,
     endpoint: &Endpoint,
     kind: &GroupKind,
     limit: usize,
 ) -> Result<List, Broken> {
-    let accept = if health::has_rule(kind) { WHOLE } else { METADATA_LIST };
+    let accept = if judge.needs_whole(kind) { WHOLE } else { METADATA_LIST };
     let base =
         format!("{}?labelSelector={}&limit={limit}", path::collection(endpoint), path::segment(MANAGED));
     let (mut version, mut objects, mut next) = (None::<String>, Vec::new(), String::new());
@@ -88,7 +91,9 @@ async fn pages(
         let path =
             if next.is_empty() { base.clone() } else { format!("{base}&continue={}", path::segment(&next)) };
         let reply = transport.call(Call::get(path, accept), REQUEST_DEADLINE).await.map_err(broken)?;
-        let page = read(&reply.body, kind).map_err(|error| {
+        let of = kind.clone();
+        let page = judge.run(kind, Size::Page, move |assessor| read(&reply.body, &of, assessor)).await;
+        let page = page.map_err(Broken::Failed)?.map_err(|error| {
             Broken::Failed(ApiError::Unreachable(format!("its list of {kind} cannot be read: {error}")))
         })?;
         if version.as_ref().is_some_and(|version| *version != page.resource_version) {
@@ -120,18 +125,18 @@ fn broken(failure: Failure) -> Broken {
     }
 }
 
-fn read(body: &[u8], kind: &GroupKind) -> Result<Page, serde_json::Error> {
+fn read(body: &[u8], kind: &GroupKind, assessor: &Assessor<'_>) -> Result<Page, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let page = PageOf(kind).deserialize(&mut deserializer)?;
+    let page = PageOf(kind, assessor).deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(page)
 }
 
 /// Reads a page of a kind.
-struct PageOf<'a>(&'a GroupKind);
+struct PageOf<'a>(&'a GroupKind, &'a Assessor<'a>);
 
 /// Reads the items of a page.
-struct ItemsOf<'a>(&'a GroupKind);
+struct ItemsOf<'a>(&'a GroupKind, &'a Assessor<'a>);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -162,7 +167,7 @@ impl<'de> Visitor<'de> for PageOf<'_> {
         while let Some(field) = map.next_key::<String>()? {
             match field.as_str() {
                 "metadata" => metadata = Some(map.next_value()?),
-                "items" => objects = Some(map.next_value_seed(ItemsOf(self.0))?),
+                "items" => objects = Some(map.next_value_seed(ItemsOf(self.0, self.1))?),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                 }
@@ -197,7 +202,7 @@ impl<'de> Visitor<'de> for ItemsOf<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<LiveMeta>, A::Error> {
         let mut objects = Vec::new();
         while let Some(object) = items.next_element::<Value>()? {
-            objects.push(ownership::read(&object, &self.0.group, &self.0.kind).map_err(A::Error::custom)?);
+            objects.push(ownership::read(&object, self.0, self.1).map_err(A::Error::custom)?);
         }
         Ok(objects)
     }
@@ -207,8 +212,8 @@ impl<'de> Visitor<'de> for ItemsOf<'_> {
 mod tests {
     use super::*;
 
-    fn config_maps() -> GroupKind {
-        GroupKind::new("", "ConfigMap")
+    fn read_page(body: &[u8]) -> Result<Page, serde_json::Error> {
+        read(body, &GroupKind::new("", "ConfigMap"), &Assessor::default())
     }
 
     #[test]
@@ -216,11 +221,11 @@ mod tests {
         let body =
             br#"{"kind":"PartialObjectMetadataList","metadata":{"resourceVersion":"398","continue":"abc"},
             "items":[{"metadata":{"name":"a","namespace":"n","uid":"u","resourceVersion":"217"}}]}"#;
-        let page = read(body, &config_maps()).unwrap();
+        let page = read_page(body).unwrap();
         assert_eq!((page.resource_version.as_str(), page.next.as_str()), ("398", "abc"));
         assert_eq!(page.objects[0].key.to_string(), "/ConfigMap/n/a");
         assert_eq!(page.objects[0].resource_version, 217);
-        let empty = read(br#"{"metadata":{"resourceVersion":"1"},"items":null}"#, &config_maps()).unwrap();
+        let empty = read_page(br#"{"metadata":{"resourceVersion":"1"},"items":null}"#).unwrap();
         assert!(empty.objects.is_empty() && empty.next.is_empty());
     }
 
@@ -233,7 +238,7 @@ mod tests {
             r#"{"metadata":{"resourceVersion":"1"},"items":[{"metadata":{"name":"a"}}]}"#,
             r#"{"metadata":{"resourceVersion":"1"},"items":[]} x"#,
         ] {
-            assert!(read(body.as_bytes(), &config_maps()).is_err(), "{body}");
+            assert!(read_page(body.as_bytes()).is_err(), "{body}");
         }
     }
 }

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use argosy_core::backoff::Backoff;
 use argosy_core::cluster::{ApiError, REQUEST_DEADLINE, Subject, WatchEvent};
-use argosy_core::health;
 use argosy_core::key::GroupKind;
 use argosy_core::time::Entropy as _;
 use argosy_core::tracking::MANAGED;
@@ -122,7 +121,8 @@ impl Watch {
             Ok(_) => return self.fail(&ApiError::NotServed(format!("{} cannot be watched", self.kind))),
             Err(error) => return self.fail(&error),
         };
-        match list::list(&self.connection.inner.transport, &endpoint, &self.kind).await {
+        let inner = &self.connection.inner;
+        match list::list(&inner.transport, &inner.judge, &endpoint, &self.kind).await {
             Ok(list) => {
                 self.broken = None;
                 self.relist = Instant::now() + RELIST + jitter(RELIST / 10);
@@ -144,11 +144,13 @@ impl Watch {
             path::collection(&endpoint),
             path::segment(MANAGED)
         );
-        let accept = if health::has_rule(&self.kind) { WHOLE } else { METADATA };
+        let accept = if self.connection.inner.judge.needs_whole(&self.kind) { WHOLE } else { METADATA };
         match self.connection.inner.transport.open(Call::get(path, accept), REQUEST_DEADLINE).await {
             Ok(body) => {
                 let lifetime = Duration::from_secs(lifetime);
-                self.state = State::Open(Box::new(EventStream::new(body, self.kind.clone(), from, lifetime)));
+                let judge = self.connection.inner.judge.clone();
+                let stream = EventStream::new(body, self.kind.clone(), judge, from, lifetime);
+                self.state = State::Open(Box::new(stream));
                 None
             }
             Err(failure) if failure.has_code(410) => {

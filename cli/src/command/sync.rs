@@ -115,7 +115,7 @@ mod tests {
                 ..Default::default()
             }),
             code: v1::ResultCode::Synced.into(),
-            message: String::new(),
+            ..Default::default()
         };
         v1::Operation { results: names.iter().map(row).collect(), ..Default::default() }
     }

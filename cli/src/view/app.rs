@@ -1,6 +1,8 @@
 //! One application, in the shape of Argo CD's `Application`.
 
 use argosy_core::ids::Digest;
+use argosy_core::order::SyncPhase;
+use argosy_core::status::OperationPhase;
 use argosy_proto::v1;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -93,6 +95,10 @@ struct ResultResource {
     name: String,
     status: &'static str,
     message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hook_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hook_phase: Option<&'static str>,
     sync_phase: &'static str,
 }
 
@@ -289,7 +295,9 @@ impl From<&v1::ResultRow> for ResultResource {
             name: key.name,
             status: row.code().word(),
             message: row.message.clone(),
-            sync_phase: "Sync",
+            hook_type: row.hook().known().map(SyncPhase::as_str),
+            hook_phase: row.hook_phase().known().map(OperationPhase::as_str),
+            sync_phase: row.hook().known().unwrap_or_default().as_str(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! How a command goes.
 
 use argosy_core::ids::CommandId;
+use argosy_core::order::SyncPhase;
+use argosy_core::status::OperationPhase;
 use argosy_proto::v1;
 use serde::Serialize;
 
@@ -57,26 +59,30 @@ pub(crate) fn resources(
 
 /// Gives the head of the rows that a sync streams.
 pub(crate) fn sync_head() -> String {
-    stream_line(["GROUP", "KIND", "NAMESPACE", "NAME", "STATUS", "MESSAGE"].map(str::to_owned))
+    stream_line(["GROUP", "KIND", "NAMESPACE", "NAME", "STATUS", "HOOK", "MESSAGE"].map(str::to_owned))
 }
 
 /// Gives one row that a sync streams.
 pub(crate) fn sync_row(row: &v1::ResultRow) -> String {
     let key = row.key.clone().unwrap_or_default();
+    // A hook's own phase says more than that it was made (Argo CD: `app sync`).
+    let status = row.hook_phase().known().map_or_else(|| row.code().word(), OperationPhase::as_str);
     stream_line([
         key.group,
         key.kind,
         key.namespace,
         key.name,
-        row.code().word().to_owned(),
+        status.to_owned(),
+        row.hook().known().map(SyncPhase::as_str).unwrap_or_default().to_owned(),
         row.message.clone(),
     ])
 }
 
 /// Pads cells to widths that most have: the rows to come are not known yet.
-fn stream_line(cells: [String; 6]) -> String {
-    let [group, kind, namespace, name, status, message] = cells.map(|cell| text::clean(&cell));
-    let line = format!("{group:<26}  {kind:<24}  {namespace:<20}  {name:<32}  {status:<12}  {message}");
+fn stream_line(cells: [String; 7]) -> String {
+    let [group, kind, namespace, name, status, hook, message] = cells.map(|cell| text::clean(&cell));
+    let line =
+        format!("{group:<26}  {kind:<24}  {namespace:<20}  {name:<32}  {status:<12}  {hook:<8}  {message}");
     format!("{}\n", line.trim_end())
 }
 

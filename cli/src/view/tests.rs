@@ -124,12 +124,13 @@ fn failing() -> v1::AppView {
                     v1::ResultRow {
                         key: Some(object("ConfigMap", "settings")),
                         code: v1::ResultCode::Synced.into(),
-                        message: String::new(),
+                        ..Default::default()
                     },
                     v1::ResultRow {
                         key: Some(object("Deployment", "web")),
                         code: v1::ResultCode::SyncFailed.into(),
                         message: "spec.replicas: Invalid value\x1b[31m".to_owned(),
+                        ..Default::default()
                     },
                 ],
             }),

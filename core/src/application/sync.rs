@@ -24,6 +24,8 @@ pub(super) fn policy(spec: &mut Fields<'_>) -> Result<SyncPolicy, SpecError> {
             "CreateNamespace=false" => policy.create_namespace = false,
             "PrunePropagationPolicy=foreground" => policy.propagation = Propagation::Foreground,
             "PrunePropagationPolicy=background" => policy.propagation = Propagation::Background,
+            "PruneLast=true" => policy.prune_last = true,
+            "PruneLast=false" => policy.prune_last = false,
             // Every apply is a validated server-side one, of what is out of sync only.
             "ServerSideApply=true" | "ApplyOutOfSyncOnly=true" | "Validate=true" => {}
             _ => {

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::{Answer, ApiError, Applied, LiveMeta};
+use crate::health::Assessor;
 use crate::ids::{AppId, Digest, InstallationId};
 use crate::json;
 use crate::key::{ResourceKey, split_api_version};
@@ -62,13 +63,19 @@ impl Apply<'_> {
 
 impl Answer {
     /// Reads the object that a look found.
-    pub fn found(object: &Value, key: &ResourceKey) -> Result<Self, ApiError> {
-        read(object, key).map(Self::Found)
+    pub fn found(object: &Value, key: &ResourceKey, assessor: &Assessor<'_>) -> Result<Self, ApiError> {
+        read(object, key, assessor).map(Self::Found)
     }
 
     /// Reads the object that an apply of `sent` gave; `made` says that the API server calls it a new one.
-    pub fn applied(sent: &Value, received: &Value, key: &ResourceKey, made: bool) -> Result<Self, ApiError> {
-        let live = read(received, key)?;
+    pub fn applied(
+        sent: &Value,
+        received: &Value,
+        key: &ResourceKey,
+        made: bool,
+        assessor: &Assessor<'_>,
+    ) -> Result<Self, ApiError> {
+        let live = read(received, key, assessor)?;
         let shared = received.get("metadata").is_some_and(ownership::has_other_managers);
         let changed = ownership::changed_paths(sent, received, CHANGED_LIMIT);
         Ok(Self::Applied(Applied { live, created: made && !shared, changed }))
@@ -76,8 +83,8 @@ impl Answer {
 }
 
 /// Reads the metadata of an answer. One that makes no sense says nothing of the request's effect.
-fn read(object: &Value, key: &ResourceKey) -> Result<LiveMeta, ApiError> {
-    let live = ownership::read(object, &key.group, &key.kind)
+fn read(object: &Value, key: &ResourceKey, assessor: &Assessor<'_>) -> Result<LiveMeta, ApiError> {
+    let live = ownership::read(object, &key.group_kind(), assessor)
         .map_err(|error| ApiError::Unreachable(error.to_string()))?;
     if live.key == *key {
         Ok(live)
@@ -123,8 +130,8 @@ mod tests {
         let key = ResourceKey::new("", "ConfigMap", "shop", "a");
         let object =
             json!({"metadata": {"name": "b", "namespace": "shop", "uid": "u", "resourceVersion": "7"}});
-        assert!(matches!(Answer::found(&object, &key), Err(ApiError::Unreachable(_))));
-        assert!(matches!(Answer::applied(&json!({}), &json!({}), &key, true), Err(ApiError::Unreachable(_))));
+        assert!(matches!(Answer::found(&object, &key, &Assessor::default()), Err(ApiError::Unreachable(_))));
+        assert!(matches!(Answer::applied(&json!({}), &json!({}), &key, true, &Assessor::default()), Err(ApiError::Unreachable(_))));
     }
 
     #[test]
@@ -135,7 +142,7 @@ mod tests {
         let created = |entries: Value| {
             let object = json!({"metadata":
                 {"name": "a", "uid": "u", "resourceVersion": "7", "managedFields": entries}});
-            let answer = Answer::applied(&json!({}), &object, &key, true).unwrap();
+            let answer = Answer::applied(&json!({}), &object, &key, true, &Assessor::default()).unwrap();
             let Answer::Applied(applied) = answer else { panic!("{answer:?}") };
             applied.created
         };

@@ -4,6 +4,7 @@ use minicbor::{Decode, Encode};
 use serde_json::Value;
 
 use super::ManifestError;
+use super::hook::Role;
 use crate::json;
 
 /// Annotation with the sync options of one object.
@@ -11,7 +12,10 @@ const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
 /// Helm's annotation for objects that stay.
 const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
 
-/// What one object's annotations say about deleting it.
+/// Annotations that give an object's wave; the first that is a number counts.
+const WAVES: [&str; 2] = ["argocd.argoproj.io/sync-wave", "helm.sh/hook-weight"];
+
+/// What one object's annotations say about its sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
 pub struct ObjectOptions {
     /// Stays when it leaves the desired state (`Prune=false`).
@@ -20,6 +24,18 @@ pub struct ObjectOptions {
     /// Stays when its application is deleted (`Delete=false`).
     #[n(1)]
     pub keep_on_delete: bool,
+    /// Is deleted after everything else of its sync (`PruneLast=true`).
+    #[n(2)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub prune_last: bool,
+    /// Its wave (Argo CD: sync waves; Helm's hook weight counts for objects that are no hooks as well).
+    #[n(3)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub wave: i32,
+    /// Whether it is a hook.
+    #[n(4)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub role: Role,
 }
 
 // === impl ObjectOptions ===
@@ -33,10 +49,15 @@ impl ObjectOptions {
         for option in list(annotation(SYNC_OPTIONS)) {
             options.keep_on_prune |= option == "Prune=false";
             options.keep_on_delete |= option == "Delete=false";
+            options.prune_last |= option == "PruneLast=true";
         }
         if list(annotation(RESOURCE_POLICY)).any(|policy| policy == "keep") {
-            options = Self { keep_on_prune: true, keep_on_delete: true };
+            options = Self { keep_on_prune: true, keep_on_delete: true, ..options };
         }
+        let texts = |name: &str| json::text_at(object, &["metadata", "annotations", name]);
+        // What is wrong with a hook was refused when it was rendered.
+        options.role = Role::read(texts).unwrap_or_default();
+        options.wave = WAVES.iter().find_map(|name| annotation(name).parse().ok()).unwrap_or_default();
         options
     }
 }
@@ -64,24 +85,22 @@ pub(super) fn check(annotations: Option<&Value>) -> Result<ObjectOptions, Manife
             }
         };
         match name.as_str() {
-            "argocd.argoproj.io/hook" | "helm.sh/hook" => {
-                return refuse(format!("hooks are not supported (value {text:?})"));
-            }
-            "argocd.argoproj.io/sync-wave" | "helm.sh/hook-weight" if text.trim().parse() != Ok(0) => {
-                return refuse(format!("sync waves other than 0 are not supported (value {text:?})"));
-            }
             SYNC_OPTIONS => {
                 if let Some(option) = list(text).find(|option| !is_supported(option)) {
                     return refuse(format!("sync option {option:?} is not supported"));
                 }
             }
             RESOURCE_POLICY if text != "keep" => return refuse(format!("policy {text:?} is not supported")),
-            "argocd.argoproj.io/compare-options" | "argocd.argoproj.io/ignore-healthcheck" => {
-                return refuse("is not supported".to_owned());
+            "argocd.argoproj.io/ignore-healthcheck" if !["true", "false"].contains(&text) => {
+                return refuse(format!("must be \"true\" or \"false\", not {text:?}"));
             }
+            "argocd.argoproj.io/compare-options" => return refuse("is not supported".to_owned()),
             _ => {}
         }
     }
+    let text = |name: &str| annotations.get(name).and_then(Value::as_str);
+    Role::read(text)
+        .map_err(|(name, why)| ManifestError::new(format!("metadata.annotations[{name}]"), why))?;
     let object = serde_json::json!({ "metadata": { "annotations": annotations } });
     Ok(ObjectOptions::of(&object))
 }
@@ -93,10 +112,19 @@ fn has_meaning(name: &str) -> bool {
 
 fn is_supported(option: &str) -> bool {
     // Every apply is a server-side one with validation, so `ServerSideApply` and `Validate` say what is done anyway.
-    ["Prune=false", "Delete=false", "Prune=true", "Delete=true", "ServerSideApply=true", "Validate=true"]
-        .contains(&option)
+    [
+        "Prune=false",
+        "Delete=false",
+        "Prune=true",
+        "Delete=true",
+        "PruneLast=true",
+        "PruneLast=false",
+        "ServerSideApply=true",
+        "Validate=true",
+    ]
+    .contains(&option)
 }
 
-fn list(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }

@@ -106,15 +106,13 @@ fn missing_and_odd_fields_are_named() {
 #[test]
 fn what_an_annotation_asks_for_in_vain_is_refused_by_its_name() {
     for (name, value) in [
-        ("argocd.argoproj.io/hook", json!("PreSync")),
-        ("helm.sh/hook", json!("pre-install")),
-        ("argocd.argoproj.io/sync-wave", json!("-1")),
-        ("argocd.argoproj.io/sync-wave", json!("soon")),
+        ("argocd.argoproj.io/hook", json!("PreDelete")),
+        ("helm.sh/hook", json!("pre-delete")),
         ("argocd.argoproj.io/sync-wave", json!(0)),
-        ("helm.sh/hook-weight", json!("5")),
         ("argocd.argoproj.io/sync-options", json!("Prune=false,Replace=true")),
         ("argocd.argoproj.io/sync-options", json!("Prune=confirm")),
         ("argocd.argoproj.io/compare-options", json!("IgnoreExtraneous")),
+        ("argocd.argoproj.io/ignore-healthcheck", json!("yes")),
         ("helm.sh/resource-policy", json!("discard")),
     ] {
         let refused = refusal(annotated(name, value));
@@ -126,14 +124,32 @@ fn what_an_annotation_asks_for_in_vain_is_refused_by_its_name() {
 fn options_of_an_object_are_read() {
     let options = |name: &str, text: &str| Manifest::try_from(annotated(name, json!(text))).unwrap().options;
     let name = "argocd.argoproj.io/sync-options";
-    assert_eq!(options(name, "Prune=false"), ObjectOptions { keep_on_prune: true, keep_on_delete: false });
+    assert_eq!(
+        options(name, "Prune=false"),
+        ObjectOptions { keep_on_prune: true, ..ObjectOptions::default() }
+    );
     assert!(options(name, " Delete=false, ServerSideApply=true").keep_on_delete);
-    let kept = ObjectOptions { keep_on_prune: true, keep_on_delete: true };
+    let kept = ObjectOptions { keep_on_prune: true, keep_on_delete: true, ..ObjectOptions::default() };
     assert_eq!(options("helm.sh/resource-policy", "keep"), kept);
-    assert_eq!(options("argocd.argoproj.io/sync-wave", "0"), ObjectOptions::default());
+    assert!(options(name, "PruneLast=true").prune_last);
+    assert_eq!(options("argocd.argoproj.io/ignore-healthcheck", "true"), ObjectOptions::default());
     assert_eq!(Manifest::try_from(annotated("team", json!(7))).unwrap().options, ObjectOptions::default());
     let live = annotated(name, json!("Replace=true,Delete=false"));
     assert!(ObjectOptions::of(&live).keep_on_delete, "a live object's other options are not ours to judge");
+}
+
+#[test]
+fn the_first_annotation_that_is_a_number_gives_the_wave() {
+    for (sync, helm, wave) in [
+        (json!("-3"), json!("5"), -3),
+        (json!("soon"), json!("5"), 5),
+        (json!(" 1"), json!(""), 0),
+        (json!("+2"), json!(null), 2),
+    ] {
+        let mut manifest = annotated("argocd.argoproj.io/sync-wave", sync);
+        manifest["metadata"]["annotations"]["helm.sh/hook-weight"] = helm;
+        assert_eq!(Manifest::try_from(manifest).unwrap().options.wave, wave);
+    }
 }
 
 #[test]

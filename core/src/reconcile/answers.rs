@@ -26,7 +26,10 @@ impl Reconciler {
         let Some(Flight { key, purpose }) = self.flights.remove(&id) else { return };
         self.busy.remove(&key);
         // A look before a write says nothing of the write.
-        let before = matches!(purpose, Purpose::Claim { .. } | Purpose::DeleteCheck { .. });
+        let before = matches!(
+            purpose,
+            Purpose::Claim { .. } | Purpose::DeleteCheck { .. } | Purpose::ClearHook { .. }
+        );
         if answer.is_ok() && !before {
             self.backoffs.remove(&key);
         }
@@ -44,6 +47,8 @@ impl Reconciler {
                 self.deleted(&app, &delete, counted, answer, now, entropy);
             }
             Purpose::Namespace { app } => self.namespace_ensured(&app, &key, &answer, now, entropy),
+            Purpose::ClearHook { app } => self.hook_looked_at(&app, &key, answer, now, entropy),
+            Purpose::DeleteHook { app } => self.hook_deleted(&app, &key, answer, now, entropy),
         }
         self.touch(&key, now);
     }
@@ -218,14 +223,12 @@ impl Reconciler {
     /// Tells whether an app is listed and its release has the object.
     pub(super) fn has(&self, app: &AppId, key: &ResourceKey) -> bool {
         matches!(self.phase_of(app), Phase::Active | Phase::Frozen)
-            && self.apps.get(app).is_some_and(|state| state.wanted.keys.contains_key(key))
+            && self.apps.get(app).is_some_and(|state| state.wanted.manifest(key).is_some())
     }
 
     fn still_wanted(&self, app: &AppId, key: &ResourceKey, body: &AppliedBody, heal: bool) -> bool {
         let Some(state) = self.apps.get(app) else { return false };
-        let queued = state.work.as_ref().is_some_and(|work| {
-            work.wanted.keys.get(key).is_some_and(|wanted| wanted.manifest == body.manifest)
-        });
+        let queued = state.work.as_ref().is_some_and(|work| work.wanted.manifest(key) == Some(body.manifest));
         if heal { self.has(app, key) } else { queued && self.is_queued(app, key) }
     }
 
@@ -334,8 +337,7 @@ impl Reconciler {
             .apps
             .get(app)
             .and_then(|state| state.work.as_ref())
-            .and_then(|work| work.wanted.keys.get(key))
-            .is_some_and(|wanted| wanted.manifest == manifest);
+            .is_some_and(|work| work.wanted.manifest(key) == Some(manifest));
         if !wanted_now {
             return;
         }
@@ -347,8 +349,10 @@ impl Reconciler {
             self.rediscover(now.ms());
         }
         let message = if created { "created" } else { "configured" };
-        let row = ResultRow { key: key.clone(), code: ResultCode::Synced, message: message.to_owned() };
-        self.item_done(app, key, row);
+        if self.hook_run(app, key).is_some() {
+            self.hook_runs(app, key);
+        }
+        self.item_done(app, key, ResultRow::new(key.clone(), ResultCode::Synced, message));
     }
 
     fn checked(
@@ -420,11 +424,8 @@ impl Reconciler {
         }
         work.namespace = outage.map(|delay| NamespaceStep::Due(now.ms().saturating_add(delay)));
         if let (Err(error), None) = (answer, outage) {
-            let row = ResultRow {
-                key: ResourceKey::new("", "Namespace", "", name),
-                code: ResultCode::SyncFailed,
-                message: error.to_string(),
-            };
+            let namespace = ResourceKey::new("", "Namespace", "", name);
+            let row = ResultRow::new(namespace, ResultCode::SyncFailed, error.to_string());
             work.failed = true;
             work.results.push(row);
         }

@@ -75,6 +75,7 @@ mod tests {
             fingerprint: None,
             last_writer: None,
             health: None,
+            lagging: false,
         }
     }
 

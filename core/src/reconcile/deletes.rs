@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::operations::attempt_of;
 use super::slots::Use;
 use super::state::{Live, QueuedDelete, prune_request, tables};
 use super::{Intent, InventoryEntry, Purpose, Reconciler};
@@ -10,7 +11,7 @@ use crate::desired::{Assignment, Phase};
 use crate::governor::{Candidate, Case};
 use crate::ids::AppId;
 use crate::key::ResourceKey;
-use crate::order;
+use crate::order::{Rank, Step};
 use crate::status::{Held, HeldDelete, ResultCode, ResultRow};
 use crate::store::{StoreOp, encode};
 use crate::time::Now;
@@ -80,7 +81,9 @@ impl Reconciler {
             | Purpose::Claim { .. }
             | Purpose::Apply { .. }
             | Purpose::Delete { .. }
-            | Purpose::Namespace { .. } => false,
+            | Purpose::Namespace { .. }
+            | Purpose::ClearHook { .. }
+            | Purpose::DeleteHook { .. } => false,
         });
         queued.saturating_add(looked_at.count())
     }
@@ -116,8 +119,9 @@ impl Reconciler {
         let prunes = self.apps.get(app).and_then(|state| state.operation.as_ref()).is_some_and(|of| of.prune);
         let left = |key: &&ResourceKey| {
             let entry = self.inventory.get(*key);
-            entry.is_some_and(|entry| entry.belongs_to(app) && !entry.kept && !entry.prune_refused)
-                && self.is_refused(&key.group_kind())
+            entry.is_some_and(|entry| {
+                entry.belongs_to(app) && !entry.kept && !entry.prune_refused && entry.hook.is_none()
+            }) && self.is_refused(&key.group_kind())
                 && !self.desirers.contains_key(*key)
         };
         self.by_app.get(app).into_iter().flatten().filter(|_| prunes).filter(left).cloned().collect()
@@ -132,8 +136,10 @@ impl Reconciler {
     /// Tells whether an app manages something that left the desired state and that a prune is to take away.
     fn has_left(&self, app: &AppId) -> bool {
         self.by_app.get(app).into_iter().flatten().any(|key| {
-            let stays = self.desirers.contains_key(key) || key.is_crd();
-            let goes = |entry: &InventoryEntry| entry.belongs_to(app) && !entry.kept && !entry.prune_refused;
+            let stays = self.desirers.contains_key(key) || self.set_aside.contains(key) || key.is_crd();
+            let goes = |entry: &InventoryEntry| {
+                entry.belongs_to(app) && !entry.kept && !entry.prune_refused && entry.hook.is_none()
+            };
             !stays && self.inventory.get(key).is_some_and(goes)
         })
     }
@@ -196,7 +202,7 @@ impl Reconciler {
                     .and_then(|state| state.assigned.as_ref())
                     .is_some_and(|assigned| assigned.root == listed.root);
                 let policy = confirmed || asked || (automated && !entry.recovered);
-                switched && policy && !entry.prune_refused
+                switched && policy && !entry.prune_refused && entry.hook.is_none()
             }
             Phase::Deleting => true,
             Phase::Frozen | Phase::Released => false,
@@ -211,6 +217,7 @@ impl Reconciler {
             && self.kinds.contains_key(&delete.key.group_kind())
             && !self.is_refused(&delete.key.group_kind())
             && !self.desirers.contains_key(&delete.key)
+            && !self.set_aside.contains(&delete.key)
             && !self.announced_keys.contains(&delete.key)
     }
 
@@ -218,13 +225,34 @@ impl Reconciler {
     /// server refused is tried again, and nothing waits for it.
     fn next_deletes(&self, app: &AppId) -> Vec<&QueuedDelete> {
         let Some(queue) = self.delete_queue.get(app) else { return Vec::new() };
-        let waiting = queue.iter().filter(|(_, queued)| !queued.refused).map(|(key, _)| key);
-        let last = waiting.chain(self.deleting(app)).map(order::rank).max();
-        queue
-            .iter()
-            .filter(|(key, queued)| queued.refused || Some(order::rank(key)) == last)
+        let due = || queue.iter().filter(|(key, queued)| self.is_delete_due(app, key, queued));
+        let waiting = due().filter(|(_, queued)| !queued.refused).map(|(key, _)| key);
+        let last = waiting.chain(self.deleting(app)).map(|key| self.delete_rank(app, key)).max();
+        due()
+            .filter(|(key, queued)| queued.refused || Some(self.delete_rank(app, key)) == last)
             .map(|(_, queued)| queued)
             .collect()
+    }
+
+    /// Tells whether the sync that runs has come to the step of a delete. One that failed before it leaves it to the next
+    /// sync, unless somebody confirmed it.
+    fn is_delete_due(&self, app: &AppId, key: &ResourceKey, queued: &QueuedDelete) -> bool {
+        let Some(state) = self.apps.get(app) else { return false };
+        if state.operation.is_some() {
+            let work = state.work.as_ref().filter(|work| work.namespace.is_none());
+            return work.is_some_and(|work| work.prune_step(key).is_some_and(|step| step <= work.at));
+        }
+        let tried = state.assigned.as_ref().map(attempt_of);
+        let withheld = state.last.as_ref().is_some_and(|last| last.withheld && Some(last.attempt) == tried);
+        !withheld || !queued.counted || self.phase_of(app) != Phase::Active
+    }
+
+    /// Gives the place of a delete: the greatest goes first. Out of a sync that is the last wave, in one the first step.
+    fn delete_rank(&self, app: &AppId, key: &ResourceKey) -> Rank {
+        let running = self.apps.get(app).and_then(|state| state.work.as_ref());
+        let step = running.and_then(|work| work.prune_step(key));
+        let wave = step.map_or_else(|| self.applied_wave(key), |Step { wave, .. }| wave.saturating_neg());
+        Rank::of(key, wave)
     }
 
     /// Tells whether deletes of an app are to be sent, or were sent and have no answer. What the API server refused is
@@ -255,7 +283,9 @@ impl Reconciler {
             | Purpose::Settle
             | Purpose::Claim { .. }
             | Purpose::Apply { .. }
-            | Purpose::Namespace { .. } => false,
+            | Purpose::Namespace { .. }
+            | Purpose::ClearHook { .. }
+            | Purpose::DeleteHook { .. } => false,
         });
         flights.map(|flight| &flight.key)
     }
@@ -270,16 +300,10 @@ impl Reconciler {
         }
     }
 
-    /// Begins what may be deleted now: after the app's applies, last kinds first.
+    /// Begins what may be deleted now: in a sync before the applies of the same step, last kinds first.
     pub(super) fn run_deletes(&mut self, now: Now) {
         let apps: Vec<AppId> = self.delete_queue.keys().cloned().collect();
         for app in apps {
-            let applying = self.apps.get(&app).is_some_and(|state| {
-                state.operation.is_some() && state.work.as_ref().is_none_or(|work| !work.queue.is_empty())
-            });
-            if applying {
-                continue;
-            }
             let due: Vec<ResourceKey> = self
                 .next_deletes(&app)
                 .into_iter()
@@ -377,10 +401,10 @@ impl Reconciler {
             self.settle_queue.remove(&delete.key);
             self.verify_queue.insert(delete.key.clone(), now.ms());
         }
-        let row =
-            ResultRow { key: delete.key.clone(), code: ResultCode::Pruned, message: "pruned".to_owned() };
+        let row = ResultRow::new(delete.key.clone(), ResultCode::Pruned, "pruned");
         if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) {
             work.results.push(row);
+            work.touched = true;
         }
         self.event(app, Some(&delete.key), "Pruned", "deleted: it left the desired state");
     }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::state::{App, Wanted, WantedSet, tables};
+use super::state::{App, FACTS_VERSION, Wanted, WantedHook, WantedSet, tables};
 use super::{InventoryEntry, Reconciler};
 use crate::cluster::{ManifestFacts, Tracking};
 use crate::desired::{Assignment, DesiredList, Phase};
 use crate::ids::AppId;
 use crate::key::{GroupKind, ResourceKey};
-use crate::manifest::ObjectOptions;
+use crate::manifest::{ObjectOptions, Role};
 use crate::release::{Release, Root};
 use crate::session::tables as link_tables;
 use crate::store::{StoreError, StoreOp, StoreRead, encode};
@@ -156,7 +156,13 @@ impl Reconciler {
         // What a deleting app may still have is looked for even when nothing is known to be managed: the store may be new.
         let leaving = self.apps.iter().filter(|(name, _)| self.phase_of(name) == Phase::Deleting);
         let leaving = leaving.flat_map(|(_, state)| state.wanted.keys.keys());
-        self.desired_kinds = self.desirers.keys().chain(leaving).map(ResourceKey::group_kind).collect();
+        let hooks = self.apps.values().flat_map(|state| state.wanted.hooks.keys());
+        self.desired_kinds =
+            self.desirers.keys().chain(leaving).chain(hooks).map(ResourceKey::group_kind).collect();
+        let aside =
+            self.apps.iter().filter(|(name, _)| matches!(self.phase_of(name), Phase::Active | Phase::Frozen));
+        let aside = aside.flat_map(|(_, state)| state.wanted.hooks.keys().chain(&state.wanted.skipped));
+        self.set_aside = aside.cloned().collect();
         let managed: Vec<ResourceKey> = self.inventory.keys().cloned().collect();
         for key in managed {
             self.note_stray(&key);
@@ -211,14 +217,11 @@ impl Reconciler {
     }
 
     /// Reads the facts of a release's manifests, once.
-    fn ingest(&mut self, release: &Release, store: &dyn StoreRead) -> Result<(), StoreError> {
+    pub(super) fn ingest(&mut self, release: &Release, store: &dyn StoreRead) -> Result<(), StoreError> {
         if !self.ingested.insert(release.root()) {
             return Ok(());
         }
         for entry in release.entries() {
-            if self.facts.contains_key(&entry.digest) {
-                continue;
-            }
             let table = link_tables::MANIFESTS;
             let bytes =
                 store.get(table, entry.digest.as_bytes())?.ok_or_else(|| StoreError::Undecodable {
@@ -228,12 +231,19 @@ impl Reconciler {
             let manifest: Value = serde_json::from_slice(&bytes)
                 .map_err(|error| StoreError::Undecodable { table, why: error.to_string() })?;
             let facts = facts_of(&entry.id.key, &manifest);
+            if self.facts.get(&entry.digest) == Some(&facts) {
+                continue;
+            }
             if facts != ManifestFacts::default() {
                 self.out.ops.push(StoreOp::put(tables::FACTS, entry.digest.as_bytes().as_slice(), &facts));
                 self.facts.insert(entry.digest, facts);
             }
         }
-        self.out.ops.push(StoreOp::put_bytes(tables::INGESTED, release.root().0.as_bytes().as_slice(), []));
+        self.out.ops.push(StoreOp::put_bytes(
+            tables::INGESTED,
+            release.root().0.as_bytes().as_slice(),
+            [FACTS_VERSION],
+        ));
         Ok(())
     }
 
@@ -255,6 +265,17 @@ impl Reconciler {
                 Some(true) | None => &rendered.namespace,
             };
             let key = rendered.in_namespace(namespace);
+            match self.facts.get(&entry.digest).map(|facts| facts.role).unwrap_or_default() {
+                Role::Resource => {}
+                Role::Skipped | Role::Ignored => {
+                    set.skipped.insert(key);
+                    continue;
+                }
+                Role::Hook(hook) => {
+                    set.hooks.insert(key, WantedHook { manifest: entry.digest, hook });
+                    continue;
+                }
+            }
             let wanted = Wanted { manifest: entry.digest, rendered };
             if set.keys.insert(key.clone(), wanted).is_some() {
                 set.repeated.insert(key);
@@ -377,5 +398,8 @@ fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
         defines,
         kept: key.is_crd() || options.keep_on_delete,
         prune_refused: options.keep_on_prune,
+        wave: options.wave,
+        prune_last: options.prune_last,
+        role: options.role,
     }
 }

@@ -138,7 +138,7 @@ impl Reconciler {
                 if let Some(work) = &mut state.work {
                     work.failed = true;
                     let (key, code) = (delete.key.clone(), ResultCode::SyncFailed);
-                    work.results.push(ResultRow { key, code, message });
+                    work.results.push(ResultRow::new(key, code, message));
                 }
             }
             self.event(app, Some(&delete.key), "PruneFailed", error.to_string());

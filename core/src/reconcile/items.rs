@@ -1,13 +1,12 @@
 //! One object of an operation, from its turn to its row in the result.
 
-use super::state::{Item, Live, Wanted};
+use super::state::{Item, Live};
 use super::watching::settle_ms;
 use super::{AppliedBody, Intent, InventoryEntry, Purpose, Reconciler};
 use crate::cluster::{Request, Tracking};
 use crate::ids::AppId;
 use crate::key::ResourceKey;
-use crate::order::{self, Rank};
-use crate::status::{ResultCode, ResultRow};
+use crate::status::{OperationPhase, ResultCode, ResultRow};
 use crate::time::Now;
 
 /// How long an object waits for its kind to be served after the definition was applied, and a definition to be
@@ -21,7 +20,7 @@ const FORMER_LOOKS: u32 = 60;
 const CONFLICTS: u32 = 5;
 
 impl Reconciler {
-    pub(super) fn step_item(&mut self, app: &AppId, rank: Rank, key: &ResourceKey, now: Now) {
+    pub(super) fn step_item(&mut self, app: &AppId, key: &ResourceKey, now: Now) {
         let Some(item) = self.item(app, key).cloned() else { return };
         if let Some(until) = item.establishing {
             self.step_definition(app, key, until, now);
@@ -30,16 +29,15 @@ impl Reconciler {
         if item.due > now.ms() {
             return;
         }
-        let wanted =
-            self.apps.get(app).and_then(|state| state.work.as_ref()).and_then(|w| w.wanted.keys.get(key));
-        let Some(Wanted { manifest, .. }) = wanted.cloned() else { return };
+        let work = self.apps.get(app).and_then(|state| state.work.as_ref());
+        let Some(manifest) = work.and_then(|work| work.wanted.manifest(key)) else { return };
         if let Err(reason) = self.permits(app, key) {
             self.item_failed(app, key, reason);
             return;
         }
         let kind = key.group_kind();
         let Some(info) = self.kinds.get(&kind).copied() else {
-            self.wait_for_kind(app, key, rank, &item, now);
+            self.wait_for_kind(app, key, &item, now);
             return;
         };
         if info.namespaced && key.namespace.is_empty() {
@@ -66,6 +64,10 @@ impl Reconciler {
             }
             return;
         }
+        if item.hook.is_some_and(|hook| hook.before_creation) && !item.cleared {
+            self.clear_hook(app, key);
+            return;
+        }
         let body = AppliedBody { manifest, app: app.clone() };
         self.begin(app, key, body, false, now);
     }
@@ -73,7 +75,7 @@ impl Reconciler {
     fn step_definition(&mut self, app: &AppId, key: &ResourceKey, until: u64, now: Now) {
         if self.is_established(key) {
             let message = "applied and established".to_owned();
-            self.item_done(app, key, ResultRow { key: key.clone(), code: ResultCode::Synced, message });
+            self.item_done(app, key, ResultRow::new(key.clone(), ResultCode::Synced, message));
             self.rediscover(now.ms());
         } else if until <= now.ms() {
             self.item_failed(app, key, "applied, and not established within a minute".to_owned());
@@ -86,7 +88,7 @@ impl Reconciler {
             if live.health.as_ref().is_some_and(|verdict| verdict.health == crate::health::Health::Healthy))
     }
 
-    fn wait_for_kind(&mut self, app: &AppId, key: &ResourceKey, rank: Rank, item: &Item, now: Now) {
+    fn wait_for_kind(&mut self, app: &AppId, key: &ResourceKey, item: &Item, now: Now) {
         let kind = key.group_kind();
         let give_up = match item.give_up {
             Some(at) => at,
@@ -98,7 +100,7 @@ impl Reconciler {
             self.item_failed(app, key, format!("the API server does not serve the kind {kind}"));
             return;
         }
-        if let Some(item) = self.item_in(app, rank, key) {
+        if let Some(item) = self.item_mut(app, key) {
             item.give_up = Some(give_up);
         }
         self.item_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "its definition", false);
@@ -150,6 +152,7 @@ impl Reconciler {
         let mut entry = self.inventory.get(key).cloned().unwrap_or_else(|| InventoryEntry::new(app.clone()));
         entry.app = app.clone();
         entry.detached = false;
+        entry.hook = if heal { entry.hook } else { self.hook_run(app, key) };
         let again = matches!(entry.intent, Some(Intent::Apply { .. }));
         entry.intent = Some(Intent::Apply { body: body.clone(), at: now.mono });
         self.settle_queue.insert(key.clone(), now.ms().saturating_add(settle_ms()));
@@ -179,11 +182,12 @@ impl Reconciler {
 
     fn item(&self, app: &AppId, key: &ResourceKey) -> Option<&Item> {
         let work = self.apps.get(app)?.work.as_ref()?;
-        work.queue.get(&(order::rank(key), key.clone()))
+        work.queue.get(&(*work.ranks.get(key)?, key.clone()))
     }
 
-    fn item_in(&mut self, app: &AppId, rank: Rank, key: &ResourceKey) -> Option<&mut Item> {
-        self.apps.get_mut(app)?.work.as_mut()?.queue.get_mut(&(rank, key.clone()))
+    fn item_mut(&mut self, app: &AppId, key: &ResourceKey) -> Option<&mut Item> {
+        let work = self.apps.get_mut(app)?.work.as_mut()?;
+        work.queue.get_mut(&(*work.ranks.get(key)?, key.clone()))
     }
 
     /// Tells whether a running operation still has the object to do.
@@ -193,11 +197,18 @@ impl Reconciler {
 
     /// Ends the work on one object.
     pub(super) fn item_done(&mut self, app: &AppId, key: &ResourceKey, row: ResultRow) {
-        let rank = order::rank(key);
         if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut())
-            && work.queue.remove(&(rank, key.clone())).is_some()
+            && let Some(rank) = work.ranks.get(key)
+            && let Some(item) = work.queue.remove(&(*rank, key.clone()))
         {
+            let mut row = row;
+            row.hook = item.hook.map(|_| rank.step.phase);
+            row.hook_phase = row.hook.map(|_| match row.code {
+                ResultCode::SyncFailed => OperationPhase::Failed,
+                _ => OperationPhase::Running,
+            });
             work.failed |= row.code == ResultCode::SyncFailed;
+            work.touched |= row.code == ResultCode::Synced;
             work.results.push(row);
             self.moved = true;
             self.dirty.insert(app.clone());
@@ -208,11 +219,7 @@ impl Reconciler {
         if let Some(state) = self.apps.get_mut(app) {
             state.problems.insert(key.clone(), reason.clone());
         }
-        self.item_done(
-            app,
-            key,
-            ResultRow { key: key.clone(), code: ResultCode::SyncFailed, message: reason },
-        );
+        self.item_done(app, key, ResultRow::new(key.clone(), ResultCode::SyncFailed, reason));
     }
 
     pub(super) fn item_shared(&mut self, app: &AppId, key: &ResourceKey, owner: &AppId) {
@@ -220,7 +227,7 @@ impl Reconciler {
         if let Some(state) = self.apps.get_mut(app) {
             state.problems.insert(key.clone(), format!("not applied: {message}"));
         }
-        self.item_done(app, key, ResultRow { key: key.clone(), code: ResultCode::SharedSkipped, message });
+        self.item_done(app, key, ResultRow::new(key.clone(), ResultCode::SharedSkipped, message));
     }
 
     /// Looks at one object of an operation again later.
@@ -232,9 +239,9 @@ impl Reconciler {
         waits_for: &str,
         attempt: bool,
     ) {
-        let rank = order::rank(key);
         if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut())
-            && let Some(item) = work.queue.get_mut(&(rank, key.clone()))
+            && let Some(rank) = work.ranks.get(key)
+            && let Some(item) = work.queue.get_mut(&(*rank, key.clone()))
         {
             item.due = due;
             item.attempts = item.attempts.saturating_add(u32::from(attempt));
@@ -246,7 +253,7 @@ impl Reconciler {
 
     /// Waits for a definition to be established.
     pub(super) fn item_establishing(&mut self, app: &AppId, key: &ResourceKey, now: Now) {
-        if let Some(item) = self.item_in(app, order::rank(key), key) {
+        if let Some(item) = self.item_mut(app, key) {
             item.establishing = Some(now.ms().saturating_add(SERVED_WITHIN_MS));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::state::{App, tables};
+use super::state::{App, FACTS_VERSION, tables};
 use super::watching::settle_ms;
 use super::{InventoryEntry, Output, Reconciler};
 use crate::cluster::Kinds;
@@ -45,14 +45,12 @@ impl Reconciler {
                 facts.insert(digest, store::decode(tables::FACTS, &value)?);
             }
         }
-        let ingested = store
-            .keys(tables::INGESTED)?
-            .iter()
-            .filter_map(|key| Digest::from_slice(key))
-            .map(Root)
-            .collect();
+        let ingested = store.scan(tables::INGESTED, &[])?;
+        let ingested = ingested.iter().filter(|(_, version)| **version == [FACTS_VERSION]);
+        let ingested = ingested.filter_map(|(key, _)| Digest::from_slice(key)).map(Root).collect();
         let mut this = Self {
             installation,
+            rules: None,
             kinds: Kinds::new(),
             discovered: false,
             unasked: BTreeSet::new(),
@@ -68,6 +66,7 @@ impl Reconciler {
             desirers: BTreeMap::new(),
             announced: BTreeMap::new(),
             announced_keys: BTreeSet::new(),
+            set_aside: BTreeSet::new(),
             strays: BTreeSet::new(),
             managed_kinds: BTreeMap::new(),
             desired_kinds: BTreeSet::new(),

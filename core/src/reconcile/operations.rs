@@ -1,6 +1,6 @@
 //! Operations: a sync of one app, from its start over its ordered applies to its result.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::slots::Use;
 use super::state::{App, Attempt, Item, NamespaceStep, Operation, Work, tables};
@@ -9,7 +9,6 @@ use crate::cluster::Request;
 use crate::desired::{Assignment, Phase};
 use crate::ids::{AppId, CommandId, Digest};
 use crate::key::{GroupKind, ResourceKey};
-use crate::order;
 use crate::session::frame::CommandState;
 use crate::status::{OperationPhase, ResultCode, ResultRow};
 use crate::store::{StoreError, StoreOp, StoreRead, encode};
@@ -44,7 +43,9 @@ impl App {
         if let Some(NamespaceStep::Due(at)) = work.namespace {
             return vec![at];
         }
-        let Some(rank) = work.queue.keys().next().map(|(rank, _)| *rank) else { return Vec::new() };
+        let Some(rank) = work.rank_now() else {
+            return work.gate.into_iter().chain(work.sweep.iter().flatten().map(|(_, due)| *due)).collect();
+        };
         let items = work.queue.iter().take_while(|((of, _), _)| *of == rank);
         items.map(|(_, item)| item.establishing.unwrap_or(item.due)).collect()
     }
@@ -150,6 +151,7 @@ impl Reconciler {
             .wanted
             .keys
             .keys()
+            .chain(state.wanted.hooks.keys())
             .chain(managed())
             .map(ResourceKey::group_kind)
             .any(|kind| self.is_unseen(&kind));
@@ -190,7 +192,16 @@ impl Reconciler {
         let Some(state) = self.apps.get_mut(app) else { return };
         let Some(assignment) = state.assigned.clone() else { return };
         let attempt = attempt_of(&assignment);
-        let operation = Operation { assignment, attempt, command, prune, started: now.mono, retries: 0 };
+        let operation = Operation {
+            assignment,
+            attempt,
+            command,
+            prune,
+            started: now.mono,
+            retries: 0,
+            hooks: Vec::new(),
+            with_hooks: None,
+        };
         self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), &operation));
         state.problems.clear();
         state.remake_at = None;
@@ -212,19 +223,24 @@ impl Reconciler {
             return Ok(());
         }
         self.moved = true;
-        let release = super::desired::assigned_release(operation.assignment.root, store)?;
-        let wanted = self.wanted(&operation.assignment, &release);
-        let mut queue = std::collections::BTreeMap::new();
+        let assignment = operation.assignment.clone();
+        let release = super::desired::assigned_release(assignment.root, store)?;
+        self.ingest(&release, store)?;
+        let wanted = self.wanted(&assignment, &release);
+        let ranks = self.ranks_of(&wanted);
+        let mut queue = BTreeMap::new();
         for (key, one) in &wanted.keys {
             if !self.is_in_sync(app, key, one.manifest) {
-                queue.insert((order::rank(key), key.clone()), Item::default());
+                let rank = ranks.get(key).copied().unwrap_or_default();
+                queue.insert((rank, key.clone()), Item::default());
             }
         }
-        let creates = operation.assignment.policy.create_namespace
-            && !operation.assignment.destination.namespace.is_empty()
-            && !queue.is_empty();
+        let creates = assignment.policy.create_namespace
+            && !assignment.destination.namespace.is_empty()
+            && !(queue.is_empty() && wanted.hooks.is_empty());
         let work = Work {
             wanted,
+            ranks,
             queue,
             namespace: creates.then_some(NamespaceStep::Due(now.ms())),
             ..Work::default()
@@ -258,8 +274,20 @@ impl Reconciler {
             Some(NamespaceStep::Due(_) | NamespaceStep::Sent) => return,
             None => {}
         }
-        let Some(rank) = work.queue.keys().next().map(|(rank, _)| *rank) else {
-            self.finish_operation(app, now);
+        if work.prunes.is_none() {
+            if self.judge.contains(app) {
+                return;
+            }
+            self.place_hooks(app);
+            self.place_deletes(app);
+        }
+        if self.has_deletes_under_way(app) {
+            self.waits_for_deletes(app, now);
+            return;
+        }
+        let Some(work) = self.apps.get(app).and_then(|state| state.work.as_ref()) else { return };
+        let Some(rank) = work.rank_now().filter(|_| work.unhealthy.is_none() || work.failing) else {
+            self.end_step(app, now);
             return;
         };
         let keys: Vec<ResourceKey> =
@@ -274,7 +302,7 @@ impl Reconciler {
                 }
                 return;
             }
-            self.step_item(app, rank, &key, now);
+            self.step_item(app, &key, now);
         }
     }
 
@@ -287,7 +315,9 @@ impl Reconciler {
         };
         let newer = attempt_of(assigned) != operation.attempt;
         let stuck = self.is_stuck(work, now.ms())
-            || (work.queue.is_empty() && self.has_deletes_under_way(app) && self.deletes_are_stuck(app, now));
+            || (work.rank_now().is_none()
+                && self.has_deletes_under_way(app)
+                && self.deletes_are_stuck(app, now));
         if operation.command.is_some() || !newer || !stuck {
             return false;
         }
@@ -297,13 +327,13 @@ impl Reconciler {
         true
     }
 
-    /// Tells whether an operation has nothing under way and waits for a retry, the API server or an object that does not
-    /// go: another one may take its place.
+    /// Tells whether an operation has nothing under way and waits for a retry, the API server, the health of a wave or an
+    /// object that does not go: another one may take its place.
     pub(super) fn is_stuck(&self, work: &Work, now_ms: u64) -> bool {
-        let rank = work.queue.keys().next().map(|(rank, _)| *rank);
+        let rank = work.rank_now();
         let mut first = work.queue.iter().take_while(|((of, _), _)| Some(*of) == rank).map(|(_, item)| item);
         let waits = |item: &Item| (item.attempts > 0 || item.waited) && item.due > now_ms;
-        let stuck = work.retry_at.is_some() || (rank.is_some() && first.all(waits));
+        let stuck = work.retry_at.is_some() || work.gate.is_some() || (rank.is_some() && first.all(waits));
         stuck && !work.queue.keys().any(|(_, key)| self.busy.contains(key))
     }
 
@@ -311,6 +341,7 @@ impl Reconciler {
         let Some(state) = self.apps.get_mut(app) else { return };
         if let Some(operation) = &mut state.operation {
             operation.retries = operation.retries.saturating_add(1);
+            operation.hooks.clear();
             self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), operation));
         }
         state.work = None;

@@ -61,8 +61,15 @@ impl Reconciler {
     /// Counts the writes whose answers are awaited.
     pub fn writes_under_way(&self) -> usize {
         let writes = self.flights.values().filter(|flight| match &flight.purpose {
-            Purpose::Apply { .. } | Purpose::Delete { .. } | Purpose::Namespace { .. } => true,
-            Purpose::Verify | Purpose::Settle | Purpose::Claim { .. } | Purpose::DeleteCheck { .. } => false,
+            Purpose::Apply { .. }
+            | Purpose::Delete { .. }
+            | Purpose::DeleteHook { .. }
+            | Purpose::Namespace { .. } => true,
+            Purpose::Verify
+            | Purpose::Settle
+            | Purpose::Claim { .. }
+            | Purpose::DeleteCheck { .. }
+            | Purpose::ClearHook { .. } => false,
         });
         writes.count()
     }

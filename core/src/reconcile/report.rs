@@ -7,7 +7,7 @@ use super::heal::Drift;
 use super::results::bounded;
 use super::state::{App, Live};
 use crate::desired::Phase;
-use crate::health::Health;
+use crate::health::{Assessor, Health, Member, Standing, Verdict, has_binding_rule, roll_up};
 use crate::ids::{AppId, Digest};
 use crate::key::{GroupKind, ResourceKey};
 use crate::status::{AppStatus, Condition, Counts, OperationPhase, OperationStatus, ResourceRow, SyncStatus};
@@ -86,9 +86,10 @@ impl Reconciler {
             rows.insert(key.clone(), self.row(state, key, status, false, now));
         }
         for key in self.by_app.get(app).into_iter().flatten() {
-            let attached = self.inventory.get(key).is_some_and(|entry| entry.belongs_to(app));
+            let attached =
+                self.inventory.get(key).is_some_and(|entry| entry.belongs_to(app) && entry.hook.is_none());
             let gone = matches!(self.live.get(key), Some(Live::Absent));
-            if attached && !gone && !state.wanted.keys.contains_key(key) {
+            if attached && !gone && !state.wanted.keys.contains_key(key) && !state.wanted.sets_aside(key) {
                 rows.insert(key.clone(), self.row(state, key, SyncStatus::OutOfSync, true, now));
             }
         }
@@ -104,14 +105,15 @@ impl Reconciler {
         now: Now,
     ) -> ResourceRow {
         let verdict = match self.live.get(key) {
-            _ if self.is_refused(&key.group_kind()) => crate::health::has_rule(&key.group_kind())
-                .then(|| crate::health::Verdict::new(Health::Unknown, "its kind cannot be watched")),
+            _ if self.is_refused(&key.group_kind()) => self
+                .has_binding_rule(&key.group_kind())
+                .then(|| Verdict::new(Health::Unknown, "its kind cannot be watched")),
             Some(Live::Present(live)) if live.deleting => {
-                Some(crate::health::Verdict::new(Health::Progressing, "Pending deletion"))
+                Some(Verdict::new(Health::Progressing, "Pending deletion"))
             }
             Some(Live::Present(live)) => live.health.clone(),
             Some(Live::Absent) if self.inventory.get(key).is_some_and(|entry| entry.done) => None,
-            Some(Live::Absent) => Some(crate::health::Verdict::new(Health::Missing, "")),
+            Some(Live::Absent) => Some(Verdict::new(Health::Missing, "")),
             None => self.unseen_health(key),
         };
         let mut notes = Vec::new();
@@ -146,13 +148,20 @@ impl Reconciler {
 
     /// Gives the health of an object that was not seen: a complete list that lacks it tells that it is missing, else it
     /// cannot be told (I15).
-    fn unseen_health(&self, key: &ResourceKey) -> Option<crate::health::Verdict> {
+    fn unseen_health(&self, key: &ResourceKey) -> Option<Verdict> {
         let kind = key.group_kind();
         if self.was_looked_for(&kind) && !self.inventory.contains_key(key) {
-            Some(crate::health::Verdict::new(Health::Missing, ""))
+            Some(Verdict::new(Health::Missing, ""))
         } else {
-            crate::health::has_rule(&kind)
-                .then(|| crate::health::Verdict::new(Health::Unknown, "not seen since the agent started"))
+            self.has_binding_rule(&kind)
+                .then(|| Verdict::new(Health::Unknown, "not seen since the agent started"))
+        }
+    }
+
+    fn has_binding_rule(&self, kind: &GroupKind) -> bool {
+        match &self.rules {
+            Some(rules) => Assessor::default().with_rules(&**rules).has_binding_rule(kind),
+            None => has_binding_rule(kind),
         }
     }
 
@@ -162,6 +171,19 @@ impl Reconciler {
             self.live.contains_key(&row.key) || row.health.is_some_and(|health| health != Health::Unknown)
         };
         !rows.is_empty() && !rows.iter().any(seen)
+    }
+
+    /// Tells how the health of an object counts for its app.
+    fn standing(&self, row: &ResourceRow) -> Standing {
+        let (there, counts) = match self.live.get(&row.key) {
+            Some(Live::Present(live)) => (true, live.health.as_ref().is_none_or(Verdict::is_counted)),
+            Some(Live::Absent) | None => (false, true),
+        };
+        match row.health {
+            Some(Health::Missing) if !there => Standing::Absent,
+            Some(health) if counts => Standing::Counted(health),
+            Some(_) | None => Standing::Uncounted,
+        }
     }
 
     fn status_of(&self, name: &AppId, state: &App, now: Now) -> AppStatus {
@@ -181,8 +203,10 @@ impl Reconciler {
         };
         let (health, health_message) = if state.assigned.is_some() && self.is_unobserved(&rows) {
             (Health::Unknown, "none of its objects was seen since the agent started".to_owned())
+        } else if state.assigned.is_none() {
+            (Health::Unknown, "nothing is assigned yet".to_owned())
         } else {
-            roll_up(&rows, state.assigned.is_some())
+            roll_up(rows.iter().map(|row| Member { key: &row.key, standing: self.standing(row) }))
         };
         let phase = self.phase_of(name);
         let calm = sync == SyncStatus::Synced && health == Health::Healthy;
@@ -233,7 +257,9 @@ impl Reconciler {
             | super::Purpose::Claim { app: of, .. }
             | super::Purpose::Delete { app: of, .. }
             | super::Purpose::DeleteCheck { app: of, .. }
-            | super::Purpose::Namespace { app: of } => of == app,
+            | super::Purpose::Namespace { app: of }
+            | super::Purpose::ClearHook { app: of }
+            | super::Purpose::DeleteHook { app: of } => of == app,
             super::Purpose::Verify | super::Purpose::Settle => false,
         });
         let remains = self.by_app.get(app).into_iter().flatten().any(|key| {
@@ -318,29 +344,6 @@ impl Reconciler {
         conditions.sort();
         conditions
     }
-}
-
-/// Rolls health up (Argo CD: worst of all; missing objects do not count unless all are missing).
-fn roll_up(rows: &[ResourceRow], assigned: bool) -> (Health, String) {
-    if !assigned {
-        return (Health::Unknown, "nothing is assigned yet".to_owned());
-    }
-    let present = rows.iter().filter(|row| row.health != Some(Health::Missing));
-    if !rows.is_empty() && present.clone().count() == 0 {
-        return (Health::Missing, String::new());
-    }
-    let worst = present.clone().filter_map(|row| row.health).max().unwrap_or(Health::Healthy);
-    if worst == Health::Healthy {
-        return (worst, String::new());
-    }
-    let causes: Vec<String> = present
-        .filter(|row| row.health == Some(worst))
-        .map(|row| format!("{}/{}:{}/{}", row.key.group, row.key.kind, row.key.namespace, row.key.name))
-        .collect();
-    let shown = causes.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-    let more = causes.len().saturating_sub(3);
-    let suffix = if more > 0 { format!(" and {more} more") } else { String::new() };
-    (worst, format!("Caused by {shown}{suffix}"))
 }
 
 fn operation_status(

@@ -16,8 +16,8 @@ impl Reconciler {
         if self.judge.contains(app) {
             return;
         }
-        if self.has_deletes_under_way(app) {
-            self.waits_for_deletes(app, now);
+        let failed = self.apps.get(app).and_then(|state| state.work.as_ref()).is_some_and(|work| work.failed);
+        if !self.sweep_hooks(app, !failed, now) {
             return;
         }
         let unseen = self.unseen_deletes(app);
@@ -37,7 +37,9 @@ impl Reconciler {
             }
         }
         let phase = if work.failed { OperationPhase::Failed } else { OperationPhase::Succeeded };
-        let mut said = vec![if work.failed {
+        let mut said = vec![if let Some(unhealthy) = &work.unhealthy {
+            format!("one or more synchronization tasks completed unsuccessfully, reason: {unhealthy}")
+        } else if work.failed {
             format!("one or more objects failed to apply, reason: {}", first_failure(&work.results))
         } else {
             "successfully synced (all tasks run)".to_owned()
@@ -52,22 +54,21 @@ impl Reconciler {
         }
         for key in unseen {
             let message = "not deleted: its kind cannot be watched".to_owned();
-            work.results.push(ResultRow { key, code: ResultCode::PruneSkipped, message });
+            work.results.push(ResultRow::new(key, ResultCode::PruneSkipped, message));
         }
         if let Some(held) = &state.held {
             let why = held_back(app, held);
             said.push(format!("{} deletes are {why}", held.deletes.len()));
-            work.results.extend(held.deletes.iter().map(|delete| ResultRow {
-                key: delete.key.clone(),
-                code: ResultCode::PruneSkipped,
-                message: format!("not deleted, {why}"),
+            work.results.extend(held.deletes.iter().map(|delete| {
+                let message = format!("not deleted, {why}");
+                ResultRow::new(delete.key.clone(), ResultCode::PruneSkipped, message)
             }));
         }
         self.end_with(app, phase, said.join("; "), now);
     }
 
     /// Says what an operation waits for whose applies are done.
-    fn waits_for_deletes(&mut self, app: &AppId, now: Now) {
+    pub(super) fn waits_for_deletes(&mut self, app: &AppId, now: Now) {
         const WAITING: &str = "deletes wait for the API server";
         let stuck = self.deletes_are_stuck(app, now);
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
@@ -81,6 +82,7 @@ impl Reconciler {
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), work) = (state.operation.take(), state.work.take()) else { return };
         let root = operation.assignment.root;
+        let withholds = work.as_ref().is_some_and(|work| work.withheld || work.has_later_deletes());
         let synced = if phase == OperationPhase::Succeeded {
             Some(root)
         } else {
@@ -101,6 +103,7 @@ impl Reconciler {
             } else {
                 state.last.as_ref().and_then(|last| last.prune_asked)
             },
+            withheld: phase != OperationPhase::Succeeded && withholds,
             results: bounded(work.map(|work| work.results).unwrap_or_default()),
         };
         self.out.ops.push(StoreOp::put(tables::ATTEMPTS, encode(app), &attempt));

@@ -42,7 +42,7 @@ impl Use {
                 }
             }
             Purpose::DeleteCheck { .. } | Purpose::Delete { .. } => Self::Delete,
-            Purpose::Namespace { .. } => Self::Sync,
+            Purpose::Namespace { .. } | Purpose::ClearHook { .. } | Purpose::DeleteHook { .. } => Self::Sync,
         }
     }
 }
@@ -71,7 +71,7 @@ impl Reconciler {
         }
         !self.apps.iter().any(|(name, state)| {
             let wants = state.work.as_ref().is_some_and(|work| {
-                work.retry_at.is_none() && work.namespace.is_none() && !work.queue.is_empty()
+                work.retry_at.is_none() && work.namespace.is_none() && work.rank_now().is_some()
             });
             name != app && wants
         })
@@ -84,7 +84,9 @@ impl Reconciler {
             | Purpose::Settle
             | Purpose::DeleteCheck { .. }
             | Purpose::Delete { .. }
-            | Purpose::Namespace { .. } => false,
+            | Purpose::Namespace { .. }
+            | Purpose::ClearHook { .. }
+            | Purpose::DeleteHook { .. } => false,
         };
         self.flights.values().filter(own).count()
     }

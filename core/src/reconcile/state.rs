@@ -8,7 +8,8 @@ use crate::cluster::LiveMeta;
 use crate::desired::Assignment;
 use crate::ids::{AppId, CommandId, Digest};
 use crate::key::ResourceKey;
-use crate::order::Rank;
+use crate::manifest::Hook;
+use crate::order::{Rank, Step, SyncPhase};
 use crate::release::Root;
 use crate::status::{Held, HeldDelete, OperationPhase, ResultRow};
 use crate::store::encode;
@@ -30,12 +31,15 @@ pub mod tables {
     pub const CONFIRMED: Table = "confirmed";
     /// Manifest digest → facts, where they are worth telling.
     pub const FACTS: Table = "facts";
-    /// Release root → nothing: its manifests' facts are all in [`FACTS`].
+    /// Release root → version of facts: those of its manifests are all in [`FACTS`].
     pub const INGESTED: Table = "ingested";
 
     /// All of them.
     pub const ALL: [Table; 7] = [INVENTORY, OPERATIONS, ATTEMPTS, GOVERNOR, CONFIRMED, FACTS, INGESTED];
 }
+
+/// What an ingested release is marked with: facts of an earlier version are read anew.
+pub(super) const FACTS_VERSION: u8 = 1;
 
 /// What was last applied of an object. The body is made anew from the manifest, which stays pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -128,6 +132,40 @@ pub struct InventoryEntry {
     /// Paths whose values admission changes.
     #[n(12)]
     pub changed: Vec<String>,
+    /// The run of a hook that made it: it is no part of the app's state.
+    #[n(13)]
+    pub hook: Option<HookRun>,
+}
+
+/// One run of a hook.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct HookRun {
+    /// When its operation began.
+    #[n(0)]
+    pub started: MonoTime,
+    /// Which try of the operation it was.
+    #[n(1)]
+    pub retries: u64,
+    /// In which phase.
+    #[n(2)]
+    pub phase: SyncPhase,
+}
+
+/// How a hook ended.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct HookOutcome {
+    /// Which.
+    #[n(0)]
+    pub key: ResourceKey,
+    /// In which phase it ran.
+    #[n(1)]
+    pub phase: SyncPhase,
+    /// Whether it did what it was for.
+    #[n(2)]
+    pub succeeded: bool,
+    /// For people.
+    #[n(3)]
+    pub message: String,
 }
 
 impl InventoryEntry {
@@ -146,6 +184,7 @@ impl InventoryEntry {
             done: false,
             going: false,
             changed: Vec::new(),
+            hook: None,
         }
     }
 
@@ -175,6 +214,13 @@ pub struct Operation {
     /// How often it was tried again.
     #[n(5)]
     pub retries: u64,
+    /// The hooks that ended in this try.
+    #[n(6)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub hooks: Vec<HookOutcome>,
+    /// Whether hooks are run; absent until that is known.
+    #[n(7)]
+    pub with_hooks: Option<bool>,
 }
 
 /// How the last sync of an app ended.
@@ -213,6 +259,10 @@ pub struct Attempt {
     /// An operator asked to prune, and of what: counts until nothing is left of it or the app's release is another one.
     #[n(10)]
     pub prune_asked: Option<Digest>,
+    /// It failed before the wave of some deletes: they wait for a sync that comes so far.
+    #[n(11)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub withheld: bool,
 }
 
 /// Tells requests to prune apart: what is to be left, and where.
@@ -243,13 +293,56 @@ pub(super) struct WantedSet {
     pub(super) keys: BTreeMap<ResourceKey, Wanted>,
     /// Keys given more than once after resolving namespaces.
     pub(super) repeated: BTreeSet<ResourceKey>,
+    /// What syncs run, and nothing compares.
+    pub(super) hooks: BTreeMap<ResourceKey, WantedHook>,
+    /// What is left alone, whether it is there or not.
+    pub(super) skipped: BTreeSet<ResourceKey>,
+}
+
+/// A hook, its namespace resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WantedHook {
+    pub(super) manifest: Digest,
+    pub(super) hook: Hook,
+}
+
+impl WantedSet {
+    /// Gives the manifest of an object or of a hook.
+    pub(super) fn manifest(&self, key: &ResourceKey) -> Option<Digest> {
+        let object = self.keys.get(key).map(|wanted| wanted.manifest);
+        object.or_else(|| self.hooks.get(key).map(|wanted| wanted.manifest))
+    }
+
+    /// Tells whether it names an object that is no part of the app's state.
+    pub(super) fn sets_aside(&self, key: &ResourceKey) -> bool {
+        self.hooks.contains_key(key) || self.skipped.contains(key)
+    }
 }
 
 /// A running operation's work; made anew from durable state after a restart.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Work {
     pub(super) wanted: WantedSet,
+    pub(super) ranks: BTreeMap<ResourceKey, Rank>,
     pub(super) queue: BTreeMap<(Rank, ResourceKey), Item>,
+    /// The step that it is at.
+    pub(super) at: Step,
+    /// When its deletes are due; absent until they are judged.
+    pub(super) prunes: Option<BTreeMap<ResourceKey, Step>>,
+    /// Something was written in this step.
+    pub(super) touched: bool,
+    /// All of this step is written; it looks at the gate not before this time.
+    pub(super) gate: Option<u64>,
+    /// Why the gate will not open.
+    pub(super) unhealthy: Option<String>,
+    /// Hooks that were made and have not ended.
+    pub(super) running: BTreeMap<ResourceKey, Rank>,
+    /// It failed, and its hooks for that are under way.
+    pub(super) failing: bool,
+    /// Deletes were to come when it failed.
+    pub(super) withheld: bool,
+    /// Hooks that are deleted before it ends, each not before a time.
+    pub(super) sweep: Option<BTreeMap<ResourceKey, u64>>,
     /// Namespaces still to be ensured before anything else.
     pub(super) namespace: Option<NamespaceStep>,
     pub(super) results: Vec<ResultRow>,
@@ -277,6 +370,10 @@ pub(super) struct Item {
     pub(super) waited: bool,
     /// Gives up waiting for its kind to be served at this time.
     pub(super) give_up: Option<u64>,
+    /// It is a hook.
+    pub(super) hook: Option<Hook>,
+    /// What an earlier run made of the hook is gone.
+    pub(super) cleared: bool,
     /// Applied; waits until its definition is established, at most until this time.
     pub(super) establishing: Option<u64>,
 }

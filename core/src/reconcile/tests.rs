@@ -3,12 +3,14 @@ mod bench;
 mod deletes;
 mod fresh;
 mod heals;
+mod hooks;
 mod large;
 mod paused;
 mod slots;
 mod stuck;
 mod taken;
 mod unwatched;
+mod waves;
 
 use serde_json::json;
 

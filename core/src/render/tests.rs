@@ -68,10 +68,9 @@ fn an_error_names_its_file_document_line_and_field() {
     assert!(error.line.is_some());
     let error = fails(&format!("{}---\njust: data\n", config("b")));
     assert_eq!(error.to_string(), "app/x.yaml: document 2: line 6: apiVersion: is missing");
-    let error = fails(&format!("{}  annotations:\n    argocd.argoproj.io/hook: PreSync\n", config("b")));
-    assert!(
-        error.to_string().contains("metadata.annotations[argocd.argoproj.io/hook]: hooks are not supported")
-    );
+    let error = fails(&format!("{}  annotations:\n    argocd.argoproj.io/hook: PreDelete\n", config("b")));
+    let why = "metadata.annotations[argocd.argoproj.io/hook]: hook \"PreDelete\" is not supported";
+    assert!(error.to_string().contains(why), "{error}");
     assert!(fails("kin: ConfigMap\napiVersion: v1\n").to_string().contains("kind: is missing"));
 }
 

@@ -28,9 +28,9 @@ fn status() -> AppStatus {
             retries: 2,
             automated: true,
             results: vec![ResultRow {
-                key: key.clone(),
-                code: ResultCode::SyncFailed,
-                message: "no".to_owned(),
+                hook: Some(SyncPhase::PostSync),
+                hook_phase: Some(OperationPhase::Failed),
+                ..ResultRow::new(key.clone(), ResultCode::SyncFailed, "no")
             }],
         }),
         counts: Counts { total: 3, synced: 1, out_of_sync: 2, unknown: 0 },
@@ -56,6 +56,8 @@ fn a_status_keeps_all_that_it_says() {
     let operation = view.operation.unwrap();
     assert_eq!((operation.started_before_ms, operation.finished_before_ms), (Some(9_000), Some(7_000)));
     assert_eq!(operation.results[0].code(), v1::ResultCode::SyncFailed);
+    assert_eq!(operation.results[0].hook(), v1::SyncPhase::PostSync);
+    assert_eq!(operation.results[0].hook_phase(), v1::OperationPhase::Failed);
     assert_eq!(view.resources[0].health(), v1::Health::Unspecified);
     assert!(view.resources[0].requires_pruning);
     assert_eq!(view.held.unwrap().deletes.len(), 1);

@@ -40,7 +40,7 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kubeconfig");
         std::fs::write(&path, server.kubeconfig(&login)).unwrap();
-        let connection = Connection::connect(Some(&path)).await.unwrap();
+        let connection = Connection::connect(Some(&path), None).await.unwrap();
         connection.discover().await.unwrap();
         Self { connection, installation: InstallationId::from_random([7; 16]), _folder: folder }
     }

@@ -1,11 +1,13 @@
 //! Every fault of an API server, in every phase of an app's life, in every form: each ends with what is desired live,
 //! nothing deleted that was not to go, and rest.
 //!
-//! The cells run in virtual time: the agent's own connection, watches and reconciler on a clock that skips to what comes
-//! next, at a cluster in memory.
+//! All cells run in virtual time: the agent's own connection, watches and reconciler on a clock that skips to what comes
+//! next, at a cluster in memory. One of each fault runs in life besides (`real`).
 
 mod fault;
 mod layer;
+mod proxy;
+mod real;
 mod rig;
 
 use std::fmt;
@@ -84,25 +86,35 @@ impl fmt::Display for Cell {
     }
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "struck {:>3} converged after {:>7.1} s", self.struck, self.converged.as_secs_f64())
+    }
+}
+
 fn config(name: &str) -> ResourceKey {
     ResourceKey::new("", "ConfigMap", "shop", name)
+}
+
+/// The definition of the custom kind.
+fn definition() -> Value {
+    json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("parts.{GROUP}")}, "spec": {"group": GROUP, "scope": "Namespaced",
+            "names": {"plural": "parts", "singular": "part", "kind": "Part", "listKind": "PartList"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                "type": "object", "properties": {"spec": {"type": "object",
+                    "properties": {"value": {"type": "string"}}}}}}}]}})
 }
 
 /// What is desired: a namespace, a definition, an object of it, config maps.
 fn desired(value: &str, names: &[&str]) -> Vec<(ResourceKey, Value)> {
     let plural = format!("parts.{GROUP}");
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
-    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": plural}, "spec": {"group": GROUP, "scope": "Namespaced",
-            "names": {"plural": "parts", "singular": "part", "kind": "Part", "listKind": "PartList"},
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
-                "type": "object", "properties": {"spec": {"type": "object",
-                    "properties": {"value": {"type": "string"}}}}}}}]}});
     let part = json!({"apiVersion": format!("{GROUP}/v1"), "kind": "Part",
         "metadata": {"name": "p", "namespace": "shop"}, "spec": {"value": value}});
     let mut all = vec![
         (ResourceKey::new("", "Namespace", "", "shop"), namespace),
-        (ResourceKey::new("apiextensions.k8s.io", "CustomResourceDefinition", "", &plural), definition),
+        (ResourceKey::new("apiextensions.k8s.io", "CustomResourceDefinition", "", &plural), definition()),
         (ResourceKey::new(GROUP, "Part", "shop", "p"), part),
     ];
     all.extend(names.iter().map(|name| {
@@ -268,11 +280,10 @@ fn run(cells: impl IntoIterator<Item = Cell>) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         count += 1;
         match runtime.unwrap().block_on(cell.run()) {
-            Ok(Outcome { struck, converged }) => {
-                struck_in += usize::from(struck > 0);
+            Ok(outcome) => {
+                struck_in += usize::from(outcome.struck > 0);
                 if shown {
-                    let after = converged.as_secs_f64();
-                    say(&format!("{cell} struck {struck:>3} converged after {after:>7.1} s"));
+                    say(&format!("{cell} {outcome}"));
                 }
             }
             Err(why) => failed.push(format!("{cell}: {why}")),

@@ -29,7 +29,7 @@ struct Hands {
 
 impl Hands {
     async fn on(plane: &ControlPlane) -> Self {
-        let connection = Connection::connect(Some(&plane.kubeconfig())).await.unwrap();
+        let connection = Connection::connect(Some(&plane.kubeconfig()), None).await.unwrap();
         connection.discover().await.unwrap();
         let kube_system_uid = connection.facts().await.unwrap().kube_system_uid;
         let (installation, app) = (InstallationId::from_random([7; 16]), AppId::new("", "web"));

@@ -3,7 +3,8 @@
 use argosy_tests::control_plane::unique;
 use argosy_tests::pods::{self, Fate, Workload};
 use argosy_tests::throughout;
-use argosy_tests::{Application, ControlPlane};
+use argosy_tests::world::PATIENCE;
+use argosy_tests::{Application, ControlPlane, World, eventually};
 use serde_json::{Value, json};
 
 use super::stage::{EDGE, QUIET, Stage, row, row_message};
@@ -171,6 +172,62 @@ fn an_app_is_as_healthy_as_its_workload() {
     assert_eq!(stage.world.app("web").unwrap()["status"]["sync"]["status"], "Synced");
 }
 
+#[test]
+fn a_rule_of_the_users_own_decides_at_the_agent_also_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("argocd-cm.yaml");
+    let map = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: argocd-cm}
+data:
+  resource.customizations.health.ConfigMap: |
+    if obj.data.value == 'spoilt' then
+      return {status = 'Degraded', message = obj.metadata.name .. ' is ' .. obj.data.value}
+    end
+    return {status = 'Healthy'}
+";
+    std::fs::write(&rules, map).unwrap();
+    let world = World::builder().clusters(&[EDGE]).agent_arg("--health-rules");
+    let stage = Stage::of(world.agent_arg(rules.to_str().unwrap()).start().unwrap());
+    let commit = stage.commit(&[("web/a", "1"), ("web/b", "1")]);
+    let app = Application::new("web", EDGE, &stage.namespace, "web").automated(true, false);
+    stage.world.put_app(&app).unwrap();
+    stage.world.await_synced("web", &commit);
+    let await_health = |health: &str, names: &[&str]| {
+        stage.world.await_app("web", &format!("to be {health} by {names:?}"), |app| {
+            let says = |name: &&str| row(app, name)["health"]["message"] == format!("{name} is spoilt");
+            app["status"]["health"]["status"] == health && names.iter().all(says)
+        })
+    };
+    await_health("Healthy", &[]);
+
+    // Seen by the list of the next process, then by its watch.
+    stage.edge().kill_agent().unwrap();
+    stage.spoil("b");
+    stage.edge().start_agent().unwrap();
+    await_health("Degraded", &["b"]);
+    stage.spoil("a");
+    await_health("Degraded", &["a", "b"]);
+}
+
+#[test]
+fn an_agent_does_not_start_by_health_rules_that_cannot_be_used() {
+    let stage = Stage::start();
+    let folder = tempfile::tempdir().unwrap();
+    let rules = folder.path().join("Pod");
+    std::fs::create_dir(&rules).unwrap();
+    std::fs::write(rules.join("health.lua"), "return {").unwrap();
+    let log = folder.path().join("agent.log");
+    let launch = stage.edge().launch(&folder.path().join("data"), &log).unwrap();
+    let mut agent = launch.args(["--health-rules".as_ref(), folder.path().as_os_str()]).start().unwrap();
+
+    let ended = eventually(PATIENCE, "the agent to end", || agent.exited().unwrap().ok_or("it runs"));
+
+    assert!(!ended.success());
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.contains("the rule of Pod is no Lua: rule:1:"), "{log}");
+}
+
 /// Returns a definition of a kind `Widget` in a group of its own, and one object of it.
 fn widgets(group: &str, size: u32) -> (String, String) {
     let definition = json!({
@@ -218,9 +275,7 @@ fn a_definition_and_its_resource_come_in_one_app_and_the_definition_stays() {
     // Drift of a custom resource is healed as any other.
     let path = format!("/apis/{group}/v1/namespaces/{}/widgets/w", stage.namespace);
     stage.plane().api().merge(&path, &json!({"spec": {"size": 9}})).unwrap();
-    argosy_tests::eventually(argosy_tests::world::PATIENCE, "the widget to be healed", || {
-        size(stage.plane(), &group, &stage.namespace) == 4
-    });
+    eventually(PATIENCE, "the widget to be healed", || size(stage.plane(), &group, &stage.namespace) == 4);
 
     stage.world.apps().remove("web/z.json").unwrap();
     let commit = stage.world.apps().commit("Drop the definition").unwrap();

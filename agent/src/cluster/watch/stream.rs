@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use argosy_core::cluster::{ApiError, Refusal, Subject, WatchEvent};
+use argosy_core::health::Assessor;
 use argosy_core::json;
 use argosy_core::key::GroupKind;
 use argosy_core::ownership;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::cluster::judge::{Judge, Size};
 use crate::cluster::transport::chain;
 
 /// Longest event: far above what etcd stores.
@@ -46,7 +48,10 @@ pub(super) struct EventStream {
     buffer: BytesMut,
     /// How much of the buffer holds no end of a line.
     searched: usize,
+    /// What is being read: kept until its item is given.
+    line: Option<Bytes>,
     kind: GroupKind,
+    judge: Judge,
     at: u64,
     opened: Instant,
     lifetime: Duration,
@@ -63,19 +68,32 @@ struct Event {
 // === impl EventStream ===
 
 impl EventStream {
-    pub(super) fn new(body: Body, kind: GroupKind, from: u64, lifetime: Duration) -> Self {
+    pub(super) fn new(body: Body, kind: GroupKind, judge: Judge, from: u64, lifetime: Duration) -> Self {
         let chunks = body.into_data_stream().map(|chunk| chunk.map_err(|error| chain(&error)));
-        Self::over(chunks, kind, from, lifetime)
+        Self::over(chunks, kind, judge, from, lifetime)
     }
 
     pub(super) fn over(
         chunks: impl Stream<Item = Result<Bytes, String>> + Send + 'static,
         kind: GroupKind,
+        judge: Judge,
         from: u64,
         lifetime: Duration,
     ) -> Self {
         let (buffer, opened) = (BytesMut::new(), Instant::now());
-        Self { chunks: chunks.boxed(), buffer, searched: 0, kind, at: from, opened, lifetime, spoke: false }
+        let chunks = chunks.boxed();
+        Self {
+            chunks,
+            buffer,
+            searched: 0,
+            line: None,
+            kind,
+            judge,
+            at: from,
+            opened,
+            lifetime,
+            spoke: false,
+        }
     }
 
     /// Waits for the next item; after the end, a break or an expiry there is none.
@@ -84,11 +102,20 @@ impl EventStream {
     /// Safe: what was read is kept.
     pub(super) async fn next(&mut self) -> Item {
         loop {
-            if let Some(line) = self.line() {
-                if line.iter().all(u8::is_ascii_whitespace) {
-                    continue;
+            if self.line.is_none() {
+                self.line = self.next_line();
+            }
+            if let Some(line) = self.line.clone() {
+                let item = if line.iter().all(u8::is_ascii_whitespace) {
+                    None
+                } else {
+                    Some(self.decode(&line).await)
+                };
+                self.line = None;
+                match item {
+                    Some(item) => return item,
+                    None => continue,
                 }
-                return self.decode(&line);
             }
             if self.buffer.len() > EVENT_LIMIT {
                 return failed(format!("an event of {} is beyond {} MiB", self.kind, EVENT_LIMIT >> 20));
@@ -111,7 +138,7 @@ impl EventStream {
         }
     }
 
-    fn line(&mut self) -> Option<Bytes> {
+    fn next_line(&mut self) -> Option<Bytes> {
         let end = self.buffer.iter().skip(self.searched).position(|byte| *byte == b'\n');
         let Some(end) = end.map(|end| end.saturating_add(self.searched)) else {
             self.searched = self.buffer.len();
@@ -123,7 +150,7 @@ impl EventStream {
         Some(line)
     }
 
-    fn decode(&mut self, line: &[u8]) -> Item {
+    async fn decode(&mut self, line: &[u8]) -> Item {
         let Event { r#type: kind, object } = match serde_json::from_slice(line) {
             Ok(event) => event,
             Err(error) => return failed(format!("an event of {} cannot be read: {error}", self.kind)),
@@ -144,10 +171,13 @@ impl EventStream {
         let item = match kind.as_str() {
             "BOOKMARK" => Item::Bookmark,
             "ADDED" | "MODIFIED" | "DELETED" => {
-                match ownership::read(&object, &self.kind.group, &self.kind.kind) {
-                    Ok(live) if kind == "DELETED" => Item::Event(Box::new(WatchEvent::Gone(live.key))),
-                    Ok(live) => Item::Event(Box::new(WatchEvent::Seen(live))),
-                    Err(error) => return failed(error.to_string()),
+                let of = self.kind.clone();
+                let read = move |assessor: &Assessor<'_>| ownership::read(&object, &of, assessor);
+                match self.judge.run(&self.kind, Size::One, read).await {
+                    Ok(Ok(live)) if kind == "DELETED" => Item::Event(Box::new(WatchEvent::Gone(live.key))),
+                    Ok(Ok(live)) => Item::Event(Box::new(WatchEvent::Seen(live))),
+                    Ok(Err(error)) => return failed(error.to_string()),
+                    Err(error) => return Item::Failed(error),
                 }
             }
             other => return failed(format!("an event of {} is of the unknown type {other:?}", self.kind)),

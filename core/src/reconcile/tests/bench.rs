@@ -6,6 +6,7 @@ use super::super::*;
 use super::adversarial::Deed;
 use crate::cluster::{Answer, ApiError, Applied, KindInfo, Tracking, WatchEvent};
 use crate::desired::{Destination, ListSettings};
+use crate::health::{Health, Verdict};
 use crate::ids::BootId;
 use crate::policy::{Automated, SyncPolicy};
 use crate::project::Project;
@@ -50,6 +51,8 @@ pub(super) struct Bench {
     pub(super) kind: &'static str,
     /// Annotations of everything that is put.
     pub(super) annotations: serde_json::Value,
+    /// Health that objects are made with, by name.
+    pub(super) healths: BTreeMap<&'static str, Health>,
     /// Deletes are accepted, and finalizers keep the objects.
     pub(super) finalizers: bool,
     /// Deletes that were carried out.
@@ -77,6 +80,7 @@ pub(super) fn kinds() -> Kinds {
     Kinds::from([
         kind("", "ConfigMap", true),
         kind("", "Secret", true),
+        kind("", "Service", true),
         kind("", "Namespace", false),
         kind("apiextensions.k8s.io", "CustomResourceDefinition", false),
     ])
@@ -107,6 +111,7 @@ impl Bench {
             unlisted: BTreeSet::new(),
             kind: "ConfigMap",
             annotations: json!({}),
+            healths: BTreeMap::new(),
             finalizers: false,
             deeds: Vec::new(),
         };
@@ -141,15 +146,26 @@ impl Bench {
 
     /// Sets what an app desires: names of config maps with a value.
     pub(super) fn put(&mut self, name: &str, objects: &[(&str, u32)]) -> Assignment {
-        let manifests: Vec<(ResourceKey, Vec<u8>)> = objects
+        let manifests: Vec<_> = objects
             .iter()
             .map(|(object, value)| {
                 let key = ResourceKey { kind: self.kind.to_owned(), ..config(object) };
                 let body = json!({"apiVersion": "v1", "kind": self.kind, "data": {"v": value},
                     "metadata": {"name": object, "namespace": "shop", "annotations": self.annotations}});
-                (key, body.to_string().into_bytes())
+                (key, body)
             })
             .collect();
+        self.put_manifests(name, manifests)
+    }
+
+    /// Sets what an app desires.
+    pub(super) fn put_manifests(
+        &mut self,
+        name: &str,
+        manifests: Vec<(ResourceKey, serde_json::Value)>,
+    ) -> Assignment {
+        let bytes = |(key, body): (ResourceKey, serde_json::Value)| (key, body.to_string().into_bytes());
+        let manifests: Vec<(ResourceKey, Vec<u8>)> = manifests.into_iter().map(bytes).collect();
         let mut ops: Vec<StoreOp> = manifests.iter().map(|(_, bytes)| put_manifest(bytes)).collect();
         let (release, _) =
             Release::build(manifests.into_iter().map(|(key, bytes)| (key, Digest::of(&bytes))));
@@ -304,6 +320,10 @@ impl Bench {
                 let live = LiveMeta {
                     tracking: Tracking::Ours { installation: Some(installation()), app, names: key.clone() },
                     fingerprint: Some(manifest),
+                    health: self
+                        .healths
+                        .get(key.name.as_str())
+                        .map(|health| Verdict::new(*health, "so it is")),
                     ..foreign(&key, &uid, self.version)
                 };
                 self.objects.insert(key, live.clone());
@@ -380,5 +400,6 @@ pub(super) fn foreign(key: &ResourceKey, uid: &str, version: u64) -> LiveMeta {
         fingerprint: None,
         last_writer: None,
         health: None,
+        lagging: false,
     }
 }

@@ -50,14 +50,12 @@ fn an_app_whose_store_was_lost_is_not_called_missing_before_anybody_looked() {
 #[test]
 fn an_object_with_a_health_rule_that_was_not_seen_makes_its_app_unknown() {
     let mut bench = Bench::new();
-    let namespace = ResourceKey::new("", "Namespace", "", "extra");
-    let namespace_body = json!({"kind": "Namespace", "metadata": {"name": "extra"}}).to_string().into_bytes();
+    let service = ResourceKey { kind: "Service".to_owned(), ..config("extra") };
+    let service_body = json!({"kind": "Service", "metadata": {"name": "extra"}}).to_string().into_bytes();
     let config_body = json!({"kind": "ConfigMap", "metadata": {"name": "a"}}).to_string().into_bytes();
-    let (release, _) = Release::build([
-        (namespace.clone(), Digest::of(&namespace_body)),
-        (config("a"), Digest::of(&config_body)),
-    ]);
-    bench.store.commit(&[put_manifest(&namespace_body), put_manifest(&config_body), put_release(&release)]);
+    let (release, _) =
+        Release::build([(service, Digest::of(&service_body)), (config("a"), Digest::of(&config_body))]);
+    bench.store.commit(&[put_manifest(&service_body), put_manifest(&config_body), put_release(&release)]);
     let assignment = Assignment { root: release.root(), ..bench.put("web", &[]) };
     bench.list.set(assignment);
     bench.desire();
@@ -69,7 +67,7 @@ fn an_object_with_a_health_rule_that_was_not_seen_makes_its_app_unknown() {
     let output = bench.reconciler.turn(&bench.store, now(bench.now)).unwrap();
     let status = output.statuses.into_iter().find_map(|(_, status)| status).unwrap();
     assert_eq!(status.health, Health::Unknown);
-    assert!(status.health_message.contains("Namespace"), "{}", status.health_message);
+    assert!(status.health_message.contains("Service"), "{}", status.health_message);
 }
 
 #[test]

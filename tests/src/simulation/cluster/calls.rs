@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use argosy_core::cluster::{Answer, ApiError, Apply, Subject};
+use argosy_core::health::Assessor;
 use argosy_core::key::{GroupKind, ResourceKey};
 use argosy_core::policy::Propagation;
 use argosy_core::tracking::FIELD_MANAGER;
@@ -128,7 +129,7 @@ impl Cluster {
 
     pub(super) fn get(&mut self, key: &ResourceKey, now: u64) -> Result<Answer, ApiError> {
         match self.call(key, Verb::Get, FIELD_MANAGER, now) {
-            Ok((resource, reply)) => Answer::found(&object(&resource, &reply), key),
+            Ok((resource, reply)) => Answer::found(&object(&resource, &reply), key, &Assessor::default()),
             Err(status) if status.code == 404 => Ok(Answer::Absent),
             Err(status) => Err(classify(&status, Subject::of(key, None))),
         }
@@ -157,7 +158,7 @@ impl Cluster {
         if manner == Manner::Robs {
             self.rob(key, &sent, &received, now);
         }
-        Answer::applied(&sent, &received, key, reply.code == 201)
+        Answer::applied(&sent, &received, key, reply.code == 201, &Assessor::default())
     }
 
     /// Removes the values of an object that a body does not name.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use argosy_core::cluster::{ApiError, LiveMeta, Subject, WatchEvent};
+use argosy_core::health::Assessor;
 use argosy_core::key::{GroupKind, ResourceKey};
 use argosy_core::ownership;
 use argosy_core::tracking::{FIELD_MANAGER, MANAGED};
@@ -118,7 +119,7 @@ impl Cluster {
         {
             return Ok(known.clone());
         }
-        let live = ownership::read(&object.bare(), &kind.group, &kind.kind)
+        let live = ownership::read(&object.bare(), kind, &Assessor::default())
             .map_err(|error| ApiError::Unreachable(error.to_string()))?;
         self.read.insert(object.uid().into(), live.clone());
         Ok(live)

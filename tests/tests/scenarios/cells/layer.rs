@@ -91,8 +91,9 @@ impl Layer {
         let Some(list) = list.filter(|_| answer.status().is_success()) else {
             return if fault == Some(Fault::ResetMidBody) { cut(answer).await } else { Ok(answer) };
         };
-        let (parts, body) = answer.into_parts();
+        let (mut parts, body) = answer.into_parts();
         let body = bytes(body).await?;
+        parts.headers.remove(header::CONTENT_LENGTH);
         let past = self.past.lock().entry(list).or_insert_with(|| body.clone()).clone();
         let answer = |body: Bytes| Response::from_parts(parts.clone(), whole(body));
         match fault {

@@ -466,5 +466,6 @@ fn live(
         fingerprint,
         last_writer: None,
         health: None,
+        lagging: false,
     }
 }

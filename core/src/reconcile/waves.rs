@@ -1,0 +1,222 @@
+//! From step to step of a sync: what is deleted and applied in each, and what has to hold before the next.
+//!
+//! Argo CD: sync waves. The next step begins when all of this one is applied, what it deleted is gone, and every object
+//! of it is healthy for the generation that was applied, where its kind has an opinion. The last step waits for nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Reconciler;
+use super::hooks::Hooks;
+use super::state::{Live, Work};
+use crate::health::Health;
+use crate::ids::AppId;
+use crate::key::ResourceKey;
+use crate::order::{self, Place, Rank, Step};
+use crate::time::Now;
+
+/// Time between the last write of a step and the first look at its health: controllers that report no generation need it
+/// to begin (Argo CD: `ARGOCD_SYNC_WAVE_DELAY`).
+const DELAY_MS: u64 = 2_000;
+
+/// What stands between a step and the next one.
+enum Gate {
+    Open,
+    Waits(String),
+    Failed(String),
+}
+
+impl Work {
+    /// Gives the rank that is applied now; absent when all of the step is.
+    pub(super) fn rank_now(&self) -> Option<Rank> {
+        self.queue.keys().next().map(|(rank, _)| *rank).filter(|rank| rank.step <= self.at)
+    }
+
+    /// Gives the step after this one.
+    fn next_step(&self) -> Option<Step> {
+        let waits = self.queue.keys().map(|(rank, _)| rank).chain(self.running.values());
+        let applies = waits.chain(self.ranks.values()).map(|rank| rank.step);
+        let deletes = self.prunes.iter().filter(|_| !self.failing).flat_map(BTreeMap::values).copied();
+        applies.chain(deletes).filter(|step| *step > self.at).min()
+    }
+
+    /// Tells whether deletes are due in a later step.
+    pub(super) fn has_later_deletes(&self) -> bool {
+        self.prunes.iter().flat_map(BTreeMap::values).any(|step| *step > self.at)
+    }
+
+    /// Gives the step in which an object is deleted; what nobody expected goes last.
+    pub(super) fn prune_step(&self, key: &ResourceKey) -> Option<Step> {
+        let prunes = self.prunes.as_ref()?;
+        let last = || self.ranks.values().map(|rank| rank.step).chain(prunes.values().copied()).max();
+        prunes.get(key).copied().or_else(last).or(Some(self.at))
+    }
+}
+
+impl Reconciler {
+    /// Gives the ranks of what an operation applies.
+    pub(super) fn ranks_of(&self, wanted: &super::state::WantedSet) -> BTreeMap<ResourceKey, Rank> {
+        order::ranks(wanted.keys.iter().map(|(key, wanted)| {
+            let facts = self.facts.get(&wanted.manifest);
+            let place = facts.map(|facts| Place { wave: facts.wave, defines: facts.defines_kind() });
+            (key, place.unwrap_or_default())
+        }))
+    }
+
+    /// Gives an object's own wave, as it was applied.
+    pub(super) fn applied_wave(&self, key: &ResourceKey) -> i32 {
+        let applied = self.inventory.get(key).and_then(|entry| entry.applied.as_ref());
+        applied.and_then(|body| self.facts.get(&body.manifest)).map_or(0, |facts| facts.wave)
+    }
+
+    /// Works out when the deletes of an operation are due, once they are judged: in mirrored waves, or last.
+    pub(super) fn place_deletes(&mut self, app: &AppId) {
+        let keys: Vec<&ResourceKey> =
+            self.delete_queue.get(app).into_iter().flat_map(BTreeMap::keys).collect();
+        let waves: BTreeSet<i32> = keys.iter().map(|key| self.applied_wave(key)).collect();
+        let mirror = order::mirrored(&waves);
+        let state = self.apps.get(app);
+        let all_last = state
+            .and_then(|state| state.operation.as_ref())
+            .is_some_and(|operation| operation.assignment.policy.prune_last);
+        let mut last = BTreeSet::new();
+        let mut prunes: BTreeMap<ResourceKey, Step> = BTreeMap::new();
+        for key in keys {
+            let applied = self.inventory.get(key).and_then(|entry| entry.applied.as_ref());
+            let facts = applied.and_then(|body| self.facts.get(&body.manifest));
+            if all_last || facts.is_some_and(|facts| facts.prune_last) {
+                last.insert(key.clone());
+            }
+            let wave = mirror.get(&self.applied_wave(key)).copied().unwrap_or_default();
+            prunes.insert(key.clone(), Step::wave(wave));
+        }
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        let applies = work.wanted.keys.keys().filter_map(|key| work.ranks.get(key)).map(|rank| rank.step);
+        let steps = applies.chain(prunes.values().copied());
+        let end = steps.map(|step| step.wave).max().unwrap_or_default().max(0).saturating_add(1);
+        for key in last {
+            prunes.insert(key, Step::wave(end));
+        }
+        let applies = work.ranks.values().chain(work.running.values()).map(|rank| rank.step);
+        let first = applies.chain(prunes.values().copied()).min();
+        work.at = first.unwrap_or_default();
+        work.prunes = Some(prunes);
+    }
+
+    /// Ends a step whose objects are applied and deleted: goes on to the next, or ends the operation.
+    pub(super) fn end_step(&mut self, app: &AppId, now: Now) {
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        let at = work.at;
+        match self.hooks_of(app, at) {
+            Hooks::Done => {}
+            Hooks::Waits(why) => {
+                self.waits_for(app, why);
+                return;
+            }
+            Hooks::Failed(why) => self.fails(app, why),
+        }
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        if work.failed && self.place_failure_hooks(app) {
+            return;
+        }
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        let Some(next) = work.next_step().filter(|_| !work.failed || work.failing) else {
+            self.finish_operation(app, now);
+            return;
+        };
+        let gate = *work.gate.get_or_insert(if work.touched { now.ms().saturating_add(DELAY_MS) } else { 0 });
+        let verdict = self.gate(app, at);
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        match verdict {
+            Gate::Failed(why) => {
+                self.fails(app, why);
+                self.moved = true;
+            }
+            Gate::Open if gate <= now.ms() => {
+                work.at = next;
+                (work.touched, work.gate) = (false, None);
+                work.waiting.clear();
+                self.moved = true;
+                self.dirty.insert(app.clone());
+            }
+            Gate::Open => {}
+            Gate::Waits(why) => self.waits_for(app, why),
+        }
+    }
+
+    /// Says what an operation waits for.
+    fn waits_for(&mut self, app: &AppId, why: String) {
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        if work.waiting != why {
+            work.waiting = why;
+            self.dirty.insert(app.clone());
+        }
+    }
+
+    /// An operation fails because of what it made.
+    fn fails(&mut self, app: &AppId, why: String) {
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        work.failed = true;
+        work.unhealthy.get_or_insert(why);
+    }
+
+    /// Tells whether all of a step is there as it is to be, for the generation that was applied.
+    fn gate(&self, app: &AppId, step: Step) -> Gate {
+        let Some(work) = self.apps.get(app).and_then(|state| state.work.as_ref()) else { return Gate::Open };
+        let pruned = work.prunes.iter().flatten().filter(|(_, of)| **of <= step);
+        let going: Vec<&ResourceKey> = pruned
+            .map(|(key, _)| key)
+            .filter(|key| self.inventory.get(*key).is_some_and(|entry| entry.going && entry.belongs_to(app)))
+            .collect();
+        if let Some(message) = named("waiting for deletion of", "resource", &going) {
+            return Gate::Waits(message);
+        }
+        let mut waits = Vec::new();
+        let objects =
+            work.ranks.iter().filter(|(key, rank)| rank.step == step && work.wanted.keys.contains_key(*key));
+        for (key, _) in objects {
+            if self.owner(key).as_ref() != Some(app) {
+                continue;
+            }
+            let entry = self.inventory.get(key);
+            match self.live.get(key) {
+                Some(Live::Absent) if entry.is_some_and(|entry| entry.done) => {}
+                Some(Live::Absent) => {
+                    return Gate::Failed(format!("{} is missing, it might have been deleted", name(key)));
+                }
+                Some(Live::Present(live)) => {
+                    let seen = entry.is_none_or(|entry| live.resource_version >= entry.resource_version);
+                    let health = live.health.as_ref().filter(|verdict| verdict.is_binding());
+                    match health.map_or(Health::Healthy, |verdict| verdict.health) {
+                        _ if live.deleting || live.lagging || !seen => waits.push(key),
+                        Health::Healthy => {}
+                        Health::Degraded => {
+                            let why = health.map(|verdict| verdict.message.as_str()).unwrap_or_default();
+                            return Gate::Failed(format!("{} is Degraded: {why}", name(key)));
+                        }
+                        Health::Suspended | Health::Progressing | Health::Missing | Health::Unknown => {
+                            waits.push(key);
+                        }
+                    }
+                }
+                None => waits.push(key),
+            }
+        }
+        named("waiting for healthy state of", "resource", &waits).map_or(Gate::Open, Gate::Waits)
+    }
+}
+
+/// Names an object as Argo CD's messages do.
+pub(super) fn name(key: &ResourceKey) -> String {
+    format!("{}/{}/{}", key.group, key.kind, key.name)
+}
+
+/// Names the first of several objects; `None` if there are none.
+pub(super) fn named(what: &str, noun: &str, keys: &[&ResourceKey]) -> Option<String> {
+    let (first, rest) = keys.split_first()?;
+    let first = name(first);
+    Some(match rest.len() {
+        0 => format!("{what} {first}"),
+        1 => format!("{what} {first} and 1 more {noun}"),
+        more => format!("{what} {first} and {more} more {noun}s"),
+    })
+}

@@ -1,0 +1,139 @@
+//! Hooks of a sync, as Jobs that run, fail and are deleted by their policy.
+
+use argosy_tests::pods::{self, Fate, Workload};
+use argosy_tests::world::PATIENCE;
+use argosy_tests::{eventually, throughout};
+use serde_json::{Value, json};
+
+use super::stage::{QUIET, Stage, config_map};
+
+/// Describes a Job that is a hook.
+fn job(name: &str, phase: &str, policy: &str) -> (String, String) {
+    let object = json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"name": name, "annotations": {
+            "argocd.argoproj.io/hook": phase, "argocd.argoproj.io/hook-delete-policy": policy}},
+        "spec": {"backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never",
+            "containers": [{"name": "main", "image": "registry.example/migrate:1"}]}}},
+    });
+    (name.to_owned(), object.to_string())
+}
+
+fn config(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), config_map(name, value))
+}
+
+fn write(stage: &Stage, files: &[(String, String)]) -> String {
+    for (name, text) in files {
+        stage.world.apps().write(&format!("web/{name}.yaml"), text).unwrap();
+    }
+    stage.world.apps().commit("Change hooks").unwrap()
+}
+
+fn live_job(stage: &Stage, name: &str) -> Option<Value> {
+    let path = format!("/apis/batch/v1/namespaces/{}/jobs/{name}", stage.namespace);
+    stage.plane().api().get(&path).unwrap()
+}
+
+fn uid(object: Option<&Value>) -> String {
+    object.map(|object| object["metadata"]["uid"].to_string()).unwrap_or_default()
+}
+
+fn await_job(stage: &Stage, name: &str) -> String {
+    eventually(PATIENCE, &format!("job {name} to be there"), || live_job(stage, name));
+    uid(live_job(stage, name).as_ref())
+}
+
+fn await_no_job(stage: &Stage, name: &str) {
+    eventually(PATIENCE, &format!("job {name} to be gone"), || live_job(stage, name).is_none());
+}
+
+fn end(stage: &Stage, name: &str, fate: Fate) {
+    pods::decide(stage.plane(), Workload::Job, &stage.namespace, name, fate).unwrap();
+}
+
+fn await_message(stage: &Stage, message: &str) -> Value {
+    stage.world.await_app("web", &format!("to say {message:?}"), |app| {
+        app["status"]["operationState"]["message"].as_str().is_some_and(|said| said.contains(message))
+    })
+}
+
+#[test]
+fn hooks_run_before_and_after_a_sync_and_anew_at_the_next() {
+    let stage = Stage::start();
+    let files = [
+        job("migrate", "PreSync", "BeforeHookCreation"),
+        config("a", "1"),
+        job("smoke", "PostSync", "HookSucceeded"),
+        job("alarm", "SyncFail", ""),
+    ];
+    let commit = write(&stage, &files);
+    stage.world.put_app(&stage.app("web")).unwrap();
+    let first = await_job(&stage, "migrate");
+    await_message(&stage, "waiting for completion of hook batch/Job/migrate");
+    throughout(QUIET, "the app's objects to wait", || stage.live("a").is_none());
+    end(&stage, "migrate", Fate::Succeeded);
+    stage.await_value("a", "1");
+    await_job(&stage, "smoke");
+    end(&stage, "smoke", Fate::Succeeded);
+    let app = stage.world.await_synced("web", &commit);
+    let app = if app["status"]["operationState"]["phase"] == "Succeeded" {
+        app
+    } else {
+        await_message(&stage, "successfully synced")
+    };
+    let rows = app["status"]["operationState"]["syncResult"]["resources"].as_array().unwrap();
+    let row = |name: &str| rows.iter().find(|row| row["name"] == name).unwrap();
+    assert_eq!(row("migrate")["hookType"], "PreSync", "{app}");
+    assert_eq!(row("smoke")["hookPhase"], "Succeeded", "{app}");
+    await_no_job(&stage, "smoke");
+    assert!(live_job(&stage, "alarm").is_none());
+    assert_eq!(app["status"]["sync"]["status"], "Synced", "hooks are no part of the app: {app}");
+
+    write(&stage, &[config("a", "2")]);
+    eventually(PATIENCE, "the hook to be made anew", || {
+        let now = uid(live_job(&stage, "migrate").as_ref());
+        !now.is_empty() && now != first
+    });
+    assert_eq!(stage.value("a"), "1");
+    end(&stage, "migrate", Fate::Succeeded);
+    stage.await_value("a", "2");
+}
+
+#[test]
+fn a_hook_that_fails_stops_the_sync_and_the_hook_for_that_runs() {
+    let stage = Stage::start();
+    let files = [
+        job("migrate", "PreSync", "HookFailed"),
+        config("a", "1"),
+        job("alarm", "SyncFail", "BeforeHookCreation"),
+    ];
+    write(&stage, &files);
+    let policy = json!({"automated": {"prune": true, "selfHeal": true}, "retry": {"limit": 0}});
+    stage.world.put_app(&stage.app("web").set("/spec", "syncPolicy", policy)).unwrap();
+    await_job(&stage, "migrate");
+    end(&stage, "migrate", Fate::Failed);
+    await_job(&stage, "alarm");
+    end(&stage, "alarm", Fate::Succeeded);
+    let app = await_message(&stage, "one or more synchronization tasks completed unsuccessfully");
+    assert_eq!(app["status"]["operationState"]["phase"], "Failed", "{app}");
+    assert!(stage.live("a").is_none());
+    await_no_job(&stage, "migrate");
+}
+
+#[test]
+fn an_agent_that_is_killed_while_a_hook_runs_waits_for_the_same_one_with_no_hub() {
+    let stage = Stage::start();
+    write(&stage, &[job("migrate", "PreSync", ""), config("a", "1")]);
+    stage.world.put_app(&stage.app("web")).unwrap();
+    let first = await_job(&stage, "migrate");
+    await_message(&stage, "waiting for completion of hook batch/Job/migrate");
+    stage.world.hub().stop().unwrap();
+    stage.edge().kill_agent().unwrap();
+    stage.edge().start_agent().unwrap();
+    throughout(QUIET, "the app's objects to wait", || stage.live("a").is_none());
+    assert_eq!(uid(live_job(&stage, "migrate").as_ref()), first);
+    end(&stage, "migrate", Fate::Succeeded);
+    stage.await_value("a", "1");
+    assert_eq!(uid(live_job(&stage, "migrate").as_ref()), first);
+}
