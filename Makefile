@@ -13,7 +13,7 @@ SCRIPTS ?= 10000
 # What `make test` repeats in memory: the scenarios that are about the cluster more than about the hub.
 ON_SIM := cluster_client demo everyday harness neighbours policies real_input rest trouble
 
-.PHONY: help build test scenarios-sim differential prune chaos cells crash-states lint deny format control-plane demo bench simulate mutants
+.PHONY: help build test scenarios-sim differential prune chaos cells crash-states lint deny format control-plane demo bench simulate outage mutants
 
 help: ## Says what there is to make.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 16
@@ -58,6 +58,10 @@ simulate: ## Runs SEEDS seeds of the simulation (20000 unless given) in release 
 prune: ## Tries SETS desired sets (1000000 unless given) against prune, and judges every delete.
 	ARGOSY_PRUNE_SETS=$(SETS) \
 	$(CARGO) test --release --package argosy-core --lib adversarial -- --nocapture
+
+outage: SEEDS = 100
+outage: ## Lets a simulated hub be away for 72 hours, SEEDS times (100 unless given): agents only heal.
+	$(CARGO) run --release --package argosy-tests --bin simulate -- --outage 72 --seeds $(SEEDS)
 
 mutants: ## Breaks the daemons in every way that is known, and shows how soon the simulation catches each.
 	$(CARGO) run --release --package argosy-tests --bin simulate -- --mutants --seeds 10000

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use argosy_core::cluster::{ApiError, Kinds, REQUEST_DEADLINE};
+use argosy_core::cluster::{ApiError, Kinds, REQUEST_DEADLINE, Subject};
 use argosy_core::health::UserRules;
 use argosy_core::key::{GroupKind, ResourceKey};
 use parking_lot::RwLock;
@@ -36,7 +36,6 @@ pub use self::watch::Watch;
 pub use self::watches::{Watches, WatchesHandle};
 
 use self::discovery::Endpoint;
-use self::failure::Subject;
 use self::judge::Judge;
 use self::transport::{Call, Transport};
 

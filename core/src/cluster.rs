@@ -1,5 +1,8 @@
 //! What the reconciler knows of a live cluster and asks of it: metadata, requests, answers.
 
+mod exchange;
+mod refusal;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,6 +13,9 @@ use crate::ids::{AppId, Digest, InstallationId};
 use crate::key::{GroupKind, ResourceKey};
 use crate::manifest::Role;
 use crate::policy::Propagation;
+
+pub use exchange::Apply;
+pub use refusal::{Refusal, Subject};
 
 /// What discovery says of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -183,6 +183,17 @@ impl Cluster {
         Ok(Reply { code: 200, body: Body::Object(object.clone()), warnings: Vec::new() })
     }
 
+    /// Gives an object as it is kept, without asking for it.
+    pub fn peek(&self, resource: &Resource, namespace: &str, name: &str) -> Option<&Arc<Object>> {
+        self.find(resource, namespace, name)
+    }
+
+    /// Gives namespace, name and state of all objects of a kind, without asking for them.
+    pub fn objects(&self, resource: &Resource) -> impl Iterator<Item = (&str, &str, &Arc<Object>)> {
+        let all = self.store.objects(&place_of(resource));
+        all.map(|(key, object)| (&*key.namespace, &*key.name, object))
+    }
+
     fn find(&self, resource: &Resource, namespace: &str, name: &str) -> Option<&Arc<Object>> {
         self.store.get(&place_of(resource), &Key::new(namespace, name))
     }

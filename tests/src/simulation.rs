@@ -7,9 +7,20 @@
 //!
 //! A seed gives the same run everywhere: its trace has one hash.
 
+/// Adds a line to a world's trace, if anybody reads it.
+macro_rules! note {
+    ($world:expr, $($line:tt)*) => {
+        if $world.is_traced() {
+            let line = format!($($line)*);
+            $world.note(&line);
+        }
+    };
+}
+
 mod agent;
 mod broken;
 mod cluster;
+mod courier;
 mod faults;
 mod git;
 mod hub;
@@ -17,6 +28,7 @@ mod keys;
 mod lease;
 mod network;
 mod objects;
+mod offline;
 mod oracle;
 mod plan;
 mod random;
@@ -36,10 +48,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 pub use broken::Broken;
+pub use offline::{Alone, Outage, outage};
 pub use oracle::Violation;
 pub use plan::{Settings, Trouble};
 pub use shrink::shrink;
 pub use thin_link::{Crossing, ThinLink, thin_link};
+
+use trace::Tracing;
 
 /// What became of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +79,11 @@ pub struct Outcome {
 
 /// Makes one run; `echo` prints the trace as it grows.
 pub fn run(settings: &Settings, echo: bool) -> Outcome {
-    let mut world = world::World::new(settings, echo);
+    carry_out(settings, if echo { Tracing::Echoed } else { Tracing::Kept })
+}
+
+fn carry_out(settings: &Settings, tracing: Tracing) -> Outcome {
+    let mut world = world::World::new(settings, tracing);
     world.run();
     let violation = world.oracle.violation().cloned();
     let elapsed_ms = world.now;
@@ -99,7 +118,12 @@ pub fn sweep(seeds: Range<u64>, most_failures: usize, broken: Option<Broken>) ->
                     if seed >= seeds.end || enough.load(Ordering::Relaxed) {
                         return;
                     }
-                    let outcome = run(&Settings { broken, ..Settings::new(seed) }, false);
+                    let settings = Settings { broken, ..Settings::new(seed) };
+                    let mut outcome = carry_out(&settings, Tracing::Off);
+                    if outcome.violation.is_some() {
+                        // Once more, with its trace.
+                        outcome = run(&settings, false);
+                    }
                     let mut sweep = sweep.lock();
                     sweep.runs += 1;
                     sweep.elapsed_ms += outcome.elapsed_ms;

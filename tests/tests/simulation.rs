@@ -6,7 +6,7 @@ mod simulation {
     mod recorded;
 
     use argosy_tests::simulation::{
-        Broken, Crossing, Outcome, Settings, ThinLink, run, shrink, sweep, thin_link,
+        Broken, Crossing, Outage, Outcome, Settings, ThinLink, outage, run, shrink, sweep, thin_link,
     };
 
     /// How many seeds are run each time.
@@ -65,6 +65,22 @@ mod simulation {
         let (first, second, other) = (run(&seven, false), run(&seven, false), run(&eight, false));
         assert_eq!(first.hash, second.hash);
         assert_ne!(first.hash, other.hash);
+    }
+
+    #[test]
+    fn while_the_hub_is_away_for_72_hours_only_heals_are_written() {
+        for seed in 0..3 {
+            let alone = outage(&Outage { seed, hours: 72 }, false);
+            if let Some(violation) = &alone.violation {
+                panic!(
+                    "{}\nseed {seed} breaks {}: {}",
+                    alone.tail.join("\n"),
+                    violation.rule,
+                    violation.message
+                );
+            }
+            assert!(alone.heals > 0 && alone.restarts > 0 && alone.failures > 0, "{alone:?}");
+        }
     }
 
     /// An app of 50 MiB on a link of 64 KiB/s.

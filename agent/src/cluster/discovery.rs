@@ -10,12 +10,12 @@ mod parse;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use argosy_core::cluster::{ApiError, KindInfo, Kinds, REQUEST_DEADLINE};
+use argosy_core::cluster::{ApiError, KindInfo, Kinds, REQUEST_DEADLINE, Subject};
 use argosy_core::key::GroupKind;
 use serde_json::Value;
 
 use self::parse::{Group, Resource, Snapshot};
-use super::failure::{Failure, Subject};
+use super::failure::Failure;
 use super::path;
 use super::transport::{self, Call, Transport};
 

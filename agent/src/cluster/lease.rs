@@ -10,7 +10,7 @@ mod record;
 
 use std::time::Duration;
 
-use argosy_core::cluster::ApiError;
+use argosy_core::cluster::{ApiError, Subject};
 use argosy_core::ids::InstallationId;
 use argosy_core::time::MonoTime;
 use argosy_runtime::clock::Clock;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::contest::{Contest, Move};
 use self::record::Record;
-use super::failure::{Failure, Subject};
+use super::failure::Failure;
 use super::transport::{Call, WHOLE};
 use super::{Connection, path};
 

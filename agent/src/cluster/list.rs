@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use argosy_core::cluster::{ApiError, LiveMeta, REQUEST_DEADLINE};
+use argosy_core::cluster::{ApiError, LiveMeta, REQUEST_DEADLINE, Subject};
 use argosy_core::health::Assessor;
 use argosy_core::key::GroupKind;
 use argosy_core::ownership;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::discovery::Endpoint;
-use super::failure::{Failure, Subject};
+use super::failure::Failure;
 use super::judge::{Judge, Size};
 use super::path;
 use super::transport::{Call, METADATA_LIST, Transport, WHOLE};

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use argosy_core::cluster::Refusal;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -12,7 +13,7 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::Value;
 
-use super::failure::{Failure, Refusal};
+use super::failure::Failure;
 
 /// Asks for whole objects.
 pub(super) const WHOLE: &str = "application/json";

@@ -10,7 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 use argosy_core::backoff::Backoff;
-use argosy_core::cluster::{ApiError, REQUEST_DEADLINE, WatchEvent};
+use argosy_core::cluster::{ApiError, REQUEST_DEADLINE, Subject, WatchEvent};
 use argosy_core::key::GroupKind;
 use argosy_core::time::Entropy as _;
 use argosy_core::tracking::MANAGED;
@@ -19,7 +19,6 @@ use tokio::sync::watch as signal;
 use tokio::time::Instant;
 
 use self::stream::{EventStream, Item};
-use super::failure::Subject;
 use super::transport::{Call, METADATA, WHOLE};
 use super::{Connection, list, path};
 

@@ -65,7 +65,7 @@ impl Reconciler {
                 let going = self.inventory.get(key).is_some_and(|entry| entry.going);
                 if going {
                     // Its finalizers hold it; the watch tells when it goes, this look is for a watch that does not.
-                    self.verify_queue.entry(key.clone()).or_insert(now.ms().saturating_add(10_000));
+                    self.look_later(key.clone(), now);
                 }
                 self.observe(live, now);
             }
@@ -159,6 +159,9 @@ impl Reconciler {
             return;
         }
         let decision = claim(found.as_ref(), app, key, self.installation, |other| self.has(other, key));
+        if let Some(live) = &found {
+            self.look_for_end(live, now);
+        }
         match &found {
             Some(live) => self.live.insert(key.clone(), Live::Present(Box::new(live.clone()))),
             None => self.live.insert(key.clone(), Live::Absent),

@@ -112,14 +112,13 @@ impl Reconciler {
 
     /// Tells whether the object is on its way out, or a write of it may be.
     fn must_wait(&self, app: &AppId, key: &ResourceKey) -> bool {
-        let dying = matches!(self.live.get(key), Some(Live::Present(live)) if live.deleting);
         let entry = self.inventory.get(key);
         let open = entry.is_some_and(|entry| match &entry.intent {
             Some(Intent::Delete { .. }) => true,
             Some(Intent::Apply { body, .. }) => body.app != *app && entry.belongs_to(&body.app),
             None => false,
         });
-        dying || open || entry.is_some_and(|entry| entry.going)
+        self.is_dying(key) || open || entry.is_some_and(|entry| entry.going)
     }
 
     /// Begins an apply: of a known incarnation at once, of an unknown one after a look (M16, M17).

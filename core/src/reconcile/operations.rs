@@ -159,6 +159,7 @@ impl Reconciler {
             // What goes away goes when its finalizers let it, and what cannot be read is not waited for.
             let not_awaited =
                 self.inventory.get(key).is_some_and(|entry| entry.intent.is_some() || entry.going)
+                    || self.is_dying(key)
                     || self.backoffs.contains_key(key);
             !not_awaited && (self.verify_queue.contains_key(key) || self.busy.contains(key))
         });

@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 
 /// How long an open intent that is no longer wanted waits before a GET judges it, beyond its request's deadline (M18).
 const SETTLE: Duration = Duration::from_mins(1);
+/// How often an object is looked at whose end no watch may tell.
+const GOING_LOOK_MS: u64 = 10_000;
 
 /// What is known of the watch of a kind.
 #[derive(Debug, Clone, Default)]
@@ -183,8 +185,27 @@ impl Reconciler {
         }
         self.note_completion(&key, &live);
         self.recover(&live);
+        self.look_for_end(&live, now);
         self.live.insert(key.clone(), Live::Present(Box::new(live)));
         self.touch(&key, now);
+    }
+
+    /// No watch tells when an object goes that does not carry our label: it is looked at until it has gone.
+    pub(super) fn look_for_end(&mut self, live: &LiveMeta, now: Now) {
+        let concerns = self.inventory.contains_key(&live.key) || self.desirers.contains_key(&live.key);
+        if concerns && live.deleting && !live.labelled {
+            self.look_later(live.key.clone(), now);
+        }
+    }
+
+    /// Looks at an object that goes when its finalizers let it.
+    pub(super) fn look_later(&mut self, key: ResourceKey, now: Now) {
+        self.verify_queue.entry(key).or_insert(now.ms().saturating_add(GOING_LOOK_MS));
+    }
+
+    /// Tells whether an object was seen to be on its way out.
+    pub(super) fn is_dying(&self, key: &ResourceKey) -> bool {
+        matches!(self.live.get(key), Some(Live::Present(live)) if live.deleting)
     }
 
     /// An object of the watch is gone, or lost our label: a GET tells which.

@@ -92,7 +92,10 @@ impl Store {
     }
 
     /// Gives the objects of a kind by namespace and name.
-    pub(super) fn objects(&self, place: &Place) -> impl Iterator<Item = (&Key, &Arc<Object>)> {
+    pub(super) fn objects<'s>(
+        &'s self,
+        place: &Place,
+    ) -> impl Iterator<Item = (&'s Key, &'s Arc<Object>)> + use<'s> {
         self.tables.get(place).into_iter().flatten()
     }
 

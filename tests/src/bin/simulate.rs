@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use argosy_tests::simulation::{Broken, Settings, Sweep, Trouble, run, shrink, sweep};
+use argosy_tests::simulation::{Broken, Outage, Settings, Sweep, Trouble, outage, run, shrink, sweep};
 use clap::Parser;
 
 /// Simulates one hub and its agents under faults.
@@ -37,6 +37,9 @@ struct Arguments {
     /// Runs every variant that is wrong on purpose until it is caught, each for as many seeds at most.
     #[arg(long, conflicts_with_all = ["seed", "broken"])]
     mutants: bool,
+    /// Lets the hub be away for so many hours instead, while others meddle and agents are rebooted.
+    #[arg(long, value_name = "HOURS", conflicts_with_all = ["seed", "broken", "mutants"])]
+    outage: Option<u64>,
     /// How many seeds.
     #[arg(long, default_value_t = 500)]
     seeds: u64,
@@ -63,6 +66,8 @@ fn main() -> ExitCode {
             outcome = shrink(&outcome);
         }
         (outcome.to_string(), outcome.violation.is_none())
+    } else if let Some(hours) = arguments.outage {
+        outages(arguments.from, arguments.seeds, hours)
     } else if arguments.mutants {
         mutants(arguments.from, arguments.seeds)
     } else {
@@ -73,6 +78,27 @@ fn main() -> ExitCode {
     // Nobody is left to be told when standard output is closed.
     let _unheard = writeln!(out, "{text}");
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Lets the hub be away, once for each seed; gives what happened, and whether nothing but heals was written.
+fn outages(from: u64, seeds: u64, hours: u64) -> (String, bool) {
+    let (mut meddled, mut restarts, mut failures, mut heals) = (0, 0, 0, 0);
+    for seed in from..from.saturating_add(seeds) {
+        let alone = outage(&Outage { seed, hours }, false);
+        if let Some(violation) = alone.violation {
+            let tail = alone.tail.join("\n");
+            return (format!("{tail}\nseed {seed} breaks {}: {}", violation.rule, violation.message), false);
+        }
+        meddled += alone.meddled;
+        restarts += alone.restarts;
+        failures += alone.failures;
+        heals += alone.heals;
+    }
+    let text = format!(
+        "{seeds} outages of {hours} hours: {meddled} meddlings, {restarts} restarts, {failures} failures of API servers; \
+         {heals} writes, all of them heals"
+    );
+    (text, true)
 }
 
 /// Runs every variant; gives the table, and whether each was caught.

@@ -2,6 +2,8 @@
 
 mod api;
 mod effects;
+mod pause;
+mod watches;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,14 +12,17 @@ use argosy_core::cluster::Request;
 use argosy_core::desired::Anchor;
 use argosy_core::ids::BootId;
 use argosy_core::key::GroupKind;
+use argosy_core::pause::PauseOrder;
 use argosy_core::session::agent::AgentIdentity;
-use argosy_core::session::frame::ClusterFacts;
-use argosy_core::store::MemoryStore;
+use argosy_core::session::frame::{AgentFrame, ClusterFacts};
+use argosy_core::store::{MemoryStore, StoreError};
 use argosy_core::time::{MonoTime, Now, WallTime};
 
 use super::broken::{Broken, verifier};
-use super::keys::{Checked, INSTALLATION, cluster_id};
+use super::cluster::Feed;
+use super::keys::{Checked, INSTALLATION, Key, cluster_id};
 use super::lease::Contest;
+use super::objects;
 use super::random::Random;
 use super::schedule::{Event, ToAgent};
 use super::world::{World, now_of};
@@ -31,6 +36,8 @@ pub(super) struct Disk {
     pub(super) store: MemoryStore,
     /// Beside the store.
     pub(super) anchor: Option<Anchor>,
+    /// Beside the store: what somebody at the edge said last.
+    pub(super) order: Option<PauseOrder>,
 }
 
 /// One agent.
@@ -73,14 +80,19 @@ pub(super) struct Process {
     pub(super) contest: Contest,
 }
 
+/// Receipts, with what is to be carried out before they leave.
+type MadeReceipts = Result<(Effects, Vec<AgentFrame>), StoreError>;
+
 /// One watch.
 #[derive(Debug, Clone, Default)]
 struct Watch {
     /// Tells what belongs to an earlier watch of the kind.
     number: u64,
     generation: u64,
-    /// Whether its list was taken: what changes from then on is delivered.
-    open: bool,
+    /// Where it stands once its list was taken: what changes from then on is delivered.
+    feed: Option<Feed>,
+    /// It was said that it does not work.
+    failed: bool,
     /// Delivers nothing more, and says nothing of it.
     hung: bool,
     last: u64,
@@ -118,6 +130,19 @@ impl Agent {
 
     pub(super) fn is_alive(&self, life: u64) -> bool {
         self.process.as_ref().is_some_and(|process| process.life == life)
+    }
+
+    /// Asks the process for receipts; gives its life with them.
+    pub(super) fn receipts(&mut self, facts: ClusterFacts, now: Now) -> Option<(u64, MadeReceipts)> {
+        let process = self.process.as_mut()?;
+        let mut context = Context {
+            now,
+            store: &self.disk.store,
+            codec: &Checked,
+            verifier: &Key,
+            entropy: &mut process.entropy,
+        };
+        Some((process.life, process.machine.receipts(facts, &mut context)))
     }
 
     /// The machine starts again: elapsed times of before do not compare.
@@ -181,12 +206,10 @@ impl World {
             idle: (0, 0),
             contest: Contest::default(),
         });
-        self.note(&format!(
-            "agent {agent} starts, life {life}{}",
-            if rolled_back { ", rolled back" } else { "" }
-        ));
+        note!(self, "agent {agent} starts, life {life}{}", if rolled_back { ", rolled back" } else { "" });
         self.oracle.agent_started(agent);
         self.carry_agent(agent, effects);
+        self.say_order_again(agent);
         let (discovery, lease) = (self.chance.shells.between(10, 500), self.chance.shells.between(20, 2_000));
         self.queue.at(self.now + discovery, Event::Discover { agent, life, again: true });
         self.queue.at(self.now + lease, Event::Writer { agent, life });
@@ -198,7 +221,7 @@ impl World {
         let Some(state) = self.agents.get_mut(agent) else { return };
         let Some(process) = state.process.take() else { return };
         state.crash_in = None;
-        self.note(&format!("agent {agent} crashes"));
+        note!(self, "agent {agent} crashes");
         if let Some(stream) = process.stream {
             self.hang_up_at_agent(stream);
         }
@@ -231,7 +254,7 @@ impl World {
         }
         let torn = std::mem::take(&mut state.tears);
         if torn {
-            self.note(&format!("the store of agent {agent} is torn"));
+            note!(self, "the store of agent {agent} is torn");
             self.replace_store(agent, MemoryStore::default());
         }
         torn
@@ -282,7 +305,7 @@ impl World {
     }
 
     /// Opens the watches that the machine wants and sets its timer.
-    fn agent_follows(&mut self, agent: usize) {
+    pub(super) fn agent_follows(&mut self, agent: usize) {
         let Some(state) = self.agents.get_mut(agent) else { return };
         let now = state.now(self.now);
         let Some(process) = &mut state.process else { return };
@@ -307,7 +330,7 @@ impl World {
         }
     }
 
-    fn life_of(&self, agent: usize) -> Option<u64> {
+    pub(super) fn life_of(&self, agent: usize) -> Option<u64> {
         self.agents.get(agent)?.process.as_ref().map(|process| process.life)
     }
 
@@ -324,7 +347,10 @@ impl World {
             self.queue.at(self.now + 1_000, Event::Discover { agent, life, again });
             return;
         }
-        let kinds = cluster.kinds().clone();
+        let truly = cluster.serves(&objects::widget_kind());
+        let early = self.broken == Some(Broken::KindsEarly) && cluster.peek(&objects::definition()).is_some();
+        let kinds = objects::kinds(truly || early).clone();
+        self.oracle.discovered(agent, truly);
         if again {
             self.queue.at(self.now + 30_000, Event::Discover { agent, life, again });
         }
@@ -354,12 +380,7 @@ impl World {
         }
         match what {
             ToAgent::Open => {
-                let facts = ClusterFacts {
-                    kube_system_uid: format!("kube-system-{}", self.seat(agent)),
-                    kubernetes_version: "v1.36.3".to_owned(),
-                    agent_version: "0.1.0".to_owned(),
-                    certificate_not_after: WallTime(i64::MAX),
-                };
+                let facts = self.facts_of(agent);
                 self.agent_takes(agent, Input::Connected(facts));
             }
             ToAgent::Frame(frame) => self.agent_takes(agent, Input::Frame(frame)),
@@ -370,13 +391,23 @@ impl World {
         }
     }
 
+    /// Gives what an agent says of itself and its cluster.
+    pub(super) fn facts_of(&self, agent: usize) -> ClusterFacts {
+        ClusterFacts {
+            kube_system_uid: format!("kube-system-{}", self.seat(agent)),
+            kubernetes_version: "v1.36.3".to_owned(),
+            agent_version: "0.1.0".to_owned(),
+            certificate_not_after: WallTime(i64::MAX),
+        }
+    }
+
     fn agent_disconnected(&mut self, agent: usize, stream: u64) {
         let Some(process) = self.agents.get_mut(agent).and_then(|state| state.process.as_mut()) else {
             return;
         };
         if process.stream == Some(stream) {
             process.stream = None;
-            self.note(&format!("agent {agent} is disconnected"));
+            note!(self, "agent {agent} is disconnected");
             self.agent_takes(agent, Input::Disconnected);
         }
     }

@@ -112,10 +112,24 @@ pub enum Broken {
     HubKeepsAll,
     /// Whoever does not hold the lease writes all the same.
     TwoWriters,
+    /// What is applied replaces all that was there.
+    ApplyReplaces,
+    /// What is applied is merged, and takes away nothing.
+    ApplyMerges,
+    /// After an apply the values that it does not name are removed.
+    ApplyRobs,
+    /// A kind is said to be served as soon as its definition is there.
+    KindsEarly,
+    /// A namespace is said to be made, and is not.
+    NamespaceUnmade,
+    /// A pause is forgotten when the process ends.
+    PauseForgotten,
+    /// A pause is not heard.
+    PauseUnheard,
 }
 
 /// Every variant with its name and the rules that it breaks.
-const ALL: [(Broken, &str, &str); 48] = [
+const ALL: [(Broken, &str, &str); 55] = [
     (Broken::AckBeforeCommit, "ack-before-commit", "I4"),
     (Broken::AnchorLate, "anchor-late", "I4 M23"),
     (Broken::AnchorNever, "anchor-never", "I4 M23"),
@@ -164,6 +178,13 @@ const ALL: [(Broken, &str, &str); 48] = [
     (Broken::HeldForgotten, "held-forgotten", "I3 M5"),
     (Broken::HubKeepsAll, "hub-keeps-all", "I18 M25"),
     (Broken::TwoWriters, "two-writers", "I13 M24"),
+    (Broken::ApplyReplaces, "apply-replaces", "I11"),
+    (Broken::ApplyMerges, "apply-merges", "I11"),
+    (Broken::ApplyRobs, "apply-robs", "I11"),
+    (Broken::KindsEarly, "kinds-early", "I14"),
+    (Broken::NamespaceUnmade, "namespace-unmade", "I14"),
+    (Broken::PauseForgotten, "pause-forgotten", "pause"),
+    (Broken::PauseUnheard, "pause-unheard", "pause"),
 ];
 
 impl Broken {

@@ -1,48 +1,30 @@
-//! A flat model of a cluster: objects as metadata, with the rules of the API server that the agent builds on.
+//! One cluster: the in-memory Kubernetes of [`argosy_sim`] in simulated time, and how agents reach it.
 //!
-//! UID preconditions (M16), force-apply that adopts, ownership as a fingerprint, namespaces that must be there and take
-//! their contents with them, a definition that serves its kind once it is established, finalizers, one version for all.
+//! Whatever is written goes through its API as it does on a real cluster: server-side apply with owners, admission, UID
+//! preconditions, finalizers, namespaces that take their contents along, definitions that serve their kind once they are
+//! established, garbage collection, Jobs that run. Bodies and answers are those of the agent's own client
+//! ([`argosy_core::cluster::Apply`], [`Answer`], [`Refusal`]).
 
+mod calls;
 mod foreign;
+mod watching;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
-use argosy_core::cluster::{Answer, ApiError, Applied, Kinds, LiveMeta, Request, Tracking, WatchEvent};
-use argosy_core::health::{Health, Verdict};
-use argosy_core::ids::{AppId, Digest};
+use argosy_core::cluster::{Answer, ApiError, LiveMeta, Refusal, Request, Subject};
 use argosy_core::key::{GroupKind, ResourceKey};
+use argosy_sim::cluster::{Cluster as Api, Config, Status, Time};
+use serde_json::Value;
 
-use super::keys::INSTALLATION;
 use super::lease::Record;
-use super::objects::{self, is_namespaced};
+use super::objects::{self, Piece};
+use super::random::Random;
 
-/// One live object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts of an object")]
-pub(super) struct Object {
-    pub(super) uid: String,
-    pub(super) version: u64,
-    /// Digest of the manifest whose values are live; absent once somebody else changed or made them.
-    pub(super) manifest: Option<Digest>,
-    pub(super) tracking: Tracking,
-    pub(super) labelled: bool,
-    pub(super) fingerprint: Option<Digest>,
-    pub(super) writer: Option<String>,
-    pub(super) deleting: bool,
-    /// Somebody's finalizer delays its end.
-    pub(super) lingers: bool,
-    /// A definition is established, a Job has completed.
-    pub(super) grown: bool,
-}
-
-/// A change that watches see.
-#[derive(Debug, Clone)]
-pub(super) struct Change {
-    pub(super) key: ResourceKey,
-    /// Absent when the object is gone.
-    pub(super) now: Option<LiveMeta>,
-    pub(super) was_labelled: bool,
-}
+pub(super) use self::calls::Manner;
+pub(super) use self::foreign::Meddling;
+pub(super) use self::watching::{Feed, Listed};
 
 /// What an API server does to requests for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,101 +33,89 @@ pub(super) enum Spell {
     Slow,
     /// Tells everybody to come back later.
     Throttled,
-    /// A webhook refuses every apply.
+    /// A webhook refuses every write.
     Denied,
-    /// A webhook changes what is applied.
+    /// A webhook changes what is written.
     Mutated,
 }
 
-/// Something that the cluster does by itself a little later.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something that somebody does to a cluster a little later.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Later {
-    Grow(ResourceKey, String),
     /// A Job that is done is cleaned up.
     Expire(ResourceKey, String),
-    Finalize(ResourceKey, String),
+    /// A finalizer is done.
+    Release(ResourceKey, String),
+    /// An object is made once the one before it has gone.
+    Remake {
+        key: ResourceKey,
+        object: Box<Value>,
+        by: &'static str,
+        /// How often that is still tried.
+        tries: u32,
+    },
 }
 
+/// A comparison of a live object with a piece: the object's version, the piece, whether a webhook may have changed it; and
+/// whether they agree.
+type Compared = ((u64, ResourceKey, Piece, bool), bool);
+
 /// One cluster.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 pub(super) struct Cluster {
-    pub(super) objects: BTreeMap<ResourceKey, Object>,
-    pub(super) version: u64,
-    uids: u64,
+    api: Api,
     /// Until when the API server does not answer.
     pub(super) down_until: u64,
     /// Until when each spell lasts.
     pub(super) spells: BTreeMap<Spell, u64>,
+    /// The spells of webhooks that are in force: denied, mutated.
+    weather: (bool, bool),
     /// Keys that others than agents touched.
     pub(super) meddled: BTreeSet<ResourceKey>,
-    pub(super) changes: Vec<Change>,
+    /// Keys that were written while a webhook changed what is written.
+    mutated: BTreeSet<ResourceKey>,
     pub(super) later: Vec<Later>,
     /// Who writes here.
     pub(super) lease: Option<Record>,
-    /// What lists say until some time.
-    past: Option<(u64, u64, BTreeMap<ResourceKey, Object>)>,
+    /// Until when lists say what was true at a version.
+    past: Option<(u64, u64)>,
+    /// The version up to which watches were told.
+    told: u64,
+    /// When the control plane is looked at next.
+    tick_at: Option<u64>,
+    /// Metadata as last read, by UID.
+    read: HashMap<Box<str>, LiveMeta>,
+    compared: RefCell<HashMap<ResourceKey, Compared>>,
+}
+
+/// Gives the time that an API server's clock shows.
+fn time(now: u64) -> Time {
+    Time(1_700_000_000_000_000 + i64::try_from(now).unwrap_or_default() * 1_000)
 }
 
 impl Cluster {
-    pub(super) fn new(number: usize) -> Self {
-        let mut cluster = Self { uids: (number as u64 + 1) * 1_000_000, ..Self::default() };
-        for name in ["default", "kube-system"] {
-            cluster.put(&objects::namespace(name), "kubernetes");
-        }
-        cluster.changes.clear();
-        cluster
-    }
-
-    fn next_version(&mut self) -> u64 {
-        self.version += 1;
-        self.version
-    }
-
-    fn fresh(&mut self, writer: &str) -> Object {
-        self.uids += 1;
-        Object {
-            uid: format!("uid-{}", self.uids),
-            version: self.next_version(),
-            manifest: None,
-            tracking: Tracking::None,
-            labelled: false,
-            fingerprint: None,
-            writer: Some(writer.to_owned()),
-            deleting: false,
-            lingers: false,
-            grown: false,
-        }
-    }
-
-    /// Makes an untracked object of somebody else.
-    pub(super) fn put(&mut self, key: &ResourceKey, writer: &str) {
-        let object = self.fresh(writer);
-        if key.is_crd() {
-            self.later.push(Later::Grow(key.clone(), object.uid.clone()));
-        }
-        self.store(key, object, false);
-    }
-
-    fn store(&mut self, key: &ResourceKey, object: Object, was_labelled: bool) {
-        let live = meta(key, &object);
-        self.objects.insert(key.clone(), object);
-        self.changes.push(Change { key: key.clone(), now: Some(live), was_labelled });
-    }
-
-    fn remove(&mut self, key: &ResourceKey) {
-        if key.is_crd() {
-            self.remove_all(|other| other.group_kind() == objects::widget_kind());
-        }
-        if let Some(object) = self.objects.remove(key) {
-            self.next_version();
-            self.changes.push(Change { key: key.clone(), now: None, was_labelled: object.labelled });
-        }
-    }
-
-    fn remove_all(&mut self, which: impl Fn(&ResourceKey) -> bool) {
-        let which: Vec<ResourceKey> = self.objects.keys().filter(|key| which(key)).cloned().collect();
-        for key in which {
-            self.remove(&key);
+    pub(super) fn new(number: usize, random: &mut Random) -> Self {
+        let config = Config {
+            seed: number as u64 + 1,
+            now: time(0),
+            step: Duration::from_millis(random.between(20, 1_500)),
+            ready_after: Duration::from_millis(random.between(50, 3_000)),
+            ..Config::default()
+        };
+        Self {
+            api: Api::new(config),
+            down_until: 0,
+            spells: BTreeMap::new(),
+            weather: (false, false),
+            meddled: BTreeSet::new(),
+            mutated: BTreeSet::new(),
+            later: Vec::new(),
+            lease: None,
+            past: None,
+            told: 0,
+            tick_at: None,
+            read: HashMap::new(),
+            compared: RefCell::default(),
         }
     }
 
@@ -153,229 +123,73 @@ impl Cluster {
         self.spells.get(&spell).is_some_and(|until| *until > now)
     }
 
-    /// Gives the kinds that are served.
-    pub(super) fn kinds(&self) -> &'static Kinds {
-        objects::kinds(self.objects.get(&objects::definition()).is_some_and(|crd| crd.grown && !crd.deleting))
+    /// Tells whether the API server serves a kind.
+    pub(super) fn serves(&self, kind: &GroupKind) -> bool {
+        self.resource(kind).is_some()
     }
 
-    /// Whoever lists until then is told of how things are now.
-    pub(super) fn lags(&mut self, until: u64) {
-        self.past = Some((until, self.version, self.objects.clone()));
+    /// Tells whether a namespace is there.
+    pub(super) fn has_namespace(&self, name: &str) -> bool {
+        self.peek(&objects::namespace(name)).is_some()
     }
 
-    /// Gives what a list says, which may be of the past.
-    pub(super) fn listed(&self, kind: &GroupKind, now: u64) -> (u64, Vec<LiveMeta>) {
-        match &self.past {
-            Some((until, version, objects)) if *until > now => (*version, Self::labelled(objects, kind)),
-            Some(_) | None => (self.version, Self::labelled(&self.objects, kind)),
-        }
-    }
-
-    /// Gives what a watch tells that begins with such a list.
-    pub(super) fn since(&self, kind: &GroupKind, listed: &[LiveMeta]) -> Vec<WatchEvent> {
-        let here = Self::labelled(&self.objects, kind);
-        let gone = listed.iter().filter(|then| !here.iter().any(|now| now.key == then.key));
-        let changed = here.iter().filter(|now| !listed.contains(now));
-        let mut events: Vec<(u64, WatchEvent)> =
-            changed.map(|now| (now.resource_version, WatchEvent::Seen(now.clone()))).collect();
-        events.sort_by_key(|(version, _)| *version);
-        let gone = gone.map(|then| WatchEvent::Gone(then.key.clone()));
-        gone.chain(events.into_iter().map(|(_, event)| event)).collect()
-    }
-
-    /// Gives the labelled objects of a kind.
-    fn labelled(objects: &BTreeMap<ResourceKey, Object>, kind: &GroupKind) -> Vec<LiveMeta> {
-        objects
-            .iter()
-            .filter(|(key, object)| key.group_kind() == *kind && object.labelled)
-            .map(|(key, object)| meta(key, object))
-            .collect()
-    }
-
-    /// Carries out a request; `lingers` says whether a deleted object has a finalizer.
-    pub(super) fn execute(&mut self, request: &Request, lingers: bool) -> Result<Answer, ApiError> {
-        match request {
-            Request::Get { key } => Ok(match self.objects.get(key) {
-                Some(object) if self.serves(key) => Answer::Found(meta(key, object)),
-                Some(_) | None => Answer::Absent,
-            }),
-            Request::Apply { key, uid, manifest, app } => self.apply(key, uid.as_deref(), *manifest, app),
-            Request::Delete { key, uid, .. } => self.delete(key, uid, lingers),
-            Request::EnsureNamespace { name } => {
-                let key = objects::namespace(name);
-                let created = !self.objects.contains_key(&key);
-                if created {
-                    self.put(&key, "argosy");
-                }
-                Ok(Answer::Namespace { created })
-            }
-        }
-    }
-
-    fn serves(&self, key: &ResourceKey) -> bool {
-        self.kinds().contains_key(&key.group_kind())
-    }
-
-    fn apply(
+    /// Carries out a request of an agent; an apply needs the bytes of its manifest.
+    pub(super) fn execute(
         &mut self,
-        key: &ResourceKey,
-        uid: Option<&str>,
-        manifest: Digest,
-        app: &AppId,
+        request: &Request,
+        manifest: Option<&[u8]>,
+        manner: Manner,
+        now: u64,
     ) -> Result<Answer, ApiError> {
-        if !self.serves(key) {
-            return Err(ApiError::NotServed(format!("the API server does not serve {}", key.group_kind())));
-        }
-        if is_namespaced(key) {
-            match self.objects.get(&objects::namespace(&key.namespace)) {
-                None => {
-                    return Err(ApiError::NamespaceMissing(format!(
-                        "namespaces {:?} not found",
-                        key.namespace
-                    )));
-                }
-                Some(namespace) if namespace.deleting && !self.objects.contains_key(key) => {
-                    return Err(ApiError::Refused(format!(
-                        "namespace {} is being terminated",
-                        key.namespace
-                    )));
-                }
-                Some(_) => {}
+        match request {
+            Request::Get { key } => self.get(key, now),
+            Request::Apply { key, uid, manifest: digest, app } => {
+                let apply = argosy_core::cluster::Apply {
+                    key,
+                    uid: uid.as_deref(),
+                    manifest: *digest,
+                    bytes: manifest,
+                    app,
+                    installation: super::keys::INSTALLATION,
+                };
+                self.apply(apply, manner, now)
             }
+            Request::Delete { key, uid, propagation } => self.delete(key, uid, *propagation, manner, now),
+            Request::EnsureNamespace { name } => self.ensure_namespace(name, manner, now),
         }
-        let before = self.objects.get(key).cloned();
-        match (&before, uid) {
-            (None, Some(uid)) => return Err(ApiError::Replaced(format!("{uid} is not there"))),
-            (Some(there), Some(uid)) if there.uid != uid => {
-                return Err(ApiError::Replaced(format!("{} is there, not {uid}", there.uid)));
-            }
-            (None | Some(_), _) => {}
-        }
-        let created = before.is_none();
-        let tracking = if key.is_crd() {
-            Tracking::None
-        } else {
-            Tracking::Ours { installation: Some(INSTALLATION), app: app.clone(), names: key.clone() }
-        };
-        let mut object = match before.clone() {
-            Some(object) => object,
-            None => self.fresh("argosy"),
-        };
-        let unchanged = object.manifest == Some(manifest)
-            && object.tracking == tracking
-            && object.labelled
-            && object.fingerprint == Some(Self::owned(manifest, app, &object.uid));
-        if !unchanged {
-            object.fingerprint = Some(Self::owned(manifest, app, &object.uid));
-            object.manifest = Some(manifest);
-            object.tracking = tracking;
-            object.labelled = true;
-            object.version = if created { object.version } else { self.next_version() };
-            if created && (key.is_crd() || key.kind == "Job") {
-                self.later.push(Later::Grow(key.clone(), object.uid.clone()));
-            }
-            self.store(key, object.clone(), before.as_ref().is_some_and(|before| before.labelled));
-        }
-        Ok(Answer::Applied(Applied { live: meta(key, &object), created, changed: Vec::new() }))
     }
 
-    /// The fingerprint of owning everything of a body.
-    fn owned(manifest: Digest, app: &AppId, uid: &str) -> Digest {
-        let app = app.to_string();
-        let parts = [manifest.as_bytes().as_slice(), app.as_bytes(), uid.as_bytes()];
-        Digest::of_parts("simulated ownership", parts)
+    /// The control plane does what is due, and whoever said that they would.
+    pub(super) fn tick(&mut self, now: u64) {
+        self.tick_at = None;
+        self.api.tick(time(now));
     }
 
-    fn delete(&mut self, key: &ResourceKey, uid: &str, lingers: bool) -> Result<Answer, ApiError> {
-        if !self.serves(key) {
-            return Err(ApiError::NotServed(format!("the API server does not serve {}", key.group_kind())));
+    /// Tells when the control plane is to be looked at, once for each time.
+    pub(super) fn next_tick(&mut self, now: u64) -> Option<u64> {
+        let due = self.api.next_tick()?.0.saturating_sub(time(0).0);
+        let due = u64::try_from(due).unwrap_or_default().div_ceil(1_000).max(now + 1);
+        if self.tick_at.is_some_and(|at| at <= due) {
+            return None;
         }
-        match self.objects.get(key) {
-            None => return Ok(Answer::Deleted),
-            Some(object) if object.uid != uid => {
-                return Err(ApiError::Replaced(format!("{} is there, not {uid}", object.uid)));
-            }
-            Some(_) => {}
-        }
-        self.end(key, lingers || key.is_namespace());
-        Ok(Answer::Deleted)
-    }
-
-    /// Deletes an object, at once or when its finalizers let it.
-    pub(super) fn end(&mut self, key: &ResourceKey, lingers: bool) {
-        let Some(mut object) = self.objects.get(key).cloned() else { return };
-        if object.deleting {
-            return;
-        }
-        if !lingers {
-            self.remove(key);
-            return;
-        }
-        object.deleting = true;
-        object.lingers = true;
-        object.version = self.next_version();
-        self.later.push(Later::Finalize(key.clone(), object.uid.clone()));
-        let labelled = object.labelled;
-        self.store(key, object, labelled);
-    }
-
-    /// A finalizer is done: the object goes, and with a namespace all that lives in it.
-    pub(super) fn finalize(&mut self, key: &ResourceKey, uid: &str) {
-        let due = self.objects.get(key).is_some_and(|object| object.uid == uid && object.deleting);
-        if !due {
-            return;
-        }
-        if key.is_namespace() {
-            self.remove_all(|inside| is_namespaced(inside) && inside.namespace == key.name);
-        }
-        self.remove(key);
-    }
-
-    /// A definition is established; a Job completes.
-    pub(super) fn grow(&mut self, key: &ResourceKey, uid: &str) {
-        let Some(mut object) = self.objects.get(key).filter(|object| object.uid == uid).cloned() else {
-            return;
-        };
-        object.grown = true;
-        object.version = self.next_version();
-        if key.kind == "Job" {
-            self.later.push(Later::Expire(key.clone(), uid.to_owned()));
-        }
-        let labelled = object.labelled;
-        self.store(key, object, labelled);
+        self.tick_at = Some(due);
+        Some(due)
     }
 }
 
-impl Cluster {
-    /// A Job that is done is cleaned up.
-    pub(super) fn expire(&mut self, key: &ResourceKey, uid: &str) {
-        if self.objects.get(key).is_some_and(|object| object.uid == uid) {
-            self.remove(key);
-        }
-    }
+/// Says what a refusal means for a request.
+fn classify(status: &Status, subject: Subject) -> ApiError {
+    refusal(status).classify(subject)
 }
 
-/// Gives an object as the agent sees it.
-pub(super) fn meta(key: &ResourceKey, object: &Object) -> LiveMeta {
-    let grows = key.is_crd() || key.kind == "Job";
-    let health = if object.deleting {
-        Some(Verdict::new(Health::Progressing, "Pending deletion"))
-    } else if grows {
-        Some(Verdict::new(if object.grown { Health::Healthy } else { Health::Progressing }, ""))
-    } else {
-        key.is_namespace().then(|| Verdict::new(Health::Healthy, ""))
-    };
-    LiveMeta {
-        key: key.clone(),
-        uid: object.uid.clone(),
-        resource_version: object.version,
-        tracking: object.tracking.clone(),
-        labelled: object.labelled,
-        owned: false,
-        deleting: object.deleting,
-        fingerprint: object.fingerprint,
-        last_writer: object.writer.clone(),
-        health,
-        lagging: false,
-    }
+fn refusal(status: &Status) -> Refusal {
+    Refusal::of_status(&status.to_value())
 }
+
+/// The answer to a path that leads nowhere.
+fn not_served() -> Status {
+    Status::new(404, "NotFound", "the server could not find the requested resource")
+}
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,10 @@ pub(super) enum AgentFault {
     Upgrade,
     /// A second process beside it, on a copy of its disk.
     Twin,
+    /// Somebody at the edge pauses all writes.
+    Pause,
+    /// Somebody carries a bundle to it, and receipts back.
+    Bundle,
 }
 
 /// A fault of the hub's process, disk or clock.
@@ -97,6 +101,8 @@ const FAULTS: &[(Trouble, u64, Draw)] = &[
     (Trouble::Upgrades, 2, |random, agents| agent(random, agents, AgentFault::Upgrade)),
     (Trouble::Upgrades, 2, |_, _| Fault::Hub(HubFault::Upgrade)),
     (Trouble::Twins, 2, |random, agents| agent(random, agents, AgentFault::Twin)),
+    (Trouble::Pauses, 3, |random, agents| agent(random, agents, AgentFault::Pause)),
+    (Trouble::Couriers, 4, |random, agents| agent(random, agents, AgentFault::Bundle)),
     (Trouble::ApiOutages, 2, |random, agents| api(random, agents, ApiFault::Down)),
     (Trouble::ApiSlowness, 2, |random, agents| api(random, agents, ApiFault::Spell(Spell::Slow))),
     (Trouble::Throttling, 2, |random, agents| api(random, agents, ApiFault::Spell(Spell::Throttled))),
@@ -141,7 +147,7 @@ impl World {
         if self.quiet {
             return;
         }
-        self.note(&format!("fault: {fault:?}"));
+        note!(self, "fault: {fault:?}");
         match fault {
             Fault::Link { agent, what } => self.link_fault(agent, what),
             Fault::Agent { agent, what } => self.agent_fault(agent, what),
@@ -180,7 +186,7 @@ impl World {
             ApiFault::HangWatches => self.hang_watches(cluster),
             ApiFault::StaleWatches => self.stale_watches(cluster),
             ApiFault::ReplaceDefinition => {
-                state.replace_definition();
+                state.replace_definition(self.now);
                 self.spread(cluster);
             }
         }
@@ -230,6 +236,8 @@ impl World {
                 self.crash_agent(agent, 1_000);
             }
             AgentFault::Twin => self.start_twin(agent),
+            AgentFault::Pause => self.pause(agent),
+            AgentFault::Bundle => self.send_bundle(agent),
             AgentFault::Lose => self.replace_store(agent, MemoryStore::default()),
             AgentFault::RollBack => {
                 let Some(copy) = state.copy.take() else { return };
@@ -268,9 +276,9 @@ impl World {
         let next = self.now + random.between(500, 20_000);
         self.queue.at(next, Event::Foreign { cluster });
         let Some(state) = self.clusters.get_mut(cluster) else { return };
-        let said = state.meddle_somewhere(random);
+        let said = state.meddle_somewhere(random, self.now);
         if let Some(said) = said {
-            self.note(&format!("somebody {said} in {cluster}"));
+            note!(self, "somebody {said} in {cluster}");
         }
         self.spread(cluster);
     }

@@ -5,11 +5,11 @@
 
 mod commits;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use argosy_core::application::Application;
 use argosy_core::fleet::{AppDocument, BrokenFile, FleetRead, ProjectDocument, Words};
-use argosy_core::ids::{AppId, Digest};
+use argosy_core::ids::AppId;
 use argosy_core::key::ResourceKey;
 use argosy_core::policy::Propagation;
 use argosy_core::project::Project;
@@ -78,11 +78,11 @@ pub(super) struct Git {
 }
 
 impl Source {
-    /// Gives the objects at the destination; of two that meet the last wins.
-    pub(super) fn resolved(&self) -> BTreeMap<ResourceKey, Digest> {
+    /// Gives the objects at the destination, each with its key as rendered; of two that meet the last wins.
+    pub(super) fn resolved(&self) -> BTreeMap<ResourceKey, (ResourceKey, Piece)> {
         self.objects
             .iter()
-            .map(|(key, piece)| (objects::resolve(key, &self.namespace), objects::digest(key, *piece)))
+            .map(|(key, piece)| (objects::resolve(key, &self.namespace), (key.clone(), *piece)))
             .collect()
     }
 
@@ -151,6 +151,11 @@ impl Git {
         self.history.last().cloned().unwrap_or_default()
     }
 
+    /// Gives the apps of the newest snapshot.
+    pub(super) fn apps(&self) -> impl Iterator<Item = (&AppId, &Source)> + Clone {
+        self.history.last().into_iter().flatten()
+    }
+
     /// Gives an app as of a commit.
     pub(super) fn app(&self, commit: usize, app: &AppId) -> Option<&Source> {
         self.history.get(commit)?.get(app)
@@ -192,20 +197,15 @@ impl Git {
 
     /// Tells what a read makes of an app on a cluster: its objects as far as anything says that they are meant, whether
     /// it fails or not; and whether it fails.
-    pub(super) fn meant(
-        &self,
-        at: &ReadAt,
-        app: &AppId,
-        source: &Source,
-    ) -> (BTreeMap<ResourceKey, Digest>, bool) {
+    pub(super) fn meant(&self, at: &ReadAt, app: &AppId, source: &Source) -> (BTreeSet<ResourceKey>, bool) {
         let directory =
             at.of(source.repository).and_then(|commit| self.directory(commit, app, source.repository));
         match directory {
             Some(directory) => {
-                let there = Source { namespace: source.namespace.clone(), ..directory.clone() };
-                (there.resolved(), !source.is_good() || !directory.renders)
+                let keys = directory.objects.keys().map(|key| objects::resolve(key, &source.namespace));
+                (keys.collect(), !source.is_good() || !directory.renders)
             }
-            None => (BTreeMap::new(), true),
+            None => (BTreeSet::new(), true),
         }
     }
 }

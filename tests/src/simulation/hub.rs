@@ -45,7 +45,7 @@ pub(super) struct HubProcess {
     pub(super) life: u64,
     fleet: Fleet,
     pub(super) links: Vec<HubLink>,
-    entropy: Random,
+    pub(super) entropy: Random,
     pub(super) read: Option<FleetRead>,
     pub(super) at: ReadAt,
     tick: Option<u64>,
@@ -107,7 +107,7 @@ impl HubProcess {
 }
 
 impl World {
-    fn hub_now(&self) -> Now {
+    pub(super) fn hub_now(&self) -> Now {
         now_of(BootId::new([99; 16]), self.now + 5_000, self.now, self.hub.clock_off)
     }
 
@@ -117,7 +117,7 @@ impl World {
         }
         self.hub.lives += 1;
         let life = self.hub.lives;
-        self.note(&format!("hub starts, life {life}"));
+        note!(self, "hub starts, life {life}");
         let links = (0..self.plan.agents)
             .map(|agent| HubLink::load(&self.hub.store, cluster_id(agent), INSTALLATION));
         let loaded = links
@@ -156,7 +156,7 @@ impl World {
             return;
         }
         self.hub.crash_in = None;
-        self.note("hub crashes");
+        note!(self, "hub crashes");
         for stream in self.network.of_hub() {
             self.hang_up_at_hub(stream);
         }
@@ -234,7 +234,7 @@ impl World {
         self.hub_timer();
     }
 
-    fn carry_hub(&mut self, agent: usize, effects: HubEffects) {
+    pub(super) fn carry_hub(&mut self, agent: usize, effects: HubEffects) {
         let HubEffects { mut ops, mut frames, close, events } = effects;
         self.break_hubs_ops(&mut ops);
         if self.is(Broken::HeadBeforeCommit) && !self.hub_speaks(agent, std::mem::take(&mut frames)) {
@@ -253,7 +253,7 @@ impl World {
             if self.hub_dies() {
                 return;
             }
-            self.note(&format!("hub closes [{}]: {closing:?}", session.0));
+            note!(self, "hub closes [{}]: {closing:?}", session.0);
             self.close_at_hub(session.0);
             self.with_link(agent, |link, context| Ok(link.disconnected(session, context.now)));
         }
@@ -261,16 +261,16 @@ impl World {
         for event in events {
             match event {
                 HubEvent::Acknowledged { .. } | HubEvent::Status(_) => changed = true,
-                HubEvent::UnknownChain { why } => self.note(&format!("hub: unknown chain of {agent}: {why}")),
+                HubEvent::UnknownChain { why } => note!(self, "hub: unknown chain of {agent}: {why}"),
                 HubEvent::Cloned { known, other } => {
                     self.oracle.violate("M15", format!("one cluster taken for two: {known} and {other}"));
                 }
                 HubEvent::Refused { session, refusal } => {
-                    self.note(&format!("hub refuses [{}]: {refusal:?}", session.0));
+                    note!(self, "hub refuses [{}]: {refusal:?}", session.0);
                 }
-                HubEvent::AgentRefused(refusal) => self.note(&format!("agent {agent} refused: {refusal:?}")),
+                HubEvent::AgentRefused(refusal) => note!(self, "agent {agent} refused: {refusal:?}"),
                 HubEvent::Command(update) => {
-                    self.note(&format!("command {:?} {:?} {}", update.id, update.state, update.message));
+                    note!(self, "command {:?} {:?} {}", update.id, update.state, update.message);
                 }
                 HubEvent::Connected { .. }
                 | HubEvent::Disconnected { .. }
@@ -294,7 +294,7 @@ impl World {
             }
             self.oracle.hub_says(&self.hub.store, agent, &frame);
             self.break_hubs_frame(&mut frame);
-            self.note(&format!("hub -> {agent} [{}] {}", session.0, describe(&frame)));
+            note!(self, "hub -> {agent} [{}] {}", session.0, describe(&frame));
             self.send_to_agent(session.0, ToAgent::Frame(frame));
         }
         true
@@ -320,7 +320,7 @@ impl World {
     }
 
     pub(super) fn command(&mut self, agent: usize, command: Command) {
-        self.note(&format!("operator: {:?} at {agent}", command.kind));
+        note!(self, "operator: {:?} at {agent}", command.kind);
         self.with_link(agent, |link, context| Ok(link.command(command, context.now)));
     }
 
@@ -336,7 +336,7 @@ impl World {
             }
         });
         if outcome.is_ok() {
-            self.note(&format!("operator reconciles {agent}"));
+            note!(self, "operator reconciles {agent}");
         }
     }
 

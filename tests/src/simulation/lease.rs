@@ -123,7 +123,7 @@ impl World {
         self.agents.push(twin);
         self.oracle.twin_of(agent);
         let twin = self.agents.len() - 1;
-        self.note(&format!("agent {twin} is a twin of {agent}"));
+        note!(self, "agent {twin} is a twin of {agent}");
         self.queue.at(self.now + 10, Event::AgentStart { agent: twin });
         let ends = self.now + self.chance.faults.between(5_000, 90_000);
         self.queue.at(ends, Event::TwinEnds { agent: twin });

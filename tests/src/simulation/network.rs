@@ -178,7 +178,7 @@ impl World {
         if let Some(line) = self.network.streams.get_mut(&stream) {
             line.hub_life = hub_life;
         }
-        self.note(&format!("agent {agent} dials [{stream}]"));
+        note!(self, "agent {agent} dials [{stream}]");
         self.send_to_agent(stream, ToAgent::Open);
         self.hub_accepts(stream, agent);
     }

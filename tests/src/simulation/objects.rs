@@ -1,4 +1,7 @@
 //! The objects that applications are made of: kinds, keys and manifests, tiny but for their filler.
+//!
+//! The number of a piece's version is a value of its manifest, so that what is live is compared with Git by looking at it.
+//! Versions also differ in which fields they have, so that fields come and go.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -7,6 +10,7 @@ use std::sync::LazyLock;
 use argosy_core::cluster::{KindInfo, Kinds};
 use argosy_core::ids::Digest;
 use argosy_core::key::{GroupKind, ResourceKey};
+use serde_json::{Map, Value, json};
 
 /// Name of the one definition.
 pub(super) const DEFINITION: &str = "widgets.example.com";
@@ -55,26 +59,49 @@ pub(super) fn widget_kind() -> GroupKind {
     GroupKind::new("example.com", "Widget")
 }
 
+/// The kinds of which applications have objects: group, version, kind and its name in paths.
+const KINDS: [(&str, &str, &str, &str); 6] = [
+    ("", "v1", "ConfigMap", "configmaps"),
+    ("", "v1", "Namespace", "namespaces"),
+    ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+    ("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"),
+    ("batch", "v1", "Job", "jobs"),
+    ("example.com", "v1", "Widget", "widgets"),
+];
+
+/// Gives group, version and name in paths of every kind of which applications have objects.
+pub(super) fn resources() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    KINDS.into_iter().map(|(group, version, _, plural)| (group, version, plural))
+}
+
+/// Gives every kind of which applications have objects.
+pub(super) fn group_kinds() -> impl Iterator<Item = GroupKind> {
+    KINDS.into_iter().map(|(group, _, kind, _)| GroupKind::new(group, kind))
+}
+
+/// Gives the version of a kind and its name in paths.
+pub(super) fn served(kind: &GroupKind) -> Option<(&'static str, &'static str)> {
+    let found = KINDS.iter().find(|(group, _, name, _)| *group == kind.group && *name == kind.kind);
+    found.map(|(_, version, _, plural)| (*version, *plural))
+}
+
 /// The kinds that an API server serves, without widgets and with them.
-static KINDS: LazyLock<(Kinds, Kinds)> = LazyLock::new(|| {
-    let mut kinds = Kinds::new();
-    for (group, kind, namespaced) in [
-        ("", "ConfigMap", true),
-        ("", "PersistentVolumeClaim", true),
-        ("", "Namespace", false),
-        ("batch", "Job", true),
-        ("apiextensions.k8s.io", "CustomResourceDefinition", false),
-    ] {
-        kinds.insert(GroupKind::new(group, kind), KindInfo { namespaced });
-    }
-    let plain = kinds.clone();
-    kinds.insert(widget_kind(), KindInfo { namespaced: true });
-    (plain, kinds)
+static SERVED: LazyLock<(Kinds, Kinds)> = LazyLock::new(|| {
+    let plain: Kinds = argosy_sim::kinds::built_in()
+        .iter()
+        .map(|resource| {
+            let info = KindInfo { namespaced: resource.namespaced };
+            (GroupKind::new(resource.group.clone(), resource.kind.clone()), info)
+        })
+        .collect();
+    let mut all = plain.clone();
+    all.insert(widget_kind(), KindInfo { namespaced: true });
+    (plain, all)
 });
 
 /// Gives the kinds that an API server serves; widgets only where their definition is established.
 pub(super) fn kinds(widgets: bool) -> &'static Kinds {
-    if widgets { &KINDS.1 } else { &KINDS.0 }
+    if widgets { &SERVED.1 } else { &SERVED.0 }
 }
 
 /// Tells whether a kind lives in namespaces.
@@ -93,39 +120,131 @@ pub(super) fn resolve(rendered: &ResourceKey, destination: &str) -> ResourceKey 
     }
 }
 
+/// Annotation with the version of what has no better place for it.
+const VERSION: &str = "example.com/version";
+/// Annotation with the filler of what has no better place for it.
+const FILLER: &str = "example.com/filler";
+
 /// Gives the manifest of an object.
 pub(super) fn manifest(key: &ResourceKey, piece: Piece) -> Vec<u8> {
-    let option = match piece.stay {
-        Stay::Normal => None,
-        Stay::Kept => Some("Delete=false"),
-        Stay::NotPruned => Some("Prune=false"),
+    let mut annotations = Map::new();
+    match piece.stay {
+        Stay::Normal => {}
+        Stay::Kept => note(&mut annotations, "argocd.argoproj.io/sync-options", "Delete=false"),
+        Stay::NotPruned => note(&mut annotations, "argocd.argoproj.io/sync-options", "Prune=false"),
+    }
+    let mut filled = false;
+    let rest = match key.kind.as_str() {
+        "ConfigMap" => {
+            filled = true;
+            json!({"data": config(piece)})
+        }
+        "Widget" => {
+            filled = true;
+            json!({"spec": widget(piece)})
+        }
+        "CustomResourceDefinition" => json!({"spec": definition_of(&format!("version {}", piece.version))}),
+        "Job" => {
+            json!({"spec": {"backoffLimit": piece.version, "template": {"spec": {"restartPolicy": "Never",
+            "containers": [{"name": "work", "image": "example.com/work:1"}]}}}})
+        }
+        kind => {
+            note(&mut annotations, VERSION, &piece.version.to_string());
+            if kind == "PersistentVolumeClaim" {
+                let requests = json!({"requests": {"storage": "1Gi"}});
+                json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": requests}})
+            } else {
+                json!({})
+            }
+        }
     };
-    let mut metadata = serde_json::json!({"name": key.name});
+    if piece.filler > 0 && !filled {
+        note(&mut annotations, FILLER, HERE);
+    }
+    let mut metadata = json!({"name": key.name});
     if let Some(map) = metadata.as_object_mut() {
         if !key.namespace.is_empty() {
             map.insert("namespace".to_owned(), key.namespace.clone().into());
         }
-        if let Some(option) = option {
-            let annotations = serde_json::json!({"argocd.argoproj.io/sync-options": option});
-            map.insert("annotations".to_owned(), annotations);
+        if !annotations.is_empty() {
+            map.insert("annotations".to_owned(), annotations.into());
         }
     }
-    let mut object = serde_json::json!({"kind": key.kind, "metadata": metadata, "version": piece.version});
-    if key.is_crd() {
-        let spec =
-            serde_json::json!({"group": "example.com", "names": {"kind": "Widget"}, "scope": "Namespaced"});
-        if let Some(map) = object.as_object_mut() {
-            map.insert("spec".to_owned(), spec);
-        }
+    let version = served(&key.group_kind()).map_or("v1", |(version, _)| version);
+    let api_version =
+        if key.group.is_empty() { version.to_owned() } else { format!("{}/{version}", key.group) };
+    let mut object = json!({"apiVersion": api_version, "kind": key.kind, "metadata": metadata});
+    if let (Some(object), Value::Object(rest)) = (object.as_object_mut(), rest) {
+        object.extend(rest);
     }
     let mut text = object.to_string();
-    if piece.filler > 0 && text.pop().is_some() {
+    if let Some(at) = text.find(HERE).filter(|_| piece.filler > 0) {
         // Nothing in it needs escaping, which takes a debug build longer than all the rest of a run.
-        for part in [r#","filler":""#, &"x".repeat(piece.filler), r#""}"#] {
-            text.push_str(part);
-        }
+        text.replace_range(at..at + HERE.len(), &"x".repeat(piece.filler));
     }
     text.into_bytes()
+}
+
+/// Stands where the filler goes.
+const HERE: &str = "<filler>";
+
+fn note(annotations: &mut Map<String, Value>, name: &str, text: &str) {
+    annotations.insert(name.to_owned(), text.into());
+}
+
+/// A field that only every third version has.
+fn passing(piece: Piece) -> String {
+    format!("at-{}", piece.version % 3)
+}
+
+fn config(piece: Piece) -> Value {
+    let mut data = json!({"version": piece.version.to_string(), "tuned": "no"});
+    if let Some(data) = data.as_object_mut() {
+        data.insert(passing(piece), "here".into());
+        if piece.filler > 0 {
+            data.insert("filler".to_owned(), HERE.into());
+        }
+    }
+    data
+}
+
+fn widget(piece: Piece) -> Value {
+    let passing = passing(piece);
+    let mut spec = json!({
+        "version": piece.version,
+        "tuned": "no",
+        "settings": {passing.as_str(): "here"},
+        "hosts": ["all", passing.as_str()],
+        "ports": [{"name": "all", "number": piece.version}, {"name": passing.as_str(), "number": 1}],
+    });
+    if let (Some(spec), true) = (spec.as_object_mut(), piece.filler > 0) {
+        spec.insert("filler".to_owned(), HERE.into());
+    }
+    spec
+}
+
+/// Gives the spec of the definition, with what it says of itself.
+pub(super) fn definition_of(description: &str) -> Value {
+    let text = json!({"type": "string"});
+    let number = json!({"type": "integer"});
+    let port =
+        json!({"type": "object", "required": ["name"], "properties": {"name": text, "number": number}});
+    let spec = json!({"type": "object", "properties": {
+        "version": number,
+        "tuned": text,
+        "filler": text,
+        "settings": {"type": "object", "additionalProperties": text},
+        "hosts": {"type": "array", "items": text, "x-kubernetes-list-type": "set"},
+        "ports": {"type": "array", "items": port, "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"]},
+    }});
+    let schema = json!({"type": "object", "description": description, "properties": {"spec": spec}});
+    json!({
+        "group": "example.com",
+        "names": {"kind": "Widget", "listKind": "WidgetList", "plural": "widgets", "singular": "widget"},
+        "scope": "Namespaced",
+        "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+    })
 }
 
 /// Gives the digest of an object's manifest.

@@ -5,17 +5,25 @@
 
 mod chain;
 mod deletes;
+mod fields;
+pub(super) mod live;
+mod order;
 mod writes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use argosy_core::cluster::{Answer, ApiError, Request, RequestId, Tracking};
-use argosy_core::desired::{Anchor, DesiredList, Head};
+use argosy_core::cluster::{Answer, ApiError, Request, RequestId};
+use argosy_core::desired::{Anchor, DesiredList, Head, SignedHead};
 use argosy_core::ids::{AppId, Digest, Epoch, Generation};
 use argosy_core::key::ResourceKey;
 use argosy_core::release::Root;
+use argosy_sim::cluster::Object;
 
-use super::git::{Git, ReadAt};
+use self::live::Mark;
+use super::agent::Agent;
+use super::cluster::Cluster;
+use super::git::{Git, ReadAt, Snapshot};
+use super::objects::{self, Piece};
 
 /// A rule that was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +32,26 @@ pub struct Violation {
     pub rule: &'static str,
     /// What happened.
     pub message: String,
+}
+
+/// A request as it leaves an agent, its transaction being durable.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) agent: usize,
+    pub(super) life: u64,
+    pub(super) id: RequestId,
+    pub(super) state: &'a Agent,
+    pub(super) request: &'a Request,
+    pub(super) cluster: &'a Cluster,
+    pub(super) now: u64,
+}
+
+/// What a request found when it was carried out, and what it left.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Executed<'a> {
+    pub(super) before: Option<&'a Object>,
+    pub(super) after: Option<&'a Object>,
+    pub(super) answer: &'a Result<Answer, ApiError>,
 }
 
 /// A write under way: its object, and for an apply what it says for which app.
@@ -48,6 +76,14 @@ struct Seen {
     begun: BTreeSet<(ResourceKey, Digest, AppId)>,
     /// When deletes were sent that nobody had confirmed.
     deleted_at: BTreeMap<(ResourceKey, String), u64>,
+    /// The heads that a bundle leads along.
+    led: Vec<SignedHead>,
+    /// Whether the last discovery said that widgets are served.
+    widgets: bool,
+    /// Objects that it applied, or tried to.
+    tried: BTreeSet<ResourceKey>,
+    /// Namespaces that it was last refused.
+    homeless: BTreeSet<String>,
 }
 
 /// Everything that the oracle knows.
@@ -70,7 +106,11 @@ pub(super) struct Oracle {
     /// The app for which the delete of an incarnation was asked for.
     owners: BTreeMap<(usize, ResourceKey, String), AppId>,
     /// What an agent's last look at an object truly found.
-    looked: BTreeMap<(usize, ResourceKey), Option<(String, Tracking)>>,
+    looked: BTreeMap<(usize, ResourceKey), Option<(String, Mark)>>,
+    /// Namespaces that were there at some time.
+    homes: BTreeSet<(usize, String)>,
+    /// The piece that each manifest is of.
+    pieces: BTreeMap<Digest, (ResourceKey, Piece)>,
     /// Highest number that the hub sent, by agent.
     sent: BTreeMap<usize, (Epoch, Generation)>,
     /// The root of each app at each commit.
@@ -78,6 +118,8 @@ pub(super) struct Oracle {
     releases: BTreeMap<Root, Vec<(ResourceKey, Digest)>>,
     /// Writes so far.
     pub(super) writes: u64,
+    /// What was desired when the hub went for days, while it is away.
+    pub(super) alone: Option<Snapshot>,
     /// Frames that say something, so far.
     pub(super) frames: u64,
 }
@@ -127,21 +169,26 @@ impl Oracle {
     /// Takes a commit of the fleet.
     pub(super) fn committed(&mut self, git: &Git) {
         let commit = git.head();
-        for (app, source) in git.newest() {
+        for (app, source) in git.apps() {
             let release = source.release();
             let entries = release
                 .entries()
                 .iter()
                 .map(|entry| (entry.id.key.clone(), entry.digest))
                 .collect::<Vec<_>>();
+            for (key, piece) in &source.objects {
+                self.learn(objects::digest(key, *piece), key, *piece);
+            }
             self.releases.insert(release.root(), entries);
-            self.roots.entry(app).or_default().insert(commit, release.root());
+            self.roots.entry(app.clone()).or_default().insert(commit, release.root());
         }
     }
 
     pub(super) fn agent_started(&mut self, agent: usize) {
         if let Some(seen) = self.agents.get_mut(agent) {
             seen.waits.clear();
+            seen.widgets = false;
+            seen.homeless.clear();
         }
     }
 
@@ -180,8 +227,9 @@ impl Oracle {
     }
 
     /// A request was carried out, or refused: it is not under way any more.
-    pub(super) fn landed(&mut self, agent: usize, request: &Request) {
+    pub(super) fn landed(&mut self, agent: usize, request: &Request, answer: &Result<Answer, ApiError>) {
         self.lost(agent, request);
+        self.home_answered(agent, request, answer.is_ok());
     }
 
     /// A request will never arrive.
@@ -195,35 +243,39 @@ impl Oracle {
     }
 
     /// A request was carried out.
-    pub(super) fn executed(
-        &mut self,
-        git: &Git,
-        agent: usize,
-        request: &Request,
-        before: Option<&super::cluster::Object>,
-        answer: &Result<Answer, ApiError>,
-    ) {
+    pub(super) fn executed(&mut self, git: &Git, agent: usize, request: &Request, executed: Executed<'_>) {
+        let Executed { before, after, answer } = executed;
+        let seat = self.seat(agent);
         match (request, answer) {
-            (Request::Get { key }, Ok(answer)) => {
-                let found = match answer {
-                    Answer::Found(live) => Some((live.uid.clone(), live.tracking.clone())),
-                    Answer::Absent | Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. } => None,
-                };
-                let seat = self.seat(agent);
+            (Request::Get { key }, Ok(_)) => {
+                let found = before.map(|object| live::look(object, key));
                 self.looked.insert((seat, key.clone()), found);
             }
-            (Request::Apply { key, uid, .. }, Ok(Answer::Applied(applied))) => {
-                let meant = uid.as_ref().is_none_or(|uid| *uid == applied.live.uid);
-                if !meant {
+            (Request::Apply { key, uid, .. }, Ok(Answer::Applied(_))) => {
+                let Some(after) = after else {
+                    self.violate("M16", format!("agent {agent} applies {key}, and nothing is there"));
+                    return;
+                };
+                if uid.as_ref().is_some_and(|uid| uid != after.uid()) {
                     self.violate("M16", format!("agent {agent} applies {key} to another incarnation"));
                 }
-                let seat = self.seat(agent);
-                self.applied.insert((seat, key.clone(), applied.live.uid.clone()));
+                self.applied.insert((seat, key.clone(), after.uid().to_owned()));
+                if let Some(before) = before {
+                    self.fields_kept(agent, request, before, Some(after));
+                }
+                if key.is_namespace() {
+                    self.homed(seat, &key.name);
+                }
             }
             (Request::Delete { key, .. }, Ok(_)) => {
                 // The incarnation that went may be another one than was named.
                 if let Some(before) = before {
-                    self.delete_executed(git, agent, key, &before.uid, before);
+                    self.delete_executed(git, agent, key, before);
+                }
+            }
+            (Request::EnsureNamespace { name }, Ok(_)) => {
+                if after.is_some() {
+                    self.homed(seat, name);
                 }
             }
             (

@@ -64,11 +64,15 @@ pub enum Trouble {
     GitOutages,
     /// A second process runs beside an agent's, with a copy of its disk.
     Twins,
+    /// Somebody at the edge pauses all writes, and lets them go on later.
+    Pauses,
+    /// People carry desired state and receipts by file.
+    Couriers,
 }
 
 impl Trouble {
     /// All of them with the name and how many runs of a hundred have it.
-    const ALL: [(Self, &'static str, u64); 27] = [
+    const ALL: [(Self, &'static str, u64); 29] = [
         (Self::Links, "links", 50),
         (Self::OneWay, "one-way", 25),
         (Self::SlowLinks, "slow-links", 25),
@@ -96,6 +100,8 @@ impl Trouble {
         (Self::Commits, "commits", 60),
         (Self::GitOutages, "git-outages", 30),
         (Self::Twins, "twins", 15),
+        (Self::Pauses, "pauses", 20),
+        (Self::Couriers, "couriers", 20),
     ];
 
     fn name(self) -> &'static str {

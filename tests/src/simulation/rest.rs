@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use argosy_core::cluster::Tracking;
 use argosy_core::desired::{Assignment, DesiredList, Phase};
 use argosy_core::ids::Digest;
 use argosy_core::key::ResourceKey;
@@ -14,11 +13,21 @@ use argosy_core::store::{StoreRead as _, decode};
 use super::git::Source;
 use super::keys::cluster_id;
 use super::objects;
+use super::oracle::live::{self, Mark};
 use super::world::World;
 
 impl World {
+    /// Tells whether everything is as it should be.
+    pub(super) fn is_met(&self) -> bool {
+        self.missing(true).is_empty()
+    }
+
     /// Lists what is not as it should be; empty when everything is.
     pub(super) fn unmet(&self) -> Vec<String> {
+        self.missing(false)
+    }
+
+    fn missing(&self, any: bool) -> Vec<String> {
         let mut unmet = Vec::new();
         let Some(hub) = &self.hub.process else { return vec!["the hub does not run".to_owned()] };
         let head = self.git.head();
@@ -26,6 +35,9 @@ impl World {
             unmet.push("the hub has not read the newest commit".to_owned());
         }
         for agent in 0..self.plan.agents {
+            if any && !unmet.is_empty() {
+                break;
+            }
             self.unmet_link(agent, &mut unmet);
             self.unmet_objects(agent, &mut unmet);
             self.unmet_leftovers(agent, &mut unmet);
@@ -79,14 +91,18 @@ impl World {
     fn unmet_objects(&self, agent: usize, unmet: &mut Vec<String>) {
         let Some(cluster) = self.clusters.get(agent) else { return };
         let Some(process) = self.agents.get(agent).and_then(|state| state.process.as_ref()) else { return };
-        let newest = self.git.newest();
-        let on_cluster = newest.iter().filter(|(_, source)| source.cluster == agent);
+        let newest = self.git.apps();
+        let on_cluster = newest.clone().filter(|(_, source)| source.cluster == agent);
         for (app, source) in
             on_cluster.filter(|(_, source)| source.is_good() && source.renders && source.automated)
         {
             let status = process.machine.reconciler().statuses().get(app);
-            for (key, digest) in source.resolved() {
-                let shared = newest.iter().any(|(other, theirs)| {
+            for (key, (rendered, piece)) in source.resolved() {
+                let says = cluster.says(&key, &rendered, piece);
+                if says == Some(true) {
+                    continue;
+                }
+                let shared = newest.clone().any(|(other, theirs)| {
                     other != app && theirs.cluster == agent && theirs.resolved().contains_key(&key)
                 });
                 // Another app's entry may still own it while that app is frozen, released or by hand.
@@ -101,16 +117,8 @@ impl World {
                 if shared || foreign_entry || self.is_excused(agent, source, &key) {
                     continue;
                 }
-                match cluster.objects.get(&key) {
-                    None => unmet.push(format!("{key} of {app} is not there on {agent}")),
-                    Some(object)
-                        if object.manifest != Some(digest)
-                            && (source.self_heal || object.manifest.is_some()) =>
-                    {
-                        unmet.push(format!("{key} of {app} on {agent} is not what Git says"));
-                    }
-                    Some(_) => {}
-                }
+                let what = if says.is_none() { "is not there" } else { "is not what Git says" };
+                unmet.push(format!("{key} of {app} {what} on {agent}"));
             }
             if let Some(operation) = status.and_then(|status| status.operation.as_ref())
                 && operation.phase == OperationPhase::Running
@@ -167,15 +175,15 @@ impl World {
     /// Some objects need not be there: somebody else's, of a kind that is not served, without a namespace, done.
     fn is_excused(&self, agent: usize, source: &Source, key: &ResourceKey) -> bool {
         let Some(cluster) = self.clusters.get(agent) else { return true };
-        let served = cluster.kinds().contains_key(&key.group_kind());
-        let homed =
-            !objects::is_namespaced(key) || cluster.objects.contains_key(&objects::namespace(&key.namespace));
-        let other =
-            cluster.objects.get(key).is_some_and(|object| matches!(object.tracking, Tracking::Other(_)));
+        let served = cluster.serves(&key.group_kind());
+        let homed = !objects::is_namespaced(key) || cluster.has_namespace(&key.namespace);
+        let there = cluster.peek(key);
+        let mark = there.as_ref().map(|object| live::look(object, key).1);
+        let other = matches!(mark, Some(Mark::Other(_)));
         let meddled = !source.self_heal && cluster.meddled.contains(key);
         let ends = key.kind == "Job";
         // What lived in a namespace that was deleted is for selfHeal to bring back.
-        let lost = !source.self_heal && !cluster.objects.contains_key(key);
+        let lost = !source.self_heal && there.is_none();
         !served || !homed || other || meddled || ends || lost
     }
 
@@ -183,9 +191,10 @@ impl World {
     fn unmet_leftovers(&self, agent: usize, unmet: &mut Vec<String>) {
         let Some(process) = self.agents.get(agent).and_then(|state| state.process.as_ref()) else { return };
         let Some(cluster) = self.clusters.get(agent) else { return };
-        let newest = self.git.newest();
-        let here = newest.values().filter(|source| source.cluster == agent);
-        let meant: BTreeSet<ResourceKey> = here.flat_map(|source| source.resolved().into_keys()).collect();
+        let here = self.git.apps().filter(|(_, source)| source.cluster == agent);
+        let meant: BTreeSet<ResourceKey> =
+            here.flat_map(|(_, source)| source.resolved().into_keys()).collect();
+        let head = self.git.head();
         let reconciler = process.machine.reconciler();
         let list = process.machine.link().list();
         // While an app fails nobody may reconcile an unknown chain, which holds everything.
@@ -203,11 +212,12 @@ impl World {
                 Phase::Deleting => true,
                 Phase::Frozen | Phase::Released => false,
             });
-            let served = cluster.kinds().contains_key(&key.group_kind());
+            let served = cluster.serves(&key.group_kind());
             // A new app that does not render holds every deletion back, a failing one its own move.
             let failing = self.hub.process.as_ref().map(|hub| &hub.decision.failing);
             let waits = failing.is_some_and(|failing| {
-                failing.contains(&entry.app) || (!failing.is_empty() && !newest.contains_key(&entry.app))
+                failing.contains(&entry.app)
+                    || (!failing.is_empty() && self.git.app(head, &entry.app).is_none())
             });
             let stays = stays || waits;
             if !stays && !meant.contains(key) && prunes && served {

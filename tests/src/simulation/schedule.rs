@@ -1,11 +1,14 @@
 //! What is to happen, by time: the clock skips to the next of it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use argosy_core::cluster::{Answer, ApiError, Request, RequestId, WatchEvent};
-use argosy_core::key::{GroupKind, ResourceKey};
+use argosy_core::key::GroupKind;
 use argosy_core::session::frame::{AgentFrame, HubFrame};
 
+use super::cluster::Later;
+use super::courier::File;
 use super::faults::Fault;
 
 /// What a stream carries towards an agent.
@@ -24,6 +27,17 @@ pub(super) enum ToHub {
     Closed,
 }
 
+/// What becomes of a request on its way.
+#[derive(Debug, Clone)]
+pub(super) struct Passage {
+    /// The bytes of what is applied, as they were on the agent's disk.
+    pub(super) manifest: Option<Vec<u8>>,
+    /// Whether its answer arrives.
+    pub(super) answered: bool,
+    /// Why it is not carried out.
+    pub(super) fails: Option<ApiError>,
+}
+
 /// Something that happens.
 #[derive(Debug, Clone)]
 pub(super) enum Event {
@@ -38,16 +52,17 @@ pub(super) enum Event {
     Dialled { agent: usize, life: u64, stream: u64 },
     ToAgent { stream: u64, what: ToAgent },
     ToHub { stream: u64, what: ToHub },
-    Api { agent: usize, life: u64, id: RequestId, request: Request, answered: bool, fails: Option<ApiError> },
+    Api { agent: usize, life: u64, id: RequestId, request: Request, what: Passage },
     Answer { agent: usize, life: u64, id: RequestId, answer: Result<Answer, ApiError> },
     List { agent: usize, life: u64, kind: GroupKind, number: u64 },
     Watch { agent: usize, life: u64, kind: GroupKind, number: u64, event: WatchEvent },
-    Grow { cluster: usize, key: ResourceKey, uid: String },
-    Finalize { cluster: usize, key: ResourceKey, uid: String },
-    Expire { cluster: usize, key: ResourceKey, uid: String },
+    ControlPlane { cluster: usize },
+    Later { cluster: usize, what: Later },
     BreakWatches { agent: usize },
     Commit,
     Operator,
+    Resume { agent: usize },
+    File { agent: usize, file: Arc<File> },
     Foreign { cluster: usize },
     Fault(Fault),
 }
@@ -55,13 +70,14 @@ pub(super) enum Event {
 /// The queue of what is to happen.
 #[derive(Default)]
 pub(super) struct Schedule {
-    events: BTreeMap<(u64, u64), Event>,
+    /// What is there is moved about: the events themselves are not.
+    events: BTreeMap<(u64, u64), Box<Event>>,
     next: u64,
 }
 
 impl Schedule {
     pub(super) fn at(&mut self, time: u64, event: Event) {
-        self.events.insert((time, self.next), event);
+        self.events.insert((time, self.next), Box::new(event));
         self.next += 1;
     }
 
@@ -71,6 +87,6 @@ impl Schedule {
         if time > until {
             return None;
         }
-        self.events.pop_first().map(|((time, _), event)| (time, event))
+        self.events.pop_first().map(|((time, _), event)| (time, *event))
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use argosy_core::desired::Assignment;
-use argosy_core::ids::{AppId, Digest};
+use argosy_core::ids::AppId;
 use argosy_core::key::ResourceKey;
 use argosy_core::release::Root;
 use argosy_core::session::tables;
@@ -18,6 +18,7 @@ use super::network::Network;
 use super::objects::{self, Piece, Stay};
 use super::plan::Plan;
 use super::random::Chances;
+use super::trace::Tracing;
 use super::world::World;
 
 /// How many clusters there are.
@@ -87,13 +88,14 @@ struct Run {
     committed: u64,
     /// Revisions of the huge app, by root.
     revisions: BTreeMap<Root, usize>,
-    /// What the objects of its newest revision are to be.
-    live: BTreeMap<ResourceKey, Digest>,
+    /// The objects of its newest revision that were not seen live yet.
+    live: BTreeMap<ResourceKey, (ResourceKey, Piece)>,
     crossing: Crossing,
 }
 
 impl Run {
     fn new(what: &ThinLink, echo: bool) -> Self {
+        let tracing = if echo { Tracing::Echoed } else { Tracing::Kept };
         let mut snapshot = Snapshot::new();
         for (app, cluster) in [("small", THIN), ("elsewhere", ELSEWHERE)] {
             snapshot.insert(AppId::new("", app), source(cluster, 0, [(key(app, 0), piece(0))]));
@@ -101,8 +103,8 @@ impl Run {
         let git = Git { history: vec![Snapshot::new(), snapshot], away_until: [0; REPOSITORIES] };
         let network = Network::new(CLUSTERS, Some(what.rate));
         let plan = Plan::quiet(CLUSTERS);
-        let mut world = World::scripted(Chances::new(what.seed), plan, git, network, echo);
-        world.note(&format!("{what:?}"));
+        let mut world = World::scripted(Chances::new(what.seed), plan, git, network, tracing);
+        note!(world, "{what:?}");
         Self {
             what: *what,
             world,
@@ -165,7 +167,7 @@ impl Run {
         self.world.git.history.push(next);
         self.world.oracle.committed(&self.world.git);
         let commit = self.world.git.head();
-        self.world.note(&format!("commit {commit}"));
+        note!(self.world, "commit {commit}");
     }
 
     fn add_huge(&mut self) {
@@ -214,15 +216,15 @@ impl Run {
             for piece in source.objects.values_mut() {
                 piece.version += 1;
             }
-            awaited.extend(source.resolved().into_iter().map(|(key, digest)| (cluster, key, digest)));
+            awaited.extend(source.resolved().into_iter().map(|(key, piece)| (cluster, key, piece)));
         }
         self.commit(next);
         let start = self.world.now;
         let mut took = [None; CLUSTERS];
         self.look_until(start + PATIENCE_MS, |world| {
-            for (cluster, key, digest) in &awaited {
+            for (cluster, key, piece) in &awaited {
                 if let Some(took) = took.get_mut(*cluster).filter(|took| took.is_none())
-                    && is_live(world, *cluster, key, *digest)
+                    && is_live(world, *cluster, key, piece)
                 {
                     *took = Some(world.now - start);
                 }
@@ -230,7 +232,7 @@ impl Run {
             took.iter().all(Option::is_some)
         });
         let [beside, elsewhere] = took.map(|took| took.unwrap_or(PATIENCE_MS));
-        self.world.note(&format!("live after {beside} ms beside and {elsewhere} ms elsewhere, {when}"));
+        note!(self.world, "live after {beside} ms beside and {elsewhere} ms elsewhere, {when}");
         // The first change waits for everything to start.
         if self.committed > 0 {
             self.crossing.slowest_beside_ms = self.crossing.slowest_beside_ms.max(beside);
@@ -260,8 +262,17 @@ impl Run {
             self.crossing.switched_ms.push((revision, after));
         }
         let newest = revision + 1 == self.revisions.len();
-        if newest && self.live.iter().all(|(key, digest)| is_live(&self.world, THIN, key, *digest)) {
-            self.crossing.live_ms = after;
+        if newest {
+            while self
+                .live
+                .first_key_value()
+                .is_some_and(|(key, piece)| is_live(&self.world, THIN, key, piece))
+            {
+                self.live.pop_first();
+            }
+            if self.live.is_empty() {
+                self.crossing.live_ms = after;
+            }
         }
     }
 
@@ -274,9 +285,13 @@ impl Run {
     }
 }
 
-fn is_live(world: &World, cluster: usize, key: &ResourceKey, digest: Digest) -> bool {
-    let object = world.clusters.get(cluster).and_then(|cluster| cluster.objects.get(key));
-    object.is_some_and(|object| object.manifest == Some(digest))
+fn is_live(
+    world: &World,
+    cluster: usize,
+    key: &ResourceKey,
+    (rendered, piece): &(ResourceKey, Piece),
+) -> bool {
+    world.clusters.get(cluster).and_then(|cluster| cluster.says(key, rendered, *piece)) == Some(true)
 }
 
 fn huge() -> AppId {

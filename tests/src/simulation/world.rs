@@ -17,7 +17,7 @@ use super::oracle::Oracle;
 use super::plan::{Plan, Settings, Trouble};
 use super::random::Chances;
 use super::schedule::{Event, Schedule};
-use super::trace::Trace;
+use super::trace::{Trace, Tracing};
 
 /// How long the quiet phase may take until everything has converged.
 const CONVERGE_MS: u64 = 3_600_000;
@@ -59,15 +59,15 @@ pub(super) fn now_of(boot: BootId, elapsed_ms: u64, global: u64, clock_off: i64)
 }
 
 impl World {
-    pub(super) fn new(settings: &Settings, echo: bool) -> Self {
+    pub(super) fn new(settings: &Settings, tracing: Tracing) -> Self {
         let mut chance = Chances::new(settings.seed);
         let plan = Plan::draw(&mut chance.plan, settings);
         let git = Git::new(&mut chance.commits, plan.apps, plan.agents);
         let rate = plan.has(Trouble::SlowLinks).then(|| chance.plan.between(2_000, 20_000));
         let network = Network::new(plan.agents, rate);
-        let mut world = Self::scripted(chance, plan, git, network, echo);
+        let mut world = Self::scripted(chance, plan, git, network, tracing);
         let troubles: Vec<String> = world.plan.troubles().iter().map(ToString::to_string).collect();
-        world.note(&format!("{settings}: {} agents, {}", world.plan.agents, troubles.join(" ")));
+        note!(world, "{settings}: {} agents, {}", world.plan.agents, troubles.join(" "));
         if world.plan.has(Trouble::Foreign) {
             for cluster in 0..world.plan.agents {
                 world.queue.at(3_000, Event::Foreign { cluster });
@@ -87,16 +87,23 @@ impl World {
     }
 
     /// Makes a world that starts up by itself, in which nothing goes wrong and nobody does anything unasked.
-    pub(super) fn scripted(chance: Chances, plan: Plan, git: Git, network: Network, echo: bool) -> Self {
+    pub(super) fn scripted(
+        mut chance: Chances,
+        plan: Plan,
+        git: Git,
+        network: Network,
+        tracing: Tracing,
+    ) -> Self {
         let agents = plan.agents;
+        let clusters = (0..agents).map(|number| Cluster::new(number, &mut chance.api.fork())).collect();
         let mut world = Self {
             now: 0,
-            trace: Trace::new(echo),
+            trace: Trace::new(tracing),
             queue: Schedule::default(),
             git,
             hub: Hub::new(),
             agents: (0..agents).map(Agent::new).collect(),
-            clusters: (0..agents).map(Cluster::new).collect(),
+            clusters,
             network,
             oracle: Oracle::new(agents),
             plan,
@@ -116,7 +123,12 @@ impl World {
         world
     }
 
-    /// Adds a line to the trace.
+    /// Tells whether anybody reads the trace.
+    pub(super) fn is_traced(&self) -> bool {
+        self.trace.is_on()
+    }
+
+    /// Adds a line to the trace; `note!` makes it only if somebody reads it.
     pub(super) fn note(&mut self, line: &str) {
         self.trace.note(self.now, line);
     }
@@ -157,7 +169,7 @@ impl World {
             self.git.repair();
             self.oracle.committed(&self.git);
         }
-        self.note("quiet");
+        note!(self, "quiet");
         self.git.away_until = [0; REPOSITORIES];
         self.network.away_until = vec![0; self.plan.agents];
         self.hub.crash_in = None;
@@ -175,6 +187,9 @@ impl World {
             agent.tears = false;
             agent.full_until = 0;
             agent.newer = false;
+        }
+        for agent in 0..self.plan.agents {
+            self.resume(agent);
         }
     }
 
@@ -196,7 +211,7 @@ impl World {
             match rested_since {
                 Some(since) if self.now < since + REST_MS => {}
                 // Both when the rest begins and when it ends: nothing may be only said, or only for a moment.
-                since if self.unmet().is_empty() => match since {
+                since if self.is_met() => match since {
                     Some(_) => return,
                     None => rested_since = Some(self.now),
                 },
@@ -221,35 +236,29 @@ impl World {
             Event::Dialled { agent, life, stream } => self.dialled(agent, life, stream),
             Event::ToAgent { stream, what } => self.at_agent(stream, what),
             Event::ToHub { stream, what } => self.at_hub(stream, what),
-            Event::Api { agent, life, id, request, answered, fails } => {
-                self.api((agent, life, id), &request, answered, fails);
-            }
+            Event::Api { agent, life, id, request, what } => self.api((agent, life, id), &request, what),
             Event::Answer { agent, life, id, answer } => self.answered(agent, life, id, answer),
             Event::List { agent, life, kind, number } => self.list(agent, life, kind, number),
             Event::Watch { agent, life, kind, number, event } => {
                 self.watched(agent, life, kind, number, event);
             }
-            Event::Grow { cluster, key, uid } => {
+            Event::ControlPlane { cluster } => {
                 if let Some(state) = self.clusters.get_mut(cluster) {
-                    state.grow(&key, &uid);
+                    state.tick(self.now);
                 }
                 self.spread(cluster);
             }
-            Event::Finalize { cluster, key, uid } => {
+            Event::Later { cluster, what } => {
                 if let Some(state) = self.clusters.get_mut(cluster) {
-                    state.finalize(&key, &uid);
+                    state.carry_out(what, self.now);
                 }
                 self.spread(cluster);
             }
             Event::BreakWatches { agent } => self.break_watches(agent),
-            Event::Expire { cluster, key, uid } => {
-                if let Some(state) = self.clusters.get_mut(cluster) {
-                    state.expire(&key, &uid);
-                }
-                self.spread(cluster);
-            }
             Event::Commit => self.commit(),
             Event::Operator => self.operate(),
+            Event::Resume { agent } => self.resume(agent),
+            Event::File { agent, file } => self.file_arrives(agent, &file),
             Event::Foreign { cluster } => self.meddle(cluster),
             Event::Fault(fault) => self.fault(fault),
         }
@@ -262,7 +271,7 @@ impl World {
         let what =
             self.git.commit(&mut self.chance.commits, self.plan.agents, self.plan.has(Trouble::Commits));
         self.oracle.committed(&self.git);
-        self.note(&what);
+        note!(self, "{what}");
         let next = self.now + self.chance.commits.between(1_000, 25_000);
         self.queue.at(next, Event::Commit);
     }
@@ -338,7 +347,7 @@ impl World {
         }
         let (app, plan) = (app.clone(), held.plan);
         if edge {
-            self.note(&format!("operator confirms {app} at the edge of {agent}"));
+            note!(self, "operator confirms {app} at the edge of {agent}");
             self.agent_takes(agent, argosy_core::agent::Input::Confirm { app, plan });
         } else {
             self.order(agent, CommandKind::Confirm { app, plan });

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use argosy_core::cluster::{ApiError, WatchEvent};
+use argosy_core::cluster::{ApiError, Refusal, Subject, WatchEvent};
 use argosy_core::health::Assessor;
 use argosy_core::json;
 use argosy_core::key::GroupKind;
@@ -16,7 +16,6 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::cluster::failure::{Refusal, Subject};
 use crate::cluster::judge::{Judge, Size};
 use crate::cluster::transport::chain;
 
@@ -157,8 +156,8 @@ impl EventStream {
             Err(error) => return failed(format!("an event of {} cannot be read: {error}", self.kind)),
         };
         if kind == "ERROR" {
-            let refusal = Refusal::of_event(&object);
-            return if refusal.code == 410 {
+            let refusal = Refusal::of_status(&object);
+            return if refusal.code() == 410 {
                 Item::Expired
             } else {
                 Item::Failed(refusal.classify(Subject::default()))

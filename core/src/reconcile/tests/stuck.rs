@@ -272,3 +272,30 @@ fn a_release_that_comes_back_while_the_next_one_is_applied_is_synced_again() {
     assert_eq!(fingerprint(&bench, "a"), Some(manifest("a", 1)));
     assert_eq!(bench.status("web").sync, SyncStatus::Synced);
 }
+
+#[test]
+fn an_object_that_no_watch_shows_is_made_once_it_has_gone() {
+    let mut bench = Bench::new();
+    let theirs = LiveMeta { deleting: true, labelled: false, ..foreign(&config("a"), "theirs", 900) };
+    bench.objects.insert(config("a"), theirs);
+    bench.assign("web", &[("a", 1), ("b", 1)]);
+    bench.pass(20_000);
+    assert!(bench.objects.contains_key(&config("b")), "what goes holds up nothing else");
+    bench.objects.remove(&config("a"));
+    bench.pass(20_000);
+    assert_eq!(fingerprint(&bench, "a"), Some(manifest("a", 1)));
+    assert_eq!(bench.operation("web").phase, OperationPhase::Succeeded);
+}
+
+#[test]
+fn an_object_of_ours_that_goes_without_its_label_is_healed_once_it_has_gone() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1), ("b", 1)]);
+    let live = bench.objects.get_mut(&config("a")).unwrap();
+    (live.labelled, live.deleting, live.resource_version) = (false, true, live.resource_version + 1);
+    bench.reconciler.watched(&config("a").group_kind(), WatchEvent::Gone(config("a")), now(bench.now));
+    bench.pass(5_000);
+    bench.objects.remove(&config("a"));
+    bench.pass(20_000);
+    assert_eq!(fingerprint(&bench, "a"), Some(manifest("a", 1)));
+}

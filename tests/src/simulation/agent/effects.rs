@@ -11,7 +11,7 @@ use super::super::skew::{STATUS, widen};
 use super::super::world::World;
 
 impl World {
-    pub(super) fn carry_agent(&mut self, agent: usize, effects: Effects) {
+    pub(in crate::simulation) fn carry_agent(&mut self, agent: usize, effects: Effects) {
         let Effects { mut ops, anchor, mut frames, close, dial, requests, discover, notices } = effects;
         self.break_agents_ops(&mut ops);
         self.break_agents_frames(agent, &mut frames);
@@ -20,15 +20,12 @@ impl World {
             match notice {
                 Notice::App(event) => {
                     let key = event.key.map(|key| key.to_string()).unwrap_or_default();
-                    self.note(&format!(
-                        "agent {agent}: {} {key} {} {}",
-                        event.app, event.reason, event.message
-                    ));
+                    note!(self, "agent {agent}: {} {key} {} {}", event.app, event.reason, event.message);
                 }
                 Notice::Link(AgentEvent::Warning(text)) => {
-                    self.note(&format!("agent {agent}: warning {text}"));
+                    note!(self, "agent {agent}: warning {text}");
                 }
-                Notice::Link(event) => self.note(&format!("agent {agent}: {}", short(&event))),
+                Notice::Link(event) => note!(self, "agent {agent}: {}", short(&event)),
             }
         }
         let early = self.is(Broken::AckBeforeCommit);
@@ -70,7 +67,7 @@ impl World {
             if self.agent_dies(agent) {
                 return;
             }
-            self.note(&format!("agent {agent} closes: {closing:?}"));
+            note!(self, "agent {agent} closes: {closing:?}");
             if let Some(stream) = stream {
                 self.close_at_agent(stream);
                 self.agent_disconnected(agent, stream);
@@ -113,7 +110,7 @@ impl World {
             if let Some(state) = self.agents.get(agent) {
                 self.oracle.agent_says(agent, &state.disk, &frame);
             }
-            self.note(&format!("{agent} -> hub [{stream}] {}", describe(&frame)));
+            note!(self, "{agent} -> hub [{stream}] {}", describe(&frame));
             self.send_to_hub(stream, ToHub::Frame(frame));
         }
         true

@@ -112,6 +112,7 @@ impl World {
         let Some(broken) = self.broken else { return Some(input) };
         match (broken, input) {
             (Broken::DisconnectUnseen, Input::Disconnected)
+            | (Broken::PauseUnheard, Input::Pause(_))
             | (Broken::ListsUnseen, Input::Watch(_, WatchEvent::Listed { .. }))
             | (Broken::EndsUnseen, Input::Watch(_, WatchEvent::Gone(_))) => None,
             (Broken::DriftUnseen, Input::Watch(_, WatchEvent::Seen(live)))

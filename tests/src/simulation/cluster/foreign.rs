@@ -1,20 +1,26 @@
-//! What others than agents do to a cluster.
+//! What others than agents do to a cluster, through its API like everybody.
 
-use argosy_core::cluster::Tracking;
-use argosy_core::ids::Digest;
 use argosy_core::key::ResourceKey;
+use argosy_core::tracking::{INSTALLATION_ID, MANAGED, TRACKING_ID};
+use argosy_sim::cluster::{Patch, PatchKind, Verb};
+use serde_json::{Map, Value, json};
 
 use super::super::objects;
 use super::super::random::Random;
-use super::Cluster;
+use super::{Cluster, Later};
+
+/// How often an object is tried to be made again.
+const TRIES: u32 = 10;
 
 /// One thing that somebody else does to one object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meddling {
+pub(in super::super) enum Meddling {
     /// Changes values that we applied.
     Change,
-    /// Changes a field of its own.
+    /// Adds fields of its own.
     Beside,
+    /// Applies some of the values that are there, which it then owns as well.
+    Share,
     /// Takes our label off.
     Unlabel,
     /// Takes label and tracking off.
@@ -30,9 +36,10 @@ pub(super) enum Meddling {
 }
 
 impl Meddling {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Change,
         Self::Beside,
+        Self::Share,
         Self::Unlabel,
         Self::Untrack,
         Self::Claim,
@@ -44,99 +51,211 @@ impl Meddling {
 
 impl Cluster {
     /// Does something somewhere; says what.
-    pub(in super::super) fn meddle_somewhere(&mut self, random: &mut Random) -> Option<String> {
-        let keys: Vec<_> = self
-            .objects
-            .keys()
-            .filter(|key| !key.is_namespace() && (!key.is_crd() || random.percent(10)))
-            .cloned()
-            .collect();
+    pub(in super::super) fn meddle_somewhere(&mut self, random: &mut Random, now: u64) -> Option<String> {
+        let mut keys = self.keys();
+        keys.retain(|key| !key.is_crd() || random.percent(10));
         if random.percent(10) {
             let name = random.pick(&["a", "b", "c", "d", "a-0", "b-1"]).unwrap_or_default();
             let namespace = random.pick(&["shop", "mesh"]).unwrap_or_default();
             let key = objects::config_map(namespace, name);
             let claims = random.percent(30);
-            let homed = self.objects.contains_key(&objects::namespace(namespace));
-            if !homed || self.objects.contains_key(&key) {
-                return None;
-            }
-            self.put(&key, "kubectl");
+            let made = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name},
+                "data": {"theirs": "made by hand"}});
+            self.call(&key, Verb::Create(made), "kubectl-create", now).ok()?;
             self.meddled.insert(key.clone());
             if claims {
-                self.meddle(&key, Meddling::Claim);
+                self.meddle(&key, Meddling::Claim, now);
             }
             return Some(format!("makes {key}"));
         }
         let (key, how) = (random.pick(&keys)?, random.pick(&Meddling::ALL)?);
-        self.meddle(&key, how);
+        self.meddle(&key, how, now);
         Some(format!("does {how:?} to {key}"))
     }
 
-    /// Replaces the definition: with it go all objects of its kind.
-    pub(in super::super) fn replace_definition(&mut self) {
-        let key = objects::definition();
-        if self.objects.contains_key(&key) {
-            for key in self.objects.keys().filter(|key| key.group_kind() == objects::widget_kind()) {
-                self.meddled.insert(key.clone());
-            }
-            self.meddle(&key, Meddling::Recreate);
+    /// Gives the objects that others meddle with.
+    fn keys(&self) -> Vec<ResourceKey> {
+        let mut keys = Vec::new();
+        for kind in objects::group_kinds().filter(|kind| kind.kind != "Namespace") {
+            let Some(resource) = self.resource(&kind) else { continue };
+            let found = self.api.objects(&resource);
+            keys.extend(found.map(|(namespace, name, _)| {
+                ResourceKey::new(kind.group.clone(), kind.kind.clone(), namespace, name)
+            }));
         }
+        keys
+    }
+
+    /// Replaces the definition: with it go all objects of its kind.
+    pub(in super::super) fn replace_definition(&mut self, now: u64) {
+        let widgets = self.keys().into_iter().filter(|key| key.group_kind() == objects::widget_kind());
+        self.meddled.extend(widgets);
+        self.meddle(&objects::definition(), Meddling::Recreate, now);
     }
 
     /// Meddles with an object.
-    fn meddle(&mut self, key: &ResourceKey, how: Meddling) {
-        let Some(before) = self.objects.get(key).cloned() else { return };
-        if how != Meddling::Beside {
+    pub(in super::super) fn meddle(&mut self, key: &ResourceKey, how: Meddling, now: u64) {
+        let Some(resource) = self.resource(&key.group_kind()) else { return };
+        let Some(there) = self.peek(key) else { return };
+        if !matches!(how, Meddling::Beside | Meddling::Share) {
             self.meddled.insert(key.clone());
         }
-        let mut object = before.clone();
-        object.writer = Some("kubectl".to_owned());
-        let robbed = |fingerprint: Option<Digest>, what: &str| {
-            fingerprint
-                .map(|before| Digest::of_parts("robbed", [before.as_bytes().as_slice(), what.as_bytes()]))
-        };
-        match how {
-            Meddling::Change => {
-                object.manifest = None;
-                object.fingerprint = robbed(object.fingerprint, "values");
+        let object = there.value(&resource);
+        let untracked = json!({TRACKING_ID: null, INSTALLATION_ID: null});
+        let unlabelled = json!({MANAGED: null});
+        // Whatever refuses one of these writes refuses ours as well.
+        let _refused = match how {
+            Meddling::Change => self.merge(key, edit(key, &object), "kubectl-edit", now),
+            Meddling::Beside => self.merge(key, beside(key, now), "kubectl-patch", now),
+            Meddling::Share => {
+                let patch = Patch { kind: PatchKind::Apply { force: false }, body: share(key, &object) };
+                self.call(key, Verb::Patch(patch), "tuner", now).map(|_reply| ())
             }
-            Meddling::Beside => {}
             Meddling::Unlabel => {
-                object.labelled = false;
-                object.fingerprint = robbed(object.fingerprint, "label");
+                self.merge(key, json!({"metadata": {"labels": unlabelled}}), "kubectl-label", now)
             }
             Meddling::Untrack => {
-                object.labelled = false;
-                object.tracking = Tracking::None;
-                object.fingerprint = robbed(object.fingerprint, "tracking");
+                let metadata = json!({"labels": unlabelled, "annotations": untracked});
+                self.merge(key, json!({"metadata": metadata}), "kubectl-edit", now)
             }
             Meddling::Claim => {
-                object.tracking = Tracking::Other("Helm release shop/other".to_owned());
-                object.fingerprint = robbed(object.fingerprint, "tracking");
+                let claimed = json!({"meta.helm.sh/release-name": "other",
+                    "meta.helm.sh/release-namespace": "shop", TRACKING_ID: null, INSTALLATION_ID: null});
+                self.merge(key, json!({"metadata": {"annotations": claimed}}), "helm", now)
             }
-            Meddling::Delete | Meddling::Recreate | Meddling::Restore => {
-                self.remove(key);
-                match how {
-                    Meddling::Recreate => self.put(key, "kubectl"),
-                    Meddling::Restore => {
-                        let mut restored = self.fresh("velero-server");
-                        restored.manifest = before.manifest;
-                        restored.tracking = before.tracking;
-                        restored.labelled = before.labelled;
-                        restored.grown = before.grown;
-                        self.store(key, restored, false);
-                    }
-                    Meddling::Change
-                    | Meddling::Beside
-                    | Meddling::Unlabel
-                    | Meddling::Untrack
-                    | Meddling::Claim
-                    | Meddling::Delete => {}
+            Meddling::Delete => {
+                self.remove(key, None, "kubectl-delete", now);
+                Ok(())
+            }
+            Meddling::Recreate => {
+                let mut again = copied(key, &object, false);
+                if let Ok(changed) = argosy_sim::patch::merge(again.clone(), &edit(key, &object)) {
+                    again = changed;
                 }
-                return;
+                self.remove(key, None, "kubectl-replace", now);
+                self.remake(key, again, "kubectl-replace", TRIES, now);
+                Ok(())
+            }
+            Meddling::Restore => {
+                let again = copied(key, &object, true);
+                self.remove(key, None, "velero-server", now);
+                self.remake(key, again, "velero-server", TRIES, now);
+                Ok(())
+            }
+        };
+    }
+
+    /// Somebody does what was to be done later.
+    pub(in super::super) fn carry_out(&mut self, what: Later, now: u64) {
+        match what {
+            Later::Expire(key, uid) => self.remove(&key, Some(&uid), "ttl-after-finished-controller", now),
+            Later::Release(key, uid) => self.release(&key, &uid, now),
+            Later::Remake { key, object, by, tries } => self.remake(&key, *object, by, tries, now),
+        }
+    }
+
+    /// Makes an object, or tries that again later.
+    fn remake(&mut self, key: &ResourceKey, object: Value, by: &'static str, tries: u32, now: u64) {
+        let made = self.call(key, Verb::Create(object.clone()), by, now);
+        if made.is_err() && tries > 0 {
+            let (key, object) = (key.clone(), Box::new(object));
+            self.later.push(Later::Remake { key, object, by, tries: tries - 1 });
+        }
+    }
+}
+
+/// Changes the value that tells the version.
+fn edit(key: &ResourceKey, object: &Value) -> Value {
+    match key.kind.as_str() {
+        "ConfigMap" => json!({"data": {"version": "edited"}}),
+        "Widget" => json!({"spec": {"version": 1_000_000}}),
+        "Job" => json!({"spec": {"backoffLimit": 1_000}}),
+        "CustomResourceDefinition" => {
+            let mut versions = object.pointer("/spec/versions").cloned().unwrap_or_default();
+            if let Some(schema) =
+                versions.pointer_mut("/0/schema/openAPIV3Schema").and_then(Value::as_object_mut)
+            {
+                schema.insert("description".to_owned(), "edited".into());
+            }
+            json!({"spec": {"versions": versions}})
+        }
+        _ => json!({"metadata": {"annotations": {"example.com/version": "edited"}}}),
+    }
+}
+
+/// Adds a field of somebody's own.
+fn beside(key: &ResourceKey, now: u64) -> Value {
+    let theirs = json!({"theirs": now.to_string()});
+    match key.kind.as_str() {
+        "ConfigMap" => json!({"data": theirs}),
+        "Widget" => json!({"spec": {"settings": theirs}}),
+        _ => json!({"metadata": {"annotations": {"example.com/theirs": now.to_string()}}}),
+    }
+}
+
+/// Applies what is there, and a little more.
+fn share(key: &ResourceKey, object: &Value) -> Value {
+    let mut metadata = json!({"name": key.name});
+    if let (Some(metadata), false) = (metadata.as_object_mut(), key.namespace.is_empty()) {
+        metadata.insert("namespace".to_owned(), key.namespace.as_str().into());
+    }
+    let field = |path: &str| object.pointer(path).cloned().unwrap_or_else(|| json!({}));
+    let mut body = json!({"apiVersion": field("/apiVersion"), "kind": key.kind, "metadata": metadata});
+    let passing = |map: Value| -> Map<String, Value> {
+        let map = map.as_object().cloned().unwrap_or_default();
+        map.into_iter().filter(|(name, _)| name.starts_with("at-")).collect()
+    };
+    let rest = match key.kind.as_str() {
+        "ConfigMap" => ("data", Value::Object(passing(field("/data")))),
+        "Widget" => {
+            let settings = Value::Object(passing(field("/spec/settings")));
+            let mut hosts = field("/spec/hosts").as_array().cloned().unwrap_or_default();
+            if !hosts.iter().any(|host| host == "theirs") {
+                hosts.push("theirs".into());
+            }
+            let ports = json!([{"name": "theirs", "number": 7}]);
+            ("spec", json!({"settings": settings, "hosts": hosts, "ports": ports}))
+        }
+        _ => return merged(body, json!({"metadata": {"labels": {"example.com/theirs": "yes"}}})),
+    };
+    if let Some(body) = body.as_object_mut() {
+        body.insert(rest.0.to_owned(), rest.1);
+    }
+    body
+}
+
+fn merged(target: Value, patch: Value) -> Value {
+    argosy_sim::patch::merge(target, &patch).unwrap_or(patch)
+}
+
+/// Gives what of an object can be made again: with labels and annotations, as from a backup, or without.
+fn copied(key: &ResourceKey, object: &Value, metadata: bool) -> Value {
+    let field = |path: &str| object.pointer(path).cloned().unwrap_or_default();
+    let mut copy = object.clone();
+    let Some(map) = copy.as_object_mut() else { return copy };
+    map.remove("status");
+    let mut kept = json!({"name": key.name});
+    if metadata && let Some(kept) = kept.as_object_mut() {
+        kept.insert("labels".to_owned(), field("/metadata/labels"));
+        kept.insert("annotations".to_owned(), field("/metadata/annotations"));
+    }
+    map.insert("metadata".to_owned(), kept);
+    match key.kind.as_str() {
+        // What the API server gave it names the Job that it was.
+        "Job" => {
+            if let Some(spec) = map.get_mut("spec").and_then(Value::as_object_mut) {
+                spec.remove("selector");
+                if let Some(template) = spec.get_mut("template").and_then(Value::as_object_mut) {
+                    template.remove("metadata");
+                }
             }
         }
-        object.version = self.next_version();
-        self.store(key, object, before.labelled);
+        "PersistentVolumeClaim" => {
+            if let Some(spec) = map.get_mut("spec").and_then(Value::as_object_mut) {
+                spec.remove("volumeName");
+            }
+        }
+        _ => {}
     }
+    copy
 }

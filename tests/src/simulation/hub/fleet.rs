@@ -44,7 +44,7 @@ impl World {
         if changed && process.read.is_some() {
             let at = process.at;
             self.oracle.read(at);
-            self.note(&format!("hub reads {at:?}"));
+            note!(self, "hub reads {at:?}");
             self.decide();
         }
         self.collect_releases();
@@ -115,12 +115,21 @@ impl World {
 
     pub(super) fn has_news(&self) -> bool {
         let Some(process) = &self.hub.process else { return false };
-        let placements = process.fleet.placements();
-        let over = self.released().into_iter().any(|key| {
-            placements.get(&key).is_some_and(|placement| placement.assignment.phase == Phase::Released)
-        });
-        over || self.emptied().into_iter().any(|(cluster, app, id)| {
-            placements.get(&(cluster, app)).is_some_and(|placement| placement.assignment.deletion == Some(id))
+        process.fleet.placements().iter().any(|((cluster, app), placement)| {
+            let assignment = &placement.assignment;
+            if assignment.phase != Phase::Released && assignment.deletion.is_none() {
+                return false;
+            }
+            let Some(agent) = process.links.iter().position(|link| link.cluster() == *cluster) else {
+                return false;
+            };
+            let acknowledged = process.links.get(agent).and_then(|link| link.acknowledged_list());
+            let released = acknowledged
+                .and_then(|list| list.get(app))
+                .is_some_and(|known| known.phase == Phase::Released);
+            let emptied = || process.status(agent, app).and_then(|status| status.emptied);
+            (assignment.phase == Phase::Released && released)
+                || (assignment.deletion.is_some() && emptied() == assignment.deletion)
         })
     }
 

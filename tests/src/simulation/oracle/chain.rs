@@ -1,5 +1,6 @@
 //! Heads, lists and acknowledgements: nothing goes back, nothing is said before it is durable (I1, I4, M13, M14).
 
+use argosy_core::bundle::Header;
 use argosy_core::desired::{Anchor, DesiredList, Phase, SignedHead, VerifyHead as _};
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::release::Root;
@@ -18,6 +19,19 @@ pub(in super::super) fn list_on(store: &MemoryStore) -> Option<DesiredList> {
     let settings = store.get(tables::LIST, tables::SETTINGS).ok()??;
     let rows = store.scan(tables::LIST, &[tables::ELEMENT]).ok()?;
     DesiredList::from_parts(settings, rows.into_iter().map(|(_, value)| value)).ok()
+}
+
+/// Tells whether signed heads lead from one to another.
+fn leads(chain: &[SignedHead], from: Digest, to: &SignedHead) -> bool {
+    let signed = chain.iter().all(|one| Key.verify(&one.head.signed_bytes(), &one.signature));
+    let mut at = from;
+    for one in chain {
+        // Heads before the one that is held say nothing of it.
+        if one.head.previous == at {
+            at = one.head.hash();
+        }
+    }
+    signed && at == to.head.hash()
 }
 
 impl Oracle {
@@ -60,14 +74,21 @@ impl Oracle {
         }
         let Some(seen) = self.agents.get(agent) else { return };
         let before = seen.head.as_ref().map(|head| (head.generation, head.hash()));
-        if let Some(anchor) = disk.anchor.filter(|anchor| head.generation <= anchor.generation) {
+        // A file may bring back the very head that the anchor names.
+        let again = |anchor: &Anchor| {
+            let led = seen.led.last().is_some_and(|last| last.head == head);
+            led && before.is_none() && Anchor::of(&head) == *anchor
+        };
+        let below = |anchor: &Anchor| head.generation <= anchor.generation && !again(anchor);
+        if let Some(anchor) = disk.anchor.filter(below) {
             self.violate(
                 "I1",
                 format!("agent {agent} takes {} below its anchor {}", head.generation, anchor.generation),
             );
         }
+        let led = |hash| self.agents.get(agent).is_some_and(|seen| leads(&seen.led, hash, &signed));
         if let Some((generation, hash)) = before
-            && (head.generation <= generation || head.previous != hash)
+            && (head.generation <= generation || (head.previous != hash && !led(hash)))
         {
             self.violate(
                 "M13",
@@ -78,6 +99,22 @@ impl Oracle {
         if let Some(seen) = self.agents.get_mut(agent) {
             seen.head = Some(head);
             seen.list = Some(list);
+        }
+    }
+
+    /// The hub made a bundle.
+    pub(in super::super) fn exported(&mut self, store: &MemoryStore, agent: usize, header: &Header) {
+        let sent = HubLink::load(store, cluster_id(agent), INSTALLATION).ok().and_then(|link| link.sent());
+        let newest = header.chain.last().map(|signed| (signed.head.epoch, signed.head.generation));
+        if newest.is_none() || sent != newest {
+            self.violate("M13", format!("a bundle of {newest:?} is made, durable is {sent:?}"));
+        }
+    }
+
+    /// An agent reads a bundle: it may take its newest head if that follows, through others of it, the one held.
+    pub(in super::super) fn imports(&mut self, agent: usize, header: &Header) {
+        if let Some(seen) = self.agents.get_mut(agent) {
+            seen.led.clone_from(&header.chain);
         }
     }
 
@@ -123,10 +160,10 @@ impl Oracle {
 
     /// An agent says something.
     pub(in super::super) fn agent_says(&mut self, agent: usize, disk: &Disk, frame: &AgentFrame) {
-        let held = get_as::<SignedHead>(&disk.store, tables::HEAD, tables::HELD).ok().flatten();
+        let held = || get_as::<SignedHead>(&disk.store, tables::HEAD, tables::HELD).ok().flatten();
         match frame {
             AgentFrame::HeadAck { epoch, generation } => {
-                let durable = held.is_some_and(|held| {
+                let durable = held().is_some_and(|held| {
                     held.head.epoch == *epoch
                         && held.head.generation == *generation
                         && disk.anchor == Some(Anchor::of(&held.head))
@@ -139,7 +176,7 @@ impl Oracle {
                 }
             }
             AgentFrame::Hello(hello) => {
-                if hello.head != held || hello.anchor != disk.anchor {
+                if hello.head != held() || hello.anchor != disk.anchor {
                     self.violate("I4", format!("agent {agent} names a head that is not durable"));
                 }
             }

@@ -1,19 +1,18 @@
 //! Deletes: every one is justified by a verified list, by Git's history, by ownership, and by the governor's limits
 //! (I2, I3, M5, M6, M21, M22).
 
-use argosy_core::cluster::Tracking;
 use argosy_core::desired::{Assignment, Phase};
 use argosy_core::ids::AppId;
 use argosy_core::key::ResourceKey;
 use argosy_core::reconcile::{Intent, InventoryEntry, tables};
 use argosy_core::session::tables as link_tables;
 use argosy_core::store::{StoreRead as _, decode, encode, get_as};
+use argosy_sim::cluster::Object;
 
 use super::super::agent::{Agent, Disk};
-use super::super::cluster::Object;
 use super::super::git::{Document, Git, ReadAt, Source};
-use super::super::keys::INSTALLATION;
 use super::Oracle;
+use super::live::{self, Mark};
 
 impl Oracle {
     /// A machine asks for a delete.
@@ -52,7 +51,7 @@ impl Oracle {
         // The last look shows that it is still ours.
         let looked = self.looked.get(&(self.seat(agent), key.clone())).cloned().flatten();
         match looked {
-            Some((of, Tracking::Ours { names, .. })) if of == uid && names == *key => {}
+            Some((of, Mark::Ours { itself: true })) if of == uid => {}
             other => return Err(format!("the look before it found {other:?}")),
         }
         let list = super::chain::list_on(&disk.store).ok_or("there is no list")?;
@@ -143,27 +142,19 @@ impl Oracle {
     }
 
     /// A delete took effect: Git must have meant it.
-    pub(super) fn delete_executed(
-        &mut self,
-        git: &Git,
-        agent: usize,
-        key: &ResourceKey,
-        uid: &str,
-        before: &Object,
-    ) {
+    pub(super) fn delete_executed(&mut self, git: &Git, agent: usize, key: &ResourceKey, before: &Object) {
         let agent = self.seat(agent);
-        let place = (agent, key.clone(), uid.to_owned());
+        let (uid, mark) = live::look(before, key);
+        let place = (agent, key.clone(), uid.clone());
         let confirmed = self.confirmed.contains(&place);
         // A backup brings an object back under a new UID, tracking and all: the app that desires it takes it (M17), and
         // it goes when the app does, whether or not an apply came through in between.
-        let ours = matches!(&before.tracking, Tracking::Ours { installation, names, .. }
-            if *installation == Some(INSTALLATION) && names == key);
-        let taken = ours && self.taken.contains(&place);
+        let taken = mark == (Mark::Ours { itself: true }) && self.taken.contains(&place);
         let asked = self.asked.iter().any(|(of, _)| *of == agent);
         if !self.applied.contains(&place) && !taken && !confirmed && !asked {
             self.violate(
                 "I2",
-                format!("agent {agent} deletes {key} {uid}, which it neither applied nor took: {before:?}"),
+                format!("agent {agent} deletes {key} {uid}, which it neither applied nor took: {mark:?}"),
             );
         }
         // The app whose inventory had it: the tracking may still name the one that it was handed over from.
@@ -187,7 +178,7 @@ fn justifies(git: &Git, read: &ReadAt, cluster: usize, key: &ResourceKey) -> boo
     let apps = git.history.get(read.fleet).into_iter().flatten();
     apps.filter(|(_, source)| source.cluster == cluster).all(|(app, source)| {
         let (meant, _fails) = git.meant(read, app, source);
-        !meant.contains_key(key)
+        !meant.contains(key)
     })
 }
 

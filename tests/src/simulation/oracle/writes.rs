@@ -1,6 +1,6 @@
 //! Applies: intended durably, of the right release, one at a time, and never of an older commit (I1, M8, M18, M23).
 
-use argosy_core::cluster::{Request, RequestId, Tracking};
+use argosy_core::cluster::Request;
 use argosy_core::desired::{Assignment, Phase};
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::ResourceKey;
@@ -8,24 +8,17 @@ use argosy_core::reconcile::{Intent, InventoryEntry, Operation, tables};
 use argosy_core::session::tables as link_tables;
 use argosy_core::store::{StoreRead as _, decode, encode, get_as};
 
-use super::super::agent::{Agent, Disk};
+use super::super::agent::Disk;
 use super::super::git::Git;
 use super::super::objects::{digest, resolve};
-use super::Oracle;
+use super::super::offline;
+use super::live::Mark;
+use super::{Asked, Oracle};
 
 impl Oracle {
     /// A machine asks for something, its transaction being durable.
-    #[expect(clippy::too_many_arguments, reason = "all that is known of a request")]
-    pub(in super::super) fn requested(
-        &mut self,
-        git: &Git,
-        agent: usize,
-        life: u64,
-        id: RequestId,
-        state: &Agent,
-        request: &Request,
-        now: u64,
-    ) {
+    pub(in super::super) fn requested(&mut self, git: &Git, asked: &Asked<'_>) {
+        let Asked { agent, life, id, state, request, now, .. } = *asked;
         let disk = &state.disk;
         let key = match request {
             Request::Get { .. } => return,
@@ -34,6 +27,10 @@ impl Oracle {
         };
         self.writes += 1;
         self.is_current(agent, disk, request);
+        self.in_order(asked);
+        if let Some(Err(why)) = self.alone.as_ref().map(|then| offline::judge(then, asked)) {
+            self.violate("I9", format!("agent {agent}, which is alone, {why}: {request:?}"));
+        }
         let Some(seen) = self.agents.get_mut(agent) else { return };
         let pseudo = matches!(request, Request::EnsureNamespace { .. });
         if !pseudo && seen.waits.values().any(|(other, _)| *other == key) {
@@ -108,7 +105,7 @@ impl Oracle {
             return;
         }
         let looked = self.looked.get(&(seat, key.clone())).cloned().flatten();
-        if let Some((of, Tracking::Other(tool))) = looked
+        if let Some((of, Mark::Other(tool))) = looked
             && of == uid
         {
             self.violate("M17", format!("agent {agent} takes {key}, which it saw to be tracked by {tool}"));

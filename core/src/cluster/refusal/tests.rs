@@ -1,6 +1,6 @@
 //! Answers as kube-apiserver 1.36 gives them.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::*;
 
@@ -14,10 +14,6 @@ fn status(code: u16, reason: &str, message: &str, details: &Value) -> Refusal {
         "reason": reason, "message": message, "code": code, "details": details
     });
     Refusal::read(code, None, body.to_string().as_bytes())
-}
-
-fn refused(refusal: Refusal) -> Failure {
-    Failure::Refused(Box::new(refusal))
 }
 
 #[test]
@@ -63,9 +59,9 @@ fn what_is_not_there_is_told_apart() {
     ));
     let object =
         status(404, "NotFound", "configmaps \"a\" not found", &json!({"name": "a", "kind": "configmaps"}));
-    assert!(refused(object).is_absent());
-    assert!(!refused(kind).is_absent());
-    assert!(refused(namespace).is_absent());
+    assert!(object.is_absent());
+    assert!(!kind.is_absent());
+    assert!(namespace.is_absent());
 }
 
 #[test]
@@ -88,7 +84,6 @@ fn a_failing_webhook_refuses_and_a_failing_api_server_does_not() {
     assert!(
         matches!(credentials.classify(PLAIN), ApiError::Unavailable { message, .. } if message.contains("credentials"))
     );
-    assert!(matches!(Failure::Transport("reset".into()).classify(PLAIN), ApiError::Unreachable(_)));
 }
 
 #[test]
@@ -141,8 +136,9 @@ fn a_secret_is_never_echoed() {
 
 #[test]
 fn a_watchs_error_event_carries_its_code() {
-    let expired =
-        Refusal::of_event(&json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}));
-    assert_eq!(expired.code, 410);
-    assert_eq!(Refusal::of_event(&json!("?")).code, 500);
+    let expired = Refusal::of_status(
+        &json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}),
+    );
+    assert_eq!(expired.code(), 410);
+    assert_eq!(Refusal::of_status(&json!("?")).code(), 500);
 }

@@ -1,0 +1,152 @@
+//! What of a request and its answer does not depend on how they travel: the body of an apply, and what an object in an
+//! answer means.
+
+use serde_json::Value;
+
+use super::{Answer, ApiError, Applied, LiveMeta};
+use crate::health::Assessor;
+use crate::ids::{AppId, Digest, InstallationId};
+use crate::json;
+use crate::key::{ResourceKey, split_api_version};
+use crate::{ownership, tracking};
+
+/// How many changed paths are told.
+const CHANGED_LIMIT: usize = 20;
+
+/// An apply with all that its body is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Apply<'a> {
+    /// Which object.
+    pub key: &'a ResourceKey,
+    /// The incarnation that must be there.
+    pub uid: Option<&'a str>,
+    /// Digest of the manifest.
+    pub manifest: Digest,
+    /// The manifest, if it is at hand.
+    pub bytes: Option<&'a [u8]>,
+    /// The app that the tracking names.
+    pub app: &'a AppId,
+    /// The installation that the tracking names.
+    pub installation: InstallationId,
+}
+
+// === impl Apply ===
+
+impl Apply<'_> {
+    /// Makes the body; what does not fit together is refused before it is sent.
+    pub fn body(&self) -> Result<Value, ApiError> {
+        let refused = |why: &str| ApiError::Refused(format!("{}: {why}", self.key));
+        let bytes = self.bytes.ok_or_else(|| refused("the manifest is not at hand"))?;
+        if Digest::of(bytes) != self.manifest {
+            return Err(refused("the stored manifest is not the one that is to be applied"));
+        }
+        let manifest: Value =
+            serde_json::from_slice(bytes).map_err(|_echoes| refused("the manifest is no JSON"))?;
+        let stated = |path: &[&str]| json::text_at(&manifest, path);
+        if stated(&["kind"]) != Some(&self.key.kind) || stated(&["metadata", "name"]) != Some(&self.key.name)
+        {
+            return Err(refused("the manifest states another object"));
+        }
+        let (group, _) = split_api_version(stated(&["apiVersion"]).unwrap_or_default());
+        if group != self.key.group {
+            return Err(refused(&format!("the manifest is of the API group {group:?}")));
+        }
+        let mut body = tracking::body(&manifest, self.key, self.app, self.installation);
+        if let (Some(uid), Some(Value::Object(metadata))) = (self.uid, body.get_mut("metadata")) {
+            metadata.insert("uid".to_owned(), Value::String(uid.to_owned()));
+        }
+        Ok(body)
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// Reads the object that a look found.
+    pub fn found(object: &Value, key: &ResourceKey, assessor: &Assessor<'_>) -> Result<Self, ApiError> {
+        read(object, key, assessor).map(Self::Found)
+    }
+
+    /// Reads the object that an apply of `sent` gave; `made` says that the API server calls it a new one.
+    pub fn applied(
+        sent: &Value,
+        received: &Value,
+        key: &ResourceKey,
+        made: bool,
+        assessor: &Assessor<'_>,
+    ) -> Result<Self, ApiError> {
+        let live = read(received, key, assessor)?;
+        let shared = received.get("metadata").is_some_and(ownership::has_other_managers);
+        let changed = ownership::changed_paths(sent, received, CHANGED_LIMIT);
+        Ok(Self::Applied(Applied { live, created: made && !shared, changed }))
+    }
+}
+
+/// Reads the metadata of an answer. One that makes no sense says nothing of the request's effect.
+fn read(object: &Value, key: &ResourceKey, assessor: &Assessor<'_>) -> Result<LiveMeta, ApiError> {
+    let live = ownership::read(object, &key.group_kind(), assessor)
+        .map_err(|error| ApiError::Unreachable(error.to_string()))?;
+    if live.key == *key {
+        Ok(live)
+    } else {
+        Err(ApiError::Unreachable(format!("asked for {key} it answers with {}", live.key)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn body(bytes: Option<&[u8]>, manifest: Digest, name: &str) -> Result<Value, ApiError> {
+        let key = ResourceKey::new("", "ConfigMap", "shop", name);
+        let app = AppId::new("", "web");
+        let installation = InstallationId::from_random([1; 16]);
+        Apply { key: &key, uid: Some("u-1"), manifest, app: &app, bytes, installation }.body()
+    }
+
+    const MANIFEST: &[u8] = br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#;
+
+    #[test]
+    fn the_body_names_the_incarnation_and_the_app() {
+        let body = body(Some(MANIFEST), Digest::of(MANIFEST), "a").unwrap();
+        assert_eq!(body["metadata"]["uid"], "u-1");
+        assert_eq!(body["metadata"]["annotations"][tracking::TRACKING_ID], "web:/ConfigMap:shop/a");
+    }
+
+    #[test]
+    fn a_manifest_that_is_another_one_is_not_sent() {
+        let why = |bytes, digest, name| body(bytes, digest, name).unwrap_err().to_string();
+        assert!(why(None, Digest::ZERO, "a").contains("not at hand"));
+        assert!(why(Some(MANIFEST), Digest::ZERO, "a").contains("not the one"));
+        assert!(why(Some(MANIFEST), Digest::of(MANIFEST), "b").contains("another object"));
+        let grouped: &[u8] = br#"{"apiVersion":"example.com/v1","kind":"ConfigMap","metadata":{"name":"a"}}"#;
+        assert!(why(Some(grouped), Digest::of(grouped), "a").contains("API group \"example.com\""));
+    }
+
+    #[test]
+    fn an_answer_about_another_object_says_nothing_of_the_request() {
+        let key = ResourceKey::new("", "ConfigMap", "shop", "a");
+        let object =
+            json!({"metadata": {"name": "b", "namespace": "shop", "uid": "u", "resourceVersion": "7"}});
+        assert!(matches!(Answer::found(&object, &key, &Assessor::default()), Err(ApiError::Unreachable(_))));
+        assert!(matches!(Answer::applied(&json!({}), &json!({}), &key, true, &Assessor::default()), Err(ApiError::Unreachable(_))));
+    }
+
+    #[test]
+    fn what_others_manage_as_well_was_adopted_and_not_created() {
+        let key = ResourceKey::new("", "ConfigMap", "", "a");
+        let entry =
+            |manager: &str, operation: &str| json!({"manager": manager, "operation": operation, "time": "t"});
+        let created = |entries: Value| {
+            let object = json!({"metadata":
+                {"name": "a", "uid": "u", "resourceVersion": "7", "managedFields": entries}});
+            let answer = Answer::applied(&json!({}), &object, &key, true, &Assessor::default()).unwrap();
+            let Answer::Applied(applied) = answer else { panic!("{answer:?}") };
+            applied.created
+        };
+        assert!(created(json!([entry("argosy", "Apply")])));
+        assert!(!created(json!([entry("argosy", "Apply"), entry("kubectl", "Update")])));
+    }
+}

@@ -1,0 +1,205 @@
+//! An answer of the API server that says no, by what to do next.
+//!
+//! The one place where such answers become an [`ApiError`]. An API server and its webhooks echo what they were sent; of a
+//! refused Secret only the reason and the paths of its fields are said.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::ApiError;
+use crate::key::ResourceKey;
+use crate::status::cut;
+
+/// What a request was about, as far as its failure means different things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Subject {
+    /// Whether the request names the incarnation that must be there.
+    pub incarnation: bool,
+    /// Whether the object's values must not be shown.
+    pub secret: bool,
+}
+
+/// An answer that says no.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    code: u16,
+    retry_after: Option<Duration>,
+    reason: String,
+    message: String,
+    details: Details,
+}
+
+/// A `Status` of Kubernetes.
+#[derive(Debug, Default, Deserialize)]
+struct Status {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    details: Option<Details>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Details {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    causes: Vec<Cause>,
+    #[serde(default)]
+    retry_after_seconds: u64,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct Cause {
+    #[serde(default)]
+    field: String,
+}
+
+/// How the API server begins the messages of applies that do not fit the kind's schema: it answers them as errors of its
+/// own (500 without a reason), but no retry changes them.
+const MISFITS: [&str; 3] = ["failed to create typed ", "failed to convert ", "error decoding "];
+/// How it tells that a webhook failed, in a 500 as well: the request is refused by what the cluster is configured to ask.
+const WEBHOOKS: [&str; 3] = ["failed calling webhook", "failed to call webhook", "conversion webhook for "];
+
+// === impl Subject ===
+
+impl Subject {
+    /// Gives what a request about an object is about; `uid` is the incarnation that it names.
+    pub fn of(key: &ResourceKey, uid: Option<&str>) -> Self {
+        Self { incarnation: uid.is_some(), secret: key.group_kind().is_secret() }
+    }
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// Reads an answer; a body that is no `Status` is its message.
+    pub fn read(code: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
+        let status = serde_json::from_slice(body).unwrap_or_else(|_not_json| Status {
+            message: String::from_utf8_lossy(body).trim().chars().take(1000).collect(),
+            ..Status::default()
+        });
+        Self::of(code, retry_after, status)
+    }
+
+    /// Reads a `Status`, e.g. the object of a watch's `ERROR` event.
+    pub fn of_status(object: &Value) -> Self {
+        let code = object.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+        let status = Status::deserialize(object).unwrap_or_default();
+        Self::of(code.unwrap_or(500), None, status)
+    }
+
+    fn of(code: u16, retry_after: Option<Duration>, status: Status) -> Self {
+        let details = status.details.unwrap_or_default();
+        let asked =
+            (details.retry_after_seconds > 0).then(|| Duration::from_secs(details.retry_after_seconds));
+        Self {
+            code,
+            retry_after: retry_after.or(asked),
+            reason: status.reason,
+            message: status.message,
+            details,
+        }
+    }
+
+    /// Says what it means for a request.
+    pub fn classify(&self, subject: Subject) -> ApiError {
+        match self.code {
+            401 => ApiError::Unavailable {
+                message: "it does not accept the agent's credentials (401 Unauthorized)".to_owned(),
+                retry_after: self.retry_after,
+            },
+            404 if self.details.kind == "namespaces" => {
+                ApiError::NamespaceMissing(format!("namespace {:?} is not there", self.details.name))
+            }
+            404 if !self.details.name.is_empty() => {
+                ApiError::Conflict(format!("the object is not there: {}", self.words(subject)))
+            }
+            404 => ApiError::NotServed("the API server does not serve this kind in this version".to_owned()),
+            409 if self.is_precondition(subject) => ApiError::Replaced(self.words(subject)),
+            422 if subject.incarnation && self.is_about("metadata.uid") => {
+                ApiError::Replaced(self.words(subject))
+            }
+            409 | 410 => ApiError::Conflict(self.words(subject)),
+            500.. if self.is_refusal_in_disguise() => ApiError::Refused(self.words(subject)),
+            408 | 429 | 500.. => self.unavailable(subject),
+            _ => ApiError::Refused(self.words(subject)),
+        }
+    }
+
+    /// Gives the HTTP status.
+    pub fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// Tells whether something with a name is absent: the object, or its namespace.
+    pub fn is_absent(&self) -> bool {
+        self.code == 404 && !self.details.name.is_empty()
+    }
+
+    /// Tells whether something of the name exists already.
+    pub fn already_exists(&self) -> bool {
+        self.code == 409 && self.reason == "AlreadyExists"
+    }
+
+    fn unavailable(&self, subject: Subject) -> ApiError {
+        ApiError::Unavailable { message: self.words(subject), retry_after: self.retry_after }
+    }
+
+    fn is_precondition(&self, subject: Subject) -> bool {
+        subject.incarnation
+            && (self.message.contains("uid mismatch")
+                || self.message.contains("UID in the precondition")
+                || self.message.contains("UID in precondition"))
+    }
+
+    fn is_about(&self, field: &str) -> bool {
+        self.details.causes.iter().any(|cause| cause.field == field)
+    }
+
+    fn is_refusal_in_disguise(&self) -> bool {
+        WEBHOOKS.iter().any(|words| self.message.contains(words))
+            || (self.code == 500
+                && self.reason.is_empty()
+                && MISFITS.iter().any(|words| self.message.starts_with(words)))
+    }
+
+    /// Gives the API server's words, or for a Secret what holds no value of it.
+    fn words(&self, subject: Subject) -> String {
+        if !subject.secret && !self.message.is_empty() {
+            let mut message = self.message.clone();
+            cut(&mut message);
+            return message;
+        }
+        let mut words = match self.reason.as_str() {
+            "" => format!("HTTP status {}", self.code),
+            reason => format!("{reason} (HTTP status {})", self.code),
+        };
+        let mut fields: Vec<&str> = self.details.causes.iter().map(|cause| cause.field.as_str()).collect();
+        fields.extend(misfit_path(&self.message));
+        fields.retain(|field| !field.is_empty());
+        fields.dedup();
+        if !fields.is_empty() {
+            words.push_str(" at ");
+            words.push_str(&fields.join(", "));
+        }
+        cut(&mut words);
+        words
+    }
+}
+
+/// Finds the path in a message about an apply that does not fit: `…): .data.key: expected string, got …`.
+fn misfit_path(message: &str) -> Option<&str> {
+    let misfit = MISFITS.iter().any(|words| message.starts_with(words));
+    let path = message.split_once("): ")?.1.split_once(": ")?.0;
+    (misfit && path.starts_with('.') && !path.contains(char::is_whitespace)).then_some(path)
+}
+
+#[cfg(test)]
+mod tests;

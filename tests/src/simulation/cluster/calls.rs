@@ -1,0 +1,290 @@
+//! Requests: an agent's, answered as its client answers, and everybody's.
+
+use std::sync::Arc;
+
+use argosy_core::cluster::{Answer, ApiError, Apply, Subject};
+use argosy_core::health::Assessor;
+use argosy_core::key::{GroupKind, ResourceKey};
+use argosy_core::policy::Propagation;
+use argosy_core::tracking::FIELD_MANAGER;
+use argosy_sim::cluster::{
+    Body, Call, DeleteOptions, Effect, FieldValidation, Interference, Object, Patch, PatchKind,
+    Propagation as Reach, Reply, Status, Subresource, Verb,
+};
+use argosy_sim::kinds::Resource;
+use serde_json::{Value, json};
+
+use super::super::objects::{self, Piece};
+use super::super::oracle::live;
+use super::{Cluster, Later, Spell, classify, not_served, refusal, time};
+
+/// The finalizer that somebody puts onto what is being deleted.
+const HOLD: &str = "example.com/hold";
+
+/// How a request is carried out: as it says, or wrong on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in super::super) enum Manner {
+    #[default]
+    Right,
+    /// Whatever incarnation is there is meant.
+    ByName,
+    /// What is applied replaces what is there.
+    Replaces,
+    /// What is applied is merged into what is there, and takes nothing away.
+    Merges,
+    /// After an apply all other values are removed.
+    Robs,
+    /// A namespace is said to be there, and is not made.
+    Pretends,
+}
+
+impl Cluster {
+    /// Finds a kind, if the API server serves it.
+    pub(super) fn resource(&self, kind: &GroupKind) -> Option<Arc<Resource>> {
+        let (version, plural) = objects::served(kind)?;
+        self.api.resource(&kind.group, version, plural)
+    }
+
+    /// Gives an object as it is now, without asking for it.
+    pub(in super::super) fn peek(&self, key: &ResourceKey) -> Option<Arc<Object>> {
+        let resource = self.resource(&key.group_kind())?;
+        self.api.peek(&resource, &key.namespace, &key.name).cloned()
+    }
+
+    /// Tells whether a live object says what a piece of Git says; absent if there is none.
+    pub(in super::super) fn says(
+        &self,
+        key: &ResourceKey,
+        rendered: &ResourceKey,
+        piece: Piece,
+    ) -> Option<bool> {
+        let object = self.peek(key)?;
+        let about = (object.version(), rendered.clone(), piece, self.mutated.contains(key));
+        let mut compared = self.compared.borrow_mut();
+        if let Some((of, says)) = compared.get(key)
+            && *of == about
+        {
+            return Some(*says);
+        }
+        let says = live::says(&object.bare(), rendered, piece, about.3);
+        compared.insert(key.clone(), (about, says));
+        Some(says)
+    }
+
+    /// Asks the API server for something.
+    pub(super) fn call(
+        &mut self,
+        key: &ResourceKey,
+        verb: Verb<'_>,
+        manager: &str,
+        now: u64,
+    ) -> Result<(Arc<Resource>, Reply), Status> {
+        self.set_weather(now);
+        let resource = self.resource(&key.group_kind()).ok_or_else(not_served)?;
+        let writes = matches!(verb, Verb::Create(_) | Verb::Update(_) | Verb::Patch(_));
+        let reply = self.api.call(Call {
+            resource: &resource,
+            namespace: &key.namespace,
+            name: &key.name,
+            subresource: Subresource::None,
+            verb,
+            manager,
+            user: manager,
+            dry_run: false,
+            validation: FieldValidation::Strict,
+            now: time(now),
+        })?;
+        if writes && self.weather.1 {
+            self.mutated.insert(key.clone());
+        } else if writes && manager == FIELD_MANAGER {
+            self.mutated.remove(key);
+        }
+        Ok((resource, reply))
+    }
+
+    /// Lets webhooks do what their spells say.
+    fn set_weather(&mut self, now: u64) {
+        let weather = (self.is_under(Spell::Denied, now), self.is_under(Spell::Mutated, now));
+        if weather == self.weather {
+            return;
+        }
+        self.weather = weather;
+        let mut all = Vec::new();
+        let mut set = |resource: String, effect: Effect| {
+            all.push(Interference { resource, name: String::new(), effect });
+        };
+        if weather.0 {
+            for (group, _, plural) in objects::resources() {
+                let resource = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+                set(resource, Effect::Deny("not today".to_owned()));
+            }
+        }
+        if weather.1 {
+            let tuned = json!({"tuned": "by a webhook"});
+            set("configmaps".to_owned(), Effect::Mutate(json!({"data": tuned})));
+            set("widgets.example.com".to_owned(), Effect::Mutate(json!({"spec": tuned})));
+        }
+        self.api.set_interference(all);
+    }
+
+    pub(super) fn get(&mut self, key: &ResourceKey, now: u64) -> Result<Answer, ApiError> {
+        match self.call(key, Verb::Get, FIELD_MANAGER, now) {
+            Ok((resource, reply)) => Answer::found(&object(&resource, &reply), key, &Assessor::default()),
+            Err(status) if status.code == 404 => Ok(Answer::Absent),
+            Err(status) => Err(classify(&status, Subject::of(key, None))),
+        }
+    }
+
+    pub(super) fn apply(&mut self, apply: Apply<'_>, manner: Manner, now: u64) -> Result<Answer, ApiError> {
+        let (key, subject) = (apply.key, Subject::of(apply.key, apply.uid));
+        let apply = if manner == Manner::ByName { Apply { uid: None, ..apply } } else { apply };
+        let sent = apply.body()?;
+        let is_there = self.peek(key).is_some();
+        let verb = match manner {
+            Manner::Replaces if is_there => Verb::Update(sent.clone()),
+            Manner::Merges if is_there => Verb::Patch(Patch { kind: PatchKind::Merge, body: sent.clone() }),
+            Manner::Right
+            | Manner::ByName
+            | Manner::Robs
+            | Manner::Pretends
+            | Manner::Replaces
+            | Manner::Merges => {
+                Verb::Patch(Patch { kind: PatchKind::Apply { force: true }, body: sent.clone() })
+            }
+        };
+        let answer = self.call(key, verb, FIELD_MANAGER, now);
+        let (resource, reply) = answer.map_err(|status| classify(&status, subject))?;
+        let received = object(&resource, &reply);
+        if manner == Manner::Robs {
+            self.rob(key, &sent, &received, now);
+        }
+        Answer::applied(&sent, &received, key, reply.code == 201, &Assessor::default())
+    }
+
+    /// Removes the values of an object that a body does not name.
+    fn rob(&mut self, key: &ResourceKey, body: &Value, live: &Value, now: u64) {
+        let mut patch = json!({});
+        for part in ["data", "spec"] {
+            let (Some(ours), Some(all)) = (body.get(part), live.get(part).and_then(Value::as_object)) else {
+                continue;
+            };
+            let theirs = all.keys().filter(|field| ours.get(field.as_str()).is_none());
+            let nothing = theirs.map(|field| (field.clone(), Value::Null)).collect();
+            if let Some(patch) = patch.as_object_mut() {
+                patch.insert(part.to_owned(), Value::Object(nothing));
+            }
+        }
+        let verb = Verb::Patch(Patch { kind: PatchKind::Merge, body: patch });
+        // What cannot be taken stays.
+        let _refused = self.call(key, verb, FIELD_MANAGER, now);
+    }
+
+    pub(super) fn delete(
+        &mut self,
+        key: &ResourceKey,
+        uid: &str,
+        propagation: Propagation,
+        manner: Manner,
+        now: u64,
+    ) -> Result<Answer, ApiError> {
+        let options = DeleteOptions {
+            uid: (manner != Manner::ByName).then(|| uid.to_owned()),
+            propagation: Some(match propagation {
+                Propagation::Foreground => Reach::Foreground,
+                Propagation::Background => Reach::Background,
+                Propagation::Orphan => Reach::Orphan,
+            }),
+            ..DeleteOptions::default()
+        };
+        match self.call(key, Verb::Delete(options), FIELD_MANAGER, now) {
+            Ok(_gone_or_going) => Ok(Answer::Deleted),
+            Err(status) if refusal(&status).is_absent() => Ok(Answer::Deleted),
+            Err(status) => Err(classify(&status, Subject::of(key, Some(uid)))),
+        }
+    }
+
+    pub(super) fn ensure_namespace(
+        &mut self,
+        name: &str,
+        manner: Manner,
+        now: u64,
+    ) -> Result<Answer, ApiError> {
+        let (key, plain) = (objects::namespace(name), Subject::default());
+        match self.call(&key, Verb::Get, FIELD_MANAGER, now) {
+            Ok(_there) => return Ok(Answer::Namespace { created: false }),
+            Err(status) if status.code == 404 => {}
+            Err(status) => return Err(classify(&status, plain)),
+        }
+        if manner == Manner::Pretends {
+            return Ok(Answer::Namespace { created: true });
+        }
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        match self.call(&key, Verb::Create(namespace), FIELD_MANAGER, now) {
+            Ok(_created) => Ok(Answer::Namespace { created: true }),
+            Err(status) if refusal(&status).already_exists() => Ok(Answer::Namespace { created: false }),
+            Err(status) => Err(classify(&status, plain)),
+        }
+    }
+
+    /// Somebody's finalizer delays the end of an incarnation.
+    pub(in super::super) fn hold(&mut self, key: &ResourceKey, uid: &str, now: u64) {
+        let Some(there) = self.peek(key).filter(|there| there.uid() == uid && !there.is_deleting()) else {
+            return;
+        };
+        let mut finalizers = finalizers(&there.bare());
+        if finalizers.iter().any(|one| one == HOLD) {
+            return;
+        }
+        finalizers.push(HOLD.to_owned());
+        if self.merge(key, json!({"metadata": {"finalizers": finalizers}}), "holder", now).is_ok() {
+            self.later.push(Later::Release(key.clone(), uid.to_owned()));
+        }
+    }
+
+    /// Somebody's finalizer is done.
+    pub(super) fn release(&mut self, key: &ResourceKey, uid: &str, now: u64) {
+        let Some(there) = self.peek(key).filter(|there| there.uid() == uid) else { return };
+        let mut left = finalizers(&there.bare());
+        left.retain(|one| one != HOLD);
+        let left = if left.is_empty() { Value::Null } else { left.into() };
+        if self.merge(key, json!({"metadata": {"finalizers": left}}), "holder", now).is_err() {
+            self.later.push(Later::Release(key.clone(), uid.to_owned()));
+        }
+    }
+
+    /// Merges a patch into an object.
+    pub(super) fn merge(
+        &mut self,
+        key: &ResourceKey,
+        body: Value,
+        manager: &str,
+        now: u64,
+    ) -> Result<(), Status> {
+        self.call(key, Verb::Patch(Patch { kind: PatchKind::Merge, body }), manager, now).map(|_reply| ())
+    }
+
+    /// Deletes an object, of any incarnation or of one.
+    pub(super) fn remove(&mut self, key: &ResourceKey, uid: Option<&str>, manager: &str, now: u64) {
+        let options = DeleteOptions {
+            uid: uid.map(str::to_owned),
+            propagation: Some(Reach::Background),
+            ..DeleteOptions::default()
+        };
+        // What is gone, or another one, needs no deleting.
+        let _refused = self.call(key, Verb::Delete(options), manager, now);
+    }
+}
+
+/// Gives the object in an answer.
+fn object(resource: &Resource, reply: &Reply) -> Value {
+    match &reply.body {
+        Body::Object(object) => object.value(resource),
+        Body::Value(value) => value.clone(),
+        Body::List(_) | Body::Success(_) => Value::Null,
+    }
+}
+
+fn finalizers(object: &Value) -> Vec<String> {
+    let list = object.pointer("/metadata/finalizers").and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
