@@ -115,8 +115,9 @@ fn differences(path: &str, sim: &Value, real: &Value, out: &mut String) {
     match (sim, real) {
         (Value::Object(a), Value::Object(b)) => {
             let keys: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+            let absent = Value::from("(absent)");
             for key in keys {
-                let (a, b) = (a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null));
+                let (a, b) = (a.get(key).unwrap_or(&absent), b.get(key).unwrap_or(&absent));
                 differences(&format!("{path}/{key}"), a, b, out);
             }
         }
