@@ -196,7 +196,8 @@ fn deletion() -> impl Strategy<Value = Value> {
 
 fn read(kind: Kind) -> BoxedStrategy<Step> {
     // Of these the simulated cluster has other columns.
-    let other = ["CronJob", "EndpointSlice", "HorizontalPodAutoscaler"].contains(&kind.name);
+    let other = ["CronJob", "EndpointSlice", "HorizontalPodAutoscaler", "ValidatingWebhookConfiguration"]
+        .contains(&kind.name);
     let table = if other { PARTIAL } else { TABLE };
     (name(), prop_oneof![Just(""), Just(PARTIAL), Just(table)])
         .prop_map(move |(name, accept)| Step {

@@ -52,10 +52,11 @@ impl Names {
             Value::Object(map) => {
                 // Tells servers of one cluster apart from each other.
                 map.remove("storageVersionHash");
-                // An apply that lets go of a custom resource is answered with what it merged, where emptied maps are null.
-                if field == "metadata" {
+                // An apply that lets go of a custom resource is answered with what it merged, emptied maps included.
+                if field == "metadata" && map.contains_key("deletionTimestamp") {
                     map.retain(|key, inner| {
-                        !inner.is_null() || !matches!(key.as_str(), "annotations" | "labels")
+                        !matches!(key.as_str(), "annotations" | "labels")
+                            || inner.as_object().is_some_and(|inner| !inner.is_empty())
                     });
                 }
                 sort_causes(map);

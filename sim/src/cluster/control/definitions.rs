@@ -10,7 +10,7 @@ use super::super::store::{Key, Place};
 use super::super::{Cluster, Object};
 use super::Job;
 use crate::kinds::fill::made_in;
-use crate::kinds::{Resource, built_in, custom, metadata};
+use crate::kinds::{Resource, custom, metadata};
 
 const API_SERVER: &str = "kube-apiserver";
 
@@ -122,21 +122,24 @@ impl Cluster {
     fn names(&self, definition: &str, value: &Value) -> Accepted {
         let stated = value.pointer("/spec/names").cloned().unwrap_or_default();
         let group = value.pointer("/spec/group").and_then(Value::as_str).unwrap_or_default();
-        let others: Vec<&Arc<Resource>> = built_in()
-            .iter()
-            .chain(self.custom.values())
-            .filter(|other| {
-                other.group == group && other.custom().is_none_or(|custom| custom.definition != definition)
-            })
+        // Also of definitions of which no version is served.
+        let others: Vec<Value> = self
+            .store
+            .objects(&Place::new("apiextensions.k8s.io", "customresourcedefinitions"))
+            .filter(|(key, _)| &*key.name != definition)
+            .map(|(_, object)| object.bare())
+            .filter(|other| other.pointer("/spec/group").and_then(Value::as_str) == Some(group))
+            .filter_map(|other| other.pointer("/status/acceptedNames").cloned())
             .collect();
-        let plain = |name: &str| {
-            others.iter().any(|other| {
-                other.plural == name
-                    || other.singular == name
-                    || other.short_names.iter().any(|short| short == name)
+        let have = |fields: &[&str], name: &str| {
+            let mut values =
+                others.iter().flat_map(|names| fields.iter().filter_map(|field| names.get(*field)));
+            values.any(|value| {
+                value == name || value.as_array().is_some_and(|list| list.iter().any(|one| one == name))
             })
         };
-        let kinds = |name: &str| others.iter().any(|other| other.kind == name || other.list_kind == name);
+        let plain = |name: &str| have(&["plural", "singular", "shortNames"], name);
+        let kinds = |name: &str| have(&["kind", "listKind"], name);
         let mut accepted = Accepted {
             names: value.pointer("/status/acceptedNames").cloned().unwrap_or_else(|| json!({})),
             conflict: None,

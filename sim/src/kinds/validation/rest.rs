@@ -241,6 +241,12 @@ pub(super) fn autoscaler(object: &Value) -> Vec<Cause> {
     let number = |path: &str| object.pointer(path).and_then(Value::as_i64);
     let (least, most) = (number("/spec/minReplicas"), number("/spec/maxReplicas").unwrap_or_default());
     let mut causes = Vec::new();
+    for name in ["kind", "name"] {
+        let target = object.pointer("/spec/scaleTargetRef").map(|target| text(target, name));
+        if target.unwrap_or_default().is_empty() {
+            causes.push(Cause::required(format!("spec.scaleTargetRef.{name}"), ""));
+        }
+    }
     if most < 1 {
         causes.push(Cause::required(field, "must be set and greater than 0"));
     }
