@@ -108,6 +108,9 @@ impl Names {
         const ERRORS: &str = "errors:\n";
         const RECORD: &str = "does not match the ResourceVersion in record (";
         const OBJECT: &str = "ResourceVersion in object meta: ";
+        if text.starts_with("duplicate nodePort: {") {
+            return "duplicate nodePort: some port".to_owned();
+        }
         let text = self.with_uids(text);
         let object =
             ["Invalid value: \"{", "Invalid value: \"map["].iter().find_map(|start| text.find(start));

@@ -52,8 +52,8 @@ fn play(arguments: &Arguments) -> anyhow::Result<bool> {
     command
         .arg("test")
         .args(if arguments.workspace { ["--workspace"].as_slice() } else { &["--package", "argosy-sim"] })
-        // Areas have nothing to do with each other; one more than there are cores is often under way.
-        .args(["--test", "differential", "--", "--ignored", "--test-threads", "3", "--nocapture"])
+        // Areas have nothing to do with each other, and wait for answers most of the time.
+        .args(["--test", "differential", "--", "--ignored", "--test-threads", "4", "--nocapture"])
         .args(&arguments.areas)
         .env("ARGOSY_REAL_URL", plane.url())
         .env("ARGOSY_REAL_TOKEN", plane.token()?)

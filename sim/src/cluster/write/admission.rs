@@ -75,6 +75,9 @@ impl Cluster {
         give_families(object);
         if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
             self.give_node_ports(object, old.is_none(), dry_run);
+            if old.is_some() {
+                check_node_ports(object)?;
+            }
         }
         Ok(())
     }
@@ -156,6 +159,20 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Checks that no two ports of a service that is there open the same one on nodes; one that is new is validated for it.
+fn check_node_ports(service: &Value) -> Result<(), Status> {
+    let mut seen = Vec::new();
+    for port in service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten() {
+        let protocol = port.get("protocol").and_then(Value::as_str).unwrap_or_default();
+        let number = port.get("nodePort").and_then(Value::as_u64).unwrap_or_default();
+        if number != 0 && seen.contains(&(protocol, number)) {
+            return Err(Status::new(500, "", format!("duplicate nodePort: {{{protocol} {number}}}")));
+        }
+        seen.push((protocol, number));
+    }
+    Ok(())
 }
 
 /// Says of which families a service's addresses are.
