@@ -21,12 +21,14 @@ help: ## Says what there is to make.
 build: ## Builds the release binaries into target/release.
 	$(CARGO) build --release --package argosy-principal --package argosy-agent --package argosy-cli
 
-test: control-plane ## Runs all tests, the scenarios on a real control plane and a share of them once more in memory, and sums them up.
+test: control-plane ## Runs all tests, the scenarios on a real control plane and a share of them once more in memory, some scripts of `differential`, and sums them up.
 	$(CARGO) build --workspace --bins
 	@mkdir -p $(dir $(LOG))
 	@status=0; $(CARGO) test --workspace --no-fail-fast 2>&1 | tee $(LOG) || status=$$?; \
 	echo "--- scenarios once more, on argosy-sim" | tee -a $(LOG); \
 	ARGOSY_CONTROL_PLANE=sim $(CARGO) test --workspace --test scenarios -- $(addprefix scenarios::,$(ON_SIM)) 2>&1 | tee -a $(LOG) || status=$$?; \
+	echo "--- argosy-sim beside a real API server" | tee -a $(LOG); \
+	target/debug/differential --workspace --scripts 300 2>&1 | tee -a $(LOG) || status=$$?; \
 	awk '/^test result: / { passed += $$4; failed += $$6; ignored += $$8 } \
 	     /^test .* FAILED$$/ { names = names "\n  " $$2 } \
 	     END { printf "\nall tests: %d passed, %d failed, %d ignored%s\n", passed, failed, ignored, names }' $(LOG); \

@@ -149,7 +149,9 @@ fn update(kind: Kind) -> BoxedStrategy<Step> {
             let mut body = bodies::named(kind, name, body);
             let object = kind.object(name);
             match version {
-                0 => body["metadata"]["resourceVersion"] = format!("{{rv:{object}}}").into(),
+                0 if !kind.settles() => {
+                    body["metadata"]["resourceVersion"] = format!("{{rv:{object}}}").into()
+                }
                 1 => body["metadata"]["uid"] = format!("{{uid:{object}}}").into(),
                 2 => body["metadata"]["managedFields"] = json!([{}]),
                 _ => {}
