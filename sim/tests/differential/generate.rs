@@ -150,7 +150,7 @@ fn update(kind: Kind) -> BoxedStrategy<Step> {
             let object = kind.object(name);
             match version {
                 0 if !kind.settles() => {
-                    body["metadata"]["resourceVersion"] = format!("{{rv:{object}}}").into()
+                    body["metadata"]["resourceVersion"] = format!("{{rv:{object}}}").into();
                 }
                 1 => body["metadata"]["uid"] = format!("{{uid:{object}}}").into(),
                 2 => body["metadata"]["managedFields"] = json!([{}]),
