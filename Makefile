@@ -13,6 +13,9 @@ SCRIPTS ?= 10000
 # What `make test` repeats in memory: the scenarios that are about the cluster more than about the hub.
 ON_SIM := cluster_client demo everyday harness neighbours policies real_input rest trouble
 
+# The areas of `differential` of which `make test` plays a share: those in which no long run found a difference.
+EQUAL := config_maps deployments secrets_and_accounts requests_that_make_no_sense
+
 .PHONY: help build test scenarios-sim differential prune chaos cells crash-states lint deny format control-plane demo bench simulate outage mutants
 
 help: ## Says what there is to make.
@@ -21,12 +24,14 @@ help: ## Says what there is to make.
 build: ## Builds the release binaries into target/release.
 	$(CARGO) build --release --package argosy-principal --package argosy-agent --package argosy-cli
 
-test: control-plane ## Runs all tests, the scenarios on a real control plane and a share of them once more in memory, and sums them up.
+test: control-plane ## Runs all tests, the scenarios on a real control plane and a share of them once more in memory, some scripts of `differential`, and sums them up.
 	$(CARGO) build --workspace --bins
 	@mkdir -p $(dir $(LOG))
 	@status=0; $(CARGO) test --workspace --no-fail-fast 2>&1 | tee $(LOG) || status=$$?; \
 	echo "--- scenarios once more, on argosy-sim" | tee -a $(LOG); \
 	ARGOSY_CONTROL_PLANE=sim $(CARGO) test --workspace --test scenarios -- $(addprefix scenarios::,$(ON_SIM)) 2>&1 | tee -a $(LOG) || status=$$?; \
+	echo "--- argosy-sim beside a real API server" | tee -a $(LOG); \
+	target/debug/differential --workspace --scripts 600 $(EQUAL) 2>&1 | tee -a $(LOG) || status=$$?; \
 	awk '/^test result: / { passed += $$4; failed += $$6; ignored += $$8 } \
 	     /^test .* FAILED$$/ { names = names "\n  " $$2 } \
 	     END { printf "\nall tests: %d passed, %d failed, %d ignored%s\n", passed, failed, ignored, names }' $(LOG); \

@@ -121,7 +121,13 @@ pub fn update(
     let entries = updated_entries(live, said.as_ref(), ty, !writer.subresource.is_empty());
     // Who owned nothing that is known goes on so; only a new object starts to be tracked.
     let tracked = !entries.is_empty() || uid(live).is_none();
-    let valid = || [live, &new].into_iter().all(|object| validate(object, ty, Duplicates::Allowed).is_ok());
+    // For owners of other versions the object is read in those as well, and then strictly.
+    let duplicates = if entries.list.iter().all(|entry| entry.api_version == writer.api_version) {
+        Duplicates::Allowed
+    } else {
+        Duplicates::Refused
+    };
+    let valid = || [live, &new].into_iter().all(|object| validate(object, ty, duplicates).is_ok());
     // What cannot be tracked is not: the API server drops the ownership and lets the write go on.
     let list = if tracked && valid() {
         track(live, &new, ty, writer, reset, entries).map(Entries::write).unwrap_or_default()

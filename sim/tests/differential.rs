@@ -4,7 +4,8 @@
 //! A real API server is named by `ARGOSY_REAL_URL` and `ARGOSY_REAL_TOKEN` (of a member of `system:masters`); without
 //! them there is nothing to compare with, so the comparisons are ignored by default. It should run without controllers:
 //! the simulated one has none here either, so that both answer nothing but requests. `ARGOSY_SCRIPTS` says how many
-//! scripts are tried in all areas together, `ARGOSY_SEED` where they begin. `make differential` does all that.
+//! scripts are tried in all areas together, `ARGOSY_SEED` where they begin. With `ARGOSY_ALL` all scripts are played and
+//! all differences told, otherwise the first one in its shortest form. `make differential` does all that.
 
 #[cfg(test)]
 mod differential {
@@ -82,6 +83,6 @@ mod differential {
     #[test]
     #[ignore = "needs a real control plane"]
     fn requests_that_make_no_sense_are_refused_as_the_real_one_refuses() {
-        Stage::from_environment().compare_each(&generate::mistakes());
+        Stage::from_environment().compare_each("mistakes", &generate::mistakes());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::call::{Call, DeleteOptions, ListOptions, Propagation, Subresource, Verb};
 use super::reply::{Body, Reply};
@@ -20,10 +20,27 @@ pub(super) const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 /// Namespaces that stay.
 const LASTING: [&str; 3] = ["default", "kube-public", "kube-system"];
 
+/// Warns whoever deletes a job and does not say what becomes of its pods.
+const KEEPS_PODS: &str = "child pods are preserved by default when jobs are deleted; set \
+                          propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this \
+                          warning";
+
 // === impl Cluster ===
 
 impl Cluster {
     pub(super) fn delete(&mut self, call: &Call<'_>, options: &DeleteOptions) -> Result<Reply, Status> {
+        let outcome = self.delete_one(call, options);
+        if !call.resource.is("batch", "jobs") || options.propagation.is_some() {
+            return outcome;
+        }
+        let warnings = vec![KEEPS_PODS.to_owned()];
+        match outcome {
+            Ok(reply) => Ok(Reply { warnings, ..reply }),
+            Err(status) => Err(Status { warnings, ..status }),
+        }
+    }
+
+    fn delete_one(&mut self, call: &Call<'_>, options: &DeleteOptions) -> Result<Reply, Status> {
         let resource = call.resource;
         if call.subresource != Subresource::None {
             return Err(Status::method_not_allowed());
@@ -40,7 +57,11 @@ impl Cluster {
         {
             return Ok(reply);
         }
-        check(resource, call.name, &object, options)?;
+        if resource.is("apiextensions.k8s.io", "customresourcedefinitions") && !object.is_deleting() {
+            check_early(call, &object, options)?;
+        } else {
+            check(resource, call.name, &object, options)?;
+        }
         let old = object.value(resource);
         let mut new = old.clone();
         mark(resource, &mut new, options, &call.now.seconds());
@@ -89,17 +110,7 @@ impl Cluster {
         object: &Arc<Object>,
     ) -> Result<Option<Reply>, Status> {
         let resource = call.resource;
-        let version = object.version().to_string();
-        for (what, wanted, found) in
-            [("UID", &options.uid, object.uid()), ("ResourceVersion", &options.resource_version, &version)]
-        {
-            if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
-                let why = format!(
-                    "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
-                );
-                return Err(Status::conflict(resource, call.name, &why));
-            }
-        }
+        check_early(call, object, options)?;
         let mut new = object.value(resource);
         let kept = if object.is_deleting() {
             let held = new.pointer("/spec/finalizers").and_then(Value::as_array);
@@ -182,12 +193,31 @@ fn check(resource: &Resource, name: &str, object: &Object, options: &DeleteOptio
     Ok(())
 }
 
+/// Checks what a delete demands of an object of a kind whose own code looks at it first.
+fn check_early(call: &Call<'_>, object: &Object, options: &DeleteOptions) -> Result<(), Status> {
+    let version = object.version().to_string();
+    for (what, wanted, found) in
+        [("UID", &options.uid, object.uid()), ("ResourceVersion", &options.resource_version, &version)]
+    {
+        if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != found) {
+            let why = format!(
+                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
+            );
+            return Err(Status::conflict(call.resource, call.name, &why));
+        }
+    }
+    Ok(())
+}
+
 /// Marks an object as one that is to go, with the finalizers that the kind of delete asks for.
 fn mark(resource: &Resource, object: &mut Value, options: &DeleteOptions, now: &str) {
     let already = !metadata::text(object, "deletionTimestamp").is_empty();
     let has =
         |object: &Value, finalizer: &str| metadata::texts(object, "finalizers").any(|one| one == finalizer);
+    let definition = resource.is("apiextensions.k8s.io", "customresourcedefinitions");
     let wanted = match options.propagation {
+        // The first delete of a definition only says so.
+        _ if definition && !already => None,
         Some(Propagation::Orphan) => Some(ORPHAN),
         Some(Propagation::Foreground) => Some(FOREGROUND),
         Some(Propagation::Background) => None,
@@ -195,7 +225,7 @@ fn mark(resource: &Resource, object: &mut Value, options: &DeleteOptions, now: &
         None if has(object, FOREGROUND) => Some(FOREGROUND),
         None => resource.habits.orphans.then_some(ORPHAN),
     };
-    if let Some(metadata) = metadata::of(object)
+    if let Some(metadata) = metadata::of(object).filter(|_| already || !definition)
         && let Some(list) = metadata.get_mut("finalizers").and_then(Value::as_array_mut)
     {
         list.retain(|one| {
@@ -209,11 +239,14 @@ fn mark(resource: &Resource, object: &mut Value, options: &DeleteOptions, now: &
         prepare::add_finalizer(object, finalizer);
     }
     let namespace = resource.is("", "namespaces");
-    let definition = resource.is("apiextensions.k8s.io", "customresourcedefinitions");
-    if definition {
+    if definition && !already {
         prepare::add_finalizer(object, CLEANUP);
     }
     if already {
+        if definition && let Some(metadata) = metadata::of(object) {
+            // Only now it is marked as all others are at once.
+            end_now(metadata);
+        }
         return;
     }
     if definition && let Some(status) = rules::status(object) {
@@ -230,11 +263,19 @@ fn mark(resource: &Resource, object: &mut Value, options: &DeleteOptions, now: &
     if let Some(metadata) = metadata::of(object) {
         metadata.insert("deletionTimestamp".to_owned(), now.into());
         if !namespace && !definition {
-            metadata.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
-            let generation = metadata.get("generation").and_then(Value::as_i64).unwrap_or_default();
-            if generation > 0 {
-                metadata.insert("generation".to_owned(), (generation + 1).into());
-            }
+            end_now(metadata);
         }
+    }
+}
+
+/// Says that an object is given no time to end, if that was not said before.
+fn end_now(metadata: &mut Map<String, Value>) {
+    if metadata.contains_key("deletionGracePeriodSeconds") {
+        return;
+    }
+    metadata.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+    let generation = metadata.get("generation").and_then(Value::as_i64).unwrap_or_default();
+    if generation > 0 {
+        metadata.insert("generation".to_owned(), (generation + 1).into());
     }
 }

@@ -16,6 +16,7 @@ pub struct Object {
     owners: Box<[Box<str>]>,
     version: u64,
     deleting: bool,
+    untidy: bool,
 }
 
 // === impl Object ===
@@ -44,8 +45,19 @@ impl Object {
             uid: text("uid").unwrap_or_default().into(),
             version: text("resourceVersion").and_then(|text| text.parse().ok()).unwrap_or_default(),
             deleting: text("deletionTimestamp").is_some(),
+            untidy: false,
             json: without_type(value).into_boxed_slice(),
         }
+    }
+
+    /// Makes it one that is kept in a form that the next write will not leave as it is.
+    pub(super) fn made_untidy(self) -> Self {
+        Self { untidy: true, ..self }
+    }
+
+    /// Tells whether the next write is kept even if it changes nothing, as it tidies what is kept.
+    pub(super) fn is_untidy(&self) -> bool {
+        self.untidy
     }
 
     /// Gives the UID.

@@ -4,6 +4,7 @@ mod admission;
 mod change;
 mod create;
 mod refusals;
+mod traits;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::kinds::{Resource, metadata, rules};
 use crate::ownership::{self, ApplyError, Writer};
 
 pub(super) use self::change::is_released;
+use self::traits::Traits;
 
 // === impl Cluster ===
 
@@ -40,11 +42,16 @@ impl Cluster {
     }
 
     /// Keeps an object as the next version of it.
-    pub(super) fn commit(&mut self, place: &Place, key: &Key, mut value: Value) -> Arc<Object> {
+    pub(super) fn commit(&mut self, place: &Place, key: &Key, value: Value) -> Arc<Object> {
+        self.commit_as(place, key, value, Traits::default())
+    }
+
+    fn commit_as(&mut self, place: &Place, key: &Key, mut value: Value, traits: Traits) -> Arc<Object> {
         if let Some(metadata) = metadata::of(&mut value) {
             metadata.insert("resourceVersion".to_owned(), self.store.next().to_string().into());
         }
         let object = Object::encode(&value);
+        let object = if traits.untidy { object.made_untidy() } else { object };
         let kept = self.store.put(place, key.clone(), object);
         self.changed(place, key, &value);
         kept

@@ -44,7 +44,7 @@ impl Writer<'_> {
         let mut out = Vec::new();
         match self.form {
             Form::Whole => object.write(self.resource, &mut out),
-            Form::Partial => out.extend(partial(object).to_string().into_bytes()),
+            Form::Partial => out.extend(partial(self.resource, object).to_string().into_bytes()),
             Form::PartialList => {
                 return Err(mismatch("PartialObjectMetadataList", "not a list", &self.resource.kind));
             }
@@ -72,7 +72,8 @@ impl Writer<'_> {
             Form::Whole => Ok(self.whole_list(list, &metadata)),
             Form::Partial => Err(mismatch("PartialObjectMetadata", "a list", &self.resource.list_kind)),
             Form::PartialList => {
-                let items: Vec<Value> = list.items.iter().map(|object| partial(object)).collect();
+                let items: Vec<Value> =
+                    list.items.iter().map(|object| partial(self.resource, object)).collect();
                 let items = if items.is_empty() { Value::Null } else { items.into() };
                 let list = json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1",
                     "metadata": metadata, "items": items});
@@ -126,7 +127,7 @@ impl Frames {
         let mut out = format!(r#"{{"type":"{}","object":"#, event.kind.name()).into_bytes();
         match (self.form, &self.printer) {
             (Form::Partial | Form::PartialList, _) => {
-                out.extend(partial(&event.object).to_string().into_bytes());
+                out.extend(partial(&self.resource, &event.object).to_string().into_bytes());
             }
             (Form::Table, Some(printer)) => {
                 let version = json!({"resourceVersion": event.object.version().to_string()});
@@ -176,8 +177,8 @@ fn frame(kind: &str, object: &Value) -> Vec<u8> {
     format!("{}\n", json!({"type": kind, "object": object})).into_bytes()
 }
 
-fn partial(object: &Object) -> Value {
-    table::partial(&object.bare())
+fn partial(resource: &Resource, object: &Object) -> Value {
+    table::partial(&object.value(resource))
 }
 
 fn table(metadata: &Value, columns: &Value, rows: &Value) -> Value {

@@ -149,11 +149,18 @@ impl Clone for Column {
 
 /// Gives the metadata of an object alone.
 pub(crate) fn partial(object: &Value) -> Value {
-    json!({
-        "kind": "PartialObjectMetadata",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": object.get("metadata").cloned().unwrap_or_default(),
-    })
+    let mut metadata = object.get("metadata").cloned().unwrap_or_default();
+    if object.get("kind").and_then(Value::as_str) == Some("DaemonSet")
+        && let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut)
+    {
+        // It is an annotation in the form of the version alone.
+        annotations.remove("deprecated.daemonset.template.generation");
+        let none = annotations.is_empty();
+        if let (Some(map), true) = (metadata.as_object_mut(), none) {
+            map.remove("annotations");
+        }
+    }
+    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
 }
 
 fn custom_cell(value: Option<&Value>, kind: &str, now: Time) -> Value {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fill::{each, fill, inside, made};
+use super::fill::{each, fill, made};
 use super::{Resource, metadata, rules};
 use crate::cluster::Subresource;
 
@@ -222,13 +222,15 @@ fn job(object: &mut Value) {
     if let Some(selector) = made(spec, "selector").and_then(|selector| made(selector, "matchLabels")) {
         fill(selector, "batch.kubernetes.io/controller-uid", uid.as_str());
     }
-    let template_labels = inside(spec, "template")
-        .and_then(|template| inside(template, "metadata"))
-        .and_then(|metadata| metadata.get("labels").cloned());
-    if let (Some(metadata), Some(template_labels)) = (metadata::of(object), template_labels)
-        && metadata.get("labels").and_then(Value::as_object).is_none_or(Map::is_empty)
-    {
-        // A job without labels takes those of its template.
-        metadata.insert("labels".to_owned(), template_labels);
+}
+
+/// Gives a new job without labels of its own those of its template, also the ones that it was given itself.
+pub(crate) fn share_labels(resource: &Resource, object: &mut Value) {
+    if !resource.is("batch", "jobs") {
+        return;
+    }
+    let labels = object.pointer("/spec/template/metadata/labels").cloned();
+    if let (Some(metadata), Some(labels)) = (metadata::of(object), labels) {
+        metadata.insert("labels".to_owned(), labels);
     }
 }

@@ -155,10 +155,15 @@ pub(crate) fn prepare_update(resource: &Resource, new: &mut Value, old: &Value, 
         };
     }
     prepare::update(resource, new, old, subresource);
-    let annotated = resource.is("apps", "deployments")
-        && subresource == Subresource::None
-        && new.pointer("/metadata/annotations") != old.pointer("/metadata/annotations");
-    if resource.habits.generation && (annotated || desires_differ(new, old)) {
+    let other = |field: &str| {
+        let value = |object: &Value| object.get("metadata").and_then(|metadata| metadata.get(field)).cloned();
+        subresource == Subresource::None && value(new) != value(old)
+    };
+    let described = resource.is("apps", "deployments") && other("annotations")
+        || resource.is("discovery.k8s.io", "endpointslices") && other("labels");
+    // That of a class of priority stays what it was at first.
+    let counts = resource.habits.generation && !resource.is("scheduling.k8s.io", "priorityclasses");
+    if counts && (described || desires_differ(new, old)) {
         let generation = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
         if let Some(metadata) = metadata::of(new) {
             metadata.insert("generation".to_owned(), (generation + 1).into());

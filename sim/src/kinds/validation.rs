@@ -31,6 +31,8 @@ pub(super) fn of(
         ("scheduling.k8s.io", "priorityclasses") => rest::priority_class(object, old),
         ("storage.k8s.io", "storageclasses") => rest::storage_class(object, old),
         ("coordination.k8s.io", "leases") => rest::lease(object),
+        ("policy", "poddisruptionbudgets") => rest::budget(object),
+        ("autoscaling", _) => rest::autoscaler(object),
         _ => Vec::new(),
     }
 }
@@ -179,6 +181,15 @@ fn service(object: &Value, old: Option<&Value>) -> Vec<Cause> {
             causes.push(Cause { message, ..Cause::duplicate(format!("spec.ports[{at}]"), &Value::Null) });
         }
         places.push((protocol, number));
+    }
+    let mut on_nodes = Vec::new();
+    for (at, port) in ports.iter().enumerate() {
+        let number = port.get("nodePort").and_then(Value::as_i64).unwrap_or_default();
+        let protocol = port.get("protocol").and_then(Value::as_str).unwrap_or("TCP");
+        if number != 0 && on_nodes.contains(&(protocol, number)) {
+            causes.push(Cause::duplicate(format!("spec.ports[{at}].nodePort"), &number.into()));
+        }
+        on_nodes.push((protocol, number));
     }
     if let Some(old) = old {
         let before = spec_text(old, "clusterIP");

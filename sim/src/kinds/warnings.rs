@@ -59,9 +59,14 @@ fn named(new: &Value, old: Option<&Value>, used: &str) -> Vec<String> {
     fault.map(warning).into_iter().collect()
 }
 
-/// Looks at a template of pods, unless the object's desires are those of before.
+/// Looks at a template of pods, unless the object's desires (of a daemon set: its template) are those of before.
 fn template(new: &Value, old: Option<&Value>, pointer: &str, path: &str) -> Vec<String> {
-    let generation = |object: &Value| object.pointer("/metadata/generation").cloned();
+    let counted = if new.get("kind").and_then(Value::as_str) == Some("DaemonSet") {
+        "/metadata/annotations/deprecated.daemonset.template.generation"
+    } else {
+        "/metadata/generation"
+    };
+    let generation = |object: &Value| object.pointer(counted).cloned();
     if old.is_some_and(|old| generation(old) == generation(new)) {
         return Vec::new();
     }

@@ -1,6 +1,7 @@
 //! What two servers can never agree on is taken out: times, UIDs, versions, addresses.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use serde_json::{Map, Value, json};
 
@@ -51,6 +52,13 @@ impl Names {
             Value::Object(map) => {
                 // Tells servers of one cluster apart from each other.
                 map.remove("storageVersionHash");
+                // An apply that lets go of a custom resource is answered with what it merged, emptied maps included.
+                if field == "metadata" && map.contains_key("deletionTimestamp") {
+                    map.retain(|key, inner| {
+                        !matches!(key.as_str(), "annotations" | "labels")
+                            || inner.as_object().is_some_and(|inner| !inner.is_empty())
+                    });
+                }
                 sort_causes(map);
                 for (key, inner) in map {
                     self.value(key, inner);
@@ -85,6 +93,8 @@ impl Names {
             }
             "message" => return self.message(text),
             "cells" if is_age(text) => return "some age".to_owned(),
+            "cells" if is_address(text) => return format!("address {}", numbered(&mut self.places, text)),
+            "cells" if text.contains(":3") => return without_node_ports(text),
             _ => {}
         }
         if is_time(text) {
@@ -95,8 +105,12 @@ impl Names {
 
     /// A message repeats parts of bodies in an order of its own.
     fn message(&mut self, text: &str) -> String {
+        const ERRORS: &str = "errors:\n";
         const RECORD: &str = "does not match the ResourceVersion in record (";
         const OBJECT: &str = "ResourceVersion in object meta: ";
+        if text.starts_with("duplicate nodePort: {") {
+            return "duplicate nodePort: some port".to_owned();
+        }
         let text = self.with_uids(text);
         let object =
             ["Invalid value: \"{", "Invalid value: \"map["].iter().find_map(|start| text.find(start));
@@ -107,6 +121,12 @@ impl Names {
         }
         if let Some(undeclared) = undeclared(&text) {
             return undeclared;
+        }
+        if let Some((before, errors)) = text.split_once(ERRORS) {
+            // What an apply gets wrong is told in the order of the server's hash maps.
+            let mut lines: Vec<&str> = errors.lines().collect();
+            lines.sort_unstable();
+            return format!("{before}{ERRORS}{}", lines.join("\n"));
         }
         if let Some((before, after)) = text.split_once(RECORD)
             && let Some((_version, after)) = after.split_once(')')
@@ -136,7 +156,7 @@ impl Names {
 }
 
 /// Fields whose wrong values are shown as Go has them.
-const GO_VALUES: [&str; 3] = ["spec.template", "spec.template.spec", "spec.versions"];
+const GO_VALUES: [&str; 4] = ["spec", "spec.template", "spec.template.spec", "spec.versions"];
 
 /// Puts what is wrong with an object in order, each once: the real server tells it as it comes out of hash maps, and
 /// validates some things more than once. The message is taken out if it is made of the causes.
@@ -161,7 +181,10 @@ fn sort_causes(status: &mut Map<String, Value>) {
         let short = match message.split_once('\n') {
             // What follows is how two Go values differ.
             Some((said, _difference)) if field == "spec" => Some(said.to_owned()),
-            _ if GO_VALUES.contains(&field) => {
+            _ if field.ends_with(".nodePort") && message.starts_with("Duplicate value: ") => {
+                Some("Duplicate value: some port".to_owned())
+            }
+            _ if GO_VALUES.contains(&field) && message.starts_with("Invalid value: ") => {
                 message.rsplit_once(": ").map(|(_shown, why)| format!("Invalid value: ...: {why}"))
             }
             // Labels that were all taken away by a patch are none.
@@ -213,6 +236,20 @@ fn find_uid(text: &str) -> Option<usize> {
 fn is_age(text: &str) -> bool {
     text.strip_suffix('s')
         .is_some_and(|seconds| !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Tells whether a cell of a table shows the address of a service.
+fn is_address(text: &str) -> bool {
+    text.parse::<Ipv4Addr>().is_ok()
+}
+
+/// A cell of a table shows the ports of a service with those that nodes open for them, as in `80:30123/TCP`.
+fn without_node_ports(text: &str) -> String {
+    let port = |shown: &str| match (shown.split_once(':'), shown.split_once('/')) {
+        (Some((port, _)), Some((_, protocol))) => format!("{port}:some port/{protocol}"),
+        _ => shown.to_owned(),
+    };
+    text.split(',').map(port).collect::<Vec<_>>().join(",")
 }
 
 fn is_time(text: &str) -> bool {

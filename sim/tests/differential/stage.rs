@@ -9,6 +9,7 @@ use argosy_runtime::clock::{self, Clock};
 use argosy_runtime::supervisor::{StopCause, Supervisor};
 use argosy_sim::cluster::Config;
 use argosy_sim::http::{ControlPlane, Login, Server, Settings, Temper, User};
+use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{
     Config as Proptest, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner,
 };
@@ -72,28 +73,45 @@ impl Stage {
         }
     }
 
-    /// Plays scripts one by one; panics with all differences.
-    pub(crate) fn compare_each(mut self, scripts: &[Script]) {
+    /// Plays scripts one by one; panics with all that differ.
+    pub(crate) fn compare_each(mut self, what: &str, scripts: &[Script]) {
         let (start, run) = (clock::wall().0 % 100_000_000, std::process::id());
         let began = self.clock.mono();
         let mut found = Vec::new();
         for (number, script) in scripts.iter().enumerate() {
-            let namespace = format!("e{start}-{run}-{number}");
-            found.extend(self.runtime.block_on(self.pair.play(script, &namespace)));
+            let namespace = format!("{}{start}-{run}-{number}", what.to_lowercase());
+            let difference = self.runtime.block_on(self.pair.play(script, &namespace));
+            found.extend(difference.map(|difference| format!("{difference}\nscript {number}:\n{script:?}")));
         }
         assert!(found.is_empty(), "{} of {} differ:\n{}", found.len(), scripts.len(), found.join("\n"));
         let took = self.clock.mono().since(&began).unwrap_or_default();
-        self.done("mistakes", scripts.len(), took);
+        self.done(what, scripts.len(), took);
     }
 
-    /// Plays generated scripts; panics with the shortest one that shows a difference.
-    pub(crate) fn compare(mut self, area: Area) {
+    /// Plays generated scripts; panics with the shortest one that shows a difference, or with all that do.
+    pub(crate) fn compare(self, area: Area) {
         let cases = (self.scripts * area.share()).div_ceil(100);
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.seed.to_le_bytes());
         let config =
             Proptest { cases, max_shrink_iters: 2000, failure_persistence: None, ..Proptest::default() };
-        let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+        let runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+        if std::env::var_os("ARGOSY_ALL").is_some() {
+            self.compare_all(area, cases, runner);
+        } else {
+            self.compare_until(area, cases, runner);
+        }
+    }
+
+    /// Plays all scripts, as they are, whatever is found.
+    fn compare_all(self, area: Area, cases: u32, mut runner: TestRunner) {
+        let strategy = generate::script(area);
+        let scripts = (0..cases).map(|_| strategy.new_tree(&mut runner).expect("a script").current());
+        self.compare_each(&format!("{area:?}"), &scripts.collect::<Vec<_>>());
+    }
+
+    /// Plays scripts until one shows a difference, and looks for the shortest one that does.
+    fn compare_until(mut self, area: Area, cases: u32, mut runner: TestRunner) {
         let (start, run) = (clock::wall().0 % 100_000_000, std::process::id());
         let began = self.clock.mono();
         let cell = RefCell::new((&mut self.pair, 0_u64));

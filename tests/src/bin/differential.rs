@@ -17,6 +17,12 @@ struct Arguments {
     /// Where the scripts begin; another number gives others.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Tells all differences as they are found, and not only the first one in its shortest form.
+    #[arg(long)]
+    all: bool,
+    /// Builds what plays as all tests are built, so that nothing is built again where they are.
+    #[arg(long)]
+    workspace: bool,
     /// Parts of the names of the areas that are played; all of them if nothing is said.
     areas: Vec<String>,
 }
@@ -42,16 +48,20 @@ fn play(arguments: &Arguments) -> anyhow::Result<bool> {
         .without_controllers()
         .start()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        // As all tests are built, so that nothing is built again.
-        .args(["test", "--workspace", "--test", "differential", "--", "--ignored", "--test-threads", "2"])
-        .arg("--nocapture")
+    let mut command = Command::new(cargo);
+    command
+        .arg("test")
+        .args(if arguments.workspace { ["--workspace"].as_slice() } else { &["--package", "argosy-sim"] })
+        // Areas have nothing to do with each other, and wait for answers most of the time.
+        .args(["--test", "differential", "--", "--ignored", "--test-threads", "4", "--nocapture"])
         .args(&arguments.areas)
         .env("ARGOSY_REAL_URL", plane.url())
         .env("ARGOSY_REAL_TOKEN", plane.token()?)
         .env("ARGOSY_SCRIPTS", arguments.scripts.to_string())
-        .env("ARGOSY_SEED", arguments.seed.to_string())
-        .status()
-        .context("cannot run cargo")?;
+        .env("ARGOSY_SEED", arguments.seed.to_string());
+    if arguments.all {
+        command.env("ARGOSY_ALL", "1");
+    }
+    let status = command.status().context("cannot run cargo")?;
     Ok(status.success())
 }

@@ -10,7 +10,7 @@ use super::super::store::{Key, Place};
 use super::super::{Cluster, Object};
 use super::Job;
 use crate::kinds::fill::made_in;
-use crate::kinds::{Resource, built_in, custom};
+use crate::kinds::{Resource, custom, metadata};
 
 const API_SERVER: &str = "kube-apiserver";
 
@@ -69,10 +69,36 @@ impl Cluster {
             }
         }
         if self.store.objects(&objects).next().is_none() {
-            self.take_finalizer(place, key, CLEANUP);
+            self.end_cleanup(place, key, definition);
         } else if left.iter().any(|(_, _, deleting)| !deleting) {
             self.soon(Job::Define(key.name.clone()));
         }
+    }
+
+    /// Says that the objects of a definition have gone, and lets go of it.
+    fn end_cleanup(&mut self, place: &Place, key: &Key, definition: &Value) {
+        let Some(resource) = self.resource_at(place) else { return };
+        let mut new = definition.clone();
+        let finalizers = metadata::of(&mut new).and_then(|metadata| metadata.get_mut("finalizers"));
+        let Some(list) = finalizers.and_then(Value::as_array_mut) else { return };
+        if !list.iter().any(|one| one == CLEANUP) {
+            return;
+        }
+        list.retain(|one| one != CLEANUP);
+        if list.is_empty()
+            && let Some(metadata) = metadata::of(&mut new)
+        {
+            metadata.remove("finalizers");
+        }
+        let conditions = new.pointer_mut("/status/conditions").and_then(Value::as_array_mut);
+        let mut conditions = conditions.into_iter().flatten();
+        if let Some(condition) =
+            conditions.find(|one| one.get("type").and_then(Value::as_str) == Some("Terminating"))
+        {
+            *condition = json!({"type": "Terminating", "status": "False", "lastTransitionTime": self.now.seconds(),
+                "reason": "InstanceDeletionCompleted", "message": "removed all instances"});
+        }
+        self.write_own(&resource, key, definition, new, API_SERVER, "status");
     }
 
     /// Brings the objects of a kind to the form of its schema; to whoever reads them, they always had it.
@@ -96,21 +122,24 @@ impl Cluster {
     fn names(&self, definition: &str, value: &Value) -> Accepted {
         let stated = value.pointer("/spec/names").cloned().unwrap_or_default();
         let group = value.pointer("/spec/group").and_then(Value::as_str).unwrap_or_default();
-        let others: Vec<&Arc<Resource>> = built_in()
-            .iter()
-            .chain(self.custom.values())
-            .filter(|other| {
-                other.group == group && other.custom().is_none_or(|custom| custom.definition != definition)
-            })
+        // Also of definitions of which no version is served.
+        let others: Vec<Value> = self
+            .store
+            .objects(&Place::new("apiextensions.k8s.io", "customresourcedefinitions"))
+            .filter(|(key, _)| &*key.name != definition)
+            .map(|(_, object)| object.bare())
+            .filter(|other| other.pointer("/spec/group").and_then(Value::as_str) == Some(group))
+            .filter_map(|other| other.pointer("/status/acceptedNames").cloned())
             .collect();
-        let plain = |name: &str| {
-            others.iter().any(|other| {
-                other.plural == name
-                    || other.singular == name
-                    || other.short_names.iter().any(|short| short == name)
+        let have = |fields: &[&str], name: &str| {
+            let mut values =
+                others.iter().flat_map(|names| fields.iter().filter_map(|field| names.get(*field)));
+            values.any(|value| {
+                value == name || value.as_array().is_some_and(|list| list.iter().any(|one| one == name))
             })
         };
-        let kinds = |name: &str| others.iter().any(|other| other.kind == name || other.list_kind == name);
+        let plain = |name: &str| have(&["plural", "singular", "shortNames"], name);
+        let kinds = |name: &str| have(&["kind", "listKind"], name);
         let mut accepted = Accepted {
             names: value.pointer("/status/acceptedNames").cloned().unwrap_or_else(|| json!({})),
             conflict: None,
@@ -127,18 +156,21 @@ impl Cluster {
                 names.remove(field);
                 continue;
             };
-            let taken = match (field, name) {
-                ("shortNames", Value::Array(list)) => {
-                    list.iter().filter_map(Value::as_str).find(|name| plain(name)).map(str::to_owned)
-                }
-                ("kind" | "listKind", name) => name.as_str().filter(|name| kinds(name)).map(str::to_owned),
-                (_, name) => name.as_str().filter(|name| plain(name)).map(str::to_owned),
-            };
-            match taken {
-                Some(name) => accepted.conflict = Some((reason, format!("\"{name}\" is already in use"))),
-                None => {
+            let taken: Vec<String> = match (field, name) {
+                ("shortNames", Value::Array(list)) => list.iter().collect(),
+                (_, name) => vec![name],
+            }
+            .into_iter()
+            .filter_map(Value::as_str)
+            .filter(|name| if matches!(field, "kind" | "listKind") { kinds(name) } else { plain(name) })
+            .map(|name| format!("\"{name}\" is already in use"))
+            .collect();
+            match taken.as_slice() {
+                [] => {
                     names.insert(field.to_owned(), name.clone());
                 }
+                [one] => accepted.conflict = Some((reason, one.clone())),
+                many => accepted.conflict = Some((reason, format!("[{}]", many.join(", ")))),
             }
         }
         match stated.get("categories") {

@@ -1,11 +1,13 @@
 //! What may be written at all, and what is given out to it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::super::status::{Cause, Status};
 use super::super::store::{Key, Place};
 use super::super::{Cluster, place_of};
-use crate::kinds::fill::fill;
+use crate::kinds::fill::{fill, text};
 use crate::kinds::{Resource, metadata, rules};
 use crate::ownership::Conflicts;
 
@@ -43,6 +45,7 @@ impl Cluster {
         resource: &Resource,
         object: &mut Value,
         old: Option<&Value>,
+        dry_run: bool,
     ) -> Result<(), Status> {
         if !resource.is("", "services") {
             return Ok(());
@@ -67,15 +70,19 @@ impl Cluster {
             text("/spec/type") != "ExternalName" && text("/spec/clusterIP").is_empty()
         });
         if !had_none || !rules::spec_text(object, "clusterIP").is_empty() {
-            self.give_address(resource, object)?;
+            self.give_address(resource, object, dry_run)?;
         }
+        give_families(object);
         if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
-            self.give_node_ports(object);
+            self.give_node_ports(object, old.is_none(), dry_run);
+            if old.is_some() {
+                check_node_ports(object)?;
+            }
         }
         Ok(())
     }
 
-    fn give_address(&mut self, resource: &Resource, object: &mut Value) -> Result<(), Status> {
+    fn give_address(&mut self, resource: &Resource, object: &mut Value, dry_run: bool) -> Result<(), Status> {
         let name = metadata::text(object, "name").to_owned();
         let mine = metadata::text(object, "uid").to_owned();
         let mut asked = rules::spec_text(object, "clusterIP").to_owned();
@@ -89,7 +96,10 @@ impl Cluster {
             .filter(|(_, object)| object.uid() != mine)
             .map(|(_, object)| rules::spec_text(&object.bare(), "clusterIP").to_owned())
             .collect();
-        if asked.is_empty() {
+        if asked.is_empty() && dry_run {
+            // What is not kept is shown with the address of the network itself.
+            asked = format!("{}.{}.0.0", NETWORK.0, NETWORK.1);
+        } else if asked.is_empty() {
             asked = loop {
                 let number = self.random.below(65_000) + 10;
                 let address = format!("{}.{}.{}.{}", NETWORK.0, NETWORK.1, number / 256, number % 256);
@@ -118,27 +128,63 @@ impl Cluster {
         if let Some(spec) = rules::spec(object) {
             spec.insert("clusterIP".to_owned(), asked.as_str().into());
             spec.insert("clusterIPs".to_owned(), json!([asked]));
-            let selects = spec.get("selector").is_some();
-            if asked == "None" && !selects {
-                fill(spec, "ipFamilyPolicy", "RequireDualStack");
-                fill(spec, "ipFamilies", json!(["IPv4", "IPv6"]));
-            } else {
-                fill(spec, "ipFamilyPolicy", "SingleStack");
-                fill(spec, "ipFamilies", json!(["IPv4"]));
-            }
         }
         Ok(())
     }
 
-    fn give_node_ports(&mut self, object: &mut Value) {
+    /// Gives the ports of a service theirs on nodes. Those of a new one that differ in the protocol alone share one.
+    fn give_node_ports(&mut self, object: &mut Value, is_new: bool, dry_run: bool) {
         let allocates = object.pointer("/spec/allocateLoadBalancerNodePorts") != Some(&Value::Bool(false));
         let Some(ports) = object.pointer_mut("/spec/ports").and_then(Value::as_array_mut) else { return };
-        for port in ports.iter_mut().filter_map(Value::as_object_mut) {
-            if allocates && port.get("nodePort").and_then(Value::as_i64).unwrap_or_default() == 0 {
-                let span = NODE_PORTS.end() - NODE_PORTS.start() + 1;
-                port.insert("nodePort".to_owned(), (NODE_PORTS.start() + self.random.below(span)).into());
+        let number = |port: &Value, field: &str| port.get(field).and_then(Value::as_u64).unwrap_or_default();
+        let asked = ports.iter().map(|port| (number(port, "port"), number(port, "nodePort")));
+        let mut given: BTreeMap<u64, u64> =
+            asked.rev().filter(|(_, node_port)| is_new && *node_port != 0).collect();
+        // What is not kept is shown with ports that nobody has.
+        let mut next = NODE_PORTS.end() + 1;
+        for port in ports.iter_mut().filter(|port| allocates && number(port, "nodePort") == 0) {
+            let own = number(port, "port");
+            let node_port = given.get(&own).copied().unwrap_or_else(|| {
+                if dry_run {
+                    next += 1;
+                    return next;
+                }
+                NODE_PORTS.start() + self.random.below(NODE_PORTS.end() - NODE_PORTS.start() + 1)
+            });
+            if is_new {
+                given.insert(own, node_port);
+            }
+            if let Some(port) = port.as_object_mut() {
+                port.insert("nodePort".to_owned(), node_port.into());
             }
         }
+    }
+}
+
+/// Checks that no two ports of a service that is there open the same one on nodes; one that is new is validated for it.
+fn check_node_ports(service: &Value) -> Result<(), Status> {
+    let mut seen = Vec::new();
+    for port in service.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten() {
+        let protocol = port.get("protocol").and_then(Value::as_str).unwrap_or_default();
+        let number = port.get("nodePort").and_then(Value::as_u64).unwrap_or_default();
+        if number != 0 && seen.contains(&(protocol, number)) {
+            return Err(Status::new(500, "", format!("duplicate nodePort: {{{protocol} {number}}}")));
+        }
+        seen.push((protocol, number));
+    }
+    Ok(())
+}
+
+/// Says of which families a service's addresses are.
+fn give_families(object: &mut Value) {
+    let headless = rules::spec_text(object, "clusterIP") == "None";
+    let Some(spec) = rules::spec(object) else { return };
+    if headless && spec.get("selector").is_none() {
+        fill(spec, "ipFamilyPolicy", "RequireDualStack");
+        fill(spec, "ipFamilies", json!(["IPv4", "IPv6"]));
+    } else {
+        fill(spec, "ipFamilyPolicy", "SingleStack");
+        fill(spec, "ipFamilies", json!(["IPv4"]));
     }
 }
 
@@ -154,17 +200,28 @@ fn keep_allocated(object: &mut Value, old: &Value) {
             fill(spec, field, before.clone());
         }
     }
+    if kinds.0 != "LoadBalancer" {
+        let flag = spec.get("allocateLoadBalancerNodePorts");
+        if flag.is_some_and(|flag| old.pointer("/spec/allocateLoadBalancerNodePorts") == Some(flag)) {
+            spec.remove("allocateLoadBalancerNodePorts");
+        }
+    }
     if !matches!(kinds.0.as_str(), "NodePort" | "LoadBalancer") {
         give_back(spec, old);
         return;
     }
-    let before = old.pointer("/spec/ports").and_then(Value::as_array).cloned().unwrap_or_default();
+    // Ports are known by their names, whatever else changed of them.
+    let name = |port: &Map<String, Value>| text(port, "name").to_owned();
+    let number =
+        |port: &Map<String, Value>| port.get("nodePort").and_then(Value::as_u64).filter(|port| *port != 0);
+    let before = old.pointer("/spec/ports").and_then(Value::as_array).into_iter().flatten();
+    let before: BTreeMap<String, u64> =
+        before.filter_map(Value::as_object).filter_map(|port| Some((name(port), number(port)?))).collect();
+    let asked: Vec<u64> = crate::kinds::fill::each(spec, "ports").filter_map(|port| number(port)).collect();
     for port in crate::kinds::fill::each(spec, "ports") {
-        let same = before
-            .iter()
-            .find(|one| one.get("port") == port.get("port") && one.get("protocol") == port.get("protocol"));
-        if let Some(number) = same.and_then(|one| one.get("nodePort")) {
-            fill(port, "nodePort", number.clone());
+        let had = before.get(&name(port)).filter(|had| !asked.contains(had));
+        if let (None, Some(had)) = (number(port), had) {
+            port.insert("nodePort".to_owned(), (*had).into());
         }
     }
 }
@@ -174,12 +231,6 @@ fn give_back(spec: &mut Map<String, Value>, old: &Value) {
     let had = |path: &str, value: &Value| old.pointer(path) == Some(value);
     if spec.get("externalTrafficPolicy").is_some_and(|policy| had("/spec/externalTrafficPolicy", policy)) {
         spec.remove("externalTrafficPolicy");
-    }
-    if spec
-        .get("allocateLoadBalancerNodePorts")
-        .is_some_and(|flag| had("/spec/allocateLoadBalancerNodePorts", flag))
-    {
-        spec.remove("allocateLoadBalancerNodePorts");
     }
     let before: Vec<i64> = old
         .pointer("/spec/ports")

@@ -12,7 +12,8 @@ use super::super::{Cluster, Object, place_of};
 use super::create::check_object;
 use super::refusals::{unconverted, unpatched};
 use super::{
-    Source, check_name, check_type, convert, own, place, read, refused, set_type, unkept, unregistered,
+    Source, Traits, check_name, check_type, convert, own, place, read, refused, set_type, unkept,
+    unregistered,
 };
 use crate::kinds::{Resource, metadata, rules};
 use crate::ownership::{self, Writer};
@@ -31,6 +32,7 @@ impl Cluster {
         let resource = call.resource;
         check_object(&mut body)?;
         check_type(resource, &body)?;
+        let traits = Traits::of(&body);
         read(call, &mut body, warnings)?;
         check_name(call, &body)?;
         place(call, &mut body)?;
@@ -43,11 +45,20 @@ impl Cluster {
             if !stated.is_empty() {
                 return Err(other_uid(call, stated, ""));
             }
-            if let Some(metadata) = metadata::of(&mut body) {
-                metadata.remove("resourceVersion");
-            }
+            let stated = metadata::of(&mut body).and_then(|metadata| metadata.remove("resourceVersion"));
             let new = own(call, Some(&rules::empty(resource)), body);
-            return self.finish_create(call, new, warnings);
+            let made = self.finish_create(call, new, traits, warnings)?;
+            return Ok(match (stated, &made.body) {
+                // What is kept has a version of its own; what is not is shown as it was sent.
+                (Some(stated), Body::Object(object)) if call.dry_run => {
+                    let mut shown = object.value(resource);
+                    if let Some(metadata) = metadata::of(&mut shown) {
+                        metadata.insert("resourceVersion".to_owned(), stated);
+                    }
+                    unkept(&shown, made.code)
+                }
+                _ => made,
+            });
         };
         let stated = metadata::text(&body, "uid");
         if !stated.is_empty() && stated != live.uid() {
@@ -56,7 +67,7 @@ impl Cluster {
         let old = live.value(resource);
         let mut new = own(call, Some(&old), body);
         rules::prepare_update(resource, &mut new, &old, call.subresource);
-        self.finish_change(call, &live, &old, new, warnings)
+        self.finish_change_as(call, &live, &old, new, traits, warnings)
     }
 
     /// Changes an object as a patch says.
@@ -86,12 +97,13 @@ impl Cluster {
         } else if let Some(why) = unregistered(resource, &new) {
             return Err(refused(why));
         }
+        let traits = Traits::of(&new);
         convert(call, &mut new, warnings, Source::Client).map_err(refused)?;
         check_name(call, &new)?;
         place(call, &mut new)?;
         let mut new = own(call, Some(&old), new);
         rules::prepare_update(resource, &mut new, &old, call.subresource);
-        self.finish_change(call, &live, &old, new, warnings)
+        self.finish_change_as(call, &live, &old, new, traits, warnings)
     }
 
     /// Applies a configuration; an object that is not there is made.
@@ -108,7 +120,7 @@ impl Cluster {
             return Err(Status::invalid_kind("meta.k8s.io", "PatchOptions", "", causes));
         }
         let live = self.find(resource, call.namespace, call.name).cloned();
-        if live.is_none() && call.subresource != Subresource::None {
+        if live.is_none() && call.subresource != Subresource::None && !resource.habits.create_on_update {
             return Err(Status::not_found(resource, call.name));
         }
         let kind = match &config {
@@ -138,6 +150,7 @@ impl Cluster {
         let reset = rules::reset(resource, call.subresource);
         let mut new = ownership::apply(base, config, &rules::merging(resource), &writer, force, &reset)
             .map_err(|error| refused(&error))?;
+        let traits = Traits::of_merged(call, &new);
         convert(call, &mut new, warnings, Source::Apply)
             .map_err(|why| unconverted(resource, config, &why))?;
         if metadata::text(&new, "name").is_empty()
@@ -149,7 +162,7 @@ impl Cluster {
         place(call, &mut new)?;
         if let (Some(live), Some(old)) = (live, old) {
             rules::prepare_update(resource, &mut new, &old, call.subresource);
-            return self.finish_change(call, &live, &old, new, warnings);
+            return self.finish_change_as(call, &live, &old, new, traits, warnings);
         }
         self.admit(resource, call.namespace, call.name)?;
         let uid = metadata::text(&new, "uid");
@@ -159,7 +172,7 @@ impl Cluster {
             );
             return Err(Status::conflict(resource, call.name, &why));
         }
-        self.finish_create(call, new, warnings)
+        self.finish_create(call, new, traits, warnings)
     }
 
     /// Keeps a change, unless it is none; what was only waiting for its last finalizer goes.
@@ -168,7 +181,19 @@ impl Cluster {
         call: &Call<'_>,
         live: &Arc<Object>,
         old: &Value,
+        new: Value,
+        warnings: &mut Vec<String>,
+    ) -> Result<Reply, Status> {
+        self.finish_change_as(call, live, old, new, Traits::default(), warnings)
+    }
+
+    fn finish_change_as(
+        &mut self,
+        call: &Call<'_>,
+        live: &Arc<Object>,
+        old: &Value,
         mut new: Value,
+        traits: Traits,
         warnings: &mut Vec<String>,
     ) -> Result<Reply, Status> {
         let resource = call.resource;
@@ -190,15 +215,19 @@ impl Cluster {
         if let Some(metadata) = metadata::of(&mut new) {
             metadata.insert("resourceVersion".to_owned(), live.version().to_string().into());
         }
-        self.allocate(resource, &mut new, Some(old))?;
-        let causes = rules::validate(resource, &new, Some(old), call.subresource);
+        if call.subresource == Subresource::None {
+            self.allocate(resource, &mut new, Some(old), call.dry_run)?;
+        }
+        let mut causes = rules::validate(resource, &new, Some(old), call.subresource);
+        causes.extend(traits.emptied(resource, &new, old));
         if !causes.is_empty() {
             return Err(Status::invalid(resource, call.name, causes));
         }
         warnings.extend(rules::warn(resource, &new, Some(old), call.subresource));
         rules::conform(resource, &mut new);
         set_type(resource, &mut new);
-        if ownership::settle(old, &mut new) || new == *old {
+        let same = ownership::settle(old, &mut new) || new == *old;
+        if same && (call.dry_run || !traits.untidy && !live.is_untidy()) {
             return Ok(Reply { code: 200, body: Body::Object(live.clone()), warnings: Vec::new() });
         }
         if call.dry_run {
@@ -211,19 +240,21 @@ impl Cluster {
             self.discard(&place_of(resource), key, live);
             return Ok(Reply { code: 200, body: Body::Object(Arc::new(reply)), warnings: Vec::new() });
         }
-        let object = self.commit(&place_of(resource), &key, new);
+        let object = self.commit_as(&place_of(resource), &key, new, traits);
         Ok(Reply { code: 200, body: Body::Object(object), warnings: Vec::new() })
     }
 }
 
-/// Says that an update is of another object than the one that is there; where none is, that has no UID.
+/// Says that an update is of another object than the one that is there; where none is, that has no UID. What is not to
+/// be kept is not looked for where it would be.
 fn other_uid(call: &Call<'_>, stated: &str, found: &str) -> Status {
     let resource = call.resource;
     let folder = if resource.is("", "services") { "services/specs" } else { &resource.plural };
+    let root = if call.dry_run { "" } else { "/registry" };
     let key = if call.namespace.is_empty() {
-        format!("/registry/{folder}/{}", call.name)
+        format!("{root}/{folder}/{}", call.name)
     } else {
-        format!("/registry/{folder}/{}/{}", call.namespace, call.name)
+        format!("{root}/{folder}/{}/{}", call.namespace, call.name)
     };
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \

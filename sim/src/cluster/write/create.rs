@@ -7,8 +7,8 @@ use super::super::reply::{Body, Reply};
 use super::super::status::Status;
 use super::super::store::Key;
 use super::super::{Cluster, place_of};
-use super::{check_type, own, place, read, unkept};
-use crate::kinds::{metadata, rules};
+use super::{Traits, check_type, own, place, read, unkept};
+use crate::kinds::{metadata, prepare, rules};
 
 /// How many letters are added to a `generateName`.
 const SUFFIX: usize = 5;
@@ -27,6 +27,7 @@ impl Cluster {
     ) -> Result<Reply, Status> {
         check_object(&mut body)?;
         check_type(call.resource, &body)?;
+        let traits = Traits::of(&body);
         read(call, &mut body, warnings)?;
         place(call, &mut body)?;
         if let (Some(metadata), false) = (metadata::of(&mut body), call.name.is_empty()) {
@@ -35,7 +36,7 @@ impl Cluster {
         self.admit(call.resource, call.namespace, metadata::text(&body, "name"))?;
         let empty = rules::empty(call.resource);
         let new = own(call, Some(&empty), clean(body));
-        self.finish_create(call, new, warnings)
+        self.finish_create(call, new, traits, warnings)
     }
 
     /// Creates an object that has its owners.
@@ -43,6 +44,7 @@ impl Cluster {
         &mut self,
         call: &Call<'_>,
         mut new: Value,
+        mut traits: Traits,
         warnings: &mut Vec<String>,
     ) -> Result<Reply, Status> {
         let resource = call.resource;
@@ -68,7 +70,13 @@ impl Cluster {
             metadata.insert("uid".to_owned(), uid.into());
             metadata.insert("creationTimestamp".to_owned(), now.as_str().into());
         }
+        if call.subresource == Subresource::None {
+            self.allocate(resource, &mut new, None, call.dry_run)?;
+        }
         rules::prepare_create(resource, &mut new, &now);
+        if traits.unlabelled {
+            prepare::share_labels(resource, &mut new);
+        }
         let name = metadata::text(&new, "name").to_owned();
         let causes = rules::validate(resource, &new, None, call.subresource);
         if !causes.is_empty() {
@@ -76,9 +84,6 @@ impl Cluster {
         }
         warnings.extend(rules::warn(resource, &new, None, call.subresource));
         rules::conform(resource, &mut new);
-        if call.subresource == Subresource::None {
-            self.allocate(resource, &mut new, None)?;
-        }
         if let Some(there) = self.find(resource, call.namespace, &name) {
             let mut status = Status::already_exists(resource, &name);
             if there.is_deleting() {
@@ -89,7 +94,9 @@ impl Cluster {
         if call.dry_run {
             return Ok(unkept(&new, 201));
         }
-        let object = self.commit(&place_of(resource), &Key::new(call.namespace, &name), new);
+        // The first write of a claim after this one is kept, whatever it changes.
+        traits.untidy |= resource.is("", "persistentvolumeclaims");
+        let object = self.commit_as(&place_of(resource), &Key::new(call.namespace, &name), new, traits);
         Ok(Reply { code: 201, body: Body::Object(object), warnings: Vec::new() })
     }
 }

@@ -7,8 +7,12 @@ use super::super::fill::{each, fill, made, text};
 pub(super) fn of(map: &mut Map<String, Value>) {
     let Some(spec) = made(map, "spec") else { return };
     fill(spec, "sessionAffinity", "None");
-    if text(spec, "sessionAffinity") == "ClientIP" {
-        fill(spec, "sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": 10_800}}));
+    match text(spec, "sessionAffinity") {
+        "ClientIP" => fill(spec, "sessionAffinityConfig", json!({"clientIP": {"timeoutSeconds": 10_800}})),
+        "None" => {
+            spec.remove("sessionAffinityConfig");
+        }
+        _ => {}
     }
     fill(spec, "type", "ClusterIP");
     for port in each(spec, "ports") {

@@ -21,7 +21,10 @@ pub(super) fn of(resource: &Resource, map: &mut Map<String, Value>) {
         "deployments" => deployment(spec),
         "statefulsets" => stateful_set(spec),
         "daemonsets" => daemon_set(spec),
-        "jobs" => job(spec),
+        "jobs" => {
+            job(spec);
+            labels_of_template(map);
+        }
         "replicasets" => fill(spec, "replicas", 1),
         "replicationcontrollers" => replication_controller(map),
         _ => {}
@@ -69,11 +72,15 @@ fn daemon_set(spec: &mut Map<String, Value>) {
     fill(spec, "revisionHistoryLimit", 10);
     let Some(strategy) = made(spec, "updateStrategy") else { return };
     fill(strategy, "type", "RollingUpdate");
-    if text(strategy, "type") == "RollingUpdate"
-        && let Some(rolling) = made(strategy, "rollingUpdate")
-    {
+    if text(strategy, "type") == "RollingUpdate" {
+        if let Some(rolling) = made(strategy, "rollingUpdate") {
+            fill(rolling, "maxSurge", 0);
+            fill(rolling, "maxUnavailable", 1);
+        }
+    } else if let Some(rolling) = strategy.get_mut("rollingUpdate").and_then(Value::as_object_mut) {
+        // What is not said is zero in the form in which the API server works on it.
         fill(rolling, "maxSurge", 0);
-        fill(rolling, "maxUnavailable", 1);
+        fill(rolling, "maxUnavailable", 0);
     }
 }
 
@@ -99,6 +106,21 @@ fn job(spec: &mut Map<String, Value>) {
     fill(spec, "manualSelector", false);
     let policy = if absent(spec, "podFailurePolicy") { "TerminatingOrFailed" } else { "Failed" };
     fill(spec, "podReplacementPolicy", policy);
+}
+
+/// A job without labels takes those of its template.
+fn labels_of_template(map: &mut Map<String, Value>) {
+    let path = ["spec", "template", "metadata", "labels"];
+    let mut fields = path.iter().skip(1);
+    let labels = fields.try_fold(map.get("spec"), |value, field| value.map(|value| value.get(field)));
+    let labels =
+        labels.flatten().filter(|labels| labels.as_object().is_some_and(|map| !map.is_empty())).cloned();
+    let Some(labels) = labels else { return };
+    if let Some(metadata) = made(map, "metadata")
+        && metadata.get("labels").and_then(Value::as_object).is_none_or(Map::is_empty)
+    {
+        metadata.insert("labels".to_owned(), labels);
+    }
 }
 
 fn cron_job(map: &mut Map<String, Value>) {

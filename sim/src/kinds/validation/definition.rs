@@ -44,11 +44,7 @@ pub(super) fn of(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         }
     }
     versions(object, &mut causes);
-    let stored = object.pointer("/status/storedVersions").and_then(Value::as_array);
-    if stored.is_none_or(Vec::is_empty) {
-        let detail = "must have at least one stored version";
-        causes.push(Cause::invalid("status.storedVersions", &Value::Null, detail));
-    }
+    stored_versions(object, &mut causes);
     if let Some(old) = old {
         for (field, path) in [
             ("spec.group", "/spec/group"),
@@ -56,7 +52,8 @@ pub(super) fn of(object: &Value, old: Option<&Value>) -> Vec<Cause> {
             ("spec.names.kind", "/spec/names/kind"),
         ] {
             let (new, before) = (object.pointer(path), old.pointer(path));
-            if new != before && field != "spec.names.kind" {
+            let established = field != "spec.scope" || is_established(old);
+            if new != before && established && field != "spec.names.kind" {
                 causes.push(Cause::invalid(field, &new.cloned().unwrap_or_default(), "field is immutable"));
             }
         }
@@ -64,7 +61,11 @@ pub(super) fn of(object: &Value, old: Option<&Value>) -> Vec<Cause> {
     if let Some(strategy) = object.pointer("/spec/conversion/strategy").and_then(Value::as_str)
         && !matches!(strategy, "None" | "Webhook")
     {
-        causes.push(Cause::unsupported("spec.conversion.strategy", strategy, &["None", "Webhook"]));
+        let field = "spec.conversion.strategy";
+        causes.push(match strategy {
+            "" => Cause::required(field, ""),
+            other => Cause::unsupported(field, other, &["None", "Webhook"]),
+        });
     }
     if object.pointer("/spec/conversion/strategy").and_then(Value::as_str) == Some("Webhook") {
         let field = |name: &str| object.pointer(&format!("/spec/conversion/webhook/{name}"));
@@ -77,6 +78,48 @@ pub(super) fn of(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         }
     }
     causes
+}
+
+/// Tells whether objects of the kind may be there, so that it is settled where they live.
+fn is_established(object: &Value) -> bool {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let is = |condition: &Value, field: &str, text: &str| {
+        condition.get(field).and_then(Value::as_str) == Some(text)
+    };
+    conditions
+        .filter(|condition| is(condition, "type", "Established"))
+        .any(|condition| is(condition, "status", "True"))
+}
+
+/// Checks that each version in which objects are kept is one that there is.
+fn stored_versions(object: &Value, causes: &mut Vec<Cause>) {
+    let list =
+        |path: &str| object.pointer(path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let stored = list("/status/storedVersions");
+    if stored.is_empty() {
+        let detail = "must have at least one stored version";
+        causes.push(Cause::invalid("status.storedVersions", &Value::Null, detail));
+    }
+    for version in list("/spec/versions").iter().filter(|one| one.get("storage") == Some(&Value::Bool(true)))
+    {
+        let name = version.get("name").and_then(Value::as_str).unwrap_or_default();
+        if !stored.is_empty() && !stored.iter().any(|one| one == name) {
+            let detail = format!("must have the storage version {name}");
+            causes.push(Cause::invalid("status.storedVersions", &Value::from(stored), &detail));
+        }
+    }
+    for (at, version) in stored.iter().enumerate() {
+        if list("/spec/versions").iter().any(|one| one.get("name") == Some(version)) {
+            continue;
+        }
+        let name = version.as_str().unwrap_or_default();
+        let detail = format!(
+            "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions \
+             until a storage migration ensures no data remains persisted in {name} and removes {name} from \
+             status.storedVersions"
+        );
+        causes.push(Cause::invalid(format!("status.storedVersions[{at}]"), version, &detail));
+    }
 }
 
 fn versions(object: &Value, causes: &mut Vec<Cause>) {

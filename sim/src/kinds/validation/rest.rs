@@ -74,7 +74,7 @@ pub(super) fn binding(resource: &Resource, object: &Value, old: Option<&Value>) 
     if group != RBAC {
         causes.push(Cause::unsupported("roleRef.apiGroup", group, &[RBAC]));
     }
-    let kinds: &[&str] = if resource.namespaced { &["ClusterRole", "Role"] } else { &["ClusterRole"] };
+    let kinds: &[&str] = if resource.namespaced { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
     if !kinds.contains(&kind) {
         causes.push(Cause::unsupported("roleRef.kind", kind, kinds));
     }
@@ -123,6 +123,10 @@ pub(super) fn claim(object: &Value, old: Option<&Value>) -> Vec<Cause> {
         causes.push(Cause::required("spec.resources[storage]", ""));
     }
     let Some(old) = old else { return causes };
+    if object.pointer(STORAGE).is_none() && old.pointer(STORAGE).is_some() {
+        let why = "field can not be less than status.capacity";
+        causes.push(Cause::forbidden("spec.resources.requests.storage", why));
+    }
     let bound = object.pointer("/status/phase").and_then(Value::as_str) == Some("Bound");
     let fixed = |object: &Value| {
         let mut spec = object.get("spec").cloned().unwrap_or_default();
@@ -220,4 +224,34 @@ fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+pub(super) fn budget(object: &Value) -> Vec<Cause> {
+    let field =
+        |name: &str| object.pointer("/spec").and_then(|spec| spec.get(name)).filter(|value| !value.is_null());
+    if field("minAvailable").is_none() || field("maxUnavailable").is_none() {
+        return Vec::new();
+    }
+    let spec = object.get("spec").cloned().unwrap_or_default();
+    vec![Cause::invalid("spec", &spec, "minAvailable and maxUnavailable cannot be both set")]
+}
+
+pub(super) fn autoscaler(object: &Value) -> Vec<Cause> {
+    let field = "spec.maxReplicas";
+    let number = |path: &str| object.pointer(path).and_then(Value::as_i64);
+    let (least, most) = (number("/spec/minReplicas"), number("/spec/maxReplicas").unwrap_or_default());
+    let mut causes = Vec::new();
+    for name in ["kind", "name"] {
+        let target = object.pointer("/spec/scaleTargetRef").map(|target| text(target, name));
+        if target.unwrap_or_default().is_empty() {
+            causes.push(Cause::required(format!("spec.scaleTargetRef.{name}"), ""));
+        }
+    }
+    if most < 1 {
+        causes.push(Cause::required(field, "must be set and greater than 0"));
+    }
+    if least.is_some_and(|least| most < least) {
+        causes.push(Cause::invalid(field, &most.into(), "must be greater than or equal to `minReplicas`"));
+    }
+    causes
 }

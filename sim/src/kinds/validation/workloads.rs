@@ -94,7 +94,9 @@ fn stateful_set_strategy(spec: &Value, causes: &mut Vec<Cause>) {
         && strategy.get("type").and_then(Value::as_str) == Some("OnDelete")
     {
         let field = |name: &str| rolling.get(name).cloned().unwrap_or_default();
-        let (partition, unavailable) = (field("partition"), field("maxUnavailable"));
+        // A number that is not said is zero where it is not said to be absent.
+        let partition = rolling.get("partition").and_then(Value::as_i64).unwrap_or_default();
+        let unavailable = field("maxUnavailable");
         let shown = format!("{{\"Partition\":{partition},\"MaxUnavailable\":{unavailable}}}");
         let path = "spec.updateStrategy.rollingUpdate";
         let message = format!("Invalid value: {shown}: only allowed for updateStrategy 'RollingUpdate'");
