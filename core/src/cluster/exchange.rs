@@ -131,7 +131,10 @@ mod tests {
         let object =
             json!({"metadata": {"name": "b", "namespace": "shop", "uid": "u", "resourceVersion": "7"}});
         assert!(matches!(Answer::found(&object, &key, &Assessor::default()), Err(ApiError::Unreachable(_))));
-        assert!(matches!(Answer::applied(&json!({}), &json!({}), &key, true, &Assessor::default()), Err(ApiError::Unreachable(_))));
+        assert!(matches!(
+            Answer::applied(&json!({}), &json!({}), &key, true, &Assessor::default()),
+            Err(ApiError::Unreachable(_))
+        ));
     }
 
     #[test]
