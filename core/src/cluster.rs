@@ -47,6 +47,7 @@ pub enum Tracking {
 
 /// A live object, as far as the reconciler needs it: metadata and a verdict, never its body.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about an object")]
 pub struct LiveMeta {
     /// Which object.
     pub key: ResourceKey,

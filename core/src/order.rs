@@ -189,7 +189,10 @@ mod tests {
         ResourceKey::new(parts[0], parts[1], parts[2], parts[3])
     }
 
-    fn order(objects: &[(&str, i32, Option<(&str, &str)>)]) -> Vec<String> {
+    /// An object's key, its wave, and the kind that it defines.
+    type Piece = (&'static str, i32, Option<(&'static str, &'static str)>);
+
+    fn order(objects: &[Piece]) -> Vec<String> {
         let keys: Vec<ResourceKey> = objects.iter().map(|(text, ..)| key(text)).collect();
         let places = objects.iter().map(|(_, wave, defines)| Place {
             wave: *wave,

@@ -336,7 +336,7 @@ impl Reconciler {
         for (key, phase) in running {
             match self.hook_outcome(&key) {
                 None => waits.push(key),
-                Some((succeeded, message)) => self.hook_ended(app, key, phase, succeeded, message),
+                Some((succeeded, message)) => self.hook_ended(app, &key, phase, succeeded, &message),
             }
         }
         let named: Vec<&ResourceKey> = waits.iter().collect();
@@ -392,28 +392,28 @@ impl Reconciler {
     fn hook_ended(
         &mut self,
         app: &AppId,
-        key: ResourceKey,
+        key: &ResourceKey,
         phase: SyncPhase,
         succeeded: bool,
-        message: String,
+        message: &str,
     ) {
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), Some(work)) = (&mut state.operation, &mut state.work) else { return };
-        work.running.remove(&key);
-        work.next_phase_of(&key);
-        let row = work.results.iter_mut().rev().find(|row| row.key == key && row.hook == Some(phase));
+        work.running.remove(key);
+        work.next_phase_of(key);
+        let row = work.results.iter_mut().rev().find(|row| row.key == *key && row.hook == Some(phase));
         if let Some(row) = row {
             row.hook_phase = Some(if succeeded { OperationPhase::Succeeded } else { OperationPhase::Failed });
             if !message.is_empty() {
-                row.message.clone_from(&message);
+                message.clone_into(&mut row.message);
             }
         }
-        operation.hooks.push(HookOutcome { key: key.clone(), phase, succeeded, message: message.clone() });
+        operation.hooks.push(HookOutcome { key: key.clone(), phase, succeeded, message: message.to_owned() });
         self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), operation));
         self.moved = true;
         self.dirty.insert(app.clone());
         let reason = if succeeded { "HookSucceeded" } else { "HookFailed" };
-        self.event(app, Some(&key), reason, format!("{} hook: {message}", phase.as_str()));
+        self.event(app, Some(key), reason, format!("{} hook: {message}", phase.as_str()));
     }
 
     /// Deletes the hooks whose policy says so after a sync that ended so. Tells whether that is done.

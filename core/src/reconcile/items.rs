@@ -209,7 +209,10 @@ impl Reconciler {
             row.hook = item.hook.map(|_| rank.step.phase);
             row.hook_phase = row.hook.map(|_| match row.code {
                 ResultCode::SyncFailed => OperationPhase::Failed,
-                _ => OperationPhase::Running,
+                ResultCode::Synced
+                | ResultCode::Pruned
+                | ResultCode::PruneSkipped
+                | ResultCode::SharedSkipped => OperationPhase::Running,
             });
             let rank = *rank;
             if item.hook.is_some() && row.code == ResultCode::Synced {

@@ -321,6 +321,7 @@ impl WantedSet {
 
 /// A running operation's work; made anew from durable state after a restart.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about an operation")]
 pub(super) struct Work {
     pub(super) wanted: WantedSet,
     pub(super) ranks: BTreeMap<ResourceKey, Rank>,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::stage::{QUIET, Stage};
 
-fn annotated(kind: &str, name: &str, wave: &str, body: Value) -> String {
+fn annotated(kind: &str, name: &str, wave: &str, body: &Value) -> String {
     let api_version = match kind {
         "Deployment" => "apps/v1",
         "Job" => "batch/v1",
@@ -21,20 +21,20 @@ fn annotated(kind: &str, name: &str, wave: &str, body: Value) -> String {
 }
 
 fn config(name: &str, wave: &str) -> String {
-    annotated("ConfigMap", name, wave, json!({"data": {"value": "1"}}))
+    annotated("ConfigMap", name, wave, &json!({"data": {"value": "1"}}))
 }
 
 fn deployment(name: &str, wave: &str, image: &str) -> String {
     let labels = json!({"app": name});
     let spec = json!({"spec": {"replicas": 1, "progressDeadlineSeconds": 600, "selector": {"matchLabels": labels},
         "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": image}]}}}});
-    annotated("Deployment", name, wave, spec)
+    annotated("Deployment", name, wave, &spec)
 }
 
 fn job(name: &str, wave: &str) -> String {
     let spec = json!({"spec": {"backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never",
         "containers": [{"name": "main", "image": "registry.example/check:1"}]}}}});
-    annotated("Job", name, wave, spec)
+    annotated("Job", name, wave, &spec)
 }
 
 fn write(stage: &Stage, files: &[(&str, String)]) -> String {

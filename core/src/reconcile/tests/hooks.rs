@@ -1,6 +1,6 @@
 //! Hooks: when they run, what waits for them, what becomes of them.
 
-use super::waves::{Piece, assign, becomes, put, wave, written};
+use super::waves::{Piece, assign, becomes, put, refuses, wave, written};
 use super::*;
 use crate::health::Health;
 use crate::order::SyncPhase;
@@ -167,10 +167,7 @@ fn delete_policies_are_kept_after_success_and_after_failure() {
 fn a_failed_sync_runs_its_hooks_for_that_and_fails_all_the_same() {
     let mut bench = Bench::new();
     made(&mut bench, &[("fail", Health::Progressing)]);
-    bench.fails = Some(|request| match request {
-        Request::Apply { key, .. } if key.name == "b" => Some(ApiError::Refused("no".to_owned())),
-        _ => None,
-    });
+    bench.fails = Some(|request| refuses(request, "b"));
     assign_without_retry(
         &mut bench,
         &[
@@ -409,10 +406,7 @@ fn a_hook_that_was_refused_did_not_run() {
     assign(&mut bench, &[("pre", 1, hook("PreSync", "HookFailed")), ("a", 1, json!({}))]);
     bench.pass(10_000);
     written(&mut bench);
-    bench.fails = Some(|request| match request {
-        Request::Apply { key, .. } if key.name == "pre" => Some(ApiError::Refused("immutable".to_owned())),
-        _ => None,
-    });
+    bench.fails = Some(|request| refuses(request, "pre"));
     assign(&mut bench, &[("pre", 2, hook("PreSync", "HookFailed")), ("a", 2, json!({}))]);
     bench.pass(1_000);
     bench.restart();

@@ -47,6 +47,12 @@ pub(super) fn written(bench: &mut Bench) -> Vec<String> {
     std::mem::take(&mut bench.writes).into_iter().map(name).collect()
 }
 
+/// Refuses to apply one object.
+pub(super) fn refuses(request: &Request, name: &str) -> Option<ApiError> {
+    let refused = matches!(request, Request::Apply { key, .. } if key.name == name);
+    refused.then(|| ApiError::Refused("no".to_owned()))
+}
+
 #[test]
 fn a_wave_begins_when_the_one_before_it_is_healthy() {
     let mut bench = Bench::new();
@@ -125,10 +131,7 @@ fn a_degraded_wave_fails_the_sync_before_the_next_one_and_it_is_tried_again() {
 #[test]
 fn a_refused_apply_fails_its_wave_and_the_rest_of_that_wave_goes_on() {
     let mut bench = Bench::new();
-    bench.fails = Some(|request| match request {
-        Request::Apply { key, .. } if key.name == "b" => Some(ApiError::Refused("no".to_owned())),
-        _ => None,
-    });
+    bench.fails = Some(|request| refuses(request, "b"));
     let mut assignment =
         put(&mut bench, &[("a", 1, wave(0)), ("b", 1, wave(1)), ("b2", 1, wave(1)), ("c", 1, wave(2))]);
     assignment.policy.retry = Some(crate::policy::Retry { limit: 0, ..Default::default() });
@@ -260,10 +263,7 @@ fn deletes_of_a_wave_that_a_failed_sync_did_not_reach_are_left_to_the_next_sync(
     assign(&mut bench, &[&[("a", 1, wave(1)), ("b", 1, wave(0))][..], &kept[..]].concat());
     bench.pass(10_000);
     written(&mut bench);
-    bench.fails = Some(|request| match request {
-        Request::Apply { key, .. } if key.name == "x" => Some(ApiError::Refused("no".to_owned())),
-        _ => None,
-    });
+    bench.fails = Some(|request| refuses(request, "x"));
     let mut assignment = put(&mut bench, &[("x", 2, wave(0)), ("y", 2, wave(1)), ("z", 1, wave(1))]);
     assignment.policy.retry = Some(crate::policy::Retry { limit: 0, ..Default::default() });
     bench.list.set(assignment);
