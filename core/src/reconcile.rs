@@ -262,7 +262,7 @@ impl Reconciler {
         // Another release takes the place of one that only waits, whoever asked for that: there may be no other way out.
         let waits = |work: &Work| {
             work.rank_now().is_none()
-                && work.sweep.is_none()
+                && !work.is_sweeping()
                 && (work.gate.is_some() || !work.running.is_empty())
         };
         let stuck = |work: &Work| {

@@ -74,6 +74,11 @@ impl Work {
         }
     }
 
+    /// Tells whether hooks are still to be deleted before it ends.
+    pub(super) fn is_sweeping(&self) -> bool {
+        self.sweep.as_ref().is_some_and(|sweep| !sweep.is_empty())
+    }
+
     /// Turns to the next phase of a hook that ran.
     pub(super) fn next_phase_of(&mut self, key: &ResourceKey) {
         let next = self.queue.keys().find(|(_, of)| of == key).map(|(rank, _)| *rank);

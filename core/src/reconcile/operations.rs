@@ -336,7 +336,7 @@ impl Reconciler {
         let stuck = work.retry_at.is_some() || work.gate.is_some() || (rank.is_some() && first.all(waits));
         stuck
             && work.running.is_empty()
-            && work.sweep.is_none()
+            && !work.is_sweeping()
             && !work.queue.keys().any(|(_, key)| self.busy.contains(key))
     }
 

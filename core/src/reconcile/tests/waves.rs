@@ -308,3 +308,15 @@ fn an_agent_that_is_killed_between_two_waves_goes_on_with_the_same_gate() {
     assert_eq!(written(&mut bench), ["b"]);
     assert_eq!(bench.operation("web").phase, OperationPhase::Succeeded);
 }
+
+#[test]
+fn an_automated_sync_that_waits_for_its_next_try_goes_on_with_a_newer_release() {
+    let mut bench = Bench::new();
+    bench.fails = Some(|request| refuses(request, "a"));
+    assign(&mut bench, &[("a", 1, wave(0)), ("b", 1, wave(0))]);
+    bench.fails = None;
+    assert_eq!(written(&mut bench), ["b"]);
+    assign(&mut bench, &[("a", 2, wave(0)), ("b", 1, wave(0))]);
+    assert_eq!(written(&mut bench), ["a"], "at once");
+    assert_eq!(bench.operation("web").phase, OperationPhase::Succeeded);
+}
