@@ -10,8 +10,10 @@ LOG := target/test.log
 SEEDS ?= 20000
 SETS ?= 1000000
 SCRIPTS ?= 10000
+# With everything that makes it fast: see the profile in Cargo.toml.
+SIMULATE := $(CARGO) run --profile simulation --package argosy-tests --bin simulate --
 # What `make test` repeats in memory: the scenarios that are about the cluster more than about the hub.
-ON_SIM := cluster_client demo everyday harness neighbours policies real_input rest trouble
+ON_SIM := cluster_client demo everyday harness hooks neighbours policies real_input rest trouble waves
 
 # The areas of `differential` of which `make test` plays a share: those in which no long run found a difference.
 EQUAL := config_maps deployments secrets_and_accounts requests_that_make_no_sense
@@ -57,8 +59,8 @@ crash-states: ## Tries 50,000 states in which a loss of power can leave each sto
 	ARGOSY_CRASH_STATES=$${ARGOSY_CRASH_STATES:-50000} \
 	$(CARGO) test --release --package argosy-runtime --lib -- store::tests::crash store::tests::damage --nocapture
 
-simulate: ## Runs SEEDS seeds of the simulation (20000 unless given) in release mode, on all cores.
-	$(CARGO) run --release --package argosy-tests --bin simulate -- --seeds $(SEEDS)
+simulate: ## Runs SEEDS seeds of the simulation (20000 unless given) on all cores.
+	$(SIMULATE) --seeds $(SEEDS)
 
 prune: ## Tries SETS desired sets (1000000 unless given) against prune, and judges every delete.
 	ARGOSY_PRUNE_SETS=$(SETS) \
@@ -66,10 +68,10 @@ prune: ## Tries SETS desired sets (1000000 unless given) against prune, and judg
 
 outage: SEEDS = 100
 outage: ## Lets a simulated hub be away for 72 hours, SEEDS times (100 unless given): agents only heal.
-	$(CARGO) run --release --package argosy-tests --bin simulate -- --outage 72 --seeds $(SEEDS)
+	$(SIMULATE) --outage 72 --seeds $(SEEDS)
 
 mutants: ## Breaks the daemons in every way that is known, and shows how soon the simulation catches each.
-	$(CARGO) run --release --package argosy-tests --bin simulate -- --mutants --seeds 10000
+	$(SIMULATE) --mutants --seeds 10000
 
 lint: ## Checks the format, the lints and the documentation; warnings are errors.
 	$(CARGO) fmt --all --check

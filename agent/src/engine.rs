@@ -281,7 +281,7 @@ impl Engine {
             answer.send();
         }
         if let Some(core) = &self.core {
-            self.watches.set(core.machine.watch_generations());
+            self.watches.follow(|known| core.machine.changed_watches(known));
         }
     }
 

@@ -287,10 +287,10 @@ impl AgentMachine {
         timers.into_iter().flatten().min()
     }
 
-    /// Gives the kinds that must be watched, each with the generation of its watch: one of another generation begins with a
-    /// list.
-    pub fn watch_generations(&self) -> BTreeMap<GroupKind, u64> {
-        self.reconciler.watch_generations()
+    /// Gives the kinds that must be watched, each with the generation of its watch (one of another generation begins with
+    /// a list), unless the shell knows just that already.
+    pub fn changed_watches(&self, known: &BTreeMap<GroupKind, u64>) -> Option<BTreeMap<GroupKind, u64>> {
+        self.reconciler.changed_watches(known)
     }
 
     /// Gives the link's end.

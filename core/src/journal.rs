@@ -19,7 +19,7 @@ use minicbor::{Decode, Encode};
 
 pub use event::{Told, Weight};
 pub(crate) use keeper::releases_of;
-pub use keeper::{Audit, Entry, Keeper, KeptRow, Numbered, Taken};
+pub use keeper::{Audit, Entry, Keeper, KeptRow, Numbered, Sent, Taken};
 pub use picture::{Known, Picture};
 pub use recorder::{JournalState, Recorder};
 

@@ -117,33 +117,32 @@ impl PartialOrd for ResourceKey {
 /// last one: words are compared in place, and nothing is called.
 #[inline]
 pub(crate) fn order(one: &str, other: &str) -> Ordering {
-    let (words, rest) = one.as_bytes().as_chunks::<8>();
-    let (other_words, other_rest) = other.as_bytes().as_chunks::<8>();
-    for (word, other) in words.iter().zip(other_words) {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let common = one.len().min(other.len());
+    let (Some(left), Some(right)) = (one.get(..common), other.get(..common)) else { return one.cmp(other) };
+    let (words, _) = left.as_chunks::<8>();
+    let (others, _) = right.as_chunks::<8>();
+    for (word, other) in words.iter().zip(others) {
         if word != other {
             return u64::from_be_bytes(*word).cmp(&u64::from_be_bytes(*other));
         }
     }
-    if words.len() == other_words.len() {
-        // Of two that are the same as far as both go, the shorter one comes first: so does a zero, which no name has.
-        return last_word(rest).cmp(&last_word(other_rest)).then(rest.len().cmp(&other_rest.len()));
-    }
-    let next = |words: &[[u8; 8]], rest: &[u8]| match words.get(one.len().min(other.len()) / 8) {
-        Some(word) => u64::from_be_bytes(*word),
-        None => last_word(rest),
-    };
-    next(words, rest).cmp(&next(other_words, other_rest)).then(one.len().cmp(&other.len()))
+    last_word(left).cmp(&last_word(right)).then(one.len().cmp(&other.len()))
 }
 
-/// Gives up to seven bytes as the upper ones of a word.
+/// Gives the end of a string, up to eight bytes, as a number that orders strings of one length which are the same before
+/// it. Bytes may be in it twice.
 #[inline]
-fn last_word(rest: &[u8]) -> u64 {
-    let mut word = 0;
-    for byte in rest {
-        word = (word << 8) | u64::from(*byte);
+fn last_word(bytes: &[u8]) -> u64 {
+    if let Some(last) = bytes.last_chunk::<8>() {
+        u64::from_be_bytes(*last)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        u64::from(u32::from_be_bytes(*first)) << 32 | u64::from(u32::from_be_bytes(*last))
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<2>(), bytes.last_chunk::<2>()) {
+        u64::from(u16::from_be_bytes(*first)) << 16 | u64::from(u16::from_be_bytes(*last))
+    } else {
+        bytes.first().copied().map_or(0, u64::from)
     }
-    let missing = 8_usize.saturating_sub(rest.len());
-    if missing == 8 { 0 } else { word << (8 * missing) }
 }
 
 impl ResourceKey {

@@ -165,7 +165,11 @@ fn is_ready(pod: &Value) -> bool {
 
 /// Tells whether a pod has ended.
 fn has_ended(pod: &Value) -> bool {
-    matches!(pod.pointer("/status/phase").and_then(Value::as_str), Some("Succeeded" | "Failed"))
+    has_phase(pod, "Succeeded") || has_phase(pod, "Failed")
+}
+
+fn has_phase(pod: &Value, phase: &str) -> bool {
+    pod.pointer("/status/phase").and_then(Value::as_str) == Some(phase)
 }
 
 /// Names a state of a template: equal templates have equal names.

@@ -16,6 +16,11 @@ use crate::wait;
 /// How long the controllers may take to make the pods and to count them.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Annotations for the template of a workload whose pods' fate is a test's to say, also where something runs pods.
+pub fn decided_by_the_test() -> Value {
+    json!({"sim.argosy.dev/fate": "waits"})
+}
+
 /// What becomes of the pods of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {

@@ -37,10 +37,18 @@ impl WatchesHandle {
     /// Watches exactly these kinds from now on, each in a generation: a watch of another one begins anew, with a list.
     /// Events of others may still be in the queue.
     pub fn set(&self, kinds: BTreeMap<GroupKind, u64>) {
+        self.follow(|known| (*known != kinds).then_some(kinds));
+    }
+
+    /// Does the same with what `changed` makes of the present ones; `None` leaves them.
+    pub fn follow(
+        &self,
+        changed: impl FnOnce(&BTreeMap<GroupKind, u64>) -> Option<BTreeMap<GroupKind, u64>>,
+    ) {
         self.wanted.send_if_modified(|wanted| {
-            let changed = *wanted != kinds;
+            let Some(kinds) = changed(wanted) else { return false };
             *wanted = kinds;
-            changed
+            true
         });
     }
 }

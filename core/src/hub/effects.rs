@@ -68,6 +68,8 @@ pub enum Reply {
     },
     /// The next frames of a bundle; none when it is whole.
     Exported(Vec<HubFrame>),
+    /// That somebody still reads a bundle, or nobody any more.
+    Noted,
     /// The hub's word for a bundle.
     Sealed(Signature),
     /// Receipts were taken.

@@ -65,6 +65,10 @@ pub enum Request {
     },
     /// Asks for the next frames of a bundle.
     MoreOfBundle(ExportId),
+    /// Says that a slow reader is still there.
+    HoldBundle(ExportId),
+    /// Says that nobody reads a bundle any more.
+    DropBundle(ExportId),
     /// Ends a bundle.
     SealBundle {
         /// Which.
@@ -142,6 +146,9 @@ pub enum Refused {
     /// Receipts are not taken.
     #[error(transparent)]
     Receipts(ReceiptsRefused),
+    /// Others are being made.
+    #[error("{0} bundles are being made, and no more at a time: try again when one is done")]
+    Exporting(usize),
     /// Too much is going on.
     #[error("too many commands are under way; try again")]
     Busy,
@@ -247,6 +254,8 @@ impl HubMachine {
             }
             Request::ExportBundle { name } => self.export_bundle(&name, context, effects),
             Request::MoreOfBundle(id) => self.more_of_bundle(id, context)?,
+            Request::HoldBundle(id) => self.hold_bundle(id, context.now.ms()),
+            Request::DropBundle(id) => Ok(self.drop_bundle(id)),
             Request::SealBundle { id, digest } => self.seal_bundle(id, digest, context),
             Request::Receipts(request) => self.take_receipts(*request, context, effects)?,
             Request::Command { app, kind, deadline_ms } => {

@@ -186,7 +186,9 @@ impl Keeper {
         commits: &BTreeMap<(AppId, Root), String>,
         store: &dyn StoreRead,
         now: Now,
+        sent: Sent,
     ) -> Result<Taken, StoreError> {
+        let date = |row: &Row| date(row, batch, now, sent);
         let mut fresh: Vec<KeptRow> = Vec::new();
         // A clock that was ahead set it.
         self.meta.since = self.meta.since.map(|since| since.min(now.wall));
@@ -196,7 +198,7 @@ impl Keeper {
                 let another = self.meta.position.is_none_or(|before| before.journal != batch.journal);
                 // While the clock stands, no row is before the one that came before it.
                 let mut at = self.newest_before(now).unwrap_or(WallTime(i64::MIN));
-                let first = rows.first().map(|(row, _)| date(row, batch, now));
+                let first = rows.first().map(|(row, _)| date(row));
                 let (first_at, first_exact) = first.unwrap_or((now.wall, true));
                 let mut note = |entry| {
                     let at = first_at.max(self.newest_before(now).unwrap_or(first_at)).min(now.wall);
@@ -209,7 +211,7 @@ impl Keeper {
                     note(Entry::Gap { from, to });
                 }
                 for (row, bytes) in rows {
-                    let (dated, exact) = date(&row, batch, now);
+                    let (dated, exact) = date(&row);
                     at = dated.max(at).min(now.wall);
                     let commits = commits_of(&row, commits);
                     let entry = Entry::Row { journal: batch.journal, row: bytes.clone().into() };
@@ -361,6 +363,15 @@ impl Keeper {
     }
 }
 
+/// When a batch was sent, in relation to the time that it is dated by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Just then.
+    Then,
+    /// Some time before: by file, from an agent whose clock is not believed. Its rows happened no later.
+    Before,
+}
+
 /// A batch that follows what is here.
 struct Checked<'b> {
     rows: Vec<(Row, &'b Vec<u8>)>,
@@ -370,13 +381,17 @@ struct Checked<'b> {
 
 /// Says when a row happened, and whether that is by the hub's clock: the agent's elapsed time counts back from when the
 /// batch was sent. Over a reboot only the agent's own wall clock tells, and it is never believed to be ahead.
-fn date(row: &Row, batch: &JournalBatch, now: Now) -> (WallTime, bool) {
+fn date(row: &Row, batch: &JournalBatch, now: Now, sent: Sent) -> (WallTime, bool) {
     match batch.now.since(&row.mono) {
         Some(ago) => {
             let ago = i64::try_from(millis(ago)).unwrap_or(i64::MAX);
-            (WallTime(now.wall.0.saturating_sub(ago)), true)
+            (WallTime(now.wall.0.saturating_sub(ago)), sent == Sent::Then)
         }
-        None => (row.wall.min(now.wall), false),
+        None => match sent {
+            Sent::Then => (row.wall.min(now.wall), false),
+            // By the clock that is not believed.
+            Sent::Before => (now.wall, false),
+        },
     }
 }
 

@@ -139,7 +139,8 @@ impl Pair {
         let now = self.clock();
         let Some(batch) = self.recorder.next_batch(&self.agent, now).unwrap() else { return false };
         let hub_now = self.hub_clock();
-        let taken = self.keeper.take(cluster(), &batch, &self.commits, &self.hub, hub_now).unwrap();
+        let taken =
+            self.keeper.take(cluster(), &batch, &self.commits, &self.hub, hub_now, Sent::Then).unwrap();
         self.hub.commit(&taken.ops);
         match taken.answer {
             Ok(sequence) if heard => self.recorder.acknowledged(sequence),
@@ -432,8 +433,27 @@ fn what_a_newer_agent_writes_is_kept_and_said_to_be_unknown() {
         now: pair.clock().mono,
         complete: true,
     };
-    let taken = pair.keeper.take(cluster(), &batch, &BTreeMap::new(), &pair.hub, pair.hub_clock()).unwrap();
+    let taken = pair
+        .keeper
+        .take(cluster(), &batch, &BTreeMap::new(), &pair.hub, pair.hub_clock(), Sent::Then)
+        .unwrap();
     pair.hub.commit(&taken.ops);
     assert_eq!(taken.answer, Ok(row.sequence));
     assert!(pair.told().last().unwrap().starts_with("Unknown"));
+}
+
+#[test]
+fn rows_by_file_from_a_clock_that_is_not_believed_are_dated_by_guess() {
+    let mut pair = Pair::new();
+    pair.say("web", state(1, 1));
+    pair.connect();
+    let now = pair.clock();
+    let batch = pair.recorder.next_batch(&pair.agent, now).unwrap().unwrap();
+    let hub_now = pair.hub_clock();
+    let taken =
+        pair.keeper.take(cluster(), &batch, &BTreeMap::new(), &pair.hub, hub_now, Sent::Before).unwrap();
+    pair.hub.commit(&taken.ops);
+    let rows = pair.keeper.rows_since(&pair.hub, cluster(), WallTime(0)).unwrap();
+    assert!(!rows.is_empty());
+    assert!(rows.iter().all(|row| !row.kept.exact && row.kept.at <= hub_now.wall), "{rows:?}");
 }

@@ -313,12 +313,14 @@ impl Reconciler {
         else {
             return false;
         };
-        let newer = attempt_of(assigned) != operation.attempt;
-        let stuck = self.is_stuck(work, now.ms())
-            || (work.rank_now().is_none()
-                && self.has_deletes_under_way(app)
-                && self.deletes_are_stuck(app, now));
-        if operation.command.is_some() || !newer || !stuck {
+        let stuck = || {
+            self.is_stuck(work, now.ms())
+                || (work.rank_now().is_none()
+                    && self.has_deletes_under_way(app)
+                    && self.deletes_are_stuck(app, now))
+        };
+        // What tells attempts apart costs the most.
+        if operation.command.is_some() || !stuck() || attempt_of(assigned) == operation.attempt {
             return false;
         }
         self.drop_operation(app);

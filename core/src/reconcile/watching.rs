@@ -96,8 +96,26 @@ impl Reconciler {
     /// Gives the kinds that must be watched, each with the generation of its watch: one of another generation begins with a
     /// list.
     pub fn watch_generations(&self) -> BTreeMap<GroupKind, u64> {
-        let generation = |kind: &GroupKind| self.generations.get(kind).copied().unwrap_or(0);
-        self.kinds_to_watch().into_iter().map(|kind| (kind.clone(), generation(&kind))).collect()
+        self.kinds_to_watch()
+            .into_iter()
+            .map(|kind| {
+                let generation = self.watch_generation(&kind);
+                (kind, generation)
+            })
+            .collect()
+    }
+
+    /// Gives the same if it is not what a shell knows already: asked after every turn, and nearly always nothing new.
+    pub fn changed_watches(&self, known: &BTreeMap<GroupKind, u64>) -> Option<BTreeMap<GroupKind, u64>> {
+        let more = self.desired_kinds.iter().filter(|kind| !self.managed_kinds.contains_key(*kind));
+        let mut wanted = self.managed_kinds.keys().chain(more).filter(|kind| self.kinds.contains_key(*kind));
+        let as_known = |kind: &GroupKind| known.get(kind) == Some(&self.watch_generation(kind));
+        let same = wanted.by_ref().take(known.len()).filter(|kind| as_known(kind)).count() == known.len();
+        if same && wanted.next().is_none() { None } else { Some(self.watch_generations()) }
+    }
+
+    fn watch_generation(&self, kind: &GroupKind) -> u64 {
+        self.generations.get(kind).copied().unwrap_or(0)
     }
 
     /// Tells whether every watched kind was listed and its watch stands: then all is observed up to now. What the API

@@ -24,7 +24,7 @@ pub use status::StatusRow;
 
 use crate::desired::{Anchor, DesiredList, Phase as AppPhase, SignHead, SignedHead, VerifyHead};
 use crate::ids::{AppId, ClusterId, Epoch, Generation, InstallationId};
-use crate::journal::Keeper;
+use crate::journal::{Keeper, Sent};
 use crate::release::Root;
 use crate::session::bulk::Codec;
 use crate::session::frame::{
@@ -271,7 +271,9 @@ impl HubLink {
                     self.take_facts(facts, now, &mut effects);
                 }
             }
-            AgentFrame::Journal(batch) => self.take_journal(session, &batch, context, &mut effects)?,
+            AgentFrame::Journal(batch) => {
+                self.take_journal(session, &batch, Sent::Then, context, &mut effects)?
+            }
             AgentFrame::Refused(refusal) => {
                 effects.events.push(HubEvent::AgentRefused(refusal.clone()));
                 effects.close.push((session, HubClosing::Refused(refusal)));

@@ -67,9 +67,12 @@ impl Fleet {
             }
             Order::Receipts(receipts) => format!("bundle receipts (of cluster {})", receipts.cluster),
             Order::ExportBundle { name } => format!("bundle export {name}"),
-            Order::Enrol(_) | Order::Command { .. } | Order::MoreOfBundle(_) | Order::SealBundle { .. } => {
-                String::new()
-            }
+            Order::Enrol(_)
+            | Order::Command { .. }
+            | Order::MoreOfBundle(_)
+            | Order::HoldBundle(_)
+            | Order::DropBundle(_)
+            | Order::SealBundle { .. } => String::new(),
         };
         info!(operator, order = what, "an operator orders");
         self.services.handle.ask(order).await.map_err(stopped)?.map_err(|refused| status_of(&refused))
@@ -349,7 +352,7 @@ fn status_of(refused: &Refused) -> Status {
         | Refused::Export(_)
         | Refused::Receipts(_)
         | Refused::NoExport => Status::failed_precondition(message),
-        Refused::Busy => Status::resource_exhausted(message),
+        Refused::Busy | Refused::Exporting(_) => Status::resource_exhausted(message),
     }
 }
 

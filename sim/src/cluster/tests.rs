@@ -351,6 +351,34 @@ fn all_kinds_of_workloads_come_to_life() {
 }
 
 #[test]
+fn a_job_fails_once_its_pods_have_failed_too_often_and_waits_for_those_that_wait() {
+    let mut bench = Bench::new();
+    let job = |fate: &str| {
+        let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": fate}});
+        job["spec"] = json!({"backoffLimit": 1, "template": {
+            "metadata": {"annotations": {"sim.argosy.dev/fate": fate}},
+            "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}});
+        job
+    };
+    let conditions = |bench: &mut Bench, name: &str| {
+        let job = bench.get(&format!("batch/v1/jobs/default/{name}")).unwrap();
+        let conditions = job["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        (conditions.iter().map(|one| one["type"].as_str().unwrap().to_owned()).collect::<Vec<_>>(), job)
+    };
+    for fate in ["fails", "waits"] {
+        bench.object(&format!("batch/v1/jobs/default/{fate}"), apply(job(fate)));
+    }
+    bench.pass(Duration::from_mins(1));
+    let (failed, job) = conditions(&mut bench, "fails");
+    assert_eq!(failed, ["FailureTarget", "Failed"]);
+    assert_eq!(job["status"]["failed"], 2, "one more than its limit");
+    assert_eq!(job["status"]["active"], Value::Null);
+    let (waiting, job) = conditions(&mut bench, "waits");
+    assert!(waiting.is_empty(), "{waiting:?}");
+    assert_eq!(job["status"]["active"], 1);
+}
+
+#[test]
 fn equal_seeds_give_equal_clusters() {
     let run = || {
         let mut bench = Bench::new();

@@ -7,6 +7,10 @@ use std::process::ExitCode;
 use argosy_tests::simulation::{Broken, Outage, Settings, Sweep, Trouble, outage, run, shrink, sweep};
 use clap::Parser;
 
+/// A run is some hundred thousand small allocations on one thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Simulates one hub and its agents under faults.
 #[derive(Parser)]
 struct Arguments {

@@ -75,6 +75,8 @@ pub(super) struct Process {
     stream: Option<u64>,
     entropy: Random,
     tick: Option<u64>,
+    /// The kinds that are to be watched, with the generations of their watches.
+    wanted: BTreeMap<GroupKind, u64>,
     watches: BTreeMap<GroupKind, Watch>,
     idle: (u64, u32),
     pub(super) contest: Contest,
@@ -88,7 +90,6 @@ type MadeReceipts = Result<(Effects, Vec<AgentFrame>), StoreError>;
 struct Watch {
     /// Tells what belongs to an earlier watch of the kind.
     number: u64,
-    generation: u64,
     /// Where it stands once its list was taken: what changes from then on is delivered.
     feed: Option<Feed>,
     /// It was said that it does not work.
@@ -202,6 +203,7 @@ impl World {
             stream: None,
             entropy,
             tick: None,
+            wanted: BTreeMap::new(),
             watches: BTreeMap::new(),
             idle: (0, 0),
             contest: Contest::default(),
@@ -309,14 +311,14 @@ impl World {
         let Some(state) = self.agents.get_mut(agent) else { return };
         let now = state.now(self.now);
         let Some(process) = &mut state.process else { return };
-        let wanted = process.machine.watch_generations();
-        process.watches.retain(|kind, watch| wanted.get(kind) == Some(&watch.generation));
-        for (kind, generation) in wanted {
-            if process.watches.contains_key(&kind) {
-                continue;
-            }
+        if let Some(wanted) = process.machine.changed_watches(&process.wanted) {
+            process.watches.retain(|kind, _| wanted.get(kind) == process.wanted.get(kind));
+            process.wanted = wanted;
+        }
+        let unwatched = process.wanted.keys().filter(|kind| !process.watches.contains_key(*kind));
+        for kind in unwatched.cloned().collect::<Vec<_>>() {
             let number = self.chance.shells.next();
-            process.watches.insert(kind.clone(), Watch { number, generation, ..Watch::default() });
+            process.watches.insert(kind.clone(), Watch { number, ..Watch::default() });
             let event = Event::List { agent, life: process.life, kind, number };
             self.queue.at(self.now + 1 + self.chance.shells.under(100), event);
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use argosy_core::agent::Input;
 use argosy_core::bundle::{Header, ImportRefused, ImportStep, Receipts};
+use argosy_core::journal::Sent;
 use argosy_core::session::frame::{AgentFrame, HubFrame};
 use argosy_core::session::hub::{HubContext, HubEffects};
 use argosy_core::time::Now;
@@ -181,7 +182,7 @@ impl World {
             }
         });
         for batch in receipts.journal.iter().filter(|_| taken) {
-            self.with_link(agent, |link, context| link.take_receipts_journal(batch, context));
+            self.with_link(agent, |link, context| link.take_receipts_journal(batch, Sent::Then, context));
         }
         note!(self, "hub takes receipts of {agent}: taken={taken} {refused:?}");
     }

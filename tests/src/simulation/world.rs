@@ -25,6 +25,10 @@ const CONVERGE_MS: u64 = 3_600_000;
 const REST_MS: u64 = 120_000;
 /// How often the quiet phase is looked at.
 const LOOK_MS: u64 = 2_000;
+/// How soon it is looked at closely again after something was missing: that costs as much as some seconds of the run.
+const LOOK_AGAIN_MS: u64 = 10_000;
+/// How often a sync that failed is tried again in the quiet phase.
+const SYNCS: u32 = 5;
 
 /// A run.
 pub(super) struct World {
@@ -198,6 +202,7 @@ impl World {
         let end = self.now + CONVERGE_MS;
         let mut before = None;
         let mut rested_since = None;
+        let mut look_at = 0;
         while self.now < end {
             self.until(self.now + LOOK_MS);
             if self.oracle.violation().is_some() {
@@ -211,11 +216,15 @@ impl World {
             match rested_since {
                 Some(since) if self.now < since + REST_MS => {}
                 // Both when the rest begins and when it ends: nothing may be only said, or only for a moment.
+                None if self.now < look_at => {}
                 since if self.is_met() => match since {
                     Some(_) => return,
                     None => rested_since = Some(self.now),
                 },
-                _ => rested_since = None,
+                _ => {
+                    rested_since = None;
+                    look_at = self.now + LOOK_AGAIN_MS;
+                }
             }
         }
         let unmet = self.unmet();
@@ -301,7 +310,7 @@ impl World {
                         status.sync == SyncStatus::OutOfSync && status.operation.is_some_and(ended)
                     });
                     let tries = self.syncs.entry((agent, app.clone())).or_default();
-                    if failed && *tries < 12 {
+                    if failed && *tries < SYNCS {
                         *tries += 1;
                         let sync = CommandKind::Sync { app: app.clone(), expect: None, prune: false };
                         self.order(agent, sync);

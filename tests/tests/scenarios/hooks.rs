@@ -13,8 +13,10 @@ fn job(name: &str, phase: &str, policy: &str) -> (String, String) {
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": {"name": name, "annotations": {
             "argocd.argoproj.io/hook": phase, "argocd.argoproj.io/hook-delete-policy": policy}},
-        "spec": {"backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never",
-            "containers": [{"name": "main", "image": "registry.example/migrate:1"}]}}},
+        "spec": {"backoffLimit": 0, "template": {
+            "metadata": {"annotations": pods::decided_by_the_test()},
+            "spec": {"restartPolicy": "Never",
+                "containers": [{"name": "main", "image": "registry.example/migrate:1"}]}}},
     });
     (name.to_owned(), object.to_string())
 }

@@ -27,12 +27,13 @@ fn config(name: &str, wave: &str) -> String {
 fn deployment(name: &str, wave: &str, image: &str) -> String {
     let labels = json!({"app": name});
     let spec = json!({"spec": {"replicas": 1, "progressDeadlineSeconds": 600, "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": image}]}}}});
+        "template": {"metadata": {"labels": labels, "annotations": pods::decided_by_the_test()}, "spec": {"containers": [{"name": "main", "image": image}]}}}});
     annotated("Deployment", name, wave, &spec)
 }
 
 fn job(name: &str, wave: &str) -> String {
-    let spec = json!({"spec": {"backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never",
+    let spec = json!({"spec": {"backoffLimit": 0, "template": {
+        "metadata": {"annotations": pods::decided_by_the_test()}, "spec": {"restartPolicy": "Never",
         "containers": [{"name": "main", "image": "registry.example/check:1"}]}}}});
     annotated("Job", name, wave, &spec)
 }

@@ -38,7 +38,7 @@ impl HubMachine {
         }
         self.give_up_exports(context.now.ms());
         if self.exports.len() >= EXPORTS {
-            return Err(Refused::Busy);
+            return Err(Refused::Exporting(EXPORTS));
         }
         let link = self.links.get_mut(&cluster).ok_or_else(absent)?;
         let (said, export) = link.export(&mut link_context(context, context.store))?;
@@ -75,6 +75,19 @@ impl HubMachine {
             self.exports.remove(&id);
         }
         Ok(frames.map(Reply::Exported).map_err(Refused::from))
+    }
+
+    /// Notes that somebody still reads what they were given of a bundle.
+    pub(super) fn hold_bundle(&mut self, id: ExportId, now_ms: u64) -> Result<Reply, Refused> {
+        let making = self.exports.get_mut(&id).ok_or(Refused::NoExport)?;
+        making.until = now_ms.saturating_add(STANDS_MS);
+        Ok(Reply::Noted)
+    }
+
+    /// Forgets a bundle that nobody reads any more.
+    pub(super) fn drop_bundle(&mut self, id: ExportId) -> Reply {
+        self.may_collect |= self.exports.remove(&id).is_some();
+        Reply::Noted
     }
 
     /// Ends a bundle with the hub's word for every byte of it.

@@ -4,13 +4,14 @@ use super::Refused;
 use crate::bundle::{Receipts, ReceiptsHeader, ReceiptsRefused};
 use crate::hub::{Context, Effects, HubMachine, Reply, Severity, Staged, link_context};
 use crate::ids::{BootId, ClusterId, RejoinSerial};
+use crate::journal::Sent;
 use crate::registry::Standing;
 use crate::session::hub::HubContext;
 use crate::store::StoreError;
 use crate::time::{MonoTime, Now, WallTime};
 
-/// How far the agent's clock may be ahead before it is not believed.
-const AHEAD_MS: i64 = 300_000;
+/// How far the agent's clock may be off before it is not believed.
+const OFF_MS: i64 = 300_000;
 
 /// Receipts whose seal was verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +52,10 @@ impl HubMachine {
             Err(refused) => return Ok(Err(self.refuse_receipts(cluster, refused, context, effects))),
         };
         let ReceiptsRequest { header, mut receipts, .. } = request;
-        let then = backdated(header.made, context.now);
+        let then = backdated(header.made, self.heard_of(cluster), context.now);
+        let sent = if then.is_some() { Sent::Then } else { Sent::Before };
         if then.is_none() {
-            // A clock that is ahead tells no age: unknown is said as unknown.
+            // A clock that is off tells no age: unknown is said as unknown.
             for batch in &mut receipts.statuses {
                 batch.observed = None;
             }
@@ -69,7 +71,7 @@ impl HubMachine {
         };
         self.absorb(cluster, said, context.now, effects);
         if !already {
-            self.take_journals(cluster, &receipts, then, context, effects)?;
+            self.take_journals(cluster, &receipts, (then, sent), context, effects)?;
             self.look_at_acknowledged(cluster);
             self.look_behind(cluster, context.now);
             self.may_collect = true;
@@ -109,6 +111,13 @@ impl HubMachine {
         }
     }
 
+    /// Gives when the agent of a cluster was last heard, or enrolled: nothing that is new was made before.
+    fn heard_of(&self, cluster: ClusterId) -> Option<WallTime> {
+        let seen = self.links.get(&cluster).and_then(|link| link.last_seen());
+        let member = self.registry.get(cluster);
+        seen.max(member.and_then(|member| member.joined.as_ref()).map(|joined| joined.at))
+    }
+
     fn refuse_receipts(
         &mut self,
         cluster: ClusterId,
@@ -133,7 +142,7 @@ impl HubMachine {
         &mut self,
         cluster: ClusterId,
         receipts: &Receipts,
-        then: Now,
+        (then, sent): (Now, Sent),
         context: &mut Context<'_>,
         effects: &mut Effects,
     ) -> Result<(), StoreError> {
@@ -143,8 +152,8 @@ impl HubMachine {
             link.set_revisions(revisions);
             let ops = std::mem::take(&mut effects.ops);
             let staged = Staged::new(context.store, &ops);
-            let said = link
-                .take_receipts_journal(batch, &HubContext { now: then, ..link_context(context, &staged) })?;
+            let then = HubContext { now: then, ..link_context(context, &staged) };
+            let said = link.take_receipts_journal(batch, sent, &then)?;
             effects.ops = ops;
             self.absorb(cluster, said, context.now, effects);
         }
@@ -152,10 +161,14 @@ impl HubMachine {
     }
 }
 
-/// Gives the hub's time at which the agent's clock showed `made`, taken that the two agree; `None` when that is ahead.
-fn backdated(made: WallTime, now: Now) -> Option<Now> {
+/// Gives the hub's time at which the agent's clock showed `made`, taken that the two agree; `None` when they cannot: that
+/// is ahead, or before what was heard of the agent last.
+fn backdated(made: WallTime, heard: Option<WallTime>, now: Now) -> Option<Now> {
     let age = now.wall.0.saturating_sub(made.0);
-    if age < -AHEAD_MS {
+    // The hub's own clock may have been ahead when it heard that.
+    let heard = heard.filter(|heard| *heard <= now.wall);
+    let is_behind = heard.is_some_and(|heard| heard.0.saturating_sub(made.0) > OFF_MS);
+    if age < -OFF_MS || is_behind {
         return None;
     }
     let age = age.max(0);
@@ -167,4 +180,34 @@ fn backdated(made: WallTime, now: Now) -> Option<Now> {
         |elapsed_ms| MonoTime { elapsed_ms, ..now.mono },
     );
     Some(Now { mono, wall })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Now = Now {
+        mono: MonoTime { boot: BootId::new([1; 16]), elapsed_ms: 600_000 },
+        wall: WallTime(1_700_000_000_000),
+    };
+
+    fn ago(ms: i64) -> WallTime {
+        WallTime(NOW.wall.0 - ms)
+    }
+
+    #[test]
+    fn receipts_have_the_age_that_the_agents_clock_gives_them() {
+        let then = backdated(ago(60_000), Some(ago(3_600_000)), NOW).unwrap();
+        assert_eq!(then.wall, ago(60_000));
+        assert_eq!(then.mono.elapsed_ms, 540_000);
+        assert_eq!(backdated(ago(-60_000), None, NOW), Some(NOW), "a little ahead is now");
+    }
+
+    #[test]
+    fn a_clock_that_cannot_be_right_tells_no_age() {
+        assert_eq!(backdated(ago(-600_000), None, NOW), None, "ahead");
+        assert_eq!(backdated(WallTime(0), Some(ago(3_600_000)), NOW), None, "before it was heard of");
+        assert!(backdated(ago(3_700_000), Some(ago(3_600_000)), NOW).is_some(), "clocks differ a little");
+        assert!(backdated(ago(60_000), Some(ago(-9_999)), NOW).is_some(), "the hub's own was put back");
+    }
 }

@@ -67,18 +67,51 @@ fn two_clusters_with_one_identity_wait_for_the_operator() {
     assert_eq!(refusal(&effects), None, "the one that was kept is served");
 }
 
-#[test]
-fn an_enrolment_uses_its_token_up_and_a_refusal_is_counted() {
-    let mut world = World::new();
-    let cluster = world.add("edge");
-    let attempt = Attempt {
+/// What an agent shows that joins `edge`.
+fn attempt() -> Attempt {
+    Attempt {
         token: Digest::of(b"edge"),
         name: "edge".to_owned(),
         key: Digest::of(b"key"),
         installation: OURS,
         kube_system_uid: "uid".to_owned(),
         agent_version: "0.1.0".to_owned(),
-    };
+    }
+}
+
+#[test]
+fn a_bundle_that_nobody_reads_any_more_keeps_no_place() {
+    let (mut world, cluster) = World::with_apps(&["web"]);
+    assert_eq!(world.ask(Request::Enrol(attempt())), Ok(Reply::Enrolled { cluster }));
+    let export = || Request::ExportBundle { name: "edge".to_owned() };
+    let begun: Vec<ExportId> = std::iter::from_fn(|| match world.ask(export()) {
+        Ok(Reply::Exporting { id, .. }) => Some(id),
+        Ok(other) => panic!("{other:?}"),
+        Err(refused) => {
+            assert!(matches!(refused, Refused::Exporting(_)), "{refused}");
+            None
+        }
+    })
+    .collect();
+    assert!(begun.len() > 1);
+    assert_eq!(world.ask(Request::DropBundle(begun[0])), Ok(Reply::Noted));
+    assert_eq!(world.ask(Request::MoreOfBundle(begun[0])), Err(Refused::NoExport));
+    assert!(world.ask(export()).is_ok(), "its place is free at once");
+
+    // A slow reader holds what it reads; what stands still without a word is given up.
+    world.ms += 50_000;
+    assert_eq!(world.ask(Request::HoldBundle(begun[1])), Ok(Reply::Noted));
+    world.ms += 50_000;
+    assert!(world.ask(export()).is_ok());
+    assert!(matches!(world.ask(Request::MoreOfBundle(begun[1])), Ok(Reply::Exported(_))));
+    assert_eq!(world.ask(Request::HoldBundle(begun[2])), Err(Refused::NoExport));
+}
+
+#[test]
+fn an_enrolment_uses_its_token_up_and_a_refusal_is_counted() {
+    let mut world = World::new();
+    let cluster = world.add("edge");
+    let attempt = attempt();
     assert_eq!(world.ask(Request::Enrol(attempt.clone())), Ok(Reply::Enrolled { cluster }));
     let other = Attempt { key: Digest::of(b"other"), ..attempt };
     let refused = world.ask(Request::Enrol(other.clone()));

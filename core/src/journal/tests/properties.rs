@@ -103,7 +103,7 @@ proptest! {
             1 => batch.rows.swap(which, which + 1),
             _ => { batch.rows.remove(which); }
         }
-        let taken = pair.keeper.take(cluster(), &batch, &BTreeMap::new(), &pair.hub, pair.hub_clock()).unwrap();
+        let taken = pair.keeper.take(cluster(), &batch, &BTreeMap::new(), &pair.hub, pair.hub_clock(), Sent::Then).unwrap();
         // Without its first rows a batch looks like one after a gap, which is told.
         let gap = how == 2 && which == 0;
         prop_assert_eq!(taken.answer.is_err(), !gap, "{:?} of {}", taken.answer, sound.len());

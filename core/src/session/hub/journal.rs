@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{HubContext, HubEffects, HubEvent, HubLink, SessionId};
 use crate::ids::AppId;
-use crate::journal::{JournalBatch, Keeper, Taken};
+use crate::journal::{JournalBatch, Keeper, Sent, Taken};
 use crate::release::Root;
 use crate::session::frame::HubFrame;
 use crate::store::StoreError;
@@ -25,11 +25,12 @@ impl HubLink {
         &mut self,
         session: SessionId,
         batch: &JournalBatch,
+        sent: Sent,
         context: &HubContext<'_>,
         effects: &mut HubEffects,
     ) -> Result<(), StoreError> {
         let revisions = std::mem::take(&mut self.revisions);
-        let taken = self.journal.take(self.cluster, batch, &revisions, context.store, context.now)?;
+        let taken = self.journal.take(self.cluster, batch, &revisions, context.store, context.now, sent)?;
         let Taken { ops, answer, gap } = taken;
         effects.ops.extend(ops);
         effects.events.extend(gap.map(|(from, to)| HubEvent::JournalGap { from, to }));

@@ -9,7 +9,7 @@ use super::record::{acked_ops, inflight_ops};
 use super::{HubContext, HubEffects, HubEvent, HubLink, Phase, Session, SessionId};
 use crate::bundle::{Receipts, ReceiptsRefused};
 use crate::desired::{Anchor, DesiredList};
-use crate::journal::JournalBatch;
+use crate::journal::{JournalBatch, Sent};
 use crate::session::frame::{Hello, PROTOCOL, Statement};
 use crate::session::liveness::Liveness;
 use crate::store::StoreError;
@@ -74,10 +74,11 @@ impl HubLink {
     pub fn take_receipts_journal(
         &mut self,
         batch: &JournalBatch,
+        sent: Sent,
         context: &HubContext<'_>,
     ) -> Result<HubEffects, StoreError> {
         let mut effects = HubEffects::default();
-        self.take_journal(NO_STREAM, batch, context, &mut effects)?;
+        self.take_journal(NO_STREAM, batch, sent, context, &mut effects)?;
         effects.frames.clear();
         Ok(effects)
     }

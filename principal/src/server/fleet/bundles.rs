@@ -1,9 +1,12 @@
 //! Bundles: read from the engine piece by piece, so that memory does not grow with what a cluster runs.
 
+use std::time::Duration;
+
 use argosy_core::bundle::{Header, Part};
 use argosy_core::hub::{ExportId, Reply, Request as Order};
 use argosy_proto::{BUNDLE, PartWriter, v1};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tonic::Status;
 use tracing::debug;
 
@@ -12,6 +15,8 @@ use crate::engine::Handle;
 
 /// Pieces that wait for a slow reader. Full: the engine is not asked for more.
 pub(super) const PIECES: usize = 4;
+/// How often the engine is told that a slow reader is still there.
+const HOLDS: Duration = Duration::from_secs(20);
 
 impl Fleet {
     /// Begins a bundle; what follows is told to `to` by a task of its own.
@@ -39,7 +44,32 @@ impl Fleet {
     }
 }
 
-/// Tells a whole bundle; ends early when nobody reads it any more, and the engine then forgets it.
+/// Sends a piece, however long its reader takes; `false` when nobody reads any more, which the engine is told.
+async fn send(
+    handle: &Handle,
+    id: ExportId,
+    data: Vec<u8>,
+    to: &mpsc::Sender<Result<v1::FilePiece, Status>>,
+) -> Result<bool, Status> {
+    loop {
+        match timeout(HOLDS, to.reserve()).await {
+            Ok(Ok(place)) => {
+                place.send(Ok(v1::FilePiece { data }));
+                return Ok(true);
+            }
+            Ok(Err(_gone)) => {
+                debug!("nobody reads the bundle any more");
+                ask(handle, Order::DropBundle(id)).await?;
+                return Ok(false);
+            }
+            Err(_slow) => {
+                ask(handle, Order::HoldBundle(id)).await?;
+            }
+        }
+    }
+}
+
+/// Tells a whole bundle; ends early when nobody reads it any more.
 async fn tell(
     handle: &Handle,
     id: ExportId,
@@ -50,7 +80,7 @@ async fn tell(
     let mut data = writer.begin(BUNDLE);
     data.extend(writer.message(&v1::BundlePart::from(Part::Header(header))));
     loop {
-        if to.send(Ok(v1::FilePiece { data })).await.is_err() {
+        if !send(handle, id, data, to).await? {
             return Ok(());
         }
         let Reply::Exported(frames) = ask(handle, Order::MoreOfBundle(id)).await? else {

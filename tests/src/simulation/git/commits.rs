@@ -109,7 +109,7 @@ fn piece(random: &mut Random) -> Piece {
         _ => Stay::Normal,
     };
     // More than fits into the credit that a hub has unasked.
-    let filler = if random.percent(3) { 96 << 10 } else { 0 };
+    let filler = if random.percent(3) { 72 << 10 } else { 0 };
     Piece { version: 1, stay, filler }
 }
 

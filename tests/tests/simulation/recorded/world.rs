@@ -304,7 +304,7 @@ impl World {
     /// Carries everything through that is under way.
     fn flush(&mut self) {
         for _ in 0..10_000 {
-            let wanted = self.agent.watch_generations();
+            let wanted = self.agent.reconciler().watch_generations();
             let unseen = wanted.iter().find(|(kind, number)| self.watches.get(*kind) != Some(*number));
             if let Some((kind, number)) = unseen {
                 self.watches.insert(kind.clone(), *number);
