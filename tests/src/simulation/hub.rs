@@ -130,10 +130,7 @@ impl World {
                 return;
             }
         };
-        let entropy = match self.broken {
-            Some(Broken::EpochReused) => Random::new(1),
-            Some(_) | None => self.chance.shells.fork(),
-        };
+        let entropy = self.chance.shells.fork();
         self.hub.process = Some(HubProcess {
             life,
             fleet,

@@ -17,7 +17,7 @@ use stage::Stage;
 
 /// Says what the clusters are: `sim`, which is meant if nothing is said, or `real`.
 const CONTROL_PLANE: &str = "DEMO_CONTROL_PLANE";
-/// Set to anything but nothing, this leaves the demonstration running at its end.
+/// Set to anything but nothing or `0`, this leaves the demonstration running at its end.
 const KEEP: &str = "DEMO_KEEP";
 
 fn main() -> ExitCode {
@@ -34,6 +34,6 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     let word = std::env::var_os(CONTROL_PLANE).unwrap_or_default();
     let kubernetes = Kubernetes::of_word(&word.to_string_lossy()).context(CONTROL_PLANE)?;
-    let keep = std::env::var_os(KEEP).is_some_and(|keep| !keep.is_empty());
+    let keep = std::env::var_os(KEEP).is_some_and(|keep| !keep.is_empty() && keep != "0");
     story::tell(&Stage::of_terminal(), kubernetes.unwrap_or(Kubernetes::Sim), keep)
 }

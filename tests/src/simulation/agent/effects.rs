@@ -44,6 +44,10 @@ impl World {
             }
             if let Some(state) = self.agents.get_mut(agent) {
                 state.disk.store.commit(&ops);
+                if let Some(process) = &state.process {
+                    let knows = process.machine.reconciler().inventory();
+                    self.oracle.remembers(agent, &state.disk, knows, &ops);
+                }
                 self.oracle.agent_committed(&self.git, agent, &state.disk, &ops);
             }
         }

@@ -1,13 +1,18 @@
 //! Heads, lists and acknowledgements: nothing goes back, nothing is said before it is durable (I1, I4, M13, M14).
 
+use std::collections::BTreeMap;
+
 use argosy_core::bundle::Header;
 use argosy_core::desired::{Anchor, DesiredList, Phase, SignedHead, VerifyHead as _};
 use argosy_core::ids::{AppId, Digest};
+use argosy_core::key::ResourceKey;
+use argosy_core::reconcile::InventoryEntry;
+use argosy_core::reconcile::tables::INVENTORY;
 use argosy_core::release::Root;
 use argosy_core::session::frame::{AgentFrame, HubFrame};
 use argosy_core::session::hub::HubLink;
 use argosy_core::session::tables;
-use argosy_core::store::{MemoryStore, StoreOp, StoreRead as _, get_as};
+use argosy_core::store::{MemoryStore, StoreOp, StoreRead as _, decode, get_as};
 
 use super::super::agent::Disk;
 use super::super::git::Git;
@@ -35,6 +40,28 @@ fn leads(chain: &[SignedHead], from: Digest, to: &SignedHead) -> bool {
 }
 
 impl Oracle {
+    /// What an agent knows of its objects is what its disk says: a restart changes nothing (I7).
+    pub(in super::super) fn remembers(
+        &mut self,
+        agent: usize,
+        disk: &Disk,
+        knows: &BTreeMap<ResourceKey, InventoryEntry>,
+        ops: &[StoreOp],
+    ) {
+        for op in ops {
+            let (StoreOp::Put { table, key, .. } | StoreOp::Delete { table, key }) = op;
+            if *table != INVENTORY {
+                continue;
+            }
+            let Ok(name) = decode::<ResourceKey>(table, key) else { continue };
+            let durable = get_as::<InventoryEntry>(&disk.store, table, key).ok().flatten();
+            if durable.as_ref() != knows.get(&name) {
+                let message = format!("agent {agent} knows more of {name} than its disk: {durable:?}");
+                self.violate("I7", message);
+            }
+        }
+    }
+
     /// An agent made a transaction durable.
     pub(in super::super) fn agent_committed(
         &mut self,
@@ -44,7 +71,7 @@ impl Oracle {
         ops: &[StoreOp],
     ) {
         for op in ops {
-            if let StoreOp::Put { table: argosy_core::reconcile::tables::INVENTORY, key, .. } = op {
+            if let StoreOp::Put { table: INVENTORY, key, .. } = op {
                 self.intends(agent, disk, key);
             }
         }
@@ -239,7 +266,7 @@ impl Oracle {
     }
 
     /// Gives what a release holds.
-    pub(super) fn release(&self, root: Root) -> Option<&Vec<(argosy_core::key::ResourceKey, Digest)>> {
+    pub(super) fn release(&self, root: Root) -> Option<&Vec<(ResourceKey, Digest)>> {
         self.releases.get(&root)
     }
 }

@@ -55,8 +55,9 @@ impl Oracle {
                     );
                 }
                 self.applies(git, agent, disk, &key, *manifest, app);
-                if let Some(uid) = uid {
-                    self.takes(agent, &key, uid);
+                match uid {
+                    Some(uid) => self.takes(agent, &key, uid),
+                    None => self.makes(asked, &key),
                 }
             }
             Request::Delete { uid, .. } => self.deletes(agent, state, &key, uid, now),
@@ -109,6 +110,22 @@ impl Oracle {
             && of == uid
         {
             self.violate("M17", format!("agent {agent} takes {key}, which it saw to be tracked by {tool}"));
+        }
+    }
+
+    /// An object is made where the agent's last look found another tool's, which is still there (M17).
+    fn makes(&mut self, asked: &Asked<'_>, key: &ResourceKey) {
+        let seat = self.seat(asked.agent);
+        // A twin's looks are not told apart.
+        if self.seats.iter().filter(|of| **of == seat).count() > 1 {
+            return;
+        }
+        let there = asked.cluster.peek(key);
+        if let Some(Some((uid, Mark::Other(tool)))) = self.looked.get(&(seat, key.clone()))
+            && there.is_some_and(|object| object.uid() == uid)
+        {
+            let message = format!("agent {} makes {key} over what it saw to be {tool}'s", asked.agent);
+            self.violate("M17", message);
         }
     }
 
