@@ -75,6 +75,8 @@ pub struct Cluster {
     custom: BTreeMap<(String, String, String), Arc<Resource>>,
     /// What the control plane looks at next, by when.
     jobs: BTreeSet<(Time, Job)>,
+    /// Which service was given each address last; whether it has it still is to be looked up.
+    addresses: BTreeMap<String, Key>,
     /// What happens to writes on their way.
     interference: Vec<Interference>,
     /// The latest time that was told.
@@ -106,6 +108,7 @@ impl Cluster {
             store: Store::new(config.history, config.history_bytes),
             custom: BTreeMap::new(),
             jobs: BTreeSet::new(),
+            addresses: BTreeMap::new(),
             interference: Vec::new(),
             now: config.now,
             config,

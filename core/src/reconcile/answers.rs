@@ -158,6 +158,13 @@ impl Reconciler {
         if !self.still_wanted(app, key, &body, heal) || !self.may_write() {
             return;
         }
+        if !self.kinds.contains_key(&key.group_kind()) {
+            // It went while the object was looked at.
+            if !heal {
+                self.item_again(app, key, now.ms(), "its definition", false);
+            }
+            return;
+        }
         let decision = claim(found.as_ref(), app, key, self.installation, |other| self.has(other, key));
         if let Some(live) = &found {
             self.look_for_end(live, now);

@@ -105,7 +105,9 @@ impl Reconciler {
         let enforced = listed.policy.automated.is_some_and(|automated| automated.self_heal);
         let desired =
             matches!(listed.phase, Phase::Active | Phase::Frozen) && state.wanted.keys.contains_key(key);
-        if entry.detached || !desired || self.is_queued(&entry.app, key) || entry.going {
+        // What is not served is healed once it is: everything is looked at again then.
+        let served = self.kinds.contains_key(&key.group_kind());
+        if entry.detached || !desired || !served || self.is_queued(&entry.app, key) || entry.going {
             return None;
         }
         if matches!(self.live.get(key), Some(Live::Present(live)) if live.deleting) {

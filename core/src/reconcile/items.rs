@@ -156,6 +156,11 @@ impl Reconciler {
         let mut entry = self.inventory.get(key).cloned().unwrap_or_else(|| InventoryEntry::new(app.clone()));
         entry.app = app.clone();
         entry.detached = false;
+        // Until it is answered, what either body says of deletes holds: one that must stay may be there already.
+        if let Some(facts) = self.facts.get(&body.manifest) {
+            entry.kept |= facts.kept;
+            entry.prune_refused |= facts.prune_refused;
+        }
         entry.hook = if heal { entry.hook } else { self.hook_run(app, key) };
         let again = matches!(entry.intent, Some(Intent::Apply { .. }));
         entry.intent = Some(Intent::Apply { body: body.clone(), at: now.mono });

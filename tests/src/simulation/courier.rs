@@ -9,7 +9,7 @@ use argosy_core::agent::Input;
 use argosy_core::bundle::{Header, ImportRefused, ImportStep, Receipts};
 use argosy_core::journal::Sent;
 use argosy_core::session::frame::{AgentFrame, HubFrame};
-use argosy_core::session::hub::{HubContext, HubEffects};
+use argosy_core::session::hub::{HubContext, HubEffects, HubEvent};
 use argosy_core::time::Now;
 
 use super::keys::{Checked, Key};
@@ -181,8 +181,14 @@ impl World {
                 Ok(HubEffects::default())
             }
         });
+        // By file nobody tells an agent whose store was put back that its journal goes on otherwise.
+        let replaced = self.oracle.replaced.contains(&agent);
         for batch in receipts.journal.iter().filter(|_| taken) {
-            self.with_link(agent, |link, context| link.take_receipts_journal(batch, Sent::Then, context));
+            self.with_link(agent, |link, context| {
+                let mut effects = link.take_receipts_journal(batch, Sent::Then, context)?;
+                effects.events.retain(|event| !replaced || !matches!(event, HubEvent::JournalRefused { .. }));
+                Ok(effects)
+            });
         }
         note!(self, "hub takes receipts of {agent}: taken={taken} {refused:?}");
     }

@@ -116,6 +116,8 @@ pub(super) struct Oracle {
     /// The root of each app at each commit.
     roots: BTreeMap<AppId, BTreeMap<usize, Root>>,
     releases: BTreeMap<Root, Vec<(ResourceKey, Digest)>>,
+    /// Agents whose store was lost, put back, or copied.
+    pub(super) replaced: BTreeSet<usize>,
     /// Writes so far.
     pub(super) writes: u64,
     /// What was desired when the hub went for days, while it is away.
@@ -135,6 +137,7 @@ impl Oracle {
 
     /// A second process runs beside an agent's, on a copy of its disk.
     pub(super) fn twin_of(&mut self, agent: usize) {
+        self.replaced.insert(agent);
         let mut seen = self.agents.get(agent).cloned().unwrap_or_default();
         seen.waits.clear();
         seen.deletes.clear();
@@ -194,6 +197,7 @@ impl Oracle {
 
     /// An agent's store was lost or rolled back.
     pub(super) fn store_replaced(&mut self, agent: usize) {
+        self.replaced.insert(agent);
         if let Some(seen) = self.agents.get_mut(agent) {
             seen.head = None;
             seen.list = None;

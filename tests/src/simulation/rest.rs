@@ -159,6 +159,11 @@ impl World {
             let release = tables::get_release(&state.disk.store, Root(root)).ok().flatten();
             manifests.extend(release.iter().flat_map(Release::entries).map(|entry| entry.digest));
         }
+        // What came of a release stays while the rest of it is on its way.
+        let under_way =
+            process.machine.link().progress().into_iter().filter(|(_, progress)| !progress.complete);
+        let under_way = under_way.filter_map(|(_, progress)| self.oracle.release(progress.root));
+        manifests.extend(under_way.flatten().map(|(_, digest)| *digest));
         let kept = state.disk.store.len(tables::MANIFESTS);
         if kept > manifests.len() {
             unmet.push(format!("agent {agent} keeps {kept} manifests, and {} are named", manifests.len()));

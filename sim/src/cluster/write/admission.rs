@@ -69,7 +69,14 @@ impl Cluster {
             let text = |field: &str| old.pointer(field).and_then(Value::as_str).unwrap_or_default();
             text("/spec/type") != "ExternalName" && text("/spec/clusterIP").is_empty()
         });
-        if !had_none || !rules::spec_text(object, "clusterIP").is_empty() {
+        let keeps = old.is_some_and(|old| {
+            let address = rules::spec_text(old, "clusterIP");
+            !address.is_empty() && address == rules::spec_text(object, "clusterIP")
+        });
+        if keeps {
+            let address = rules::spec_text(object, "clusterIP").to_owned();
+            set_address(object, &address);
+        } else if !had_none || !rules::spec_text(object, "clusterIP").is_empty() {
             self.give_address(resource, object, dry_run)?;
         }
         give_families(object);
@@ -84,18 +91,12 @@ impl Cluster {
 
     fn give_address(&mut self, resource: &Resource, object: &mut Value, dry_run: bool) -> Result<(), Status> {
         let name = metadata::text(object, "name").to_owned();
-        let mine = metadata::text(object, "uid").to_owned();
         let mut asked = rules::spec_text(object, "clusterIP").to_owned();
         if asked.is_empty() {
             let first = object.pointer("/spec/clusterIPs/0").and_then(Value::as_str);
             first.unwrap_or_default().clone_into(&mut asked);
         }
-        let used: Vec<String> = self
-            .store
-            .objects(&place_of(resource))
-            .filter(|(_, object)| object.uid() != mine)
-            .map(|(_, object)| rules::spec_text(&object.bare(), "clusterIP").to_owned())
-            .collect();
+        let key = Key::new(metadata::text(object, "namespace"), &name);
         if asked.is_empty() && dry_run {
             // What is not kept is shown with the address of the network itself.
             asked = format!("{}.{}.0.0", NETWORK.0, NETWORK.1);
@@ -103,13 +104,13 @@ impl Cluster {
             asked = loop {
                 let number = self.random.below(65_000) + 10;
                 let address = format!("{}.{}.{}.{}", NETWORK.0, NETWORK.1, number / 256, number % 256);
-                if !used.contains(&address) {
+                if !self.has_address(resource, &key, &address) {
                     break address;
                 }
             };
         } else if asked != "None" {
             let list = Value::from(vec![asked.clone()]);
-            let fault = if used.contains(&asked) {
+            let fault = if self.has_address(resource, &key, &asked) {
                 Some("failed to allocate IP %: provided IP is already allocated")
             } else if asked.starts_with(&format!("{}.{}.", NETWORK.0, NETWORK.1)) {
                 None
@@ -125,11 +126,18 @@ impl Cluster {
                 ));
             }
         }
-        if let Some(spec) = rules::spec(object) {
-            spec.insert("clusterIP".to_owned(), asked.as_str().into());
-            spec.insert("clusterIPs".to_owned(), json!([asked]));
+        set_address(object, &asked);
+        if !dry_run && asked != "None" {
+            self.addresses.insert(asked, key);
         }
         Ok(())
+    }
+
+    /// Tells whether another service than this one has an address.
+    fn has_address(&self, resource: &Resource, mine: &Key, address: &str) -> bool {
+        let holder = self.addresses.get(address).filter(|holder| *holder != mine);
+        let object = holder.and_then(|holder| self.store.get(&place_of(resource), holder));
+        object.is_some_and(|object| rules::spec_text(&object.bare(), "clusterIP") == address)
     }
 
     /// Gives the ports of a service theirs on nodes. Those of a new one that differ in the protocol alone share one.
@@ -173,6 +181,13 @@ fn check_node_ports(service: &Value) -> Result<(), Status> {
         seen.push((protocol, number));
     }
     Ok(())
+}
+
+fn set_address(object: &mut Value, address: &str) {
+    if let Some(spec) = rules::spec(object) {
+        spec.insert("clusterIP".to_owned(), address.into());
+        spec.insert("clusterIPs".to_owned(), json!([address]));
+    }
 }
 
 /// Says of which families a service's addresses are.

@@ -21,18 +21,20 @@ impl Oracle {
         self.homes.insert((seat, name.to_owned()));
     }
 
-    /// A namespace that was asked for is there, or was refused: then what lives in it was not to be before it.
+    /// A namespace that was asked for is there, or was refused, be it by the look before it: then what lives in it was not
+    /// to be before it.
     pub(super) fn home_answered(&mut self, agent: usize, request: &Request, is_there: bool) {
-        let name = match request {
-            Request::EnsureNamespace { name } => name,
-            Request::Apply { key, .. } if key.is_namespace() => &key.name,
+        let (name, looks) = match request {
+            Request::EnsureNamespace { name } => (name, false),
+            Request::Apply { key, .. } if key.is_namespace() => (&key.name, false),
+            Request::Get { key } if key.is_namespace() => (&key.name, true),
             Request::Get { .. } | Request::Apply { .. } | Request::Delete { .. } => return,
         };
         let Some(seen) = self.agents.get_mut(agent) else { return };
-        if is_there {
-            seen.homeless.remove(name);
-        } else {
+        if !is_there {
             seen.homeless.insert(name.clone());
+        } else if !looks {
+            seen.homeless.remove(name);
         }
     }
 
