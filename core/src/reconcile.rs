@@ -180,6 +180,8 @@ pub struct Reconciler {
     heal_queue: BTreeMap<ResourceKey, u64>,
     verify_queue: BTreeMap<ResourceKey, u64>,
     settle_queue: BTreeMap<ResourceKey, u64>,
+    /// Until when an apply whose answer never came may still arrive.
+    late: BTreeMap<ResourceKey, u64>,
     delete_queue: BTreeMap<AppId, BTreeMap<ResourceKey, QueuedDelete>>,
     dirty: BTreeSet<AppId>,
     judge: BTreeSet<AppId>,
@@ -358,8 +360,8 @@ impl Reconciler {
         let heals = self.heal_queue.values().copied();
         let deletes = self.delete_queue.values().flat_map(BTreeMap::values).map(|queued| queued.due);
         let work = self.apps.values().flat_map(App::timers);
-        let reads =
-            self.verify_queue.values().chain(self.settle_queue.values()).chain(self.report_due.values());
+        let reads = self.verify_queue.values().chain(self.settle_queue.values()).chain(self.late.values());
+        let reads = reads.chain(self.report_due.values());
         let all = reads.copied().chain(self.discover_due).chain(heals).chain(deletes).chain(work);
         all.filter(|at| *at > self.turned_at).min()
     }

@@ -2,6 +2,7 @@
 
 use super::claim::{Claim, claim};
 use super::failures::retry_after;
+use super::settle_ms;
 use super::state::{HookRun, Live, NamespaceStep};
 use super::{AppliedBody, Flight, Intent, InventoryEntry, Purpose, Reconciler};
 use crate::cluster::{Answer, ApiError, Applied, ManifestFacts, RequestId};
@@ -266,6 +267,9 @@ impl Reconciler {
                 // An answer that never came leaves the intent open: the request may still be under way. So does a try
                 // before this one of which nothing is known: that may have arrived.
                 let replaced = matches!(error, ApiError::Replaced(_));
+                if matches!(error, ApiError::Unreachable(_)) {
+                    self.late.insert(key.clone(), now.ms().saturating_add(settle_ms()));
+                }
                 if replaced || !(again || matches!(error, ApiError::Unreachable(_))) {
                     self.close_intent(key, replaced);
                 }

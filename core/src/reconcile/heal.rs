@@ -83,6 +83,7 @@ impl Reconciler {
     }
 
     pub(super) fn run_heals(&mut self, now: Now) {
+        self.put_late_right(now);
         for key in self.due(&self.heal_queue, now) {
             if !self.has_room(Use::Heal) {
                 return;
@@ -92,6 +93,36 @@ impl Reconciler {
                 self.heal(&key, body, now);
             } else {
                 self.forget_problem(&key);
+            }
+        }
+    }
+
+    /// An apply whose answer never came may have arrived after the one that was answered, and have put back what was
+    /// before: within one second nothing in the metadata tells. Once none can arrive any more, what was applied is applied
+    /// once more if the object has changed since at all; where it is as it was, that is no write (M18).
+    fn put_late_right(&mut self, now: Now) {
+        for key in self.due(&self.late, now) {
+            if !self.has_room(Use::Heal) {
+                return;
+            }
+            self.late.remove(&key);
+            let Some(entry) = self.inventory.get(&key) else { continue };
+            let changed = matches!(self.live.get(&key),
+                Some(Live::Present(live)) if live.resource_version > entry.resource_version && !live.deleting);
+            let app = entry.app.clone();
+            let desired = self.apps.get(&app).is_some_and(|state| state.wanted.keys.contains_key(&key))
+                && matches!(self.phase_of(&app), Phase::Active | Phase::Frozen);
+            let settled = entry.intent.is_none() && !entry.going && !entry.detached;
+            let Some(body) = entry.applied.clone().filter(|_| settled && changed && desired) else {
+                continue;
+            };
+            // What metadata tell of is drift, and healed as such or not at all.
+            if self.drift(&key) == Drift::None
+                && self.kinds.contains_key(&key.group_kind())
+                && !self.is_queued(&app, &key)
+                && self.permits(&app, &key).is_ok()
+            {
+                self.begin(&app, &key, body, true, now);
             }
         }
     }

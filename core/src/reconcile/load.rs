@@ -88,6 +88,7 @@ impl Reconciler {
             heal_queue: BTreeMap::new(),
             verify_queue: BTreeMap::new(),
             settle_queue: BTreeMap::new(),
+            late: BTreeMap::new(),
             delete_queue: BTreeMap::new(),
             dirty: BTreeSet::new(),
             judge: BTreeSet::new(),
@@ -104,6 +105,7 @@ impl Reconciler {
                 let sent = if intent.at().boot == now.mono.boot { intent.at().elapsed_ms } else { now.ms() };
                 let settle = sent.saturating_add(settle_ms());
                 this.settle_queue.insert(key.clone(), settle);
+                this.late.insert(key.clone(), settle);
             }
         }
         Ok(this)

@@ -91,3 +91,30 @@ fn drift_that_goes_by_itself_takes_its_failure_along() {
     bench.pass(60_000);
     assert!(bench.status("web").resources.is_empty(), "{:?}", bench.status("web"));
 }
+
+/// Shows a newer version of an object that metadata do not tell from the one before; gives how often it was written since.
+fn touched_unseen(bench: &mut Bench) -> usize {
+    let before = bench.writes.len();
+    bench.version += 1;
+    let live = bench.objects.get_mut(&config("a")).unwrap();
+    live.resource_version = bench.version;
+    let live = live.clone();
+    bench.reconciler.watched(&live.key.group_kind(), WatchEvent::Seen(live), now(bench.now));
+    bench.pass(200_000);
+    bench.writes.len() - before
+}
+
+#[test]
+fn an_earlier_try_that_may_have_come_last_is_overwritten_once_none_can_come_any_more() {
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1)]);
+    assert_eq!(touched_unseen(&mut bench), 0, "nothing was lost: another's change of another field");
+    bench.fail = Some(ApiError::Unreachable("cut".to_owned()));
+    bench.assign("web", &[("a", 2)]);
+    bench.fail = None;
+    bench.pass(15_000);
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+    assert_eq!(touched_unseen(&mut bench), 1);
+    assert_eq!(count(&bench, "Drifted") + count(&bench, "Healed"), 0, "it is nobody's change");
+    assert_eq!(touched_unseen(&mut bench), 0, "and once is enough");
+}
