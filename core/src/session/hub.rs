@@ -272,7 +272,7 @@ impl HubLink {
                 }
             }
             AgentFrame::Journal(batch) => {
-                self.take_journal(session, &batch, Sent::Then, context, &mut effects)?
+                self.take_journal(session, &batch, Sent::Then, context, &mut effects)?;
             }
             AgentFrame::Refused(refusal) => {
                 effects.events.push(HubEvent::AgentRefused(refusal.clone()));

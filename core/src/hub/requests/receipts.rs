@@ -6,7 +6,7 @@ use crate::hub::{Context, Effects, HubMachine, Reply, Severity, Staged, link_con
 use crate::ids::{BootId, ClusterId, RejoinSerial};
 use crate::journal::Sent;
 use crate::registry::Standing;
-use crate::session::hub::HubContext;
+use crate::session::hub::{HubContext, HubLink};
 use crate::store::StoreError;
 use crate::time::{MonoTime, Now, WallTime};
 
@@ -113,7 +113,7 @@ impl HubMachine {
 
     /// Gives when the agent of a cluster was last heard, or enrolled: nothing that is new was made before.
     fn heard_of(&self, cluster: ClusterId) -> Option<WallTime> {
-        let seen = self.links.get(&cluster).and_then(|link| link.last_seen());
+        let seen = self.links.get(&cluster).and_then(HubLink::last_seen);
         let member = self.registry.get(cluster);
         seen.max(member.and_then(|member| member.joined.as_ref()).map(|joined| joined.at))
     }
