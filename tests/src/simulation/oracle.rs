@@ -192,6 +192,8 @@ impl Oracle {
             seen.waits.clear();
             seen.widgets = false;
             seen.homeless.clear();
+            // What a sync meant to apply before it died is tried again, whatever it was told of the namespace then.
+            seen.tried.extend(seen.begun.iter().map(|(key, _, _)| key.clone()));
         }
     }
 
