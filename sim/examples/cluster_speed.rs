@@ -1,5 +1,6 @@
 //! Measures one server-side apply of a 2 KB object by a whole cluster on the processor, for every kind that is common:
-//! the body is read, applied, validated, kept and written as an answer.
+//! the body is read, applied, validated, kept and written as an answer. Twice: with bodies that make the whole object, its
+//! defaults and `managedFields` among it, one of some 2 KB, and with bodies that have 2 KB themselves.
 //!
 //! `cargo run --release -p argosy-sim --example cluster_speed`
 
@@ -15,6 +16,23 @@ use argosy_sim::cluster::{
 };
 use serde_json::{Value, json};
 
+/// As in `argosy-sim` itself.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The kinds, each with how many entries its long list has: in an object of 2 KB, and in a body of 2 KB.
+const KINDS: [(&str, &str, &str, u32, u32); 9] = [
+    ("", "v1", "configmaps", 10, 18),
+    ("", "v1", "secrets", 12, 18),
+    ("", "v1", "services", 5, 22),
+    ("", "v1", "serviceaccounts", 24, 30),
+    ("apps", "v1", "deployments", 0, 20),
+    ("apps", "v1", "statefulsets", 0, 20),
+    ("apps", "v1", "daemonsets", 0, 20),
+    ("batch", "v1", "jobs", 0, 20),
+    ("speed.test", "v1", "widgets", 8, 28),
+];
+
 /// How many objects there are of each kind, and how often each is applied.
 const OBJECTS: u32 = 500;
 const ROUNDS: u32 = 20;
@@ -22,28 +40,33 @@ const ROUNDS: u32 = 20;
 fn main() -> anyhow::Result<()> {
     let mut cluster = Cluster::new(Config::default());
     define(&mut cluster)?;
+    let objects = KINDS.map(|(group, version, plural, entries, _)| (group, version, plural, entries));
+    measure(&mut cluster, "object", &objects)?;
+    println!();
+    let bodies = KINDS.map(|(group, version, plural, _, entries)| (group, version, plural, entries));
+    measure(&mut cluster, "body", &bodies)?;
+    Ok(())
+}
+
+/// Applies objects of every kind, with so many entries each, and prints how long that takes.
+fn measure(cluster: &mut Cluster, what: &str, kinds: &[(&str, &str, &str, u32)]) -> anyhow::Result<()> {
     println!(
-        "{:<14} {:>6} {:>7} {:>10} {:>10} {:>10}",
-        "kind", "body", "object", "create", "change", "no change"
+        "{:<16} {:>6} {:>7} {:>10} {:>10} {:>10}",
+        format!("2 KB of {what}"),
+        "body",
+        "object",
+        "create",
+        "change",
+        "no change"
     );
-    for (group, version, plural) in [
-        ("", "v1", "configmaps"),
-        ("", "v1", "secrets"),
-        ("", "v1", "services"),
-        ("", "v1", "serviceaccounts"),
-        ("apps", "v1", "deployments"),
-        ("apps", "v1", "statefulsets"),
-        ("apps", "v1", "daemonsets"),
-        ("batch", "v1", "jobs"),
-        ("speed.test", "v1", "widgets"),
-    ] {
+    for &(group, version, plural, entries) in kinds {
         let resource =
             cluster.resource(group, version, plural).with_context(|| format!("{plural} are not served"))?;
         let body = |number: u32, round: u32| {
-            let mut body = manifest(plural, round);
+            let mut body = manifest(plural, round, entries);
             body["apiVersion"] = resource.api_version().into();
             body["kind"] = resource.kind.as_str().into();
-            body["metadata"]["name"] = format!("object-{number}").into();
+            body["metadata"]["name"] = format!("{what}-{number}").into();
             body.to_string().into_bytes()
         };
         let mut apply = |bodies: &[Vec<u8>], second: i64| -> anyhow::Result<usize> {
@@ -52,7 +75,7 @@ fn main() -> anyhow::Result<()> {
                 let reply = cluster.call(Call {
                     resource: &resource,
                     namespace: "default",
-                    name: &format!("object-{number}"),
+                    name: &format!("{what}-{number}"),
                     subresource: Subresource::None,
                     verb: Verb::Patch(Patch {
                         kind: PatchKind::Apply { force: true },
@@ -92,7 +115,7 @@ fn main() -> anyhow::Result<()> {
         }
         let same = per_apply(start, ROUNDS)?;
         let length = first.first().map_or(0, Vec::len);
-        println!("{plural:<14} {length:>6} {size:>7} {created:>7.1} us {changed:>7.1} us {same:>7.1} us");
+        println!("{plural:<16} {length:>6} {size:>7} {created:>7.1} us {changed:>7.1} us {same:>7.1} us");
     }
     Ok(())
 }
@@ -143,14 +166,14 @@ fn define(cluster: &mut Cluster) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Gives an object of about 2 KB.
-fn manifest(plural: &str, round: u32) -> Value {
+/// Gives an object whose longest list has so many entries.
+fn manifest(plural: &str, round: u32, entries: u32) -> Value {
     let metadata = json!({
         "labels": {"app": "service", "team": "edge", "tier": "front", "version": "1.0"},
         "annotations": {"example.com/owner": "the team of the edge", "example.com/note": "kept by the platform"},
     });
     let data = |value: &str| -> Value {
-        (0..18)
+        (0..entries)
             .map(|at| (format!("key-{at}"), Value::from(value.repeat(20))))
             .collect::<serde_json::Map<_, _>>()
             .into()
@@ -160,17 +183,17 @@ fn manifest(plural: &str, round: u32) -> Value {
         "secrets" => json!({"data": data("dGV4")}),
         "serviceaccounts" => {
             let secret = |at: u32| json!({"name": format!("a-secret-with-a-name-that-is-long-enough-{at}")});
-            json!({"imagePullSecrets": (0..30).map(secret).collect::<Vec<_>>()})
+            json!({"imagePullSecrets": (0..entries).map(secret).collect::<Vec<_>>()})
         }
         "services" => {
             let port = |at: u32| json!({"name": format!("port-{at}"), "port": 8000 + at, "targetPort": format!("target-{at}"), "protocol": "TCP"});
-            json!({"spec": {"selector": {"app": "service"}, "ports": (0..22).map(port).collect::<Vec<_>>()}})
+            json!({"spec": {"selector": {"app": "service"}, "ports": (0..entries).map(port).collect::<Vec<_>>()}})
         }
         "widgets" => {
             let setting = |at: u32| json!({"name": format!("SETTING_{at}"), "value": format!("value of the setting {at}")});
-            json!({"spec": {"round": round, "texts": {"a": "b", "c": "d"}, "settings": (0..28).map(setting).collect::<Vec<_>>()}})
+            json!({"spec": {"round": round, "texts": {"a": "b", "c": "d"}, "settings": (0..entries).map(setting).collect::<Vec<_>>()}})
         }
-        _ => workload(plural),
+        _ => workload(plural, entries),
     };
     object["metadata"] = metadata;
     // One value is another one each time.
@@ -178,13 +201,13 @@ fn manifest(plural: &str, round: u32) -> Value {
     object
 }
 
-fn workload(plural: &str) -> Value {
+fn workload(plural: &str, entries: u32) -> Value {
     let variable =
         |at: u32| json!({"name": format!("SETTING_{at}"), "value": format!("value of the setting {at}")});
     let container = json!({
         "name": "main",
         "image": "registry.example.com/team/service:1.0",
-        "env": (0..20).map(variable).collect::<Vec<_>>(),
+        "env": (0..entries).map(variable).collect::<Vec<_>>(),
         "ports": [{"containerPort": 8080, "name": "http"}, {"containerPort": 9090, "name": "metrics"}],
         "resources": {"limits": {"cpu": "500m", "memory": "256Mi"}, "requests": {"cpu": "100m", "memory": "128Mi"}},
     });

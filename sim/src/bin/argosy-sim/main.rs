@@ -20,6 +20,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::{Cli, Command, Serve};
 
+/// An apply is some hundred small allocations.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How long open requests may take when the process is asked to stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
