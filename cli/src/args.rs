@@ -271,6 +271,13 @@ pub(crate) enum AppCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// Ends the sync of an application that runs: nothing more is written, its running hooks are deleted, and it is not
+    /// tried again by itself.
+    TerminateOp {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+    },
     /// Shows the deletes that are held, and lets them go when their plan is named.
     Confirm {
         /// Which.

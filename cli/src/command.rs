@@ -8,6 +8,7 @@ mod confirm;
 mod events;
 mod health;
 mod sync;
+mod terminate;
 mod wait;
 
 use std::time::Duration;
@@ -70,6 +71,7 @@ async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
         AppCommand::Wait { app, revision, sync, health, timeout, output } => {
             wait::run(hub, &app, &wait::Goal::new(revision, sync, health), timeout, output.format).await
         }
+        AppCommand::TerminateOp { app } => terminate::run(hub, &app).await,
         AppCommand::Confirm { app, plan, output } => confirm::run(hub, &app, plan, output.format).await,
     }
 }

@@ -3,6 +3,7 @@
 //! The shell feeds it frames, answers, watch events and time, and carries out what each input leads to: first the
 //! transaction, then the anchor, then everything else. A simulation does the same from one seed.
 
+mod commands;
 mod files;
 mod journal;
 mod staged;
@@ -25,11 +26,9 @@ use crate::session::agent::{
     AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, ImportResult, Pins,
     STATUS_LIMIT,
 };
-use crate::session::frame::{
-    AgentFrame, ClusterFacts, Command, CommandKind, CommandState, CommandUpdate, HubFrame,
-};
+use crate::session::frame::{AgentFrame, ClusterFacts, CommandState, CommandUpdate, HubFrame};
 use crate::session::tables as link_tables;
-use crate::store::{StoreError, StoreOp, StoreRead, Table, encode};
+use crate::store::{StoreError, StoreOp, StoreRead, Table};
 use crate::time::{Entropy, Now};
 
 use staged::{Staged, announced, desired_of};
@@ -441,39 +440,6 @@ impl AgentMachine {
         let (list, assigned, verified) = desired_of(&self.link)?;
         self.reconciler.set_announced(announced(&self.link, context.store)?);
         self.reconciler.set_desired(list, &assigned, verified, context.store, context.now)
-    }
-
-    fn begin(&mut self, command: Command, context: &mut Context<'_>, effects: &mut Effects) {
-        let id = command.id;
-        let outcome = match command.kind {
-            CommandKind::Sync { app, expect, prune } => {
-                let what = if prune { "a sync that prunes" } else { "a sync" };
-                self.note(&app, "SyncAsked", format!("{what} was asked for at the hub ({id})"), context.now);
-                self.reconciler.sync(id, &app, expect, prune);
-                None
-            }
-            CommandKind::Confirm { app, plan } => Some(match self.reconciler.confirm(&app, plan) {
-                Ok(()) => {
-                    let message = format!("held deletes of plan {plan} were confirmed at the hub");
-                    self.note(&app, "Confirmed", message, context.now);
-                    (CommandState::Succeeded, "confirmed".to_owned(), Vec::new())
-                }
-                Err(error) => (CommandState::Failed, error.to_string(), Vec::new()),
-            }),
-            CommandKind::Refresh { app } => {
-                self.reconciler.refresh(&app, context.now);
-                Some((CommandState::Succeeded, "looking again".to_owned(), Vec::new()))
-            }
-            CommandKind::Resources { app } => {
-                let rows = self.reconciler.rows(&app, context.now);
-                Some((CommandState::Succeeded, String::new(), encode(&rows)))
-            }
-        };
-        if let Some((state, message, payload)) = outcome {
-            let link = self.link.command_update(CommandUpdate { id, state, message, payload }, context.now);
-            effects.ops.extend(link.ops);
-            effects.frames.extend(link.frames);
-        }
     }
 
     fn collect(&mut self, context: &mut Context<'_>, effects: &mut Effects) -> Result<(), StoreError> {

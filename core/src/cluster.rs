@@ -12,7 +12,7 @@ use crate::health::Verdict;
 use crate::ids::{AppId, Digest, InstallationId};
 use crate::key::{GroupKind, ResourceKey};
 use crate::manifest::Role;
-use crate::policy::Propagation;
+use crate::policy::{Consent, Propagation};
 
 pub use exchange::Apply;
 pub use refusal::{Refusal, Subject};
@@ -96,6 +96,22 @@ pub enum Request {
         manifest: Digest,
         /// The app that the body's tracking names.
         app: AppId,
+        /// Takes what does not fit its schema (`Validate=false`).
+        unvalidated: bool,
+        /// Makes what earlier tools own of the object ours first ([`crate::migration`]).
+        migrates: bool,
+    },
+    /// Asks whether a server-side apply would be taken, and changes nothing (a dry run). What webhooks say is not told: it
+    /// may be another word once earlier waves are there.
+    Try {
+        /// Which object.
+        key: ResourceKey,
+        /// Digest of the manifest.
+        manifest: Digest,
+        /// The app that the body's tracking names.
+        app: AppId,
+        /// Takes what does not fit its schema (`Validate=false`).
+        unvalidated: bool,
     },
     /// Deletes exactly this incarnation.
     Delete {
@@ -113,6 +129,16 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Tells whether it may change the cluster.
+    pub fn is_write(&self) -> bool {
+        match self {
+            Self::Apply { .. } | Self::Delete { .. } | Self::EnsureNamespace { .. } => true,
+            Self::Get { .. } | Self::Try { .. } => false,
+        }
+    }
+}
+
 /// How long a request may take.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -125,6 +151,8 @@ pub enum Answer {
     Absent,
     /// Applied.
     Applied(Applied),
+    /// It may be applied, as far as can be told now (`Try`).
+    Tried,
     /// The delete was accepted; the object may still be there for its finalizers.
     Deleted,
     /// The namespace is there; whether this made it.
@@ -210,6 +238,7 @@ pub enum WatchEvent {
 
 /// Facts of a manifest that the reconciler needs without its body.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about a manifest")]
 pub struct ManifestFacts {
     /// For a `CustomResourceDefinition`: the kind that it defines and whether that is namespaced.
     #[n(0)]
@@ -232,6 +261,19 @@ pub struct ManifestFacts {
     #[n(5)]
     #[cbor(with = "crate::later", has_nil)]
     pub role: Role,
+    /// Whether it may be deleted when it leaves the desired state; absent where it does not say.
+    #[n(6)]
+    pub prune: Option<Consent>,
+    /// Whether it may be deleted with its application; absent where it does not say.
+    #[n(7)]
+    pub delete: Option<Consent>,
+    /// Whether it is applied though it does not fit its schema; absent where it does not say.
+    #[n(8)]
+    pub unvalidated: Option<bool>,
+    /// Not tried before the first write of a sync while its kind is not served.
+    #[n(9)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub skip_dry_run: bool,
 }
 
 impl ManifestFacts {

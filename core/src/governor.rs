@@ -27,6 +27,8 @@ pub struct Candidate {
     pub held_by_list: bool,
     /// Found by its tracking after the store was lost: deleted only when an operator asks.
     pub unasked: bool,
+    /// It says itself that somebody has to confirm it (`Prune=confirm`, `Delete=confirm`).
+    pub confirm: bool,
 }
 
 /// What the judgement is about.
@@ -139,6 +141,7 @@ impl Governor {
         let mut precious = Vec::new();
         let mut in_transit = Vec::new();
         let mut unasked = Vec::new();
+        let mut guarded = Vec::new();
         let mut rest = Vec::new();
         for candidate in candidates {
             let delete = candidate.delete.clone();
@@ -150,6 +153,8 @@ impl Governor {
                 in_transit.push(delete);
             } else if delete.key.is_precious() {
                 precious.push(delete);
+            } else if candidate.confirm {
+                guarded.push(delete);
             } else if case.cascade_confirmed {
                 confirmed.push(delete);
             } else if candidate.unasked {
@@ -169,6 +174,10 @@ impl Governor {
         if !precious.is_empty() {
             reasons.push("a Namespace or a PersistentVolumeClaim is never deleted unconfirmed".to_owned());
             held.append(&mut precious);
+        }
+        if !guarded.is_empty() {
+            reasons.push("Prune=confirm or Delete=confirm asks for a confirmation".to_owned());
+            held.append(&mut guarded);
         }
         if !in_transit.is_empty() {
             reasons.push("an app of the same repository fails: an object may be on its way to it".to_owned());
@@ -272,6 +281,7 @@ mod tests {
                 },
                 held_by_list: false,
                 unasked: false,
+                confirm: false,
             })
             .collect()
     }

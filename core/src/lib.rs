@@ -22,6 +22,7 @@ pub mod json;
 pub mod key;
 mod later;
 pub mod manifest;
+pub mod migration;
 pub mod order;
 pub mod ownership;
 pub mod pause;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How an application is synced (Argo CD: `spec.syncPolicy`).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "independent options of Argo CD")]
 pub struct SyncPolicy {
     /// Automated sync; absent for an application that is synced by hand.
     #[n(0)]
@@ -23,6 +24,65 @@ pub struct SyncPolicy {
     #[cbor(with = "crate::later", has_nil)]
     #[serde(default)]
     pub prune_last: bool,
+    /// Whether what left the desired state may be deleted, for objects that do not say it themselves (`Prune=`).
+    #[n(5)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub prune: Consent,
+    /// Whether objects may be deleted with the whole application, where they do not say it themselves (`Delete=`).
+    #[n(6)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub delete: Consent,
+    /// Applies what does not fit its schema, as far as the API server takes it (`Validate=false`).
+    #[n(7)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub unvalidated: bool,
+    /// A sync fails before its first write if another application has one of its objects (`FailOnSharedResource=true`).
+    #[n(8)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub fail_on_shared: bool,
+    /// Objects whose kind is not served yet are not tried before the first write (`SkipDryRunOnMissingResource=true`).
+    #[n(9)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub skip_dry_run: bool,
+    /// Leaves what earlier tools own of an adopted object to them (`ClientSideApplyMigration=false`).
+    #[n(10)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub unmigrated: bool,
+}
+
+/// Whether an object may be deleted (Argo CD: `Prune=` and `Delete=` with `true`, `false` or `confirm`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "lowercase")]
+pub enum Consent {
+    /// By the general rules.
+    #[default]
+    #[n(0)]
+    Given,
+    /// Never.
+    #[n(1)]
+    Refused,
+    /// Once somebody has confirmed it.
+    #[n(2)]
+    Asked,
+}
+
+impl Consent {
+    /// Reads Argo CD's word.
+    pub fn read(word: &str) -> Option<Self> {
+        match word {
+            "true" => Some(Self::Given),
+            "false" => Some(Self::Refused),
+            "confirm" => Some(Self::Asked),
+            _ => None,
+        }
+    }
 }
 
 /// Automated sync (Argo CD: `spec.syncPolicy.automated`); everything is off unless stated.

@@ -229,6 +229,7 @@ impl v1::RunCommandRequest {
             },
             Kind::Refresh(v1::RefreshCommand {}) => CommandKind::Refresh { app },
             Kind::Resources(v1::ResourcesCommand {}) => CommandKind::Resources { app },
+            Kind::Terminate(v1::TerminateCommand {}) => CommandKind::Terminate { app },
         })
     }
 }

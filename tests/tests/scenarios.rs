@@ -21,6 +21,7 @@ mod scenarios {
     mod neighbours;
     mod one_writer;
     mod operator;
+    mod options;
     mod paused;
     mod policies;
     mod real_input;

@@ -6,13 +6,13 @@ use argosy_core::ids::InstallationId;
 use argosy_core::json;
 use argosy_core::key::{ResourceKey, split_api_version};
 use argosy_core::policy::Propagation;
-use argosy_core::tracking;
+use argosy_core::{migration, tracking};
 use http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::judge::Size;
-use super::transport::{APPLY, Call, METADATA, Reply, WHOLE};
+use super::transport::{APPLY, Call, JSON_PATCH, METADATA, Reply, WHOLE};
 use super::{Connection, path};
 
 // === impl Connection ===
@@ -30,9 +30,17 @@ impl Connection {
     ) -> Result<Answer, ApiError> {
         match request {
             Request::Get { key } => self.get(key).await,
-            Request::Apply { key, uid, manifest: digest, app } => {
+            Request::Apply { key, uid, manifest: digest, app, unvalidated, migrates } => {
                 let uid = uid.as_deref();
-                self.apply(Apply { key, uid, manifest: *digest, app, bytes: manifest, installation }).await
+                if *migrates {
+                    self.migrate(key).await?;
+                }
+                let apply = Apply { key, uid, manifest: *digest, app, bytes: manifest, installation };
+                self.apply(apply, *unvalidated).await
+            }
+            Request::Try { key, manifest: digest, app, unvalidated } => {
+                let apply = Apply { key, uid: None, manifest: *digest, app, bytes: manifest, installation };
+                self.try_out(apply, *unvalidated).await
             }
             Request::Delete { key, uid, propagation } => self.delete(key, uid, *propagation).await,
             Request::EnsureNamespace { name } => self.ensure_namespace(name).await,
@@ -66,17 +74,53 @@ impl Connection {
         }
     }
 
-    async fn apply(&self, apply: Apply<'_>) -> Result<Answer, ApiError> {
-        let (key, subject) = (apply.key, Subject::of(apply.key, apply.uid));
-        let sent = apply.body()?;
-        let (_, version) = split_api_version(json::text_at(&sent, &["apiVersion"]).unwrap_or_default());
-        let path = self.locate(key, Some(version)).await?;
-        // The API server gives up by itself within the deadline, so that no request is under way much longer.
+    /// Makes what earlier tools own of an object ours.
+    async fn migrate(&self, key: &ResourceKey) -> Result<(), ApiError> {
+        let (path, subject) = (self.locate(key, None).await?, Subject::of(key, None));
+        let found = self.call(Call::get(path.as_str(), METADATA)).await.and_then(|reply| reply.json());
+        let object = found.map_err(|failure| failure.classify(subject))?;
+        let Some(patch) = migration::patch(&object) else { return Ok(()) };
         let path = format!(
-            "{path}?fieldManager={}&force=true&fieldValidation=Strict&timeout={}s",
+            "{path}?fieldManager={}&timeout={}s",
             tracking::FIELD_MANAGER,
             REQUEST_DEADLINE.as_secs()
         );
+        let call = Call::with_body(Method::PATCH, path, METADATA, (JSON_PATCH, &patch));
+        self.call(call).await.map(|_migrated| ()).map_err(|failure| failure.classify(subject))
+    }
+
+    /// Gives where an apply goes, and how.
+    async fn apply_path(
+        &self,
+        key: &ResourceKey,
+        sent: &Value,
+        unvalidated: bool,
+    ) -> Result<String, ApiError> {
+        let (_, version) = split_api_version(json::text_at(sent, &["apiVersion"]).unwrap_or_default());
+        let path = self.locate(key, Some(version)).await?;
+        // The API server gives up by itself within the deadline, so that no request is under way much longer.
+        Ok(format!(
+            "{path}?fieldManager={}&force=true&fieldValidation={}&timeout={}s",
+            tracking::FIELD_MANAGER,
+            if unvalidated { "Ignore" } else { "Strict" },
+            REQUEST_DEADLINE.as_secs()
+        ))
+    }
+
+    async fn try_out(&self, apply: Apply<'_>, unvalidated: bool) -> Result<Answer, ApiError> {
+        let (key, subject) = (apply.key, Subject::of(apply.key, apply.uid));
+        let sent = apply.body()?;
+        let path = format!("{}&dryRun=All", self.apply_path(key, &sent, unvalidated).await?);
+        match self.call(Call::with_body(Method::PATCH, path, METADATA, (APPLY, &sent))).await {
+            Ok(_taken) => Ok(Answer::Tried),
+            Err(failure) => failure.of_trial(subject).map(|()| Answer::Tried),
+        }
+    }
+
+    async fn apply(&self, apply: Apply<'_>, unvalidated: bool) -> Result<Answer, ApiError> {
+        let (key, subject) = (apply.key, Subject::of(apply.key, apply.uid));
+        let sent = apply.body()?;
+        let path = self.apply_path(key, &sent, unvalidated).await?;
         let call = Call::with_body(Method::PATCH, path, WHOLE, (APPLY, &sent));
         let reply = self.call(call).await.map_err(|failure| failure.classify(subject))?;
         let received = reply.json().map_err(|failure| failure.classify(subject))?;

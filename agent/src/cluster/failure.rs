@@ -30,6 +30,14 @@ impl Failure {
         }
     }
 
+    /// Says what it means for a dry run; see [`Refusal::of_trial`].
+    pub(super) fn of_trial(&self, subject: Subject) -> Result<(), ApiError> {
+        match self {
+            Self::Refused(refusal) => refusal.of_trial(subject),
+            Self::Transport(_) | Self::TooLarge { .. } => Err(self.classify(subject)),
+        }
+    }
+
     /// Tells whether something with a name is absent: the object, or its namespace.
     pub(super) fn is_absent(&self) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.is_absent())

@@ -26,6 +26,9 @@ pub(super) const METADATA_LIST: &str =
 /// Server-side apply.
 pub(super) const APPLY: &str = "application/apply-patch+yaml";
 
+/// A JSON patch.
+pub(super) const JSON_PATCH: &str = "application/json-patch+json";
+
 /// Longest body of an answer.
 const BODY_LIMIT: usize = 128 << 20;
 /// Longest body of a refusal.

@@ -211,7 +211,7 @@ impl Core {
         }
         for (id, request) in requests {
             let manifest = match &request {
-                Request::Apply { manifest, .. } => {
+                Request::Apply { manifest, .. } | Request::Try { manifest, .. } => {
                     StoreRead::get(&self.store, tables::MANIFESTS, manifest.as_bytes())?
                 }
                 Request::Get { .. } | Request::Delete { .. } | Request::EnsureNamespace { .. } => None,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::SpecError;
 use super::fields::Fields;
-use crate::policy::{Automated, Propagation, Retry, SyncPolicy};
+use crate::policy::{Automated, Consent, Propagation, Retry, SyncPolicy};
 
 /// Longest duration that is read: a day.
 const MAX_MILLIS: u64 = 24 * 3600 * 1000;
@@ -19,23 +19,53 @@ pub(super) fn policy(spec: &mut Fields<'_>) -> Result<SyncPolicy, SpecError> {
         ..SyncPolicy::default()
     };
     for (index, option) in sync.texts("syncOptions")?.iter().enumerate() {
-        match option.as_str() {
-            "CreateNamespace=true" => policy.create_namespace = true,
-            "CreateNamespace=false" => policy.create_namespace = false,
-            "PrunePropagationPolicy=foreground" => policy.propagation = Propagation::Foreground,
-            "PrunePropagationPolicy=background" => policy.propagation = Propagation::Background,
-            "PruneLast=true" => policy.prune_last = true,
-            "PruneLast=false" => policy.prune_last = false,
-            // Every apply is a validated server-side one, of what is out of sync only.
-            "ServerSideApply=true" | "ApplyOutOfSyncOnly=true" | "Validate=true" => {}
-            _ => {
-                let why = format!("sync option {option:?} is not supported");
-                return Err(sync.error(&format!("syncOptions[{index}]"), why));
-            }
+        if let Err(why) = take_option(&mut policy, option) {
+            return Err(sync.error(&format!("syncOptions[{index}]"), why));
         }
     }
     sync.finish()?;
     Ok(policy)
+}
+
+/// Takes one sync option. Those that say what is done anyway, or what server-side apply has no use for, change nothing:
+/// every apply is a server-side one, of what is out of sync only.
+fn take_option(policy: &mut SyncPolicy, option: &str) -> Result<(), String> {
+    let (name, value) = option.split_once('=').unwrap_or((option, ""));
+    let switch = || match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("sync option {option:?} must end in =true or =false")),
+    };
+    let consent = || {
+        let wrong = || format!("sync option {option:?} must end in =true, =false or =confirm");
+        Consent::read(value).ok_or_else(wrong)
+    };
+    match name {
+        "CreateNamespace" => policy.create_namespace = switch()?,
+        "PruneLast" => policy.prune_last = switch()?,
+        "Prune" => policy.prune = consent()?,
+        "Delete" => policy.delete = consent()?,
+        "PrunePropagationPolicy" => {
+            policy.propagation = match value {
+                "foreground" => Propagation::Foreground,
+                "background" => Propagation::Background,
+                "orphan" => Propagation::Orphan,
+                _ => {
+                    return Err(format!("sync option {option:?} must name foreground, background or orphan"));
+                }
+            }
+        }
+        "Validate" => policy.unvalidated = !switch()?,
+        "FailOnSharedResource" => policy.fail_on_shared = switch()?,
+        "ClientSideApplyMigration" => policy.unmigrated = !switch()?,
+        "SkipDryRunOnMissingResource" => policy.skip_dry_run = switch()?,
+        "ServerSideApply" | "ApplyOutOfSyncOnly" => {
+            switch()?;
+        }
+        "Replace" | "Force" | "RespectIgnoreDifferences" if !switch()? => {}
+        _ => return Err(format!("sync option {option:?} is not supported")),
+    }
+    Ok(())
 }
 
 /// Reads `automated`, whose presence turns automated sync on unless it says otherwise.

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::policy::{Automated, Retry};
+use crate::policy::{Automated, Consent, Retry};
 
 fn document() -> Value {
     json!({
@@ -64,6 +64,41 @@ fn what_is_not_stated_has_argo_cds_defaults() {
     assert_eq!(off.policy.automated, None);
     assert!(with(&["spec", "syncPolicy", "automated"], json!({})).unwrap().policy.automated.is_some());
     assert_eq!(with(&["spec", "syncPolicy", "retry"], json!({})).unwrap().policy.retry.unwrap().limit, 0);
+}
+
+#[test]
+fn sync_options_are_read_and_a_wrong_value_is_told() {
+    let options = |all: &[&str]| {
+        let read = with(&["spec", "syncPolicy", "syncOptions"], json!(all));
+        read.map(|app| app.policy).map_err(|error| error.to_string())
+    };
+    let policy = options(&[
+        "Prune=confirm",
+        "Delete=false",
+        "PrunePropagationPolicy=orphan",
+        "Validate=false",
+        "FailOnSharedResource=true",
+        "SkipDryRunOnMissingResource=true",
+        "ApplyOutOfSyncOnly=false",
+        "ServerSideApply=false",
+        "ClientSideApplyMigration=false",
+        "Replace=false",
+    ])
+    .unwrap();
+    assert_eq!((policy.prune, policy.delete), (Consent::Asked, Consent::Refused));
+    assert_eq!(policy.propagation, Propagation::Orphan);
+    assert!(policy.unmigrated && policy.unvalidated && policy.fail_on_shared && policy.skip_dry_run);
+    assert_eq!(options(&["Prune=true", "Delete=true", "Validate=true"]).unwrap(), options(&[]).unwrap());
+    for (option, says) in [
+        ("Prune=maybe", "must end in =true, =false or =confirm"),
+        ("Validate", "must end in =true or =false"),
+        ("PrunePropagationPolicy=upward", "must name foreground, background or orphan"),
+        ("Force=true", "is not supported"),
+        ("Frobnicate=true", "is not supported"),
+    ] {
+        let why = options(&["CreateNamespace=true", option]).unwrap_err();
+        assert!(why.starts_with("spec.syncPolicy.syncOptions[1]: ") && why.contains(says), "{why}");
+    }
 }
 
 #[test]

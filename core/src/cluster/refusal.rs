@@ -67,6 +67,9 @@ const MISFITS: [&str; 3] = ["failed to create typed ", "failed to convert ", "er
 /// How it tells that a webhook failed, in a 500 as well: the request is refused by what the cluster is configured to ask.
 const WEBHOOKS: [&str; 3] = ["failed calling webhook", "failed to call webhook", "conversion webhook for "];
 
+/// How it passes on what a webhook said: its no, or that it must not be asked in a dry run.
+const WEBHOOKS_WORDS: [&str; 2] = ["admission webhook ", "does not support dry run"];
+
 // === impl Subject ===
 
 impl Subject {
@@ -130,6 +133,20 @@ impl Refusal {
             500.. if self.is_refusal_in_disguise() => ApiError::Refused(self.words(subject)),
             408 | 429 | 500.. => self.unavailable(subject),
             _ => ApiError::Refused(self.words(subject)),
+        }
+    }
+
+    /// Says what it means for a dry run: `Ok` where the object's own turn has to tell, because a webhook spoke, or what the
+    /// object lives in may come with the same sync, or something moved meanwhile.
+    pub fn of_trial(&self, subject: Subject) -> Result<(), ApiError> {
+        let webhook = WEBHOOKS.iter().chain(&WEBHOOKS_WORDS).any(|words| self.message.contains(words));
+        match self.classify(subject) {
+            _ if webhook => Ok(()),
+            ApiError::Replaced(_) | ApiError::Conflict(_) | ApiError::NamespaceMissing(_) => Ok(()),
+            error @ (ApiError::Unreachable(_)
+            | ApiError::Unavailable { .. }
+            | ApiError::NotServed(_)
+            | ApiError::Refused(_)) => Err(error),
         }
     }
 

@@ -1,11 +1,11 @@
 //! What an object's annotations ask for, and which of that is refused.
 
-use minicbor::{Decode, Encode};
 use serde_json::Value;
 
 use super::ManifestError;
 use super::hook::Role;
 use crate::json;
+use crate::policy::Consent;
 
 /// Annotation with the sync options of one object.
 const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
@@ -15,27 +15,23 @@ const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
 /// Annotations that give an object's wave; the first that is a number counts.
 const WAVES: [&str; 2] = ["argocd.argoproj.io/sync-wave", "helm.sh/hook-weight"];
 
-/// What one object's annotations say about its sync.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+/// What one object's annotations say about its sync; what they leave open is the application's to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ObjectOptions {
-    /// Stays when it leaves the desired state (`Prune=false`).
-    #[n(0)]
-    pub keep_on_prune: bool,
-    /// Stays when its application is deleted (`Delete=false`).
-    #[n(1)]
-    pub keep_on_delete: bool,
+    /// Whether it may be deleted when it leaves the desired state (`Prune=`).
+    pub prune: Option<Consent>,
+    /// Whether it may be deleted with its application (`Delete=`).
+    pub delete: Option<Consent>,
     /// Is deleted after everything else of its sync (`PruneLast=true`).
-    #[n(2)]
-    #[cbor(with = "crate::later", has_nil)]
     pub prune_last: bool,
     /// Its wave (Argo CD: sync waves; Helm's hook weight counts for objects that are no hooks as well).
-    #[n(3)]
-    #[cbor(with = "crate::later", has_nil)]
     pub wave: i32,
     /// Whether it is a hook.
-    #[n(4)]
-    #[cbor(with = "crate::later", has_nil)]
     pub role: Role,
+    /// Whether it is applied though it does not fit its schema (`Validate=false`).
+    pub unvalidated: Option<bool>,
+    /// Is not tried before the first write of a sync while its kind is not served (`SkipDryRunOnMissingResource=true`).
+    pub skip_dry_run: bool,
 }
 
 // === impl ObjectOptions ===
@@ -43,22 +39,42 @@ pub struct ObjectOptions {
 impl ObjectOptions {
     /// Reads the options of an object as it is, live or as a manifest; what else its annotations say is not looked at.
     pub fn of(object: &Value) -> Self {
-        let annotation =
-            |name: &str| json::text_at(object, &["metadata", "annotations", name]).unwrap_or_default();
+        let texts = |name: &str| json::text_at(object, &["metadata", "annotations", name]);
+        let annotation = |name: &str| texts(name).unwrap_or_default();
         let mut options = Self::default();
         for option in list(annotation(SYNC_OPTIONS)) {
-            options.keep_on_prune |= option == "Prune=false";
-            options.keep_on_delete |= option == "Delete=false";
-            options.prune_last |= option == "PruneLast=true";
+            // What is not known was refused when it was rendered.
+            let _known = options.take(option);
         }
         if list(annotation(RESOURCE_POLICY)).any(|policy| policy == "keep") {
-            options = Self { keep_on_prune: true, keep_on_delete: true, ..options };
+            options.prune = Some(Consent::Refused);
+            options.delete = Some(Consent::Refused);
         }
-        let texts = |name: &str| json::text_at(object, &["metadata", "annotations", name]);
         // What is wrong with a hook was refused when it was rendered.
         options.role = Role::read(texts).unwrap_or_default();
         options.wave = WAVES.iter().find_map(|name| annotation(name).parse().ok()).unwrap_or_default();
         options
+    }
+
+    /// Takes one sync option; tells whether it is one that is supported.
+    fn take(&mut self, option: &str) -> bool {
+        let (name, value) = option.split_once('=').unwrap_or((option, ""));
+        let switch = || match value {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => None,
+        };
+        match name {
+            "Prune" => Consent::read(value).map(|consent| self.prune = Some(consent)).is_some(),
+            "Delete" => Consent::read(value).map(|consent| self.delete = Some(consent)).is_some(),
+            "PruneLast" => switch().map(|last| self.prune_last = last).is_some(),
+            "Validate" => switch().map(|validate| self.unvalidated = Some(!validate)).is_some(),
+            "SkipDryRunOnMissingResource" => switch().map(|skip| self.skip_dry_run = skip).is_some(),
+            // Every apply is a server-side one, whatever this says.
+            "ServerSideApply" => switch().is_some(),
+            "Replace" | "Force" => value == "false",
+            _ => false,
+        }
     }
 }
 
@@ -86,7 +102,7 @@ pub(super) fn check(annotations: Option<&Value>) -> Result<ObjectOptions, Manife
         };
         match name.as_str() {
             SYNC_OPTIONS => {
-                if let Some(option) = list(text).find(|option| !is_supported(option)) {
+                if let Some(option) = list(text).find(|option| !ObjectOptions::default().take(option)) {
                     return refuse(format!("sync option {option:?} is not supported"));
                 }
             }
@@ -108,21 +124,6 @@ pub(super) fn check(annotations: Option<&Value>) -> Result<ObjectOptions, Manife
 /// Tells whether an annotation is one that is looked at; the types of all others are the API server's to judge.
 fn has_meaning(name: &str) -> bool {
     name.starts_with("argocd.argoproj.io/") || name.starts_with("helm.sh/")
-}
-
-fn is_supported(option: &str) -> bool {
-    // Every apply is a server-side one with validation, so `ServerSideApply` and `Validate` say what is done anyway.
-    [
-        "Prune=false",
-        "Delete=false",
-        "Prune=true",
-        "Delete=true",
-        "PruneLast=true",
-        "PruneLast=false",
-        "ServerSideApply=true",
-        "Validate=true",
-    ]
-    .contains(&option)
 }
 
 pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {

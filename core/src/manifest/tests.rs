@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::policy::Consent;
 
 fn canonical(value: Value) -> Value {
     serde_json::from_slice(&Manifest::try_from(value).unwrap().canonical).unwrap()
@@ -110,7 +111,7 @@ fn what_an_annotation_asks_for_in_vain_is_refused_by_its_name() {
         ("helm.sh/hook", json!("pre-delete")),
         ("argocd.argoproj.io/sync-wave", json!(0)),
         ("argocd.argoproj.io/sync-options", json!("Prune=false,Replace=true")),
-        ("argocd.argoproj.io/sync-options", json!("Prune=confirm")),
+        ("argocd.argoproj.io/sync-options", json!("Prune=perhaps")),
         ("argocd.argoproj.io/compare-options", json!("IgnoreExtraneous")),
         ("argocd.argoproj.io/ignore-healthcheck", json!("yes")),
         ("helm.sh/resource-policy", json!("discard")),
@@ -126,16 +127,21 @@ fn options_of_an_object_are_read() {
     let name = "argocd.argoproj.io/sync-options";
     assert_eq!(
         options(name, "Prune=false"),
-        ObjectOptions { keep_on_prune: true, ..ObjectOptions::default() }
+        ObjectOptions { prune: Some(Consent::Refused), ..ObjectOptions::default() }
     );
-    assert!(options(name, " Delete=false, ServerSideApply=true").keep_on_delete);
-    let kept = ObjectOptions { keep_on_prune: true, keep_on_delete: true, ..ObjectOptions::default() };
+    assert_eq!(options(name, " Delete=false, ServerSideApply=true").delete, Some(Consent::Refused));
+    assert_eq!(options(name, "Delete=confirm,Prune=true").delete, Some(Consent::Asked));
+    let kept = Some(Consent::Refused);
+    let kept = ObjectOptions { prune: kept, delete: kept, ..ObjectOptions::default() };
     assert_eq!(options("helm.sh/resource-policy", "keep"), kept);
+    let checks = options(name, "Validate=false,SkipDryRunOnMissingResource=true");
+    assert!(checks.unvalidated == Some(true) && checks.skip_dry_run);
     assert!(options(name, "PruneLast=true").prune_last);
     assert_eq!(options("argocd.argoproj.io/ignore-healthcheck", "true"), ObjectOptions::default());
     assert_eq!(Manifest::try_from(annotated("team", json!(7))).unwrap().options, ObjectOptions::default());
     let live = annotated(name, json!("Replace=true,Delete=false"));
-    assert!(ObjectOptions::of(&live).keep_on_delete, "a live object's other options are not ours to judge");
+    let delete = ObjectOptions::of(&live).delete;
+    assert_eq!(delete, Some(Consent::Refused), "a live object's other options are not ours to judge");
 }
 
 #[test]

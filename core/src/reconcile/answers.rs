@@ -29,7 +29,10 @@ impl Reconciler {
         // A look before a write says nothing of the write.
         let before = matches!(
             purpose,
-            Purpose::Claim { .. } | Purpose::DeleteCheck { .. } | Purpose::ClearHook { .. }
+            Purpose::Claim { .. }
+                | Purpose::Try { .. }
+                | Purpose::DeleteCheck { .. }
+                | Purpose::ClearHook { .. }
         );
         if answer.is_ok() && !before {
             self.backoffs.remove(&key);
@@ -47,6 +50,7 @@ impl Reconciler {
             Purpose::Delete { app, delete, counted } => {
                 self.deleted(&app, &delete, counted, answer, now, entropy);
             }
+            Purpose::Try { app } => self.tried(&app, &key, answer, now, entropy),
             Purpose::Namespace { app } => self.namespace_ensured(&app, &key, &answer, now, entropy),
             Purpose::ClearHook { app } => self.hook_looked_at(&app, &key, answer, now, entropy),
             Purpose::DeleteHook { app } => self.hook_deleted(&app, &key, answer, now, entropy),
@@ -71,7 +75,7 @@ impl Reconciler {
                 self.observe(live, now);
             }
             Ok(Answer::Absent) => self.gone(key, now),
-            Ok(Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. }) => {}
+            Ok(Answer::Applied(_) | Answer::Tried | Answer::Deleted | Answer::Namespace { .. }) => {}
             Err(_) if !self.inventory.contains_key(key) && !self.desirers.contains_key(key) => {
                 self.forget_name(key);
             }
@@ -132,7 +136,7 @@ impl Reconciler {
                 }
             }
             // The settle queue asks again.
-            Ok(Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. }) | Err(_) => {}
+            Ok(Answer::Applied(_) | Answer::Tried | Answer::Deleted | Answer::Namespace { .. }) | Err(_) => {}
         }
     }
 
@@ -150,7 +154,7 @@ impl Reconciler {
         let found = match answer {
             Ok(Answer::Found(live)) => Some(live),
             Ok(Answer::Absent) => None,
-            Ok(Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. }) => return,
+            Ok(Answer::Applied(_) | Answer::Tried | Answer::Deleted | Answer::Namespace { .. }) => return,
             Err(error) => {
                 self.again(app, key, heal, &error, now, entropy);
                 return;
@@ -262,7 +266,13 @@ impl Reconciler {
                 }
                 self.apply_succeeded(app, key, body, without_uid, applied, now);
             }
-            Ok(Answer::Found(_) | Answer::Absent | Answer::Deleted | Answer::Namespace { .. }) => {}
+            Ok(
+                Answer::Found(_)
+                | Answer::Absent
+                | Answer::Tried
+                | Answer::Deleted
+                | Answer::Namespace { .. },
+            ) => {}
             Err(error) => {
                 // An answer that never came leaves the intent open: the request may still be under way. So does a try
                 // before this one of which nothing is known: that may have arrived.
@@ -319,7 +329,7 @@ impl Reconciler {
                 format!("admission or the API server changed what was applied: {}", changed.join(", "));
             self.event(app, Some(key), "ChangedByAdmission", message);
         }
-        let manifest = body.manifest;
+        let (manifest, is_of_app) = (body.manifest, body.app == *app);
         self.put_inventory(
             key,
             Some(InventoryEntry {
@@ -349,11 +359,13 @@ impl Reconciler {
         if let Some(state) = self.apps.get_mut(app) {
             state.problems.remove(key);
         }
-        let wanted_now = self
-            .apps
-            .get(app)
-            .and_then(|state| state.work.as_ref())
-            .is_some_and(|work| work.wanted.manifest(key) == Some(manifest));
+        // What was healed names the app that it was applied for, which may be the one before.
+        let wanted_now = is_of_app
+            && self
+                .apps
+                .get(app)
+                .and_then(|state| state.work.as_ref())
+                .is_some_and(|work| work.wanted.manifest(key) == Some(manifest));
         if !wanted_now {
             return;
         }
@@ -380,7 +392,7 @@ impl Reconciler {
         match answer {
             Ok(Answer::Found(live)) => self.delete_checked(app, delete, counted, Some(&live), now),
             Ok(Answer::Absent) => self.delete_checked(app, delete, counted, None, now),
-            Ok(Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. }) => {}
+            Ok(Answer::Applied(_) | Answer::Tried | Answer::Deleted | Answer::Namespace { .. }) => {}
             Err(error) => self.delete_failed(app, delete, counted, &error, now, entropy),
         }
     }

@@ -12,6 +12,7 @@ use crate::governor::{Candidate, Case};
 use crate::ids::AppId;
 use crate::key::ResourceKey;
 use crate::order::{Rank, Step};
+use crate::policy::Consent;
 use crate::status::{Held, HeldDelete, ResultCode, ResultRow};
 use crate::store::{StoreOp, encode};
 use crate::time::Now;
@@ -81,6 +82,7 @@ impl Reconciler {
             | Purpose::Claim { .. }
             | Purpose::Apply { .. }
             | Purpose::Delete { .. }
+            | Purpose::Try { .. }
             | Purpose::Namespace { .. }
             | Purpose::ClearHook { .. }
             | Purpose::DeleteHook { .. } => false,
@@ -119,9 +121,8 @@ impl Reconciler {
         let prunes = self.apps.get(app).and_then(|state| state.operation.as_ref()).is_some_and(|of| of.prune);
         let left = |key: &&ResourceKey| {
             let entry = self.inventory.get(*key);
-            entry.is_some_and(|entry| {
-                entry.belongs_to(app) && !entry.kept && !entry.prune_refused && entry.hook.is_none()
-            }) && self.is_refused(&key.group_kind())
+            entry.is_some_and(|entry| entry.belongs_to(app) && !self.stays(entry) && entry.hook.is_none())
+                && self.is_refused(&key.group_kind())
                 && !self.desirers.contains_key(*key)
         };
         self.by_app.get(app).into_iter().flatten().filter(|_| prunes).filter(left).cloned().collect()
@@ -137,9 +138,8 @@ impl Reconciler {
     fn has_left(&self, app: &AppId) -> bool {
         self.by_app.get(app).into_iter().flatten().any(|key| {
             let stays = self.desirers.contains_key(key) || self.set_aside.contains(key) || key.is_crd();
-            let goes = |entry: &InventoryEntry| {
-                entry.belongs_to(app) && !entry.kept && !entry.prune_refused && entry.hook.is_none()
-            };
+            let goes =
+                |entry: &InventoryEntry| entry.belongs_to(app) && !self.stays(entry) && entry.hook.is_none();
             !stays && self.inventory.get(key).is_some_and(goes)
         })
     }
@@ -179,6 +179,7 @@ impl Reconciler {
                 self.may_delete(app, listed, entry, &delete).then(|| Candidate {
                     held_by_list: self.is_held(key),
                     unasked,
+                    confirm: self.consent(listed, entry) == Consent::Asked,
                     delete,
                 })
             })
@@ -202,7 +203,7 @@ impl Reconciler {
                     .and_then(|state| state.assigned.as_ref())
                     .is_some_and(|assigned| assigned.root == listed.root);
                 let policy = confirmed || asked || (automated && !entry.recovered);
-                switched && policy && !entry.prune_refused && entry.hook.is_none()
+                switched && policy && entry.hook.is_none()
             }
             Phase::Deleting => true,
             Phase::Frozen | Phase::Released => false,
@@ -212,7 +213,7 @@ impl Reconciler {
             && settled
             && self.all_verified
             && self.discovered
-            && !entry.kept
+            && self.consent(listed, entry) != Consent::Refused
             && !delete.key.is_crd()
             && self.kinds.contains_key(&delete.key.group_kind())
             && !self.is_refused(&delete.key.group_kind())
@@ -239,8 +240,7 @@ impl Reconciler {
     fn is_delete_due(&self, app: &AppId, key: &ResourceKey, queued: &QueuedDelete) -> bool {
         let Some(state) = self.apps.get(app) else { return false };
         if state.operation.is_some() {
-            let goes_on =
-                |work: &&Work| work.namespace.is_none() && !work.failing && work.unhealthy.is_none();
+            let goes_on = |work: &&Work| work.is_under_way() && !work.failing && work.unhealthy.is_none();
             let work = state.work.as_ref().filter(goes_on);
             return work.is_some_and(|work| work.prune_step(key).is_some_and(|step| step <= work.at));
         }
@@ -288,6 +288,7 @@ impl Reconciler {
             | Purpose::Settle
             | Purpose::Claim { .. }
             | Purpose::Apply { .. }
+            | Purpose::Try { .. }
             | Purpose::Namespace { .. }
             | Purpose::ClearHook { .. }
             | Purpose::DeleteHook { .. } => false,

@@ -11,6 +11,7 @@ use crate::desired::{Assignment, DesiredList, Phase};
 use crate::ids::AppId;
 use crate::key::{GroupKind, ResourceKey};
 use crate::manifest::{ObjectOptions, Role};
+use crate::policy::Consent;
 use crate::release::{Release, Root};
 use crate::session::tables as link_tables;
 use crate::store::{StoreError, StoreOp, StoreRead, encode};
@@ -406,10 +407,14 @@ fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
     });
     ManifestFacts {
         defines,
-        kept: key.is_crd() || options.keep_on_delete,
-        prune_refused: options.keep_on_prune,
+        kept: key.is_crd() || options.delete == Some(Consent::Refused),
+        prune_refused: options.prune == Some(Consent::Refused),
         wave: options.wave,
         prune_last: options.prune_last,
         role: options.role,
+        prune: options.prune,
+        delete: options.delete,
+        unvalidated: options.unvalidated,
+        skip_dry_run: options.skip_dry_run,
     }
 }

@@ -203,7 +203,7 @@ impl Reconciler {
                 self.hook_cleared(app, key);
                 return;
             }
-            Ok(Answer::Applied(_) | Answer::Deleted | Answer::Namespace { .. }) => return,
+            Ok(Answer::Applied(_) | Answer::Tried | Answer::Deleted | Answer::Namespace { .. }) => return,
             Err(error) => {
                 self.hook_stays(app, key, &error, now, entropy);
                 return;
@@ -426,14 +426,18 @@ impl Reconciler {
         let Some(state) = self.apps.get_mut(app) else { return true };
         let (Some(operation), Some(work)) = (&state.operation, &mut state.work) else { return true };
         if work.sweep.is_none() {
-            let ran = operation.hooks.iter().map(|outcome| &outcome.key);
+            let made = |key: &&ResourceKey| {
+                let made = |entry: &InventoryEntry| entry.hook.is_some() && !entry.going && entry.app == *app;
+                self.inventory.get(*key).is_some_and(made)
+            };
             let goes = |key: &&ResourceKey| {
                 let hook = work.wanted.hooks.get(*key).map(|wanted| wanted.hook);
-                let made = |entry: &InventoryEntry| entry.hook.is_some() && !entry.going && entry.app == *app;
-                let there = self.inventory.get(*key).is_some_and(made);
-                there && hook.is_some_and(|hook| hook.is_deleted_after(succeeded))
+                hook.is_some_and(|hook| hook.is_deleted_after(succeeded))
             };
-            work.sweep = Some(ran.filter(goes).map(|key| (key.clone(), 0)).collect());
+            let ran = operation.hooks.iter().map(|outcome| &outcome.key).filter(goes);
+            // Whoever ends a sync ends what it runs.
+            let cut = work.running.keys().filter(|_| operation.terminated);
+            work.sweep = Some(ran.chain(cut).filter(made).map(|key| (key.clone(), 0)).collect());
         }
         let left = work.sweep.clone().unwrap_or_default();
         for key in left.iter().filter(|(_, due)| **due <= now.ms()).map(|(key, _)| key) {

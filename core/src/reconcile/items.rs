@@ -1,10 +1,10 @@
 //! One object of an operation, from its turn to its row in the result.
 
-use super::state::{Item, Live};
+use super::state::{Item, Live, Work};
 use super::watching::settle_ms;
 use super::{AppliedBody, Intent, InventoryEntry, Purpose, Reconciler};
 use crate::cluster::{Request, Tracking};
-use crate::ids::AppId;
+use crate::ids::{AppId, Digest};
 use crate::key::ResourceKey;
 use crate::status::{OperationPhase, ResultCode, ResultRow};
 use crate::time::Now;
@@ -172,9 +172,30 @@ impl Reconciler {
             uid: uid.clone(),
             manifest: body.manifest,
             app: body.app.clone(),
+            unvalidated: self.is_unvalidated(app, body.manifest, heal),
+            migrates: uid.is_some() && self.is_to_migrate(app, key),
         };
         let purpose = Purpose::Apply { app: app.clone(), body, heal, uid, again };
         self.send(key.clone(), purpose, request);
+    }
+
+    /// Tells whether what does not fit its schema is applied all the same (`Validate=false`): as the object says, else as
+    /// its app does, or did when the sync began.
+    pub(super) fn is_unvalidated(&self, app: &AppId, manifest: Digest, heal: bool) -> bool {
+        let own = self.facts.get(&manifest).and_then(|facts| facts.unvalidated);
+        own.unwrap_or_else(|| {
+            let state = self.apps.get(app);
+            let frozen = state.and_then(|state| state.operation.as_ref()).map(|running| &running.assignment);
+            let listed = state.and_then(|state| state.listed.as_ref());
+            frozen.filter(|_| !heal).or(listed).is_some_and(|assignment| assignment.policy.unvalidated)
+        })
+    }
+
+    /// Tells whether an object was never applied by us, so that earlier tools may own what we apply.
+    fn is_to_migrate(&self, app: &AppId, key: &ResourceKey) -> bool {
+        let listed = self.apps.get(app).and_then(|state| state.listed.as_ref());
+        let found = matches!(self.live.get(key), Some(Live::Present(live)) if live.fingerprint.is_none());
+        found && !listed.is_some_and(|listed| listed.policy.unmigrated)
     }
 
     /// Checks the project's limits at the last step before a write.
@@ -199,9 +220,11 @@ impl Reconciler {
         work.queue.get_mut(&(*work.ranks.get(key)?, key.clone()))
     }
 
-    /// Tells whether a running operation still has the object to do.
+    /// Tells whether a running operation still has the object to do. One that waits for its next try has nothing to do, and
+    /// keeps nothing from being healed.
     pub(super) fn is_queued(&self, app: &AppId, key: &ResourceKey) -> bool {
-        self.item(app, key).is_some()
+        let rests = self.apps.get(app).and_then(|state| state.work.as_ref()).is_some_and(Work::rests);
+        !rests && self.item(app, key).is_some()
     }
 
     /// Ends the work on one object.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::slots::Use;
-use super::state::{App, Attempt, Item, NamespaceStep, Operation, Work, tables};
+use super::state::{App, Attempt, Item, NamespaceStep, Operation, WantedSet, Work, tables};
 use super::{Purpose, Reconciler};
 use crate::cluster::Request;
 use crate::desired::{Assignment, Phase};
@@ -42,6 +42,9 @@ impl App {
         }
         if let Some(NamespaceStep::Due(at)) = work.namespace {
             return vec![at];
+        }
+        if let Some(due) = work.trial_timers() {
+            return due;
         }
         let Some(rank) = work.rank_now() else {
             return work.gate.into_iter().chain(work.sweep.iter().flatten().map(|(_, due)| *due)).collect();
@@ -201,6 +204,7 @@ impl Reconciler {
             retries: 0,
             hooks: Vec::new(),
             with_hooks: None,
+            terminated: false,
         };
         self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), &operation));
         state.problems.clear();
@@ -238,6 +242,11 @@ impl Reconciler {
         let creates = assignment.policy.create_namespace
             && !assignment.destination.namespace.is_empty()
             && !(queue.is_empty() && wanted.hooks.is_empty());
+        let shared = assignment.policy.fail_on_shared.then(|| self.shared(app, &wanted)).flatten();
+        if let Some(state) = self.apps.get_mut(app) {
+            // What is tried anew is still not right; the rest has come right by itself.
+            state.problems.retain(|key, _| queue.keys().any(|(_, of)| of == key));
+        }
         let work = Work {
             wanted,
             ranks,
@@ -248,13 +257,26 @@ impl Reconciler {
         if let Some(state) = self.apps.get_mut(app) {
             state.work = Some(work);
         }
+        if let Some(shared) = shared {
+            self.refuse(app, shared);
+        }
         self.judge.insert(app.clone());
         Ok(())
     }
 
+    /// Says which objects of a sync another app has (`FailOnSharedResource=true`).
+    fn shared(&self, app: &AppId, wanted: &WantedSet) -> Option<String> {
+        let others = wanted.keys.keys().filter_map(|key| {
+            let owner = self.owner(key).filter(|owner| owner != app && self.has(owner, key))?;
+            Some(format!("{key} is owned by app {owner}"))
+        });
+        let shared: Vec<String> = others.take(10).collect();
+        (!shared.is_empty()).then(|| format!("Shared resource found: {}", shared.join("; ")))
+    }
+
     /// Carries an operation on as far as it goes now.
     fn step(&mut self, app: &AppId, now: Now) {
-        if self.restart_at_newest(app, now) {
+        if self.end_if_asked(app, now) || self.restart_at_newest(app, now) {
             return;
         }
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
@@ -274,12 +296,24 @@ impl Reconciler {
             Some(NamespaceStep::Due(_) | NamespaceStep::Sent) => return,
             None => {}
         }
+        if work.refused.is_some() {
+            self.finish_operation(app, now);
+            return;
+        }
         if work.prunes.is_none() {
             if self.judge.contains(app) {
                 return;
             }
             self.place_hooks(app);
             self.place_deletes(app);
+        }
+        if !self.try_out(app, now) {
+            return;
+        }
+        if self.apps.get(app).and_then(|state| state.work.as_ref()).is_some_and(|work| work.refused.is_some())
+        {
+            self.finish_operation(app, now);
+            return;
         }
         if self.has_deletes_under_way(app) {
             self.waits_for_deletes(app, now);
@@ -335,7 +369,10 @@ impl Reconciler {
         let rank = work.rank_now();
         let mut first = work.queue.iter().take_while(|((of, _), _)| Some(*of) == rank).map(|(_, item)| item);
         let waits = |item: &Item| (item.attempts > 0 || item.waited) && item.due > now_ms;
-        let stuck = work.retry_at.is_some() || work.gate.is_some() || (rank.is_some() && first.all(waits));
+        let stuck = work.retry_at.is_some()
+            || work.gate.is_some()
+            || work.is_trial_stuck(now_ms)
+            || (rank.is_some() && first.all(waits));
         stuck
             && work.running.is_empty()
             && !work.is_sweeping()
@@ -350,7 +387,6 @@ impl Reconciler {
             self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), operation));
         }
         state.work = None;
-        state.problems.clear();
         self.retry_deletes(app);
         self.moved = true;
         self.dirty.insert(app.clone());

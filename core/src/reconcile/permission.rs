@@ -67,6 +67,7 @@ impl Reconciler {
             Purpose::Verify
             | Purpose::Settle
             | Purpose::Claim { .. }
+            | Purpose::Try { .. }
             | Purpose::DeleteCheck { .. }
             | Purpose::ClearHook { .. } => false,
         });

@@ -260,12 +260,12 @@ impl Reconciler {
             | super::Purpose::Namespace { app: of }
             | super::Purpose::ClearHook { app: of }
             | super::Purpose::DeleteHook { app: of } => of == app,
-            super::Purpose::Verify | super::Purpose::Settle => false,
+            super::Purpose::Verify | super::Purpose::Settle | super::Purpose::Try { .. } => false,
         });
         let remains = self.by_app.get(app).into_iter().flatten().any(|key| {
             self.inventory
                 .get(key)
-                .is_some_and(|entry| entry.belongs_to(app) && (!entry.kept || entry.intent.is_some()))
+                .is_some_and(|entry| entry.belongs_to(app) && (!self.stays(entry) || entry.intent.is_some()))
         });
         looked && !writes && !remains && self.may_write()
     }
@@ -355,10 +355,8 @@ fn operation_status(
         let message = match (paused, &state.work) {
             (Some(paused), _) => format!("stopped before its next object: {paused}"),
             (None, Some(work)) if work.retry_at.is_some() => {
-                format!(
-                    "one or more objects failed to apply. Retrying attempt #{}.",
-                    operation.retries.saturating_add(1)
-                )
+                let why = work.refused.as_deref().unwrap_or("one or more objects failed to apply");
+                format!("{why}. Retrying attempt #{}.", operation.retries.saturating_add(1))
             }
             (None, Some(work)) => work.waiting.clone(),
             (None, None) => waits_for(),

@@ -24,7 +24,7 @@ impl Reconciler {
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), Some(work)) = (&state.operation, &mut state.work) else { return };
         let automated = operation.command.is_none();
-        if work.failed {
+        if work.failed && !operation.terminated {
             let retry = operation.assignment.policy.retry.or(automated.then(Retry::default));
             let tries = i64::try_from(operation.retries).unwrap_or(i64::MAX);
             if let Some(retry) = retry.filter(|retry| retry.limit < 0 || tries < retry.limit) {
@@ -37,7 +37,9 @@ impl Reconciler {
             }
         }
         let phase = if work.failed { OperationPhase::Failed } else { OperationPhase::Succeeded };
-        let mut said = vec![if let Some(unhealthy) = &work.unhealthy {
+        let mut said = vec![if let Some(refused) = &work.refused {
+            refused.clone()
+        } else if let Some(unhealthy) = &work.unhealthy {
             format!("one or more synchronization tasks completed unsuccessfully, reason: {unhealthy}")
         } else if work.failed {
             format!("one or more objects failed to apply, reason: {}", first_failure(&work.results))
@@ -82,7 +84,9 @@ impl Reconciler {
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), work) = (state.operation.take(), state.work.take()) else { return };
         let root = operation.assignment.root;
-        let withholds = work.as_ref().is_some_and(|work| work.withheld || work.has_later_deletes());
+        let refused = work.as_ref().is_some_and(|work| work.refused.is_some());
+        let withholds = work.as_ref().is_some_and(|work| work.withheld || work.has_later_deletes())
+            || (refused && self.delete_queue.contains_key(app));
         let synced = if phase == OperationPhase::Succeeded {
             Some(root)
         } else {
@@ -98,7 +102,7 @@ impl Reconciler {
             finished: now.mono,
             retries: operation.retries,
             automated: operation.command.is_none(),
-            prune_asked: if operation.prune && operation.command.is_some() {
+            prune_asked: if operation.prune && operation.command.is_some() && !refused {
                 Some(prune_request(&operation.assignment))
             } else {
                 state.last.as_ref().and_then(|last| last.prune_asked)
@@ -153,7 +157,7 @@ impl Reconciler {
     }
 }
 
-fn first_failure(results: &[ResultRow]) -> String {
+pub(super) fn first_failure(results: &[ResultRow]) -> String {
     let mut failures = results.iter().filter(|row| row.code == ResultCode::SyncFailed);
     let first = failures.next().map(|row| format!("{}: {}", row.key, row.message)).unwrap_or_default();
     match failures.count() {

@@ -42,7 +42,10 @@ impl Use {
                 }
             }
             Purpose::DeleteCheck { .. } | Purpose::Delete { .. } => Self::Delete,
-            Purpose::Namespace { .. } | Purpose::ClearHook { .. } | Purpose::DeleteHook { .. } => Self::Sync,
+            Purpose::Try { .. }
+            | Purpose::Namespace { .. }
+            | Purpose::ClearHook { .. }
+            | Purpose::DeleteHook { .. } => Self::Sync,
         }
     }
 }
@@ -80,6 +83,7 @@ impl Reconciler {
     fn own_requests(&self, app: &AppId) -> usize {
         let own = |flight: &&Flight| match &flight.purpose {
             Purpose::Claim { app: of, heal, .. } | Purpose::Apply { app: of, heal, .. } => of == app && !heal,
+            Purpose::Try { app: of } => of == app,
             Purpose::Verify
             | Purpose::Settle
             | Purpose::DeleteCheck { .. }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
 
+use super::trial::Trial;
 use crate::cluster::LiveMeta;
 use crate::desired::Assignment;
 use crate::ids::{AppId, CommandId, Digest};
@@ -39,7 +40,7 @@ pub mod tables {
 }
 
 /// What an ingested release is marked with: facts of an earlier version are read anew.
-pub(super) const FACTS_VERSION: u8 = 1;
+pub(super) const FACTS_VERSION: u8 = 2;
 
 /// What was last applied of an object. The body is made anew from the manifest, which stays pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -221,6 +222,10 @@ pub struct Operation {
     /// Whether hooks are run; absent until that is known.
     #[n(7)]
     pub with_hooks: Option<bool>,
+    /// Somebody asked for its end.
+    #[n(8)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub terminated: bool,
 }
 
 /// How the last sync of an app ended.
@@ -346,12 +351,28 @@ pub(super) struct Work {
     pub(super) sweep: Option<BTreeMap<ResourceKey, u64>>,
     /// Namespaces still to be ensured before anything else.
     pub(super) namespace: Option<NamespaceStep>,
+    /// Whether the API server takes everything, asked before the first write.
+    pub(super) trial: Trial,
+    /// Why nothing of it is written at all.
+    pub(super) refused: Option<String>,
     pub(super) results: Vec<ResultRow>,
     pub(super) failed: bool,
     /// When a failed operation is tried again.
     pub(super) retry_at: Option<u64>,
     /// What it waits for, for people.
     pub(super) waiting: String,
+}
+
+impl Work {
+    /// Tells whether it may write: its namespace is there, and everything was tried.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.namespace.is_none() && self.is_tried() && self.refused.is_none()
+    }
+
+    /// Tells whether it has come to its end but for another try.
+    pub(super) fn rests(&self) -> bool {
+        self.retry_at.is_some() || self.refused.is_some()
+    }
 }
 
 /// Creating the destination namespace.

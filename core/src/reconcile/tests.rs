@@ -5,6 +5,7 @@ mod fresh;
 mod heals;
 mod hooks;
 mod large;
+mod options;
 mod paused;
 mod slots;
 mod stuck;

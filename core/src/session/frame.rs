@@ -239,6 +239,13 @@ pub enum CommandKind {
         #[n(0)]
         app: AppId,
     },
+    /// Ends the sync of an app that runs (Argo CD: `terminate-op`).
+    #[n(4)]
+    Terminate {
+        /// Which app.
+        #[n(0)]
+        app: AppId,
+    },
 }
 
 impl CommandKind {

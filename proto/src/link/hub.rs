@@ -227,6 +227,7 @@ impl From<Command> for v1::Command {
             CommandKind::Confirm { app, plan } => (app, Kind::Confirm(plan.as_bytes().to_vec())),
             CommandKind::Refresh { app } => (app, Kind::Refresh(v1::RefreshCommand {})),
             CommandKind::Resources { app } => (app, Kind::Resources(v1::ResourcesCommand {})),
+            CommandKind::Terminate { app } => (app, Kind::Terminate(v1::TerminateCommand {})),
         };
         Self {
             id: command.id.as_bytes().to_vec(),
@@ -255,6 +256,7 @@ impl TryFrom<v1::Command> for Command {
             }
             Kind::Refresh(v1::RefreshCommand {}) => CommandKind::Refresh { app },
             Kind::Resources(v1::ResourcesCommand {}) => CommandKind::Resources { app },
+            Kind::Terminate(v1::TerminateCommand {}) => CommandKind::Terminate { app },
         };
         Ok(Self {
             id: shared::command_id("command.id", &command.id)?,

@@ -217,6 +217,7 @@ fn command() -> impl Strategy<Value = Command> {
         (app(), digest()).prop_map(|(app, plan)| CommandKind::Confirm { app, plan }),
         app().prop_map(|app| CommandKind::Refresh { app }),
         app().prop_map(|app| CommandKind::Resources { app }),
+        app().prop_map(|app| CommandKind::Terminate { app }),
     ];
     (any::<[u8; 16]>(), kind, any::<u64>()).prop_map(|(id, kind, deadline_ms)| Command {
         id: CommandId::new(id),

@@ -52,6 +52,8 @@ impl Stage {
             uid: uid.map(str::to_owned),
             manifest: Digest::of(&bytes),
             app: AppId::new("", "web"),
+            unvalidated: false,
+            migrates: false,
         };
         let answer = self.connection.execute(&request, Some(&bytes), self.installation).await.unwrap();
         let Answer::Applied(applied) = answer else { panic!("{answer:?}") };

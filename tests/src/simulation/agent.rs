@@ -427,7 +427,8 @@ fn is_empty(effects: &Effects) -> bool {
 fn name(request: &Request) -> String {
     match request {
         Request::Get { key } => format!("get {key}"),
-        Request::Apply { key, uid, manifest, app } => {
+        Request::Try { key, manifest, .. } => format!("try {key} {}", manifest.short()),
+        Request::Apply { key, uid, manifest, app, .. } => {
             format!("apply {key} {} of {app} uid={}", manifest.short(), uid.as_deref().unwrap_or("-"))
         }
         Request::Delete { key, uid, .. } => format!("delete {key} uid={uid}"),

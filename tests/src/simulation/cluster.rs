@@ -13,7 +13,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use argosy_core::cluster::{Answer, ApiError, LiveMeta, Refusal, Request, Subject};
+use argosy_core::cluster::{Answer, ApiError, Apply, LiveMeta, Refusal, Request, Subject};
 use argosy_core::key::{GroupKind, ResourceKey};
 use argosy_sim::cluster::{Cluster as Api, Config, Status, Time};
 use serde_json::Value;
@@ -143,16 +143,18 @@ impl Cluster {
     ) -> Result<Answer, ApiError> {
         match request {
             Request::Get { key } => self.get(key, now),
-            Request::Apply { key, uid, manifest: digest, app } => {
-                let apply = argosy_core::cluster::Apply {
-                    key,
-                    uid: uid.as_deref(),
-                    manifest: *digest,
-                    bytes: manifest,
-                    app,
-                    installation: super::keys::INSTALLATION,
-                };
+            Request::Apply { key, uid, manifest: digest, app, .. } => {
+                let uid = uid.as_deref();
+                let installation = super::keys::INSTALLATION;
+                let apply = Apply { key, uid, manifest: *digest, bytes: manifest, app, installation };
                 self.apply(apply, manner, now)
+            }
+            Request::Try { key, manifest: digest, app, .. } => {
+                let installation = super::keys::INSTALLATION;
+                self.try_out(
+                    Apply { key, uid: None, manifest: *digest, bytes: manifest, app, installation },
+                    now,
+                )
             }
             Request::Delete { key, uid, propagation } => self.delete(key, uid, *propagation, manner, now),
             Request::EnsureNamespace { name } => self.ensure_namespace(name, manner, now),

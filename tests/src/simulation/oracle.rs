@@ -286,6 +286,7 @@ impl Oracle {
             }
             (
                 Request::Get { .. }
+                | Request::Try { .. }
                 | Request::Apply { .. }
                 | Request::Delete { .. }
                 | Request::EnsureNamespace { .. },

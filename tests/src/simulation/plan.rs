@@ -200,8 +200,8 @@ impl Plan {
             }
         }
         let agents = match random.under(100) {
-            0..=69 => 3,
-            70..=94 => random.index(3) + 4,
+            0..=84 => 3,
+            85..=97 => random.index(3) + 4,
             _ => random.index(14) + 7,
         };
         let apps = random.between(1, 5).max(agents as u64);

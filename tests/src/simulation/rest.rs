@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use argosy_core::desired::{Assignment, DesiredList, Phase};
-use argosy_core::ids::Digest;
+use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::ResourceKey;
 use argosy_core::release::{Release, Root};
 use argosy_core::session::tables;
@@ -97,6 +97,7 @@ impl World {
             on_cluster.filter(|(_, source)| source.is_good() && source.renders && source.automated)
         {
             let status = process.machine.reconciler().statuses().get(app);
+            let refused = self.is_refused(agent, app, source.resolved().keys());
             for (key, (rendered, piece)) in source.resolved() {
                 let says = cluster.says(&key, &rendered, piece);
                 if says == Some(true) {
@@ -114,7 +115,7 @@ impl World {
                     || list.into_iter().flat_map(DesiredList::elements).any(|(other, element)| {
                         other != app && self.oracle.holds(&element.assignment, &key).is_some()
                     });
-                if shared || foreign_entry || self.is_excused(agent, source, &key) {
+                if shared || foreign_entry || refused || self.is_excused(agent, source, &key) {
                     continue;
                 }
                 let what = if says.is_none() { "is not there" } else { "is not what Git says" };
@@ -177,6 +178,23 @@ impl World {
         }
     }
 
+    /// Tells whether the sync of an app was refused before its first write, as it should be: it holds an object of a kind that
+    /// nobody serves.
+    fn is_refused<'a>(
+        &self,
+        agent: usize,
+        app: &AppId,
+        mut keys: impl Iterator<Item = &'a ResourceKey>,
+    ) -> bool {
+        let process = self.agents.get(agent).and_then(|state| state.process.as_ref());
+        let status = process.and_then(|process| process.machine.reconciler().statuses().get(app));
+        let said = status.and_then(|status| status.operation.as_ref());
+        let told = said.is_some_and(|operation| operation.message.contains("(dry run)"));
+        let served =
+            |key: &ResourceKey| self.clusters.get(agent).is_some_and(|of| of.serves(&key.group_kind()));
+        told && keys.any(|key| !served(key))
+    }
+
     /// Some objects need not be there: somebody else's, of a kind that is not served, without a namespace, done.
     fn is_excused(&self, agent: usize, source: &Source, key: &ResourceKey) -> bool {
         let Some(cluster) = self.clusters.get(agent) else { return true };
@@ -224,7 +242,10 @@ impl World {
                 failing.contains(&entry.app)
                     || (!failing.is_empty() && self.git.app(head, &entry.app).is_none())
             });
-            let stays = stays || waits;
+            let source = self.git.app(head, &entry.app);
+            let refused =
+                source.is_some_and(|source| self.is_refused(agent, &entry.app, source.resolved().keys()));
+            let stays = stays || waits || refused;
             if !stays && !meant.contains(key) && prunes && served {
                 unmet.push(format!("{key} of {} is left over on {agent}: {entry:?}", entry.app));
             }

@@ -48,6 +48,8 @@ impl Hands {
             uid: uid.map(str::to_owned),
             manifest: Digest::of(&bytes),
             app: self.app.clone(),
+            unvalidated: false,
+            migrates: false,
         };
         let answer = self.connection.execute(&request, Some(&bytes), self.installation).await?;
         let Answer::Applied(applied) = answer else { panic!("{answer:?}") };

@@ -264,7 +264,7 @@ impl Bench {
         if let Some(error) = self.fail.clone().or_else(|| self.fails.and_then(|fails| fails(&request))) {
             return Err(error);
         }
-        let is_write = !matches!(request, Request::Get { .. });
+        let is_write = request.is_write();
         let answer = self.carry_out(request);
         if self.loses_answers && is_write {
             return Err(ApiError::Unreachable("its answer was lost".to_owned()));
@@ -278,6 +278,7 @@ impl Bench {
                 self.reads += 1;
                 Ok(self.objects.get(&key).map_or(Answer::Absent, |live| Answer::Found(live.clone())))
             }
+            Request::Try { .. } => Ok(Answer::Tried),
             Request::EnsureNamespace { .. } => Ok(Answer::Namespace { created: false }),
             Request::Delete { key, uid, .. } => {
                 self.writes.push(request);
@@ -305,7 +306,7 @@ impl Bench {
                     }
                 }
             }
-            Request::Apply { key, uid, manifest, app } => {
+            Request::Apply { key, uid, manifest, app, .. } => {
                 self.writes.push(request);
                 let there = self.objects.get(&key).map(|live| live.uid.clone());
                 if uid.is_some() && uid != there {

@@ -5,12 +5,12 @@ use super::*;
 use crate::health::Health;
 use crate::order::SyncPhase;
 
-fn hook(phases: &str, policy: &str) -> serde_json::Value {
+pub(super) fn hook(phases: &str, policy: &str) -> serde_json::Value {
     json!({"argocd.argoproj.io/hook": phases, "argocd.argoproj.io/hook-delete-policy": policy})
 }
 
 /// Names what health config maps are made with.
-fn made(bench: &mut Bench, healths: &[(&'static str, Health)]) {
+pub(super) fn made(bench: &mut Bench, healths: &[(&'static str, Health)]) {
     bench.healths = healths.iter().copied().collect();
 }
 

@@ -66,6 +66,7 @@ fn put_off_b(request: &Request) -> Option<ApiError> {
         }
         Request::Apply { .. }
         | Request::Get { .. }
+        | Request::Try { .. }
         | Request::Delete { .. }
         | Request::EnsureNamespace { .. } => None,
     }
@@ -113,7 +114,10 @@ fn a_pause_that_stopped_a_sync_is_not_followed_by_the_rest_of_it_once_a_newer_re
             .iter()
             .filter_map(|write| match write {
                 Request::Apply { key, .. } => Some(key.name.as_str()),
-                Request::Get { .. } | Request::Delete { .. } | Request::EnsureNamespace { .. } => None,
+                Request::Get { .. }
+                | Request::Try { .. }
+                | Request::Delete { .. }
+                | Request::EnsureNamespace { .. } => None,
             })
             .collect();
         assert_eq!(written, ["a", "b"], "each object once, as the newest release has it");
@@ -154,7 +158,7 @@ fn a_heal_that_finds_its_namespace_gone_makes_none_during_a_pause() {
     let gone = ApiError::NamespaceMissing("namespace \"shop\" not found".to_owned());
     bench.reconciler.answered(sent.requests[0].0, Err(gone), now(bench.now), &mut Dice(1));
     let turn = bench.reconciler.turn(&bench.store, now(bench.now)).unwrap();
-    let writes = turn.requests.iter().filter(|(_, request)| !matches!(request, Request::Get { .. }));
+    let writes = turn.requests.iter().filter(|(_, request)| request.is_write());
     assert_eq!(writes.count(), 0);
     assert_eq!(bench.reconciler.writes_under_way(), 0);
 }

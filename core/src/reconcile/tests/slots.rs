@@ -34,9 +34,10 @@ fn turn(bench: &mut Bench) -> Vec<(RequestId, Request)> {
 
 fn count(requests: &[(RequestId, Request)], name: &str) -> usize {
     let of = |request: &Request| match request {
-        Request::Get { key } | Request::Apply { key, .. } | Request::Delete { key, .. } => {
-            key.name.starts_with(name)
-        }
+        Request::Get { key }
+        | Request::Try { key, .. }
+        | Request::Apply { key, .. }
+        | Request::Delete { key, .. } => key.name.starts_with(name),
         Request::EnsureNamespace { .. } => false,
     };
     requests.iter().filter(|(_, request)| of(request)).count()

@@ -119,7 +119,10 @@ fn deletes_of_an_earlier_kind_wait_for_the_answers_of_a_later_one() {
         .iter()
         .filter_map(|request| match request {
             Request::Delete { key, .. } => Some(key.name.as_str()),
-            Request::Get { .. } | Request::Apply { .. } | Request::EnsureNamespace { .. } => None,
+            Request::Get { .. }
+            | Request::Try { .. }
+            | Request::Apply { .. }
+            | Request::EnsureNamespace { .. } => None,
         })
         .collect();
     assert_eq!(order, ["s", "d"]);

@@ -33,7 +33,7 @@ fn lost() -> ApiError {
 impl World {
     pub(in crate::simulation) fn request(&mut self, agent: usize, id: RequestId, request: Request) {
         let Some(life) = self.life_of(agent) else { return };
-        if !matches!(request, Request::Get { .. }) && self.another_holds(agent) {
+        if request.is_write() && self.another_holds(agent) {
             self.oracle
                 .violate("I13", format!("agent {agent} writes while another holds the lease: {request:?}"));
         }
@@ -42,7 +42,7 @@ impl World {
         let asked = Asked { agent, life, id, state, request: &request, cluster, now: self.now };
         self.oracle.requested(&self.git, &asked);
         let manifest = match &request {
-            Request::Apply { manifest, .. } => {
+            Request::Apply { manifest, .. } | Request::Try { manifest, .. } => {
                 state.disk.store.get(MANIFESTS, manifest.as_bytes()).ok().flatten()
             }
             Request::Get { .. } | Request::Delete { .. } | Request::EnsureNamespace { .. } => None,
@@ -114,9 +114,10 @@ impl World {
                 cluster.hold(key, uid, self.now);
             }
             let key = match request {
-                Request::Get { key } | Request::Apply { key, .. } | Request::Delete { key, .. } => {
-                    key.clone()
-                }
+                Request::Get { key }
+                | Request::Try { key, .. }
+                | Request::Apply { key, .. }
+                | Request::Delete { key, .. } => key.clone(),
                 Request::EnsureNamespace { name } => objects::namespace(name),
             };
             let before = cluster.peek(&key);
@@ -131,7 +132,7 @@ impl World {
             answer
         };
         self.oracle.landed(agent, request, &answer);
-        if !matches!(request, Request::Get { .. }) {
+        if request.is_write() {
             note!(self, "api {agent} #{} {}: {}", id.0, name(request), word(&answer));
         }
         self.spread(seat);

@@ -79,9 +79,27 @@ impl Cluster {
         manager: &str,
         now: u64,
     ) -> Result<(Arc<Resource>, Reply), Status> {
+        let writes = matches!(verb, Verb::Create(_) | Verb::Update(_) | Verb::Patch(_));
+        let (resource, reply) = self.send(key, verb, manager, false, now)?;
+        if writes && self.weather.1 {
+            self.mutated.insert(key.clone());
+        } else if writes && manager == FIELD_MANAGER {
+            self.mutated.remove(key);
+        }
+        Ok((resource, reply))
+    }
+
+    /// Sends a request, or tries how it would be answered.
+    fn send(
+        &mut self,
+        key: &ResourceKey,
+        verb: Verb<'_>,
+        manager: &str,
+        dry_run: bool,
+        now: u64,
+    ) -> Result<(Arc<Resource>, Reply), Status> {
         self.set_weather(now);
         let resource = self.resource(&key.group_kind()).ok_or_else(not_served)?;
-        let writes = matches!(verb, Verb::Create(_) | Verb::Update(_) | Verb::Patch(_));
         let reply = self.api.call(Call {
             resource: &resource,
             namespace: &key.namespace,
@@ -90,16 +108,21 @@ impl Cluster {
             verb,
             manager,
             user: manager,
-            dry_run: false,
+            dry_run,
             validation: FieldValidation::Strict,
             now: time(now),
         })?;
-        if writes && self.weather.1 {
-            self.mutated.insert(key.clone());
-        } else if writes && manager == FIELD_MANAGER {
-            self.mutated.remove(key);
-        }
         Ok((resource, reply))
+    }
+
+    /// Answers whether something may be applied.
+    pub(super) fn try_out(&mut self, apply: Apply<'_>, now: u64) -> Result<Answer, ApiError> {
+        let subject = Subject::of(apply.key, None);
+        let patch = Patch { kind: PatchKind::Apply { force: true }, body: apply.body()? };
+        match self.send(apply.key, Verb::Patch(patch), FIELD_MANAGER, true, now) {
+            Ok(_taken) => Ok(Answer::Tried),
+            Err(status) => refusal(&status).of_trial(subject).map(|()| Answer::Tried),
+        }
     }
 
     /// Lets webhooks do what their spells say.

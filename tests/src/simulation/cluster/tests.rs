@@ -38,7 +38,9 @@ impl Bench {
     fn apply(&mut self, key: &ResourceKey, uid: Option<&str>, version: u32) -> Result<Applied, ApiError> {
         let bytes = manifest(key, piece(version));
         let (uid, manifest) = (uid.map(str::to_owned), Digest::of(&bytes));
-        let request = Request::Apply { key: key.clone(), uid, manifest, app: AppId::new("", "web") };
+        let app = AppId::new("", "web");
+        let request =
+            Request::Apply { key: key.clone(), uid, manifest, app, unvalidated: false, migrates: false };
         let answer = self.ask_with(&request, Some(&bytes))?;
         let Answer::Applied(applied) = answer else { panic!("{answer:?}") };
         Ok(applied)

@@ -28,7 +28,9 @@ impl Oracle {
             Request::EnsureNamespace { name } => (name, false),
             Request::Apply { key, .. } if key.is_namespace() => (&key.name, false),
             Request::Get { key } if key.is_namespace() => (&key.name, true),
-            Request::Get { .. } | Request::Apply { .. } | Request::Delete { .. } => return,
+            Request::Get { .. } | Request::Try { .. } | Request::Apply { .. } | Request::Delete { .. } => {
+                return;
+            }
         };
         let Some(seen) = self.agents.get_mut(agent) else { return };
         if !is_there {

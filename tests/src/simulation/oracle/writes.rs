@@ -21,7 +21,7 @@ impl Oracle {
         let Asked { agent, life, id, state, request, now, .. } = *asked;
         let disk = &state.disk;
         let key = match request {
-            Request::Get { .. } => return,
+            Request::Get { .. } | Request::Try { .. } => return,
             Request::EnsureNamespace { name } => super::super::objects::namespace(name),
             Request::Apply { key, .. } | Request::Delete { key, .. } => key.clone(),
         };
@@ -40,7 +40,10 @@ impl Oracle {
         if !pseudo {
             let says = match request {
                 Request::Apply { manifest, app, .. } => Some((*manifest, app.clone())),
-                Request::Get { .. } | Request::Delete { .. } | Request::EnsureNamespace { .. } => None,
+                Request::Get { .. }
+                | Request::Try { .. }
+                | Request::Delete { .. }
+                | Request::EnsureNamespace { .. } => None,
             };
             seen.waits.insert(id, (key.clone(), says));
         }
@@ -61,7 +64,7 @@ impl Oracle {
                 }
             }
             Request::Delete { uid, .. } => self.deletes(agent, state, &key, uid, now),
-            Request::Get { .. } | Request::EnsureNamespace { .. } => {}
+            Request::Get { .. } | Request::Try { .. } | Request::EnsureNamespace { .. } => {}
         }
     }
 

@@ -295,7 +295,9 @@ impl Rig {
         }
         for (id, ask) in output.requests {
             let bytes = match &ask {
-                Ask::Apply { manifest, .. } => get_manifest(&self.store, *manifest).unwrap(),
+                Ask::Apply { manifest, .. } | Ask::Try { manifest, .. } => {
+                    get_manifest(&self.store, *manifest).unwrap()
+                }
                 Ask::Get { .. } | Ask::Delete { .. } | Ask::EnsureNamespace { .. } => None,
             };
             let connection = life.connection.clone();

@@ -181,6 +181,7 @@ fn asked(kind: &CommandKind) -> String {
         CommandKind::Confirm { app, plan } => format!("confirm {app} plan={plan}"),
         CommandKind::Refresh { app } => format!("refresh {app}"),
         CommandKind::Resources { app } => format!("resources {app}"),
+        CommandKind::Terminate { app } => format!("terminate {app}"),
     }
 }
 

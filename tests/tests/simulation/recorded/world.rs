@@ -418,19 +418,20 @@ impl Flat {
 
     /// Answers, and gives what a watch sees of it.
     fn answer(&mut self, request: Request) -> (Result<Answer, ApiError>, Option<(ResourceKey, WatchEvent)>) {
-        if !matches!(request, Request::Get { .. }) {
+        if request.is_write() {
             self.writes.push(request.clone());
         }
         match request {
             Request::Get { key } => {
                 (Ok(self.objects.get(&key).cloned().map_or(Answer::Absent, Answer::Found)), None)
             }
+            Request::Try { .. } => (Ok(Answer::Tried), None),
             Request::EnsureNamespace { .. } => (Ok(Answer::Namespace { created: false }), None),
             Request::Delete { key, uid, .. } => {
                 assert_eq!(self.objects.remove(&key).map(|live| live.uid), Some(uid));
                 (Ok(Answer::Deleted), Some((key.clone(), WatchEvent::Gone(key))))
             }
-            Request::Apply { key, uid, manifest, app } => {
+            Request::Apply { key, uid, manifest, app, .. } => {
                 let there = self.objects.get(&key).map(|live| live.uid.clone());
                 if uid.is_some() && uid != there {
                     return (Err(ApiError::Replaced("another is there".to_owned())), None);
