@@ -1,10 +1,10 @@
 //! Documents of the fleet: from a folder as well as from Git, with what is refused named and harming nobody else.
 
 use argosy_tests::world::FleetSource;
-use argosy_tests::{Application, World};
+use argosy_tests::{Application, World, throughout};
 use serde_json::{Value, json};
 
-use super::stage::{EDGE, Stage};
+use super::stage::{EDGE, QUIET, Stage};
 
 /// Returns an `AppProject` that permits one namespace only.
 fn project(name: &str, namespace: &str) -> String {
@@ -141,7 +141,7 @@ fn an_app_that_its_project_denies_is_frozen_with_a_reason_and_loses_nothing() {
 }
 
 #[test]
-fn kinds_that_a_project_does_not_permit_are_refused_one_by_one() {
+fn a_kind_that_a_project_does_not_permit_fails_the_sync_before_anything_is_written() {
     let stage = Stage::start();
     stage.world.fleet().commit_file("projects.yaml", project("team", &stage.namespace)).unwrap();
     stage.commit(&[("web/a", "1")]);
@@ -153,9 +153,13 @@ fn kinds_that_a_project_does_not_permit_are_refused_one_by_one() {
         let message = super::stage::row_message(app, "s");
         message.contains("Secret") && message.contains("team")
     });
-    stage.await_value("a", "1");
     let path = format!("/api/v1/namespaces/{}/secrets/s", stage.namespace);
     assert!(stage.plane().api().get(&path).unwrap().is_none(), "{app}");
+    throughout(QUIET, "nothing to be written", || stage.live("a").is_none());
+    stage.world.apps().remove("web/secret.yaml").unwrap();
+    let commit = stage.world.apps().commit("Leave the secret out").unwrap();
+    stage.world.await_synced("web", &commit);
+    assert_eq!(stage.value("a"), "1");
 }
 
 #[test]
