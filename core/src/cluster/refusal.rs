@@ -67,8 +67,12 @@ const MISFITS: [&str; 3] = ["failed to create typed ", "failed to convert ", "er
 /// How it tells that a webhook failed, in a 500 as well: the request is refused by what the cluster is configured to ask.
 const WEBHOOKS: [&str; 3] = ["failed calling webhook", "failed to call webhook", "conversion webhook for "];
 
-/// How it passes on what a webhook said: its no, or that it must not be asked in a dry run.
-const WEBHOOKS_WORDS: [&str; 2] = ["admission webhook ", "does not support dry run"];
+/// Words of refusals that another object of the same sync may lift: a webhook or a policy said no or is not to be asked in
+/// a dry run, and something is taken that a delete may set free.
+const PASSING: [&str; 4] =
+    ["admission webhook ", "ValidatingAdmissionPolicy ", "does not support dry run", "already allocated"];
+/// How the API server says that whoever asks has no right to: the one 403 that no admission gives.
+const NO_RIGHT: [&str; 2] = [" cannot patch resource ", " cannot create resource "];
 
 // === impl Subject ===
 
@@ -136,12 +140,14 @@ impl Refusal {
         }
     }
 
-    /// Says what it means for a dry run: `Ok` where the object's own turn has to tell, because a webhook spoke, or what the
-    /// object lives in may come with the same sync, or something moved meanwhile.
+    /// Says what it means for a dry run: `Ok` where the object's own turn has to tell, because something moved meanwhile, or
+    /// what the rest of the sync brings or takes away may change the answer: namespaces and their labels, quotas, policies,
+    /// webhooks and what stands behind them.
     pub fn of_trial(&self, subject: Subject) -> Result<(), ApiError> {
-        let webhook = WEBHOOKS.iter().chain(&WEBHOOKS_WORDS).any(|words| self.message.contains(words));
+        let says = |words: &[&str]| words.iter().any(|words| self.message.contains(words));
+        let admission = self.code == 403 && !says(&NO_RIGHT);
         match self.classify(subject) {
-            _ if webhook => Ok(()),
+            _ if admission || says(&WEBHOOKS) || says(&PASSING) => Ok(()),
             ApiError::Replaced(_) | ApiError::Conflict(_) | ApiError::NamespaceMissing(_) => Ok(()),
             error @ (ApiError::Unreachable(_)
             | ApiError::Unavailable { .. }

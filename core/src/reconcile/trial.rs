@@ -2,8 +2,8 @@
 //! CD: the dry run of all tasks of all phases).
 //!
 //! A sync of which one object cannot be applied writes nothing. What cannot be told before its turn is left to it: an object
-//! of a kind or a namespace that this sync makes, one that goes first, and whatever webhooks say, for they may ask about
-//! what earlier waves bring. A sync of a single object is its own trial.
+//! of a kind or a namespace that this sync makes, one that goes first, and whatever admission says, for it may ask about what
+//! earlier waves bring or take away. A sync of a single object is its own trial.
 
 use std::collections::BTreeMap;
 

@@ -106,6 +106,57 @@ fn an_apply_that_does_not_fit_the_schema_is_refused_though_it_comes_as_500() {
 }
 
 #[test]
+fn a_trial_is_refused_by_what_no_other_object_of_the_sync_can_change() {
+    let trial = |code, reason, message| status(code, reason, message, &json!({})).of_trial(PLAIN);
+    for (code, reason, message) in [
+        (
+            403,
+            "Forbidden",
+            "configmaps \"a\" is forbidden: exceeded quota: q, requested: count/configmaps=1, used",
+        ),
+        (
+            403,
+            "Forbidden",
+            "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\": runAsNonRoot != true",
+        ),
+        (
+            403,
+            "Forbidden",
+            "configmaps \"a\" is forbidden: unable to create new content in namespace x because",
+        ),
+        (400, "BadRequest", "admission webhook \"w.example.com\" denied the request: not today"),
+        (400, "BadRequest", "admission webhook \"w.example.com\" does not support dry run"),
+        (500, "InternalError", "failed calling webhook \"w.example.com\": Post: connection refused"),
+        (422, "Invalid", "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no"),
+        (
+            422,
+            "Invalid",
+            "Service \"s\" is invalid: spec.ports[0].nodePort: Invalid value: 30000: provided port is already allocated",
+        ),
+        (409, "Conflict", "the object has been modified"),
+    ] {
+        assert_eq!(trial(code, reason, message), Ok(()), "{message}");
+    }
+    for (code, reason, message) in [
+        (
+            403,
+            "Forbidden",
+            "configmaps \"a\" is forbidden: User \"agent\" cannot patch resource \"configmaps\" in API group \"\"",
+        ),
+        (422, "Invalid", "Service \"s\" is invalid: spec.ports: Required value"),
+        (
+            500,
+            "",
+            "failed to create typed patch object (n/a; /v1, Kind=ConfigMap): .dota: field not declared in schema",
+        ),
+    ] {
+        assert!(matches!(trial(code, reason, message), Err(ApiError::Refused(_))), "{message}");
+    }
+    let away = trial(503, "ServiceUnavailable", "the server is currently unable to handle the request");
+    assert!(matches!(away, Err(ApiError::Unavailable { .. })));
+}
+
+#[test]
 fn a_secret_is_never_echoed() {
     let canary = "hunter2";
     let typed = status(
