@@ -29,7 +29,7 @@ use crate::session::agent::{
 use crate::session::frame::{AgentFrame, ClusterFacts, CommandState, CommandUpdate, HubFrame};
 use crate::session::tables as link_tables;
 use crate::store::{StoreError, StoreOp, StoreRead, Table};
-use crate::time::{Entropy, Now};
+use crate::time::{Entropy, Now, WallTime};
 
 use staged::{Staged, announced, desired_of};
 
@@ -158,6 +158,8 @@ pub struct AgentMachine {
     may_collect: bool,
     confirm_result: Option<Result<(), ConfirmError>>,
     import_result: Option<ImportResult>,
+    /// When the bundle that is being imported was made.
+    bundle_made: Option<WallTime>,
 }
 
 impl AgentMachine {
@@ -193,6 +195,7 @@ impl AgentMachine {
             may_collect: true,
             confirm_result: None,
             import_result: None,
+            bundle_made: None,
         };
         let mut effects = Effects::default();
         this.follow_link(context)?;
@@ -261,8 +264,14 @@ impl AgentMachine {
                 self.ordered = Some(order);
             }
             Input::Import(step) => {
+                if let ImportStep::Begin(header) = &step {
+                    self.bundle_made = Some(header.made);
+                }
                 let (link, result) = self.link.import(step, &link_context(context))?;
                 self.absorb(link, context, effects)?;
+                if let (Ok(Some(_)), Some(made)) = (&result, self.bundle_made) {
+                    self.reconciler.time_passed(made, context.now);
+                }
                 self.import_result = Some(result);
             }
             Input::Tick => {
@@ -417,7 +426,10 @@ impl AgentMachine {
                 | AgentEvent::InSync => {
                     desired = true;
                 }
-                AgentEvent::Welcomed(welcome) => self.journal_held(welcome.journal, context, effects)?,
+                AgentEvent::Welcomed(welcome) => {
+                    self.reconciler.time_proved(welcome.wall, context.now);
+                    self.journal_held(welcome.journal, context, effects)?;
+                }
                 // A release that the hub cannot send keeps nothing of what might have been its own.
                 AgentEvent::Warning(_) => self.may_collect = true,
             }

@@ -327,9 +327,11 @@ impl Fleet {
             let assignment = &mut placement.assignment;
             if matches!(assignment.phase, Phase::Active | Phase::Frozen)
                 && let Some(limits) = self.projects.limits(&assignment.limits.project)
-                && assignment.limits != *limits
             {
-                assignment.limits = limits.clone();
+                let limits = limits.of_app(&assignment.app.name, &assignment.destination);
+                if assignment.limits != limits {
+                    assignment.limits = limits;
+                }
             }
         }
     }

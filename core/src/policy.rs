@@ -3,6 +3,8 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::windows::SyncWindow;
+
 /// How an application is synced (Argo CD: `spec.syncPolicy`).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "independent options of Argo CD")]
@@ -160,6 +162,11 @@ pub struct ProjectLimits {
     /// Denied kinds in namespaces.
     #[n(5)]
     pub namespaced_denied: Vec<KindRule>,
+    /// When its applications may sync; in an assignment only the windows that match its application.
+    #[n(6)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub windows: Vec<SyncWindow>,
 }
 
 /// One destination rule; each field is a glob, `!` before it denies.

@@ -8,6 +8,7 @@ mod limits;
 mod repository;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 use minicbor::{Decode, Encode};
 use serde_json::Value;
@@ -167,7 +168,6 @@ impl TryFrom<&Value> for Project {
         top.finish()?;
         spec.unsupported(&[
             "roles",
-            "syncWindows",
             "signatureKeys",
             "sourceIntegrity",
             "orphanedResources",
@@ -185,6 +185,7 @@ impl TryFrom<&Value> for Project {
                 cluster_denied: kinds(&mut spec, "clusterResourceBlacklist")?.unwrap_or_default(),
                 namespaced_allowed: kinds(&mut spec, "namespaceResourceWhitelist")?,
                 namespaced_denied: kinds(&mut spec, "namespaceResourceBlacklist")?.unwrap_or_default(),
+                windows: windows::windows(&mut spec)?,
             },
         };
         spec.finish()?;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::Backoff;
+use crate::clock::TrustedClock;
 use crate::cluster::{Kinds, LiveMeta, ManifestFacts, Request, RequestId};
 use crate::desired::{Assignment, DesiredList, Phase};
 use crate::governor::Governor;
@@ -46,6 +47,7 @@ mod tests;
 mod trial;
 mod watching;
 mod waves;
+mod windows;
 
 pub use state::{AppliedBody, Attempt, HookOutcome, HookRun, Intent, InventoryEntry, Operation, tables};
 
@@ -133,6 +135,8 @@ struct Flight {
 #[expect(clippy::struct_excessive_bools, reason = "independent facts about hub, cluster and turn")]
 pub struct Reconciler {
     installation: InstallationId,
+    /// The time, as far as it is known: what windows are judged by.
+    clock: TrustedClock,
     /// Health rules that users brought.
     rules: Option<Arc<dyn UserRules>>,
     kinds: Kinds,
@@ -266,6 +270,7 @@ impl Reconciler {
     /// Takes one turn: does everything that is due.
     pub fn turn(&mut self, store: &dyn StoreRead, now: Now) -> Result<Output, StoreError> {
         self.turned_at = now.ms();
+        self.look_at_windows(now);
         let unwatched: Vec<GroupKind> =
             self.watches.keys().filter(|kind| !self.must_watch(kind)).cloned().collect();
         for kind in unwatched {
@@ -299,7 +304,9 @@ impl Reconciler {
         let work = self.apps.values().flat_map(App::timers);
         let reads = self.verify_queue.values().chain(self.settle_queue.values()).chain(self.late.values());
         let reads = reads.chain(self.report_due.values());
-        let all = reads.copied().chain(self.discover_due).chain(heals).chain(deletes).chain(work);
+        let windows = self.apps.values().filter_map(|app| app.gatekeeper.due());
+        let all =
+            reads.copied().chain(self.discover_due).chain(heals).chain(deletes).chain(work).chain(windows);
         all.filter(|at| *at > self.turned_at).min()
     }
 

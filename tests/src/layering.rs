@@ -51,7 +51,7 @@ const NOT_IN_CORE: [&str; 9] =
     ["futures", "git2", "kube", "prost", "redb", "rustls", "tokio", "tonic", "tracing"];
 
 /// What the sources of the deciding package never name.
-const UNSPOKEN_IN_CORE: [&str; 8] = [
+const UNSPOKEN_IN_CORE: [&str; 12] = [
     "std::env",
     "std::fs",
     "std::net",
@@ -60,6 +60,11 @@ const UNSPOKEN_IN_CORE: [&str; 8] = [
     "std::time::Instant",
     "std::time::SystemTime",
     "async fn",
+    // What jiff has that looks at the machine.
+    "Timestamp::now",
+    "Zoned::now",
+    "TimeZone::system",
+    "TimeZone::get(",
 ];
 
 /// A package's manifest, as far as it matters here.

@@ -31,4 +31,5 @@ mod scenarios {
     mod thin_link;
     mod trouble;
     mod waves;
+    mod windows;
 }

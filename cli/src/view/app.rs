@@ -49,6 +49,10 @@ struct Status {
     waiting: Option<String>,
     releases: Releases,
     counts: Option<Counts>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    sync_window: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    assigned_windows: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -255,6 +259,8 @@ impl From<&v1::AppView> for Status {
                 out_of_sync: counts.out_of_sync,
                 unknown: counts.unknown,
             }),
+            sync_window: view.sync_window.clone(),
+            assigned_windows: view.windows.clone(),
         }
     }
 }

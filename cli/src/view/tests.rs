@@ -175,6 +175,8 @@ fn failing() -> v1::AppView {
             last_known: false,
             stated_unix_ms: 1_700_000_009_000,
         }),
+        sync_window: "Manual Allowed".to_owned(),
+        windows: vec!["deny:0 22 * * *:1h".to_owned(), "allow:@daily:30m".to_owned()],
     }
 }
 

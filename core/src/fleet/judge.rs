@@ -84,21 +84,25 @@ fn judge_within(
 ) -> Verdict {
     let repository = normalise_repository(&application.source.repo_url);
     let target = &application.destination;
+    let destination = Destination {
+        namespace: target.namespace.clone(),
+        cluster: target.cluster.name().unwrap_or_default().to_owned(),
+        server: target.cluster.server().to_owned(),
+    };
+    let limits = project.limits.of_app(&application.id.name, &destination);
     let Some(name) = target.cluster.name() else {
         let message = format!(
             "{file}: spec.destination.server: {:?} is no registered cluster; name one by spec.destination.name",
             target.cluster.server()
         );
-        return Verdict::frozen(Some(project.limits.clone()), repository)
-            .because("InvalidSpecError", message);
+        return Verdict::frozen(Some(limits), repository).because("InvalidSpecError", message);
     };
     let denied = project
         .permits_source(&application.source.repo_url)
         .and_then(|()| project.limits.permits_destination(target.cluster.server(), name, &target.namespace))
         .err();
     if let Some(denied) = denied {
-        return Verdict::frozen(Some(project.limits.clone()), repository)
-            .because("InvalidSpecError", denied.to_string());
+        return Verdict::frozen(Some(limits), repository).because("InvalidSpecError", denied.to_string());
     }
     let Some(cluster) = inputs.clusters.get(name).copied() else {
         let message = format!("waits for cluster {name} to be registered: argosy cluster add {name}");
@@ -109,13 +113,9 @@ fn judge_within(
         Box::new(Assignment {
             app: application.id.clone(),
             root,
-            destination: Destination {
-                namespace: target.namespace.clone(),
-                cluster: name.to_owned(),
-                server: target.cluster.server().to_owned(),
-            },
+            destination: destination.clone(),
             policy: application.policy.clone(),
-            limits: project.limits.clone(),
+            limits: limits.clone(),
             phase: Phase::Active,
             held: Vec::new(),
             cascade_confirmed: false,

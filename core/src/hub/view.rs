@@ -14,6 +14,7 @@ use crate::session::hub::{HubLink, PausedSince};
 use crate::status::{AppStatus, Condition, Held, HeldDelete, SyncStatus};
 use crate::store::{StoreError, StoreRead};
 use crate::time::{Now, WallTime};
+use crate::windows::{SyncWindow, Windows};
 
 /// Apps of a cluster, counted as last reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -133,6 +134,10 @@ pub struct AppView {
     pub since: BTreeMap<Condition, WallTime>,
     /// When that held.
     pub observed: Option<Observed>,
+    /// Whether its windows let it sync now, by the hub's clock; absent while it is on no cluster.
+    pub sync_window: Option<&'static str>,
+    /// Its windows, as `kind:schedule:duration`.
+    pub windows: Vec<String>,
 }
 
 /// Where the hub stands, counted.
@@ -366,6 +371,8 @@ impl HubMachine {
             status,
             since: since.cloned().unwrap_or_default(),
             observed,
+            sync_window: assignment.map(|assignment| Windows::of(&assignment.limits.windows).words(now.wall)),
+            windows: assignment.iter().flat_map(|of| &of.limits.windows).map(SyncWindow::summary).collect(),
         })
     }
 

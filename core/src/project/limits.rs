@@ -107,7 +107,7 @@ impl KindRule {
 
 /// Matches a glob without separators; one that is not given matches nothing. `unsound` is what a pattern that does not
 /// compile comes to.
-fn matches(pattern: &str, text: &str, unsound: bool) -> bool {
+pub(super) fn matches(pattern: &str, text: &str, unsound: bool) -> bool {
     !pattern.is_empty()
         && (pattern == "*" || Glob::new(pattern, &[]).map_or(unsound, |glob| glob.matches(text)))
 }

@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::desired::Destination;
 use crate::key::ResourceKey;
 
 fn project(spec: impl Into<Value>) -> Project {
@@ -121,7 +122,6 @@ fn the_default_project_permits_everything_unless_defined() {
 fn a_rule_that_is_not_supported_is_refused_by_its_name() {
     for (spec, field) in [
         (json!({"roles": [{"name": "x"}]}), "spec.roles"),
-        (json!({"syncWindows": [{"kind": "deny"}]}), "spec.syncWindows"),
         (json!({"signatureKeys": [{"keyID": "x"}]}), "spec.signatureKeys"),
         (json!({"destinationServiceAccounts": [{"server": "*"}]}), "spec.destinationServiceAccounts"),
         (json!({"sourceNamespaces": ["*"]}), "spec.sourceNamespaces"),
@@ -146,4 +146,66 @@ fn limits_travel() {
     let limits = Project::permissive().limits;
     let bytes = minicbor::to_vec(&limits).unwrap();
     assert_eq!(minicbor::decode::<ProjectLimits>(&bytes).unwrap(), limits);
+}
+
+fn window(spec: impl Into<Value>) -> Result<Project, SpecError> {
+    let mut window = json!({
+        "kind": "deny", "schedule": "0 22 * * *", "duration": "1h", "applications": ["*"],
+    });
+    window.as_object_mut().unwrap().extend(spec.into().as_object().unwrap().clone());
+    read(json!({"syncWindows": [window]}))
+}
+
+#[test]
+fn a_window_is_read_as_it_states() {
+    let project = window(json!({
+        "kind": "allow", "schedule": "@daily", "duration": "90m", "timeZone": "Europe/Berlin", "manualSync": true,
+        "namespaces": ["shop"], "clusters": ["edge-*"], "andOperator": true, "syncOverrun": true, "description": "CR 7",
+    }));
+    let window = project.unwrap().limits.windows.remove(0);
+    assert_eq!(window.to_string(), "allow \"@daily\" for 90m (Europe/Berlin)");
+    assert!(window.manual && window.overrun && window.all);
+    assert_eq!((window.duration.millis(), window.description.as_str()), (5_400_000, "CR 7"));
+}
+
+#[test]
+fn a_window_that_cannot_be_judged_is_refused_by_its_field() {
+    for (spec, field) in [
+        (json!({"kind": "forbid"}), "kind"),
+        (json!({"schedule": "0 22 * *"}), "schedule"),
+        (json!({"duration": "1d"}), "duration"),
+        (json!({"timeZone": "Mars/Olympus"}), "timeZone"),
+        (json!({"applications": ["["]}), "applications[0]"),
+        (json!({"applications": []}), "applications"),
+        (json!({"manualSync": "yes"}), "manualSync"),
+        (json!({"until": "Friday"}), "until"),
+    ] {
+        let error = window(spec.clone()).unwrap_err();
+        assert_eq!(error.field, format!("spec.syncWindows[0].{field}"), "{spec}: {error}");
+    }
+}
+
+#[test]
+fn a_window_is_about_an_application_by_any_of_its_lists_or_by_all() {
+    let edge = Destination { namespace: "shop".into(), cluster: "edge-1".into(), server: String::new() };
+    let hub = Destination {
+        cluster: "in-cluster".into(),
+        server: "https://kubernetes.default.svc".into(),
+        ..edge.clone()
+    };
+    for (spec, name, destination, expected) in [
+        (json!({"applications": ["web-*"]}), "web-1", &edge, true),
+        (json!({"applications": ["web-*"]}), "api", &edge, false),
+        (json!({"applications": ["x"], "namespaces": ["sh?p"]}), "api", &edge, true),
+        (json!({"applications": ["x"], "clusters": ["edge-*"]}), "api", &edge, true),
+        (json!({"applications": ["x"], "clusters": ["far"]}), "api", &edge, false),
+        (json!({"applications": ["x"], "clusters": ["https://kubernetes.*"]}), "api", &hub, true),
+        (json!({"applications": ["x"], "clusters": ["in-cluster"]}), "api", &hub, true),
+        (json!({"applications": ["api"], "namespaces": ["shop"], "andOperator": true}), "api", &edge, true),
+        (json!({"applications": ["api"], "namespaces": ["bank"], "andOperator": true}), "api", &edge, false),
+        (json!({"applications": [], "namespaces": ["shop"], "andOperator": true}), "api", &edge, true),
+    ] {
+        let limits = window(spec.clone()).unwrap().limits.of_app(name, destination);
+        assert_eq!(limits.windows.len() == 1, expected, "{spec} {name}");
+    }
 }

@@ -160,7 +160,8 @@ impl Reconciler {
                 return;
             }
         };
-        if !self.still_wanted(app, key, &body, heal) || !self.may_write() {
+        let blocked = !heal && self.is_blocked(app, now);
+        if !self.still_wanted(app, key, &body, heal) || blocked || !self.may_write() {
             return;
         }
         if !self.kinds.contains_key(&key.group_kind()) {

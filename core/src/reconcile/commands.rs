@@ -25,6 +25,10 @@ impl Reconciler {
             return;
         }
         let Some(state) = self.apps.get(app) else { return };
+        if let Some(refusal) = state.gatekeeper.refusal() {
+            self.finish(command, CommandState::Failed, refusal);
+            return;
+        }
         // What somebody asked for goes on for as long as a wave takes.
         let asked = state.operation.as_ref().is_some_and(|operation| operation.command.is_some());
         let newer = state.operation.as_ref().zip(state.assigned.as_ref());

@@ -238,7 +238,8 @@ impl Reconciler {
     /// Tells whether the sync that runs has come to the step of a delete. One that failed before it leaves it to the next
     /// sync, unless somebody confirmed it.
     fn is_delete_due(&self, app: &AppId, key: &ResourceKey, queued: &QueuedDelete) -> bool {
-        let Some(state) = self.apps.get(app) else { return false };
+        let blocked = self.is_delete_blocked(app, key, queued.counted);
+        let Some(state) = self.apps.get(app).filter(|_| !blocked) else { return false };
         if state.operation.is_some() {
             let goes_on = |work: &&Work| work.is_under_way() && !work.failing && work.unhealthy.is_none();
             let work = state.work.as_ref().filter(goes_on);
@@ -369,7 +370,8 @@ impl Reconciler {
         // What was free when it was queued may be held by now.
         let held = self.apps.get(app).and_then(|state| state.held.as_ref());
         let held = held.is_some_and(|held| held.deletes.binary_search(&delete).is_ok());
-        if !permitted || held || self.hold_deletes || !self.may_write() {
+        let blocked = self.is_delete_blocked(app, &key, counted);
+        if !permitted || held || blocked || self.hold_deletes || !self.may_write() {
             self.judge.insert(app.clone());
             return;
         }

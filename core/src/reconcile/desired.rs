@@ -41,6 +41,7 @@ impl Reconciler {
             let was_listed = state.listed.is_some();
             state.listed = list.get(name).cloned();
             state.assigned = state.listed.as_ref().and_then(|_| assigned.get(name).cloned());
+            state.gatekeeper.adopt(state.listed.as_ref());
             let left = was_listed && matches!(before, Phase::Deleting | Phase::Released);
             if left && self.phase_of(name) != before {
                 // Objects of its last sync may be gone, or somebody else's.

@@ -192,7 +192,7 @@ impl Reconciler {
             // The operation that asked is over.
             return;
         }
-        if !self.may_write() {
+        if !self.may_write() || self.is_blocked(app, now) {
             self.hook_again(app, key, now.ms(), "the permission to write");
             return;
         }

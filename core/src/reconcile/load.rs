@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::state::{App, FACTS_VERSION, tables};
 use super::watching::settle_ms;
 use super::{InventoryEntry, Output, Reconciler};
+use crate::clock::TrustedClock;
 use crate::cluster::Kinds;
 use crate::governor::Governor;
 use crate::ids::{AppId, Digest, InstallationId};
@@ -50,6 +51,7 @@ impl Reconciler {
         let ingested = ingested.filter_map(|(key, _)| Digest::from_slice(key)).map(Root).collect();
         let mut this = Self {
             installation,
+            clock: TrustedClock::load(store)?,
             rules: None,
             kinds: Kinds::new(),
             discovered: false,

@@ -9,6 +9,7 @@ use crate::cluster::Request;
 use crate::desired::{Assignment, Phase};
 use crate::ids::{AppId, CommandId, Digest};
 use crate::key::{GroupKind, ResourceKey};
+use crate::policy::ProjectLimits;
 use crate::session::frame::CommandState;
 use crate::status::{OperationPhase, ResultCode, ResultRow};
 use crate::store::{StoreError, StoreOp, StoreRead, encode};
@@ -17,14 +18,17 @@ use crate::time::Now;
 /// How soon after a sync an app is synced again whose objects are not managed any more.
 const REMAKE_MS: u64 = 60_000;
 
-/// Tells attempts apart: what is synced, and how (Argo CD: an attempt is remembered by revision and source).
+/// Tells attempts apart: what is synced, and how (Argo CD: an attempt is remembered by revision and source). When it may be
+/// synced makes no other attempt.
 pub(super) fn attempt_of(assignment: &Assignment) -> Digest {
-    let parts = [
-        encode(&assignment.root),
-        encode(&assignment.destination),
-        encode(&assignment.policy),
-        encode(&assignment.limits),
-    ];
+    let limits = &assignment.limits;
+    let limits = if limits.windows.is_empty() {
+        encode(limits)
+    } else {
+        encode(&ProjectLimits { windows: Vec::new(), ..limits.clone() })
+    };
+    let parts =
+        [encode(&assignment.root), encode(&assignment.destination), encode(&assignment.policy), limits];
     Digest::of_parts("argosy attempt v1", parts.iter().map(Vec::as_slice))
 }
 
@@ -92,7 +96,7 @@ impl Reconciler {
             // The release is on its way.
             (Some(_), Some(expect)) if Some(expect) != assigned => return,
             (Some(_), None) if assigned.is_none() => return,
-            (Some(_), _) => None,
+            (Some(_), _) => state.gatekeeper.refusal().map(|refusal| (CommandState::Failed, refusal)),
         };
         state.pending = None;
         match refuse {
@@ -129,7 +133,7 @@ impl Reconciler {
                 return;
             }
         }
-        if self.has_looked(app) {
+        if self.has_looked(app) && !self.must_wait_for_window(app) {
             self.start(app, None, automated.prune, now);
         }
     }
@@ -192,6 +196,7 @@ impl Reconciler {
     }
 
     fn start(&mut self, app: &AppId, command: Option<CommandId>, prune: bool, now: Now) {
+        let began = self.trusted_time(now);
         let Some(state) = self.apps.get_mut(app) else { return };
         let Some(assignment) = state.assigned.clone() else { return };
         let attempt = attempt_of(&assignment);
@@ -205,6 +210,7 @@ impl Reconciler {
             hooks: Vec::new(),
             with_hooks: None,
             terminated: false,
+            began,
         };
         self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), &operation));
         state.problems.clear();
@@ -276,7 +282,8 @@ impl Reconciler {
 
     /// Carries an operation on as far as it goes now.
     fn step(&mut self, app: &AppId, now: Now) {
-        if self.end_if_asked(app, now) || self.restart_at_newest(app, now) {
+        let blocked = self.is_blocked(app, now);
+        if self.end_if_asked(app, now) || self.restart_at_newest(app, now) || blocked {
             return;
         }
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
@@ -364,12 +371,13 @@ impl Reconciler {
     }
 
     /// Tells whether an operation has nothing under way and waits for a retry, the API server, the health of a wave or an
-    /// object that does not go: another one may take its place.
+    /// object that does not go, or for a window to open: another one may take its place.
     pub(super) fn is_stuck(&self, work: &Work, now_ms: u64) -> bool {
         let rank = work.rank_now();
         let mut first = work.queue.iter().take_while(|((of, _), _)| Some(*of) == rank).map(|(_, item)| item);
         let waits = |item: &Item| (item.attempts > 0 || item.waited) && item.due > now_ms;
-        let stuck = work.retry_at.is_some()
+        let stuck = work.blocked
+            || work.retry_at.is_some()
             || work.gate.is_some()
             || work.is_trial_stuck(now_ms)
             || (rank.is_some() && first.all(waits));

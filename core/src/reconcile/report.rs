@@ -6,6 +6,7 @@ use super::Reconciler;
 use super::heal::Drift;
 use super::results::bounded;
 use super::state::{App, Live};
+use super::windows::BLOCKED;
 use crate::desired::Phase;
 use crate::health::{Assessor, Health, Member, Standing, Verdict, has_binding_rule, roll_up};
 use crate::ids::{AppId, Digest};
@@ -327,6 +328,10 @@ impl Reconciler {
         if let Some(paused) = &self.paused {
             add("Paused", format!("{paused}; argosy-agent resume at the edge lets it go on"));
         }
+        let is_synced = rows.iter().all(|row| row.status == SyncStatus::Synced);
+        if let Some(message) = state.window_condition(is_synced) {
+            add("SyncWindow", message);
+        }
         if state.listed.as_ref().map(|listed| listed.root)
             != state.assigned.as_ref().map(|assigned| assigned.root)
         {
@@ -354,6 +359,7 @@ fn operation_status(
     if let Some(operation) = &state.operation {
         let message = match (paused, &state.work) {
             (Some(paused), _) => format!("stopped before its next object: {paused}"),
+            (None, Some(work)) if work.blocked => BLOCKED.to_owned(),
             (None, Some(work)) if work.retry_at.is_some() => {
                 let why = work.refused.as_deref().unwrap_or("one or more objects failed to apply");
                 format!("{why}. Retrying attempt #{}.", operation.retries.saturating_add(1))

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use minicbor::{Decode, Encode};
 
 use super::trial::Trial;
+use super::windows::Gatekeeper;
 use crate::cluster::LiveMeta;
 use crate::desired::Assignment;
 use crate::ids::{AppId, CommandId, Digest};
@@ -14,7 +15,7 @@ use crate::order::{Rank, Step, SyncPhase};
 use crate::release::Root;
 use crate::status::{Held, HeldDelete, OperationPhase, ResultRow};
 use crate::store::encode;
-use crate::time::MonoTime;
+use crate::time::{MonoTime, WallTime};
 
 /// Tables of the reconciler.
 pub mod tables {
@@ -226,6 +227,9 @@ pub struct Operation {
     #[n(8)]
     #[cbor(with = "crate::later", has_nil)]
     pub terminated: bool,
+    /// The time when it began, if that was known: by it a window lets it overrun.
+    #[n(12)]
+    pub began: Option<WallTime>,
 }
 
 /// How the last sync of an app ended.
@@ -361,6 +365,8 @@ pub(super) struct Work {
     pub(super) retry_at: Option<u64>,
     /// What it waits for, for people.
     pub(super) waiting: String,
+    /// A sync window keeps it from its next write.
+    pub(super) blocked: bool,
 }
 
 impl Work {
@@ -418,6 +424,8 @@ pub(super) struct App {
     pub(super) work: Option<Work>,
     pub(super) last: Option<Attempt>,
     pub(super) pending: Option<PendingSync>,
+    /// Its sync windows.
+    pub(super) gatekeeper: Gatekeeper,
     pub(super) held: Option<Held>,
     /// When objects that are not managed any more are synced anew.
     pub(super) remake_at: Option<u64>,

@@ -12,6 +12,7 @@ mod stuck;
 mod taken;
 mod unwatched;
 mod waves;
+mod windows;
 
 use serde_json::json;
 

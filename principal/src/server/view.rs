@@ -128,6 +128,8 @@ pub(super) fn app(view: AppView, now: Now, detail: Detail) -> v1::AppView {
         desired,
         status,
         observed: view.observed.map(|observed| observation(observed, now)),
+        sync_window: view.sync_window.unwrap_or_default().to_owned(),
+        windows: view.windows,
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Source {
     pub(super) allow_empty: bool,
     pub(super) create_namespace: bool,
     pub(super) cascade: bool,
+    /// Its project has a sync window that is always closed.
+    pub(super) windowed: bool,
     pub(super) document: Document,
     pub(super) renders: bool,
     /// By key as rendered.
@@ -118,7 +120,11 @@ impl Source {
             "kind": "Application",
             "metadata": {"name": app.name, "namespace": "argocd", "finalizers": finalizers},
             "spec": {
-                "project": if self.document == Document::Refused { "closed" } else { "default" },
+                "project": match self.document {
+                    Document::Refused => "closed",
+                    Document::Good | Document::BrokenFile | Document::Invalid if self.windowed => "windowed",
+                    Document::Good | Document::BrokenFile | Document::Invalid => "default",
+                },
                 "source": {
                     "repoURL": format!("https://git.example/{}", self.repository),
                     "targetRevision": "main",
@@ -176,6 +182,8 @@ impl Git {
         let closed = Project { description: String::new(), source_repos: Vec::new(), limits };
         let closed = ProjectDocument { file: "projects.yaml".to_owned(), project: Ok(closed) };
         read.projects.insert("closed".to_owned(), closed);
+        let windowed = ProjectDocument { file: "projects.yaml".to_owned(), project: windowed() };
+        read.projects.insert("windowed".to_owned(), windowed);
         for (app, source) in self.history.get(commit).into_iter().flatten() {
             let file = format!("apps/{}.yaml", app.name);
             if source.document == Document::BrokenFile {
@@ -208,6 +216,26 @@ impl Git {
             None => (BTreeSet::new(), true),
         }
     }
+}
+
+/// A project that permits everything, and never a sync.
+fn windowed() -> Result<Project, String> {
+    let window = serde_json::json!({
+        "kind": "deny", "schedule": "* * * * *", "duration": "1h", "applications": ["*"],
+    });
+    let any = serde_json::json!([{"group": "*", "kind": "*"}]);
+    let document = serde_json::json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "AppProject",
+        "metadata": {"name": "windowed"},
+        "spec": {
+            "sourceRepos": ["*"],
+            "destinations": [{"server": "*", "name": "*", "namespace": "*"}],
+            "clusterResourceWhitelist": any,
+            "syncWindows": [window],
+        },
+    });
+    Project::try_from(&document).map_err(|error| error.to_string())
 }
 
 /// The cascade that a document asks for.

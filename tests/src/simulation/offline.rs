@@ -247,6 +247,7 @@ fn apps_of(random: &mut Random, cluster: usize) -> Vec<(AppId, Source)> {
             allow_empty: false,
             create_namespace: true,
             cascade: false,
+            windowed: false,
             document: Document::Good,
             renders: true,
             objects: keys.into_iter().map(|key| (key, piece)).collect(),

@@ -93,9 +93,9 @@ impl World {
         let Some(process) = self.agents.get(agent).and_then(|state| state.process.as_ref()) else { return };
         let newest = self.git.apps();
         let on_cluster = newest.clone().filter(|(_, source)| source.cluster == agent);
-        for (app, source) in
-            on_cluster.filter(|(_, source)| source.is_good() && source.renders && source.automated)
-        {
+        let syncs =
+            |source: &Source| source.is_good() && source.renders && source.automated && !source.windowed;
+        for (app, source) in on_cluster.filter(|(_, source)| syncs(source)) {
             let status = process.machine.reconciler().statuses().get(app);
             let refused = self.is_refused(agent, app, source.resolved().keys());
             for (key, (rendered, piece)) in source.resolved() {
@@ -245,7 +245,10 @@ impl World {
             let source = self.git.app(head, &entry.app);
             let refused =
                 source.is_some_and(|source| self.is_refused(agent, &entry.app, source.resolved().keys()));
-            let stays = stays || waits || refused;
+            // What left an app waits for its window, and so does what a sync that waits may still put there.
+            let windowed = listed
+                .is_some_and(|listed| listed.phase == Phase::Active && !listed.limits.windows.is_empty());
+            let stays = stays || waits || refused || windowed;
             if !stays && !meant.contains(key) && prunes && served {
                 unmet.push(format!("{key} of {} is left over on {agent}: {entry:?}", entry.app));
             }

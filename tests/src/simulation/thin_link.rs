@@ -321,6 +321,7 @@ fn source(
         allow_empty: false,
         create_namespace: true,
         cascade: false,
+        windowed: false,
         document: Document::Good,
         renders: true,
         objects: objects.into_iter().collect(),

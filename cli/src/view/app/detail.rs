@@ -22,6 +22,13 @@ pub(crate) fn detail(view: &v1::AppView) -> String {
     {
         field(&mut text, key, &document.text(pointer));
     }
+    if !view.sync_window.is_empty() {
+        field(&mut text, "SyncWindow", &view.sync_window);
+    }
+    if let Some((first, more)) = view.windows.split_first() {
+        field(&mut text, "Assigned Windows", first);
+        text.extend(more.iter().map(|window| format!("{:<20}{}\n", "", text::clean(window))));
+    }
     field(
         &mut text,
         "Sync Policy",

@@ -152,3 +152,28 @@ fn what_is_frozen_or_missing_is_held_within_the_newest_limits() {
     world.decide();
     assert_eq!((world.phase("web"), world.limits()), (Some(Phase::Active), &narrow));
 }
+
+#[test]
+fn an_app_takes_the_windows_that_are_about_it_along_and_no_others() {
+    let windowed = |name: &str| {
+        let windows = json!([
+            {"kind": "deny", "schedule": "0 22 * * *", "duration": "1h", "applications": [name]},
+            {"kind": "allow", "schedule": "0 2 * * *", "duration": "1h", "namespaces": ["bank"]},
+        ]);
+        let document = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "team"},
+            "spec": {"sourceRepos": [SHOP], "destinations": [{"name": "*", "namespace": "*"}], "syncWindows": windows},
+        });
+        Project::try_from(&document).unwrap()
+    };
+    let mut world = world_of("team");
+    world.define("team", Ok(windowed("web")));
+    world.decide();
+    assert_eq!(world.limits().windows.len(), 1);
+    // Also where nothing else of the app is new.
+    world.define("team", Ok(windowed("api")));
+    world.refuse("web");
+    world.decide();
+    assert!(world.limits().windows.is_empty());
+    assert!(world.decide().changed.is_empty(), "it is as it was");
+}

@@ -64,6 +64,7 @@ impl Git {
         for source in next.values_mut() {
             source.document = Document::Good;
             source.renders = true;
+            source.windowed = false;
         }
         self.history.push(next);
     }
@@ -81,6 +82,7 @@ fn source(random: &mut Random, cluster: usize) -> Source {
         allow_empty: random.percent(20),
         create_namespace: random.percent(90),
         cascade: random.percent(50),
+        windowed: false,
         document: Document::Good,
         renders: true,
         objects: std::collections::BTreeMap::new(),
@@ -204,9 +206,11 @@ fn policy(next: &mut Snapshot, random: &mut Random, app: &AppId) -> String {
         document: before.document,
         renders: before.renders,
         objects: before.objects.clone(),
+        windowed: random.percent(30),
         ..fresh
     };
-    format!("{app} changes its policy")
+    let window = if before.windowed { ", and may not sync now" } else { "" };
+    format!("{app} changes its policy{window}")
 }
 
 fn rename(next: &mut Snapshot, app: &AppId) -> String {
@@ -264,6 +268,7 @@ fn repair_in(next: &mut Snapshot, app: &AppId) -> String {
     if let Some(source) = next.get_mut(app) {
         source.document = Document::Good;
         source.renders = true;
+        source.windowed = false;
     }
     format!("{app} is repaired")
 }

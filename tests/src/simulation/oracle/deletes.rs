@@ -95,6 +95,10 @@ impl Oracle {
             if !confirmed && !asked && !automated {
                 return Err(format!("nobody asked {app} to prune"));
             }
+            // Every window in a run is closed, to those who ask as well.
+            if !listed.limits.windows.is_empty() {
+                return Err(format!("{app} waits for a sync window"));
+            }
         }
         if entry.recovered && !confirmed && !self.asked.contains(&(self.seat(agent), app)) {
             return Err("it was only found by its tracking".to_owned());

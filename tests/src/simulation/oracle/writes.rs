@@ -78,8 +78,16 @@ impl Oracle {
         let operation =
             get_as::<Operation>(&disk.store, tables::OPERATIONS, &encode(&body.app)).ok().flatten();
         let synced = operation.is_some_and(|of| self.holds(&of.assignment, &key) == Some(body.manifest));
-        if let Some(seen) = self.agents.get_mut(agent).filter(|_| synced) {
-            seen.begun.insert((key, body.manifest, body.app));
+        let applied = entry.and_then(|entry| entry.applied).is_some_and(|applied| applied == body);
+        let listed = super::chain::list_on(&disk.store);
+        let listed = listed.as_ref().and_then(|list| list.get(&body.app));
+        let windowed = listed.is_some_and(|of| of.phase == Phase::Active && !of.limits.windows.is_empty());
+        let Some(seen) = self.agents.get_mut(agent).filter(|_| synced) else { return };
+        let (fresh, app) = (seen.begun.insert((key.clone(), body.manifest, body.app.clone())), body.app);
+        // Every window in a run is closed.
+        if fresh && windowed && !applied {
+            let message = format!("agent {agent} begins to apply {key} of {app}, which waits for a window");
+            self.violate("M8", message);
         }
     }
 
