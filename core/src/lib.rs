@@ -10,6 +10,7 @@ pub mod application;
 pub mod backoff;
 pub mod bundle;
 pub mod cluster;
+pub mod compare;
 pub mod desired;
 pub mod fleet;
 pub mod glob;

@@ -85,7 +85,9 @@ impl Reconciler {
             | Purpose::Try { .. }
             | Purpose::Namespace { .. }
             | Purpose::ClearHook { .. }
-            | Purpose::DeleteHook { .. } => false,
+            | Purpose::DeleteHook { .. }
+            | Purpose::Compare { .. }
+            | Purpose::Weigh { .. } => false,
         });
         queued.saturating_add(looked_at.count())
     }
@@ -291,7 +293,9 @@ impl Reconciler {
             | Purpose::Try { .. }
             | Purpose::Namespace { .. }
             | Purpose::ClearHook { .. }
-            | Purpose::DeleteHook { .. } => false,
+            | Purpose::DeleteHook { .. }
+            | Purpose::Compare { .. }
+            | Purpose::Weigh { .. } => false,
         });
         flights.map(|flight| &flight.key)
     }
