@@ -299,7 +299,7 @@ impl Engine {
     fn request(&self, id: RequestId, request: Request, manifest: Option<Vec<u8>>) {
         let (connection, installation, queue) =
             (self.connection.clone(), self.installation, self.queue.clone());
-        let missing = matches!(request, Request::Apply { .. } | Request::Try { .. }) && manifest.is_none();
+        let missing = request.manifest().is_some() && manifest.is_none();
         self.supervisor.spawn_isolated("request", async move {
             let answer = if missing {
                 Err(ApiError::Refused("the manifest is not in the agent's store any more".to_owned()))

@@ -11,7 +11,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Shows and steers the clusters and applications of a hub.
 #[derive(Debug, Parser)]
 #[command(name = "argosy", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 ok, 1 failed or differs, 2 usage, 3 hub unreachable.")]
+#[command(
+    after_help = "Exit codes: 0 ok, 1 failed or differs, 2 usage, 3 hub unreachable; of app diff 20 where it failed."
+)]
 pub struct Arguments {
     /// Where the hub is.
     #[command(flatten)]
@@ -277,6 +279,33 @@ pub(crate) enum AppCommand {
         /// Which.
         #[command(flatten)]
         app: AppArguments,
+    },
+    /// Asks the agent what a sync would change: how the live objects differ from the release. Values of Secrets are masked
+    /// there. Exits with 0 when nothing differs, 1 when something does, 20 when it could not be told.
+    Diff {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Whether a difference is told by the exit code.
+        #[arg(
+            long,
+            value_name = "BOOL",
+            default_value_t = true,
+            default_missing_value = "true",
+            num_args = 0..=1,
+            require_equals = true,
+            action = clap::ArgAction::Set
+        )]
+        exit_code: bool,
+        /// The exit code that tells a difference.
+        #[arg(long, value_name = "CODE", default_value_t = 1)]
+        diff_exit_code: u8,
+        /// How long it may take.
+        #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
+        timeout: Duration,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
     },
     /// Shows the deletes that are held, and lets them go when their plan is named.
     Confirm {

@@ -5,6 +5,7 @@ mod audit;
 mod bundle;
 mod cluster;
 mod confirm;
+mod diff;
 mod events;
 mod health;
 mod sync;
@@ -72,6 +73,10 @@ async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
             wait::run(hub, &app, &wait::Goal::new(revision, sync, health), timeout, output.format).await
         }
         AppCommand::TerminateOp { app } => terminate::run(hub, &app).await,
+        AppCommand::Diff { app, exit_code, diff_exit_code, timeout, output } => {
+            let differs = if exit_code { diff_exit_code } else { OK };
+            diff::run(hub, &app, differs, timeout, output.format).await
+        }
         AppCommand::Confirm { app, plan, output } => confirm::run(hub, &app, plan, output.format).await,
     }
 }

@@ -13,6 +13,8 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// The hub cannot be reached.
 pub(crate) const UNREACHABLE: u8 = 3;
+/// It cannot be told whether anything differs (Argo CD: `app diff`).
+pub(crate) const UNTOLD: u8 = 20;
 
 /// What rustls says when the other side ends a handshake. HTTP/2 keeps of an error of the connection its words alone.
 const ALERT: &str = "received fatal alert";
@@ -40,6 +42,9 @@ pub enum Failure {
     /// The hub cannot do it as things stand: the agent is not connected, a source was not read yet.
     #[error("{0}")]
     NotNow(String),
+    /// It cannot be told whether anything differs.
+    #[error("{0}")]
+    Untold(Box<Failure>),
     /// The output cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),
@@ -54,12 +59,27 @@ impl Failure {
             Self::Failed(_) | Self::NotFound(_) | Self::NotNow(_) | Self::Output(_) => FAILED,
             Self::Usage(_) => USAGE,
             Self::Unreachable { .. } => UNREACHABLE,
+            Self::Untold(_) => UNTOLD,
         }
+    }
+
+    /// Makes of a failure one that no caller takes for a difference.
+    #[must_use]
+    pub(crate) fn untold(self) -> Self {
+        if self.code() == FAILED { Self::Untold(Box::new(self)) } else { self }
     }
 
     /// Tells whether nobody reads the output any more.
     pub fn is_closed_pipe(&self) -> bool {
-        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+        match self {
+            Self::Output(error) => error.kind() == io::ErrorKind::BrokenPipe,
+            Self::Untold(failure) => failure.is_closed_pipe(),
+            Self::Failed(_)
+            | Self::NotFound(_)
+            | Self::NotNow(_)
+            | Self::Usage(_)
+            | Self::Unreachable { .. } => false,
+        }
     }
 
     /// Reads what kept a link from coming up, or ended it.

@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod audit;
 pub(crate) mod cluster;
 pub(crate) mod command;
+pub(crate) mod diff;
 pub(crate) mod event;
 pub(crate) mod fleet;
 pub(crate) mod health;

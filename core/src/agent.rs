@@ -416,6 +416,7 @@ impl AgentMachine {
                 AgentEvent::ReadsEnded(ids) => {
                     for id in ids {
                         self.waiting_reads.remove(id);
+                        self.reconciler.forget_diff(*id);
                     }
                 }
                 AgentEvent::JournalTaken(sequence) => self.recorder.acknowledged(*sequence),

@@ -5,6 +5,7 @@
 
 mod annotations;
 pub(crate) mod fields;
+mod ignore;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 use self::fields::Fields;
 pub use self::fields::SpecError;
+use crate::compare::IgnoreRule;
 use crate::glob::Glob;
 use crate::ids::AppId;
 use crate::policy::{Propagation, SyncPolicy};
@@ -43,6 +45,8 @@ pub struct Application {
     pub destination: Target,
     /// How it syncs.
     pub policy: SyncPolicy,
+    /// What is not compared.
+    pub ignore: Vec<IgnoreRule>,
     /// The document's `spec` as it was, for those who ask for it.
     pub spec: Value,
 }
@@ -136,7 +140,7 @@ impl TryFrom<&Value> for Application {
         let raw = top.value("spec").cloned().unwrap_or_default();
         let Some(mut spec) = top.object("spec")? else { return Err(top.error("spec", "is missing")) };
         top.finish()?;
-        spec.unsupported(&["sources", "sourceHydrator", "ignoreDifferences"])?;
+        spec.unsupported(&["sources", "sourceHydrator"])?;
         // What the document is shown with, and how much history a display keeps: neither changes what is done.
         spec.objects("info")?;
         spec.integer("revisionHistoryLimit")?;
@@ -144,6 +148,7 @@ impl TryFrom<&Value> for Application {
         let source = source(&mut spec)?;
         let destination = destination(&mut spec)?;
         let policy = sync::policy(&mut spec)?;
+        let ignore = ignore::rules(&mut spec)?;
         spec.finish()?;
         Ok(Self {
             id: AppId::new(metadata.namespace, metadata.name),
@@ -154,6 +159,7 @@ impl TryFrom<&Value> for Application {
             source,
             destination,
             policy,
+            ignore,
             spec: raw,
         })
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use minicbor::{Decode, Encode};
 
+use crate::compare::{self, Comparison, Ignored};
 use crate::health::Verdict;
 use crate::ids::{AppId, Digest, InstallationId};
 use crate::key::{GroupKind, ResourceKey};
@@ -100,6 +101,8 @@ pub enum Request {
         unvalidated: bool,
         /// Makes what earlier tools own of the object ours first ([`crate::migration`]).
         migrates: bool,
+        /// What is left as it is, by a look at the object just before (M20); absent: nothing.
+        respect: Option<Ignored>,
     },
     /// Asks whether a server-side apply would be taken, and changes nothing (a dry run). What webhooks say is not told: it
     /// may be another word once earlier waves are there.
@@ -127,6 +130,16 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// Compares an object with what an apply would make of it: a read, and where both are there an apply on trial. Changes
+    /// nothing. Each of the two has its own deadline.
+    Compare {
+        /// Which object.
+        key: ResourceKey,
+        /// What would be applied, and the app that its tracking would name; absent for an object that is not desired.
+        desired: Option<(Digest, AppId)>,
+        /// How they are compared.
+        manner: compare::Manner,
+    },
 }
 
 impl Request {
@@ -134,7 +147,20 @@ impl Request {
     pub fn is_write(&self) -> bool {
         match self {
             Self::Apply { .. } | Self::Delete { .. } | Self::EnsureNamespace { .. } => true,
-            Self::Get { .. } | Self::Try { .. } => false,
+            Self::Get { .. } | Self::Try { .. } | Self::Compare { .. } => false,
+        }
+    }
+
+    /// Gives the manifest whose bytes are needed to send it.
+    pub fn manifest(&self) -> Option<Digest> {
+        match self {
+            Self::Apply { manifest, .. }
+            | Self::Try { manifest, .. }
+            | Self::Compare { desired: Some((manifest, _)), .. } => Some(*manifest),
+            Self::Get { .. }
+            | Self::Compare { desired: None, .. }
+            | Self::Delete { .. }
+            | Self::EnsureNamespace { .. } => None,
         }
     }
 }
@@ -160,6 +186,8 @@ pub enum Answer {
         /// Made just now.
         created: bool,
     },
+    /// Compared.
+    Compared(Comparison),
 }
 
 /// Answer to an apply.
@@ -274,6 +302,10 @@ pub struct ManifestFacts {
     #[n(9)]
     #[cbor(with = "crate::later", has_nil)]
     pub skip_dry_run: bool,
+    /// Does not make its app `OutOfSync` when it has left the desired state.
+    #[n(10)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub ignore_extraneous: bool,
 }
 
 impl ManifestFacts {

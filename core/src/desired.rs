@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
+use crate::compare::IgnoreRule;
 use crate::ids::{AppId, ClusterId, DeletionId, Digest, Epoch, Generation, InstallationId};
 use crate::key::ResourceKey;
 use crate::policy::{ProjectLimits, SyncPolicy};
@@ -76,6 +77,10 @@ pub struct Assignment {
     /// Names one deletion: the report that nothing remains counts for this one alone (M6).
     #[n(8)]
     pub deletion: Option<DeletionId>,
+    /// What is not compared of its objects.
+    #[n(9)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub ignore: Vec<IgnoreRule>,
 }
 
 impl Assignment {
@@ -343,6 +348,7 @@ mod tests {
             held: Vec::new(),
             cascade_confirmed: false,
             deletion: None,
+            ignore: Vec::new(),
         }
     }
 

@@ -11,6 +11,7 @@ pub mod backoff;
 pub mod bundle;
 mod clock;
 pub mod cluster;
+pub mod compare;
 pub mod cron;
 pub mod desired;
 pub mod fleet;

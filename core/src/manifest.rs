@@ -18,7 +18,7 @@ use crate::json;
 use crate::key::{ResourceKey, split_api_version};
 
 /// Metadata that the API server writes and an apply must not send.
-const SERVER_METADATA: [&str; 6] =
+pub(crate) const SERVER_METADATA: [&str; 6] =
     ["creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid"];
 
 /// One Kubernetes object as rendered.

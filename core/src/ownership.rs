@@ -51,7 +51,8 @@ pub fn read(object: &Value, kind: &GroupKind, assessor: &Assessor<'_>) -> Result
     })
 }
 
-fn entries(metadata: &Value) -> impl Iterator<Item = &Value> {
+/// Gives the entries of `managedFields`.
+pub(crate) fn entries(metadata: &Value) -> impl Iterator<Item = &Value> {
     metadata.get("managedFields").and_then(Value::as_array).into_iter().flatten()
 }
 
@@ -59,15 +60,21 @@ fn field<'a>(entry: &'a Value, name: &str) -> &'a str {
     entry.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn is_ours(entry: &Value) -> bool {
+/// Tells whether an entry is what our applies own.
+pub(crate) fn is_ours(entry: &Value) -> bool {
     field(entry, "manager") == FIELD_MANAGER
         && field(entry, "operation") == "Apply"
         && field(entry, "subresource").is_empty()
 }
 
+/// Our own `Apply` entry; `None` when we own nothing.
+pub(crate) fn our_entry(metadata: &Value) -> Option<&Value> {
+    entries(metadata).find(|entry| is_ours(entry))
+}
+
 /// Fingerprint of our own `Apply` entry: field set, `apiVersion` and time; `None` when we own nothing.
 pub fn fingerprint(metadata: &Value) -> Option<Digest> {
-    let entry = entries(metadata).find(|entry| is_ours(entry))?;
+    let entry = our_entry(metadata)?;
     let fields = entry.get("fieldsV1").map(Value::to_string).unwrap_or_default();
     Some(Digest::of_parts(
         "argosy ownership v1",

@@ -56,6 +56,11 @@ pub struct SyncPolicy {
     #[cbor(with = "crate::later", has_nil)]
     #[serde(default)]
     pub unmigrated: bool,
+    /// Applies leave what is ignored as it is (`RespectIgnoreDifferences=true`).
+    #[n(13)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub respect_ignored: bool,
 }
 
 /// Whether an object may be deleted (Argo CD: `Prune=` and `Delete=` with `true`, `false` or `confirm`).

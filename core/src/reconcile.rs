@@ -30,6 +30,7 @@ mod commands;
 mod consent;
 mod deletes;
 mod desired;
+mod diffs;
 mod failures;
 mod heal;
 mod hooks;
@@ -44,6 +45,7 @@ mod state;
 mod terminate;
 #[cfg(test)]
 mod tests;
+mod tolerance;
 mod trial;
 mod watching;
 mod waves;
@@ -51,7 +53,9 @@ mod windows;
 
 pub use state::{AppliedBody, Attempt, HookOutcome, HookRun, Intent, InventoryEntry, Operation, tables};
 
+use diffs::Diffing;
 use state::{App, Heals, Live, QueuedDelete};
+use tolerance::Weighed;
 use watching::{KindWatch, settle_ms};
 
 /// How often a turn goes over everything again because something moved; what is left then waits for the next input.
@@ -123,6 +127,10 @@ enum Purpose {
     ClearHook { app: AppId },
     /// To delete a hook.
     DeleteHook { app: AppId },
+    /// To tell somebody how an object differs.
+    Compare { command: CommandId },
+    /// To tell whether a change concerns ignored differences only.
+    Weigh { rules: Digest, body: AppliedBody },
 }
 
 #[derive(Debug, Clone)]
@@ -193,6 +201,11 @@ pub struct Reconciler {
     /// Until when an apply whose answer never came may still arrive.
     late: BTreeMap<ResourceKey, u64>,
     delete_queue: BTreeMap<AppId, BTreeMap<ResourceKey, QueuedDelete>>,
+    /// Changes of objects with ignored differences that are to be asked about, and what is known of them.
+    weigh_queue: BTreeMap<ResourceKey, u64>,
+    weighed: BTreeMap<ResourceKey, Weighed>,
+    /// Comparisons that somebody waits for.
+    diffs: BTreeMap<CommandId, Diffing>,
     dirty: BTreeSet<AppId>,
     judge: BTreeSet<AppId>,
     report_due: BTreeMap<AppId, u64>,
@@ -287,6 +300,8 @@ impl Reconciler {
                 self.run_deletes(now);
             }
             self.run_verifies(now);
+            self.run_weighing(now);
+            self.run_diffs();
             if !self.moved && self.judge.is_empty() {
                 break;
             }
@@ -303,7 +318,7 @@ impl Reconciler {
         let deletes = self.delete_queue.values().flat_map(BTreeMap::values).map(|queued| queued.due);
         let work = self.apps.values().flat_map(App::timers);
         let reads = self.verify_queue.values().chain(self.settle_queue.values()).chain(self.late.values());
-        let reads = reads.chain(self.report_due.values());
+        let reads = reads.chain(self.report_due.values()).chain(self.weigh_queue.values());
         let windows = self.apps.values().filter_map(|app| app.gatekeeper.due());
         let all =
             reads.copied().chain(self.discover_due).chain(heals).chain(deletes).chain(work).chain(windows);
@@ -401,6 +416,7 @@ impl Reconciler {
             self.out.ops.push(StoreOp::delete(tables::INVENTORY, encode(key)));
             self.inventory.remove(key);
             self.settle_queue.remove(key);
+            self.forget_weighed(key);
         }
         self.note_stray(key);
         if let Some(apps) = self.desirers.get(key) {

@@ -5,13 +5,14 @@
 
 use std::fmt;
 
+use argosy_core::compare::{Change, DiffReport, FieldDiff, ObjectDiff};
 use argosy_core::desired::Phase;
 use argosy_core::health::Health;
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::ResourceKey;
 use argosy_core::order::SyncPhase;
 use argosy_core::release::Root;
-use argosy_core::session::frame::{CommandKind, CommandUpdate};
+use argosy_core::session::frame::CommandKind;
 use argosy_core::status::{
     AppStatus, Condition, Counts, Held, HeldDelete, OperationPhase, OperationStatus, ResourceRow, ResultCode,
     ResultRow, SyncStatus,
@@ -189,25 +190,58 @@ impl v1::AppStatus {
     }
 }
 
-impl TryFrom<&CommandUpdate> for v1::CommandProgress {
-    type Error = FrameError;
-
-    /// Reads what an agent tells of a command; the payload of a read is its rows.
-    fn try_from(update: &CommandUpdate) -> Result<Self, FrameError> {
+impl v1::CommandProgress {
+    /// Fills in the answer of a read; what it is depends on what was asked.
+    pub fn answer(&mut self, kind: &CommandKind, payload: &[u8]) -> Result<(), FrameError> {
         const FIELD: &str = "command_update.payload";
-        let rows: Vec<ResourceRow> = if update.payload.is_empty() {
-            Vec::new()
-        } else {
-            decode(FIELD, &update.payload).map_err(|_undecodable| FrameError::Undecodable { field: FIELD })?
-        };
-        Ok(Self {
-            id: update.id.as_bytes().to_vec(),
-            state: v1::CommandState::from(update.state).into(),
-            message: update.message.clone(),
-            rows: rows.iter().map(Into::into).collect(),
-            operation: None,
-            observed: None,
-        })
+        let undecodable = |_error| FrameError::Undecodable { field: FIELD };
+        if payload.is_empty() {
+            return Ok(());
+        }
+        match kind {
+            CommandKind::Resources { .. } => {
+                let rows: Vec<ResourceRow> = decode(FIELD, payload).map_err(undecodable)?;
+                self.rows = rows.iter().map(Into::into).collect();
+            }
+            CommandKind::Diff { .. } => {
+                let report: DiffReport = decode(FIELD, payload).map_err(undecodable)?;
+                self.diff = Some(report.into());
+            }
+            CommandKind::Sync { .. }
+            | CommandKind::Confirm { .. }
+            | CommandKind::Refresh { .. }
+            | CommandKind::Terminate { .. } => {}
+        }
+        Ok(())
+    }
+}
+
+impl From<DiffReport> for v1::Diff {
+    fn from(report: DiffReport) -> Self {
+        Self {
+            release: Some(report.root.into()),
+            objects: report.objects.into_iter().map(Into::into).collect(),
+            same: report.same,
+            more: report.more,
+        }
+    }
+}
+
+impl From<ObjectDiff> for v1::ObjectDiff {
+    fn from(object: ObjectDiff) -> Self {
+        Self {
+            key: Some((&object.key).into()),
+            change: v1::Change::from(object.change).into(),
+            fields: object.fields.into_iter().map(Into::into).collect(),
+            message: object.message,
+            left_out: object.left_out,
+        }
+    }
+}
+
+impl From<FieldDiff> for v1::FieldDiff {
+    fn from(field: FieldDiff) -> Self {
+        Self { path: field.path, live: field.live, desired: field.desired, untold: field.untold }
     }
 }
 
@@ -230,6 +264,7 @@ impl v1::RunCommandRequest {
             Kind::Refresh(v1::RefreshCommand {}) => CommandKind::Refresh { app },
             Kind::Resources(v1::ResourcesCommand {}) => CommandKind::Resources { app },
             Kind::Terminate(v1::TerminateCommand {}) => CommandKind::Terminate { app },
+            Kind::Diff(v1::DiffCommand {}) => CommandKind::Diff { app },
         })
     }
 }
@@ -261,6 +296,7 @@ same_words!(Health, Health, [Healthy, Suspended, Progressing, Missing, Degraded,
 same_words!(SyncPhase, SyncPhase, [PreSync, Sync, PostSync, SyncFail]);
 same_words!(OperationPhase, OperationPhase, [Running, Succeeded, Failed, Error]);
 same_words!(ResultCode, ResultCode, [Synced, SyncFailed, Pruned, PruneSkipped, SharedSkipped]);
+same_words!(Change, Change, [Changed, Missing, Extra, Unknown]);
 same_words!(Phase, AppPhase, [Active, Frozen, Released, Deleting]);
 
 #[cfg(test)]

@@ -7,12 +7,14 @@ mod scenarios {
     mod cells;
     mod chaos;
     mod cluster_client;
+    mod comparison;
     mod demo;
     mod everyday;
     mod fleet_source;
     mod governor;
     mod harness;
     mod hooks;
+    mod ignored;
     mod joining_again;
     mod journal;
     mod leaving;

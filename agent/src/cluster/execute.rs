@@ -1,6 +1,7 @@
 //! Requests of the reconciler, one at a time.
 
 use argosy_core::cluster::{Answer, ApiError, Apply, REQUEST_DEADLINE, Request, Subject};
+use argosy_core::compare::{self, Compared, Ignored, Manner};
 use argosy_core::health::Assessor;
 use argosy_core::ids::InstallationId;
 use argosy_core::json;
@@ -30,13 +31,13 @@ impl Connection {
     ) -> Result<Answer, ApiError> {
         match request {
             Request::Get { key } => self.get(key).await,
-            Request::Apply { key, uid, manifest: digest, app, unvalidated, migrates } => {
+            Request::Apply { key, uid, manifest: digest, app, unvalidated, migrates, respect } => {
                 let uid = uid.as_deref();
                 if *migrates {
                     self.migrate(key).await?;
                 }
                 let apply = Apply { key, uid, manifest: *digest, app, bytes: manifest, installation };
-                self.apply(apply, *unvalidated).await
+                self.apply(apply, *unvalidated, respect.as_ref()).await
             }
             Request::Try { key, manifest: digest, app, unvalidated } => {
                 let apply = Apply { key, uid: None, manifest: *digest, app, bytes: manifest, installation };
@@ -44,6 +45,16 @@ impl Connection {
             }
             Request::Delete { key, uid, propagation } => self.delete(key, uid, *propagation).await,
             Request::EnsureNamespace { name } => self.ensure_namespace(name).await,
+            Request::Compare { key, desired, manner } => {
+                let sent = match desired {
+                    Some((digest, app)) => {
+                        let (uid, bytes) = (None, manifest);
+                        Some(Apply { key, uid, manifest: *digest, app, bytes, installation }.body()?)
+                    }
+                    None => None,
+                };
+                self.compare(key, sent.as_ref(), manner).await
+            }
         }
     }
 
@@ -117,15 +128,68 @@ impl Connection {
         }
     }
 
-    async fn apply(&self, apply: Apply<'_>, unvalidated: bool) -> Result<Answer, ApiError> {
+    async fn apply(
+        &self,
+        apply: Apply<'_>,
+        unvalidated: bool,
+        respect: Option<&Ignored>,
+    ) -> Result<Answer, ApiError> {
         let (key, subject) = (apply.key, Subject::of(apply.key, apply.uid));
-        let sent = apply.body()?;
+        let mut sent = apply.body()?;
+        if let Some(ignored) = respect
+            && let Some(live) = self.whole(key, Some(&sent)).await?
+        {
+            sent = Answer::respectful(&sent, &live, ignored)?;
+        }
         let path = self.apply_path(key, &sent, unvalidated).await?;
         let call = Call::with_body(Method::PATCH, path, WHOLE, (APPLY, &sent));
         let reply = self.call(call).await.map_err(|failure| failure.classify(subject))?;
         let received = reply.json().map_err(|failure| failure.classify(subject))?;
         let made = reply.status == StatusCode::CREATED;
         self.judged(key, move |key, assessor| Answer::applied(&sent, &received, key, made, assessor)).await
+    }
+
+    /// Reads an object, tries the apply of a body on it, and compares the two.
+    async fn compare(
+        &self,
+        key: &ResourceKey,
+        sent: Option<&Value>,
+        manner: &Manner,
+    ) -> Result<Answer, ApiError> {
+        let Some(live) = self.whole(key, sent).await? else {
+            return Ok(Answer::compared(key, Compared { sent, ..Compared::default() }, manner));
+        };
+        let predicted = match sent {
+            Some(sent) => Some(self.predict(key, &compare::on_trial(sent, &live)).await?),
+            None => None,
+        };
+        let compared = Compared { sent, live: Some(&live), predicted: predicted.as_ref() };
+        Ok(Answer::compared(key, compared, manner))
+    }
+
+    /// Reads a whole object in the version of a body, or in the preferred one; `None` when it is not there, or its kind is
+    /// not served.
+    async fn whole(&self, key: &ResourceKey, like: Option<&Value>) -> Result<Option<Value>, ApiError> {
+        let version = like.map(|like| json::text_at(like, &["apiVersion"]).unwrap_or_default());
+        let path = match self.locate(key, version.map(|version| split_api_version(version).1)).await {
+            Err(ApiError::NotServed(_)) => return Ok(None),
+            located => located?,
+        };
+        match self.call(Call::get(path, WHOLE)).await.and_then(|reply| reply.json()) {
+            Ok(live) => Ok(Some(live)),
+            Err(failure) if failure.has_code(404) => Ok(None),
+            Err(failure) => Err(failure.classify(Subject::of(key, None))),
+        }
+    }
+
+    /// Asks what an apply would give. Fields that do not fit the schema are passed over: whether a sync would take them is
+    /// another question.
+    async fn predict(&self, key: &ResourceKey, body: &Value) -> Result<Value, ApiError> {
+        let path = format!("{}&dryRun=All", self.apply_path(key, body, true).await?);
+        let call = Call::with_body(Method::PATCH, path, WHOLE, (APPLY, body));
+        let uid = json::text_at(body, &["metadata", "uid"]);
+        let reply = self.call(call).await.and_then(|reply| reply.json());
+        reply.map_err(|failure| failure.classify(Subject::of(key, uid)))
     }
 
     async fn delete(

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use argosy_core::agent::{AgentMachine, Context, Effects, Input};
-use argosy_core::cluster::Request;
 use argosy_core::desired::Anchor;
 use argosy_core::health::UserRules;
 use argosy_core::pause::{PauseOrder, PauseRefused};
@@ -210,11 +209,9 @@ impl Core {
             self.folder.save_anchor(&anchor)?;
         }
         for (id, request) in requests {
-            let manifest = match &request {
-                Request::Apply { manifest, .. } | Request::Try { manifest, .. } => {
-                    StoreRead::get(&self.store, tables::MANIFESTS, manifest.as_bytes())?
-                }
-                Request::Get { .. } | Request::Delete { .. } | Request::EnsureNamespace { .. } => None,
+            let manifest = match request.manifest() {
+                Some(manifest) => StoreRead::get(&self.store, tables::MANIFESTS, manifest.as_bytes())?,
+                None => None,
             };
             outcome.requests.push((id, request, manifest));
         }

@@ -39,6 +39,10 @@ impl AgentMachine {
                 let rows = self.reconciler.rows(&app, context.now);
                 Some((CommandState::Succeeded, String::new(), encode(&rows)))
             }
+            CommandKind::Diff { app } => {
+                self.reconciler.diff(id, &app);
+                None
+            }
         };
         if let Some((state, message, payload)) = outcome {
             let link = self.link.command_update(CommandUpdate { id, state, message, payload }, context.now);

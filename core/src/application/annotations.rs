@@ -17,6 +17,10 @@ pub(super) fn check(annotations: &BTreeMap<String, String>) -> Result<(), SpecEr
             // A refresh is what every poll does; the paths are an optimisation that the cache by content ids has anyway.
             "refresh" | "manifest-generate-paths" | "tracking-id" | "installation-id" => true,
             "skip-reconcile" => value == "false",
+            // A comparison always is the API server's.
+            "compare-options" => {
+                value.split(',').map(str::trim).all(|option| ["", "ServerSideDiff=true"].contains(&option))
+            }
             "sync-wave" => value.trim().parse() == Ok(0),
             _ => value.is_empty(),
         };

@@ -62,7 +62,8 @@ fn take_option(policy: &mut SyncPolicy, option: &str) -> Result<(), String> {
         "ServerSideApply" | "ApplyOutOfSyncOnly" => {
             switch()?;
         }
-        "Replace" | "Force" | "RespectIgnoreDifferences" if !switch()? => {}
+        "RespectIgnoreDifferences" => policy.respect_ignored = switch()?,
+        "Replace" | "Force" if !switch()? => {}
         _ => return Err(format!("sync option {option:?} is not supported")),
     }
     Ok(())

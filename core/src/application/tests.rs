@@ -120,7 +120,32 @@ fn what_is_not_supported_is_refused_by_its_path() {
         (&["spec", "source", "targetRevision"], json!(1), "spec.source.targetRevision"),
         (&["spec", "source", "repoURL"], json!("https://user:hush@host/x"), "spec.source.repoURL"),
         (&["spec", "source", "repoURL"], json!("oci://x"), "spec.source.repoURL"),
-        (&["spec", "ignoreDifferences"], json!([{"kind": "X"}]), "spec.ignoreDifferences"),
+        (&["spec", "ignoreDifferences"], json!([{"group": "apps"}]), "spec.ignoreDifferences[0].kind"),
+        (
+            &["spec", "ignoreDifferences"],
+            json!([{"kind": "X"}, {"kind": "{"}]),
+            "spec.ignoreDifferences[1].kind",
+        ),
+        (
+            &["spec", "ignoreDifferences"],
+            json!([{"kind": "X", "jsonPointers": ["/spec/a", "spec/b"]}]),
+            "spec.ignoreDifferences[0].jsonPointers[1]",
+        ),
+        (
+            &["spec", "ignoreDifferences"],
+            json!([{"kind": "X", "jqPathExpressions": [".a | test(\"x\")"]}]),
+            "spec.ignoreDifferences[0].jqPathExpressions[0]",
+        ),
+        (
+            &["spec", "ignoreDifferences"],
+            json!([{"kind": "X", "fields": []}]),
+            "spec.ignoreDifferences[0].fields",
+        ),
+        (
+            &["metadata", "annotations"],
+            json!({"argocd.argoproj.io/compare-options": "IncludeMutationWebhook=true"}),
+            "metadata.annotations[argocd.argoproj.io/compare-options]",
+        ),
         (&["spec", "destination", "server"], json!("https://x"), "spec.destination"),
         (&["spec", "destination", "cluster"], json!("x"), "spec.destination.cluster"),
         (&["spec", "destination"], json!({"namespace": "x"}), "spec.destination"),
@@ -180,6 +205,20 @@ fn what_is_not_supported_is_refused_by_its_path() {
         assert_eq!(error.field, field, "{value}: {error}");
         assert!(!error.to_string().contains("hush"));
     }
+}
+
+#[test]
+fn ignored_differences_are_read() {
+    let rule = json!({"group": "apps", "kind": "Deployment", "name": "web", "namespace": "shop",
+        "jsonPointers": ["/spec/replicas"], "jqPathExpressions": [".spec.template.spec.containers[].image"],
+        "managedFieldsManagers": ["kube-controller-manager"]});
+    let app = with(&["spec", "ignoreDifferences"], json!([rule, {"kind": "ConfigMap"}])).unwrap();
+    assert_eq!(app.ignore.len(), 2);
+    let ignored = &app.ignore[0].ignored;
+    assert_eq!((&app.ignore[0].group[..], &app.ignore[0].name[..]), ("apps", "web"));
+    assert_eq!((ignored.pointers.len(), ignored.expressions.len(), ignored.managers.len()), (1, 1, 1));
+    let options = json!(["RespectIgnoreDifferences=true"]);
+    assert!(with(&["spec", "syncPolicy", "syncOptions"], options).unwrap().policy.respect_ignored);
 }
 
 #[test]

@@ -4,11 +4,12 @@
 use serde_json::Value;
 
 use super::{Answer, ApiError, Applied, LiveMeta};
+use crate::compare::{Compared, Ignored, Manner};
 use crate::health::Assessor;
 use crate::ids::{AppId, Digest, InstallationId};
 use crate::json;
 use crate::key::{ResourceKey, split_api_version};
-use crate::{ownership, tracking};
+use crate::{compare, ownership, tracking};
 
 /// How many changed paths are told.
 const CHANGED_LIMIT: usize = 20;
@@ -79,6 +80,16 @@ impl Answer {
         let shared = received.get("metadata").is_some_and(ownership::has_other_managers);
         let changed = ownership::changed_paths(sent, received, CHANGED_LIMIT);
         Ok(Self::Applied(Applied { live, created: made && !shared, changed }))
+    }
+
+    /// Makes of a body one that leaves what is ignored as it is.
+    pub fn respectful(sent: &Value, live: &Value, ignored: &Ignored) -> Result<Value, ApiError> {
+        compare::respect(sent, live, ignored).map_err(|error| ApiError::Refused(error.to_string()))
+    }
+
+    /// Compares an object as it was read and tried.
+    pub fn compared(key: &ResourceKey, compared: Compared<'_>, manner: &Manner) -> Self {
+        Self::Compared(compare::compare(key, compared, manner))
     }
 }
 

@@ -120,6 +120,7 @@ fn judge_within(
             held: Vec::new(),
             cascade_confirmed: false,
             deletion: None,
+            ignore: application.ignore.clone(),
         })
     };
     let keep = |application: &Application| Outcome::KeepRelease {

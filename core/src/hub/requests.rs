@@ -124,6 +124,16 @@ pub enum Refused {
     /// The app's agent is away.
     #[error("the agent of cluster {0:?} is not connected")]
     Away(String),
+    /// The app's agent is of a version that does not know what is asked.
+    #[error(
+        "the agent of cluster {cluster:?} is too old for this command: it does not know {needs:?}; update it"
+    )]
+    TooOld {
+        /// The cluster's name.
+        cluster: String,
+        /// What it would have to be able to do.
+        needs: &'static str,
+    },
     /// There is nothing to decide, or not between this one and another.
     #[error("no cluster with kube-system {uid:?} is in dispute under the name {name:?}")]
     NoClone {

@@ -321,6 +321,11 @@ impl HubMachine {
         Some(Observed { age, stated, last_known: link.session().is_none() })
     }
 
+    /// Gives the newest commit that is known to render to a release of an app.
+    pub fn commit_of(&self, cluster: ClusterId, app: &AppId, root: Root) -> Option<&str> {
+        self.fleet.placements().get(&(cluster, app.clone()))?.commit_of(root)
+    }
+
     /// Gives the events after a number, oldest first.
     pub fn events_after(&self, sequence: u64) -> impl Iterator<Item = &Event> {
         self.events.after(sequence)

@@ -9,6 +9,8 @@ use crate::policy::Consent;
 
 /// Annotation with the sync options of one object.
 const SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+/// Annotation with the compare options of one object.
+const COMPARE_OPTIONS: &str = "argocd.argoproj.io/compare-options";
 /// Helm's annotation for objects that stay.
 const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
 
@@ -32,6 +34,8 @@ pub struct ObjectOptions {
     pub unvalidated: Option<bool>,
     /// Is not tried before the first write of a sync while its kind is not served (`SkipDryRunOnMissingResource=true`).
     pub skip_dry_run: bool,
+    /// Does not make its app `OutOfSync` when it has left the desired state (`compare-options: IgnoreExtraneous`).
+    pub ignore_extraneous: bool,
 }
 
 // === impl ObjectOptions ===
@@ -50,6 +54,8 @@ impl ObjectOptions {
             options.prune = Some(Consent::Refused);
             options.delete = Some(Consent::Refused);
         }
+        options.ignore_extraneous =
+            list(annotation(COMPARE_OPTIONS)).any(|option| option == "IgnoreExtraneous");
         // What is wrong with a hook was refused when it was rendered.
         options.role = Role::read(texts).unwrap_or_default();
         options.wave = WAVES.iter().find_map(|name| annotation(name).parse().ok()).unwrap_or_default();
@@ -110,7 +116,13 @@ pub(super) fn check(annotations: Option<&Value>) -> Result<ObjectOptions, Manife
             "argocd.argoproj.io/ignore-healthcheck" if !["true", "false"].contains(&text) => {
                 return refuse(format!("must be \"true\" or \"false\", not {text:?}"));
             }
-            "argocd.argoproj.io/compare-options" => return refuse("is not supported".to_owned()),
+            COMPARE_OPTIONS => {
+                // A comparison always is the API server's.
+                let known = ["IgnoreExtraneous", "ServerSideDiff=true"];
+                if let Some(option) = list(text).find(|option| !known.contains(option)) {
+                    return refuse(format!("compare option {option:?} is not supported"));
+                }
+            }
             _ => {}
         }
     }

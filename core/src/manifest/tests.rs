@@ -112,7 +112,8 @@ fn what_an_annotation_asks_for_in_vain_is_refused_by_its_name() {
         ("argocd.argoproj.io/sync-wave", json!(0)),
         ("argocd.argoproj.io/sync-options", json!("Prune=false,Replace=true")),
         ("argocd.argoproj.io/sync-options", json!("Prune=perhaps")),
-        ("argocd.argoproj.io/compare-options", json!("IgnoreExtraneous")),
+        ("argocd.argoproj.io/compare-options", json!("IgnoreExtraneous,IncludeMutationWebhook=true")),
+        ("argocd.argoproj.io/compare-options", json!("ServerSideDiff=false")),
         ("argocd.argoproj.io/ignore-healthcheck", json!("yes")),
         ("helm.sh/resource-policy", json!("discard")),
     ] {
@@ -137,6 +138,8 @@ fn options_of_an_object_are_read() {
     let checks = options(name, "Validate=false,SkipDryRunOnMissingResource=true");
     assert!(checks.unvalidated == Some(true) && checks.skip_dry_run);
     assert!(options(name, "PruneLast=true").prune_last);
+    let compared = "argocd.argoproj.io/compare-options";
+    assert!(options(compared, "ServerSideDiff=true, IgnoreExtraneous").ignore_extraneous);
     assert_eq!(options("argocd.argoproj.io/ignore-healthcheck", "true"), ObjectOptions::default());
     assert_eq!(Manifest::try_from(annotated("team", json!(7))).unwrap().options, ObjectOptions::default());
     let live = annotated(name, json!("Replace=true,Delete=false"));

@@ -33,6 +33,7 @@ impl Reconciler {
                 | Purpose::Try { .. }
                 | Purpose::DeleteCheck { .. }
                 | Purpose::ClearHook { .. }
+                | Purpose::Compare { .. }
         );
         if answer.is_ok() && !before {
             self.backoffs.remove(&key);
@@ -54,6 +55,11 @@ impl Reconciler {
             Purpose::Namespace { app } => self.namespace_ensured(&app, &key, &answer, now, entropy),
             Purpose::ClearHook { app } => self.hook_looked_at(&app, &key, answer, now, entropy),
             Purpose::DeleteHook { app } => self.hook_deleted(&app, &key, answer, now, entropy),
+            Purpose::Compare { command } => {
+                self.compared(command, &key, answer);
+                return;
+            }
+            Purpose::Weigh { rules, body } => self.weighed(&key, rules, &body, answer, now, entropy),
         }
         self.touch(&key, now);
     }
@@ -75,7 +81,13 @@ impl Reconciler {
                 self.observe(live, now);
             }
             Ok(Answer::Absent) => self.gone(key, now),
-            Ok(Answer::Applied(_) | Answer::Tried | Answer::Deleted | Answer::Namespace { .. }) => {}
+            Ok(
+                Answer::Applied(_)
+                | Answer::Tried
+                | Answer::Deleted
+                | Answer::Namespace { .. }
+                | Answer::Compared(_),
+            ) => {}
             Err(_) if !self.inventory.contains_key(key) && !self.desirers.contains_key(key) => {
                 self.forget_name(key);
             }
@@ -136,7 +148,14 @@ impl Reconciler {
                 }
             }
             // The settle queue asks again.
-            Ok(Answer::Applied(_) | Answer::Tried | Answer::Deleted | Answer::Namespace { .. }) | Err(_) => {}
+            Ok(
+                Answer::Applied(_)
+                | Answer::Tried
+                | Answer::Deleted
+                | Answer::Namespace { .. }
+                | Answer::Compared(_),
+            )
+            | Err(_) => {}
         }
     }
 
@@ -154,7 +173,13 @@ impl Reconciler {
         let found = match answer {
             Ok(Answer::Found(live)) => Some(live),
             Ok(Answer::Absent) => None,
-            Ok(Answer::Applied(_) | Answer::Tried | Answer::Deleted | Answer::Namespace { .. }) => return,
+            Ok(
+                Answer::Applied(_)
+                | Answer::Tried
+                | Answer::Deleted
+                | Answer::Namespace { .. }
+                | Answer::Compared(_),
+            ) => return,
             Err(error) => {
                 self.again(app, key, heal, &error, now, entropy);
                 return;
@@ -272,7 +297,8 @@ impl Reconciler {
                 | Answer::Absent
                 | Answer::Tried
                 | Answer::Deleted
-                | Answer::Namespace { .. },
+                | Answer::Namespace { .. }
+                | Answer::Compared(_),
             ) => {}
             Err(error) => {
                 // An answer that never came leaves the intent open: the request may still be under way. So does a try
@@ -337,6 +363,8 @@ impl Reconciler {
                 uid: Some(live.uid.clone()),
                 kept: facts.kept,
                 prune_refused: facts.prune_refused,
+                ignore_extraneous: facts.ignore_extraneous,
+                tolerated: None,
                 recovered: false,
                 applied: Some(body),
                 fingerprint: live.fingerprint,
@@ -393,7 +421,13 @@ impl Reconciler {
         match answer {
             Ok(Answer::Found(live)) => self.delete_checked(app, delete, counted, Some(&live), now),
             Ok(Answer::Absent) => self.delete_checked(app, delete, counted, None, now),
-            Ok(Answer::Applied(_) | Answer::Tried | Answer::Deleted | Answer::Namespace { .. }) => {}
+            Ok(
+                Answer::Applied(_)
+                | Answer::Tried
+                | Answer::Deleted
+                | Answer::Namespace { .. }
+                | Answer::Compared(_),
+            ) => {}
             Err(error) => self.delete_failed(app, delete, counted, &error, now, entropy),
         }
     }

@@ -85,7 +85,9 @@ impl Reconciler {
             | Purpose::Try { .. }
             | Purpose::Namespace { .. }
             | Purpose::ClearHook { .. }
-            | Purpose::DeleteHook { .. } => false,
+            | Purpose::DeleteHook { .. }
+            | Purpose::Compare { .. }
+            | Purpose::Weigh { .. } => false,
         });
         queued.saturating_add(looked_at.count())
     }
@@ -292,7 +294,9 @@ impl Reconciler {
             | Purpose::Try { .. }
             | Purpose::Namespace { .. }
             | Purpose::ClearHook { .. }
-            | Purpose::DeleteHook { .. } => false,
+            | Purpose::DeleteHook { .. }
+            | Purpose::Compare { .. }
+            | Purpose::Weigh { .. } => false,
         });
         flights.map(|flight| &flight.key)
     }

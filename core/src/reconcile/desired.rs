@@ -1,12 +1,14 @@
 //! From lists and releases to the objects that each app desires, and who owns which.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::state::{App, FACTS_VERSION, Wanted, WantedHook, WantedSet, tables};
 use super::{InventoryEntry, Reconciler};
 use crate::cluster::{ManifestFacts, Tracking};
+use crate::compare::Ignored;
 use crate::desired::{Assignment, DesiredList, Phase};
 use crate::ids::AppId;
 use crate::key::{GroupKind, ResourceKey};
@@ -168,6 +170,7 @@ impl Reconciler {
         let managed: Vec<ResourceKey> = self.inventory.keys().cloned().collect();
         for key in managed {
             self.note_stray(&key);
+            self.weigh(&key, now);
             self.heal_queue.entry(key).or_insert(now.ms());
         }
         let seen: Vec<super::LiveMeta> = self
@@ -257,7 +260,7 @@ impl Reconciler {
     /// Resolves the objects of a release at a destination: a namespaced object that names no namespace gets the
     /// destination's, one of the cluster's scope loses any. Of two that meet the last wins (M2).
     pub(super) fn wanted(&self, assignment: &Assignment, release: &Release) -> WantedSet {
-        let mut set = WantedSet::default();
+        let mut set = WantedSet { respects: assignment.policy.respect_ignored, ..WantedSet::default() };
         for entry in release.entries() {
             let rendered = entry.id.key.clone();
             let namespace = match self.is_namespaced(&rendered.group_kind()) {
@@ -288,7 +291,8 @@ impl Reconciler {
             if set.hooks.remove(&key).is_some() | set.skipped.remove(&key) {
                 set.repeated.insert(key.clone());
             }
-            let wanted = Wanted { manifest: entry.digest, rendered };
+            let ignored = Ignored::of(&assignment.ignore, &key).map(Arc::new);
+            let wanted = Wanted { manifest: entry.digest, rendered, ignored };
             if set.keys.insert(key.clone(), wanted).is_some() {
                 set.repeated.insert(key);
             }
@@ -417,5 +421,6 @@ fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
         delete: options.delete,
         unvalidated: options.unvalidated,
         skip_dry_run: options.skip_dry_run,
+        ignore_extraneous: options.ignore_extraneous,
     }
 }

@@ -2,7 +2,9 @@
 
 use super::slots::Use;
 use super::state::{Heals, Live};
-use super::{AppliedBody, Intent, Reconciler};
+use super::tolerance::Tolerance;
+use super::{AppliedBody, Intent, InventoryEntry, Reconciler};
+use crate::cluster::LiveMeta;
 use crate::desired::Phase;
 use crate::ids::AppId;
 use crate::key::ResourceKey;
@@ -41,15 +43,23 @@ impl Reconciler {
             Some(Live::Present(live)) => {
                 if entry.uid.as_deref() != Some(live.uid.as_str()) {
                     Drift::Changed
-                } else if live.resource_version <= entry.resource_version
-                    || (entry.fingerprint.is_some() && live.fingerprint == entry.fingerprint)
-                {
-                    Drift::None
+                } else if self.is_changed(entry, live) {
+                    match self.tolerance(key, entry, live) {
+                        Tolerance::Tolerated => Drift::None,
+                        Tolerance::NotAsked | Tolerance::Differs => Drift::Changed,
+                        Tolerance::Unknown(_) => Drift::Unknown,
+                    }
                 } else {
-                    Drift::Changed
+                    Drift::None
                 }
             }
         }
+    }
+
+    /// Tells whether somebody else changed fields of ours of the incarnation that we know.
+    pub(super) fn is_changed(&self, entry: &InventoryEntry, live: &LiveMeta) -> bool {
+        let same = entry.fingerprint.is_some() && live.fingerprint == entry.fingerprint;
+        live.resource_version > entry.resource_version && !same
     }
 
     /// Tells once that somebody else changed or removed an object, whether or not it will be put back.

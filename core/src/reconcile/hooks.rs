@@ -203,7 +203,13 @@ impl Reconciler {
                 self.hook_cleared(app, key);
                 return;
             }
-            Ok(Answer::Applied(_) | Answer::Tried | Answer::Deleted | Answer::Namespace { .. }) => return,
+            Ok(
+                Answer::Applied(_)
+                | Answer::Tried
+                | Answer::Deleted
+                | Answer::Namespace { .. }
+                | Answer::Compared(_),
+            ) => return,
             Err(error) => {
                 self.hook_stays(app, key, &error, now, entropy);
                 return;

@@ -4,6 +4,7 @@ use super::state::{Item, Live, Work};
 use super::watching::settle_ms;
 use super::{AppliedBody, Intent, InventoryEntry, Purpose, Reconciler};
 use crate::cluster::{Request, Tracking};
+use crate::compare::Ignored;
 use crate::ids::{AppId, Digest};
 use crate::key::ResourceKey;
 use crate::status::{OperationPhase, ResultCode, ResultRow};
@@ -174,6 +175,7 @@ impl Reconciler {
             app: body.app.clone(),
             unvalidated: self.is_unvalidated(app, body.manifest, heal),
             migrates: uid.is_some() && self.is_to_migrate(app, key),
+            respect: self.respected(app, key, heal),
         };
         let purpose = Purpose::Apply { app: app.clone(), body, heal, uid, again };
         self.send(key.clone(), purpose, request);
@@ -196,6 +198,12 @@ impl Reconciler {
         let listed = self.apps.get(app).and_then(|state| state.listed.as_ref());
         let found = matches!(self.live.get(key), Some(Live::Present(live)) if live.fingerprint.is_none());
         found && !listed.is_some_and(|listed| listed.policy.unmigrated)
+    }
+
+    /// Gives what an apply leaves as it is: by the operation's assignment, or when healing by the newest one (M8, M20).
+    fn respected(&self, app: &AppId, key: &ResourceKey, heal: bool) -> Option<Ignored> {
+        let state = self.apps.get(app)?;
+        if heal { state.wanted.respected(key) } else { state.work.as_ref()?.wanted.respected(key) }
     }
 
     /// Checks the project's limits at the last step before a write.

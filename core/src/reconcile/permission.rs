@@ -69,7 +69,9 @@ impl Reconciler {
             | Purpose::Claim { .. }
             | Purpose::Try { .. }
             | Purpose::DeleteCheck { .. }
-            | Purpose::ClearHook { .. } => false,
+            | Purpose::ClearHook { .. }
+            | Purpose::Compare { .. }
+            | Purpose::Weigh { .. } => false,
         });
         writes.count()
     }

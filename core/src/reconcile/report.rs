@@ -86,15 +86,24 @@ impl Reconciler {
             let status = self.compare(app, key, wanted.manifest);
             rows.insert(key.clone(), self.row(state, key, status, false, now));
         }
-        for key in self.by_app.get(app).into_iter().flatten() {
-            let attached =
-                self.inventory.get(key).is_some_and(|entry| entry.belongs_to(app) && entry.hook.is_none());
-            let gone = matches!(self.live.get(key), Some(Live::Absent));
-            if attached && !gone && !state.wanted.keys.contains_key(key) && !state.wanted.sets_aside(key) {
-                rows.insert(key.clone(), self.row(state, key, SyncStatus::OutOfSync, true, now));
-            }
+        for key in self.left_over(app, state) {
+            rows.insert(key.clone(), self.row(state, key, SyncStatus::OutOfSync, true, now));
         }
         rows.into_values().collect()
+    }
+
+    /// Gives the objects that an app manages and does not desire any more.
+    pub(super) fn left_over<'a>(
+        &'a self,
+        app: &'a AppId,
+        state: &'a App,
+    ) -> impl Iterator<Item = &'a ResourceKey> {
+        self.by_app.get(app).into_iter().flatten().filter(move |key| {
+            let attached =
+                self.inventory.get(*key).is_some_and(|entry| entry.belongs_to(app) && entry.hook.is_none());
+            let gone = matches!(self.live.get(*key), Some(Live::Absent));
+            attached && !gone && !state.wanted.keys.contains_key(*key) && !state.wanted.sets_aside(key)
+        })
     }
 
     fn row(
@@ -120,6 +129,7 @@ impl Reconciler {
         let mut notes = Vec::new();
         notes.extend(state.problems.get(key).cloned());
         notes.extend(self.fight_message(key, now.ms()));
+        notes.extend(self.intolerable(key));
         if let Some(entry) = self.inventory.get(key) {
             if !entry.changed.is_empty() {
                 notes.push(format!("admission or the API server changed {}", entry.changed.join(", ")));
@@ -197,7 +207,7 @@ impl Reconciler {
         };
         let sync = if state.assigned.is_none() || counts.unknown > 0 {
             SyncStatus::Unknown
-        } else if counts.out_of_sync > 0 {
+        } else if rows.iter().any(|row| self.counts_as_out_of_sync(row)) {
             SyncStatus::OutOfSync
         } else {
             SyncStatus::Synced
@@ -241,6 +251,12 @@ impl Reconciler {
         }
     }
 
+    /// Tells whether an object makes its app `OutOfSync`: one that is left over need not (Argo CD: `IgnoreExtraneous`).
+    fn counts_as_out_of_sync(&self, row: &ResourceRow) -> bool {
+        let extraneous = || self.inventory.get(&row.key).is_some_and(|entry| entry.ignore_extraneous);
+        row.status == SyncStatus::OutOfSync && !(row.requires_pruning && extraneous())
+    }
+
     /// Only kept objects remain, no write is open and none under way (M6). What nobody looked for does not count as gone:
     /// a new store manages nothing at first.
     fn is_emptied(&self, app: &AppId) -> bool {
@@ -261,7 +277,11 @@ impl Reconciler {
             | super::Purpose::Namespace { app: of }
             | super::Purpose::ClearHook { app: of }
             | super::Purpose::DeleteHook { app: of } => of == app,
-            super::Purpose::Verify | super::Purpose::Settle | super::Purpose::Try { .. } => false,
+            super::Purpose::Verify
+            | super::Purpose::Settle
+            | super::Purpose::Try { .. }
+            | super::Purpose::Weigh { .. }
+            | super::Purpose::Compare { .. } => false,
         });
         let remains = self.by_app.get(app).into_iter().flatten().any(|key| {
             self.inventory

@@ -33,7 +33,7 @@ impl Use {
 
     fn of(flight: &Flight) -> Self {
         match &flight.purpose {
-            Purpose::Verify | Purpose::Settle => Self::Look,
+            Purpose::Verify | Purpose::Settle | Purpose::Compare { .. } | Purpose::Weigh { .. } => Self::Look,
             Purpose::Claim { heal, .. } | Purpose::Apply { heal, .. } => {
                 if *heal {
                     Self::Heal
@@ -86,6 +86,8 @@ impl Reconciler {
             Purpose::Try { app: of } => of == app,
             Purpose::Verify
             | Purpose::Settle
+            | Purpose::Compare { .. }
+            | Purpose::Weigh { .. }
             | Purpose::DeleteCheck { .. }
             | Purpose::Delete { .. }
             | Purpose::Namespace { .. }

@@ -1,12 +1,14 @@
 //! What the reconciler keeps: durable rows, and what it works out of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
 
 use super::trial::Trial;
 use super::windows::Gatekeeper;
 use crate::cluster::LiveMeta;
+use crate::compare::Ignored;
 use crate::desired::Assignment;
 use crate::ids::{AppId, CommandId, Digest};
 use crate::key::ResourceKey;
@@ -137,6 +139,13 @@ pub struct InventoryEntry {
     /// The run of a hook that made it: it is no part of the app's state.
     #[n(13)]
     pub hook: Option<HookRun>,
+    /// A change of it by others that concerns nothing but ignored differences: fingerprint, rules and body.
+    #[n(16)]
+    pub tolerated: Option<Digest>,
+    /// Does not make its app `OutOfSync` when it has left the desired state.
+    #[n(17)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub ignore_extraneous: bool,
 }
 
 /// One run of a hook.
@@ -187,6 +196,8 @@ impl InventoryEntry {
             going: false,
             changed: Vec::new(),
             hook: None,
+            tolerated: None,
+            ignore_extraneous: false,
         }
     }
 
@@ -294,6 +305,8 @@ pub(super) struct Wanted {
     pub(super) manifest: Digest,
     /// The key as rendered, which lists of held keys name.
     pub(super) rendered: ResourceKey,
+    /// What is not compared of it.
+    pub(super) ignored: Option<Arc<Ignored>>,
 }
 
 /// The objects of one release at one destination.
@@ -306,6 +319,8 @@ pub(super) struct WantedSet {
     pub(super) hooks: BTreeMap<ResourceKey, WantedHook>,
     /// What is left alone, whether it is there or not.
     pub(super) skipped: BTreeSet<ResourceKey>,
+    /// Applies leave what is ignored as it is.
+    pub(super) respects: bool,
 }
 
 /// A hook, its namespace resolved.
@@ -320,6 +335,12 @@ impl WantedSet {
     pub(super) fn manifest(&self, key: &ResourceKey) -> Option<Digest> {
         let object = self.keys.get(key).map(|wanted| wanted.manifest);
         object.or_else(|| self.hooks.get(key).map(|wanted| wanted.manifest))
+    }
+
+    /// Gives what an apply of an object leaves as it is (M20).
+    pub(super) fn respected(&self, key: &ResourceKey) -> Option<Ignored> {
+        let ignored = self.keys.get(key).filter(|_| self.respects)?.ignored.as_deref();
+        ignored.cloned()
     }
 
     /// Tells whether it names an object that is no part of the app's state.

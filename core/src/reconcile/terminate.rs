@@ -47,9 +47,12 @@ impl Reconciler {
             | Purpose::Namespace { app: of }
             | Purpose::DeleteCheck { app: of, .. }
             | Purpose::Delete { app: of, .. } => of == app,
-            Purpose::Verify | Purpose::Settle | Purpose::ClearHook { .. } | Purpose::DeleteHook { .. } => {
-                false
-            }
+            Purpose::Verify
+            | Purpose::Settle
+            | Purpose::ClearHook { .. }
+            | Purpose::DeleteHook { .. }
+            | Purpose::Compare { .. }
+            | Purpose::Weigh { .. } => false,
         });
         if !under_way {
             self.finish_operation(app, now);

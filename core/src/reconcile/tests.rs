@@ -1,6 +1,7 @@
 mod adversarial;
 mod bench;
 mod deletes;
+mod diffs;
 mod fresh;
 mod heals;
 mod hooks;
@@ -10,6 +11,7 @@ mod paused;
 mod slots;
 mod stuck;
 mod taken;
+mod tolerance;
 mod unwatched;
 mod waves;
 mod windows;

@@ -244,6 +244,7 @@ impl Reconciler {
             self.judge_for(&app, key);
             self.heal_queue.entry(key.clone()).or_insert(now.ms());
         }
+        self.weigh(key, now);
         self.tell_drift(key);
         if let Some(apps) = self.desirers.get(key) {
             self.dirty.extend(apps.iter().cloned());

@@ -246,12 +246,37 @@ pub enum CommandKind {
         #[n(0)]
         app: AppId,
     },
+    /// Compares an app's objects with its assigned release: a read.
+    #[n(5)]
+    Diff {
+        /// Which app.
+        #[n(0)]
+        app: AppId,
+    },
 }
+
+/// What an agent must be able to do for [`CommandKind::Diff`], as named in its [`Hello`].
+pub const DIFF: &str = "diff";
 
 impl CommandKind {
     /// Tells whether the command has no effect and so ends with its session.
     pub fn is_read(&self) -> bool {
-        matches!(self, Self::Refresh { .. } | Self::Resources { .. })
+        match self {
+            Self::Refresh { .. } | Self::Resources { .. } | Self::Diff { .. } => true,
+            Self::Sync { .. } | Self::Confirm { .. } | Self::Terminate { .. } => false,
+        }
+    }
+
+    /// Gives what an agent must be able to do that is sent the command; absent: every agent knows it.
+    pub fn needs(&self) -> Option<&'static str> {
+        match self {
+            Self::Diff { .. } => Some(DIFF),
+            Self::Sync { .. }
+            | Self::Confirm { .. }
+            | Self::Refresh { .. }
+            | Self::Resources { .. }
+            | Self::Terminate { .. } => None,
+        }
     }
 }
 

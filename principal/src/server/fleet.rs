@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use argosy_core::hub::{AppName, Refused, Reply, Request as Order};
 use argosy_core::ids::{AppId, Digest};
+use argosy_core::session::frame::CommandKind;
 use argosy_core::store::StoreError;
 use argosy_proto::v1;
 use argosy_proto::v1::fleet_server::Fleet as Service;
@@ -226,6 +227,7 @@ impl Service for Fleet {
         let app = AppId::new(request.namespace, request.name);
         info!(%operator, %app, order = ?kind, "an operator orders");
         let cluster = Some(request.cluster).filter(|cluster| !cluster.is_empty());
+        let asked = kind.clone();
         let order = Order::Command {
             app: AppName { app, cluster },
             kind,
@@ -238,8 +240,8 @@ impl Service for Fleet {
         let rest = ReceiverStream::new(answers).map(|answer| answer.map_err(|refused| status_of(&refused)));
         let handle = self.services.handle.clone();
         let progress = tokio_stream::once(Ok(first)).chain(rest).then(move |answer| {
-            let handle = handle.clone();
-            async move { progress(answer?, &handle).await }
+            let (handle, asked) = (handle.clone(), asked.clone());
+            async move { progress(answer?, &asked, &handle).await }
         });
         Ok(Response::new(Box::pin(progress)))
     }
@@ -307,16 +309,23 @@ impl Service for Fleet {
 }
 
 /// Makes a message of a command's progress; times are told as of when it is sent.
-async fn progress(reply: Reply, handle: &Handle) -> Result<v1::CommandProgress, Status> {
+async fn progress(reply: Reply, asked: &CommandKind, handle: &Handle) -> Result<v1::CommandProgress, Status> {
     let Reply::Command(progress) = reply else { return Err(unexpected()) };
     let (cluster, app) = progress.at.clone();
-    let observed = handle
-        .query(move |machine, _, now| {
-            machine.observed(cluster, &app, now).map(|seen| view::observation(seen, now))
-        })
-        .await
-        .map_err(stopped)?;
-    view::progress(progress, observed).map_err(|error| failed(&error))
+    let mut told = view::progress(progress, asked)
+        .map_err(|error| Status::internal(format!("the agent's answer cannot be read: {error}")))?;
+    let compared = told.diff.as_ref().and_then(|diff| diff.release.as_ref()?.root());
+    let known = handle.query(move |machine, _, now| {
+        let observed = machine.observed(cluster, &app, now).map(|seen| view::observation(seen, now));
+        let commit = compared.and_then(|root| machine.commit_of(cluster, &app, root));
+        (observed, commit.map(str::to_owned))
+    });
+    let (observed, commit) = known.await.map_err(stopped)?;
+    told.observed = observed;
+    if let Some(release) = told.diff.as_mut().and_then(|diff| diff.release.as_mut()) {
+        release.revision = commit.unwrap_or_default();
+    }
+    Ok(told)
 }
 
 fn checked_labels(
@@ -348,6 +357,7 @@ fn status_of(refused: &Refused) -> Status {
         | Refused::NoClone { .. } => Status::not_found(message),
         Refused::Waiting { .. }
         | Refused::Away(_)
+        | Refused::TooOld { .. }
         | Refused::NotJoined(_)
         | Refused::Export(_)
         | Refused::Receipts(_)

@@ -5,10 +5,9 @@ use argosy_core::hub::{
     Shown, Side,
 };
 use argosy_core::release::Root;
-use argosy_core::status::ResourceRow;
-use argosy_core::store::{self, StoreError};
+use argosy_core::session::frame::CommandKind;
 use argosy_core::time::{Now, WallTime, millis};
-use argosy_proto::v1;
+use argosy_proto::{FrameError, v1};
 
 use super::FleetFacts;
 
@@ -144,25 +143,21 @@ pub(super) fn observation(observed: Observed, now: Now) -> v1::Observation {
     }
 }
 
-/// How a command goes.
+/// How a command goes, and the answer of a read; when that held is for the caller to say.
 pub(super) fn progress(
     progress: CommandProgress,
-    observed: Option<v1::Observation>,
-) -> Result<v1::CommandProgress, StoreError> {
-    let rows: Vec<ResourceRow> = if progress.payload.is_empty() {
-        Vec::new()
-    } else {
-        store::decode("answer of the agent", &progress.payload)?
-    };
+    kind: &CommandKind,
+) -> Result<v1::CommandProgress, FrameError> {
     let operation = progress.operation.as_ref();
-    Ok(v1::CommandProgress {
+    let mut told = v1::CommandProgress {
         id: progress.id.as_bytes().to_vec(),
         state: v1::CommandState::from(progress.state).into(),
         message: progress.message,
-        rows: rows.iter().map(Into::into).collect(),
         operation: operation.map(|(operation, stated)| v1::Operation::of(operation, *stated)),
-        observed,
-    })
+        ..v1::CommandProgress::default()
+    };
+    told.answer(kind, &progress.payload)?;
+    Ok(told)
 }
 
 /// Hub and agent, side by side.

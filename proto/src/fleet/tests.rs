@@ -1,5 +1,4 @@
-use argosy_core::ids::{BootId, CommandId};
-use argosy_core::session::frame::CommandState;
+use argosy_core::ids::BootId;
 use argosy_core::store::encode;
 
 use super::*;
@@ -96,16 +95,32 @@ fn commands_are_checked() {
 }
 
 #[test]
-fn the_rows_of_a_read_are_its_payload() {
-    let update = |payload| CommandUpdate {
-        id: CommandId::new([3; 16]),
-        state: CommandState::Succeeded,
-        message: String::new(),
-        payload,
+fn the_answer_of_a_read_is_its_payload() {
+    let app = AppId::new("argocd", "web");
+    let answer = |kind: &CommandKind, payload: &[u8]| {
+        let mut progress = v1::CommandProgress::default();
+        progress.answer(kind, payload).map(|()| progress)
     };
-    let progress = v1::CommandProgress::try_from(&update(encode(&status().resources))).unwrap();
-    assert_eq!((progress.state(), progress.rows.len()), (v1::CommandState::Succeeded, 1));
-    assert!(v1::CommandProgress::try_from(&update(Vec::new())).unwrap().rows.is_empty());
-    let error = v1::CommandProgress::try_from(&update(vec![0xff])).unwrap_err();
-    assert_eq!(error.to_string(), "command_update.payload does not decode");
+    let list = CommandKind::Resources { app: app.clone() };
+    let diff = CommandKind::Diff { app };
+    assert_eq!(answer(&list, &encode(&status().resources)).unwrap().rows.len(), 1);
+    assert!(answer(&list, &[]).unwrap().rows.is_empty());
+    for kind in [&list, &diff] {
+        let error = answer(kind, &[0xff]).unwrap_err();
+        assert_eq!(error.to_string(), "command_update.payload does not decode");
+    }
+    let key = ResourceKey::new("apps", "Deployment", "shop", "web");
+    let field = FieldDiff {
+        path: "spec.replicas".to_owned(),
+        live: Some("3".to_owned()),
+        desired: Some("2".to_owned()),
+        untold: 0,
+    };
+    let object =
+        ObjectDiff { key, change: Change::Changed, fields: vec![field], message: String::new(), left_out: 4 };
+    let report = DiffReport { root: Root(Digest::of(b"b")), objects: vec![object], same: 7, more: 1 };
+    let told = answer(&diff, &encode(&report)).unwrap().diff.unwrap();
+    assert_eq!((told.same, told.more, told.release.unwrap().root()), (7, 1, Some(report.root)));
+    assert_eq!((told.objects[0].change(), told.objects[0].left_out), (v1::Change::Changed, 4));
+    assert_eq!(told.objects[0].fields[0].desired.as_deref(), Some("2"));
 }

@@ -170,6 +170,7 @@ impl Link {
             held: Vec::new(),
             cascade_confirmed: false,
             deletion: None,
+            ignore: Vec::new(),
         };
         let settings = ListSettings { installation: INSTALLATION, hold_deletes: false };
         let list = DesiredList::build(settings, [assignment]);

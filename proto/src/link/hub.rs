@@ -228,6 +228,7 @@ impl From<Command> for v1::Command {
             CommandKind::Refresh { app } => (app, Kind::Refresh(v1::RefreshCommand {})),
             CommandKind::Resources { app } => (app, Kind::Resources(v1::ResourcesCommand {})),
             CommandKind::Terminate { app } => (app, Kind::Terminate(v1::TerminateCommand {})),
+            CommandKind::Diff { app } => (app, Kind::Diff(v1::DiffCommand {})),
         };
         Self {
             id: command.id.as_bytes().to_vec(),
@@ -257,6 +258,7 @@ impl TryFrom<v1::Command> for Command {
             Kind::Refresh(v1::RefreshCommand {}) => CommandKind::Refresh { app },
             Kind::Resources(v1::ResourcesCommand {}) => CommandKind::Resources { app },
             Kind::Terminate(v1::TerminateCommand {}) => CommandKind::Terminate { app },
+            Kind::Diff(v1::DiffCommand {}) => CommandKind::Diff { app },
         };
         Ok(Self {
             id: shared::command_id("command.id", &command.id)?,

@@ -218,6 +218,7 @@ fn command() -> impl Strategy<Value = Command> {
         app().prop_map(|app| CommandKind::Refresh { app }),
         app().prop_map(|app| CommandKind::Resources { app }),
         app().prop_map(|app| CommandKind::Terminate { app }),
+        app().prop_map(|app| CommandKind::Diff { app }),
     ];
     (any::<[u8; 16]>(), kind, any::<u64>()).prop_map(|(id, kind, deadline_ms)| Command {
         id: CommandId::new(id),

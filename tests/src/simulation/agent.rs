@@ -433,5 +433,6 @@ fn name(request: &Request) -> String {
         }
         Request::Delete { key, uid, .. } => format!("delete {key} uid={uid}"),
         Request::EnsureNamespace { name } => format!("ensure namespace {name}"),
+        Request::Compare { key, .. } => format!("compare {key}"),
     }
 }

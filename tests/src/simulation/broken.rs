@@ -124,10 +124,12 @@ pub enum Broken {
     PauseForgotten,
     /// A pause is not heard.
     PauseUnheard,
+    /// What is applied on trial is applied.
+    TrialInEarnest,
 }
 
 /// Every variant with its name and the rules that it breaks.
-const ALL: [(Broken, &str, &str); 54] = [
+const ALL: [(Broken, &str, &str); 55] = [
     (Broken::AckBeforeCommit, "ack-before-commit", "I4"),
     (Broken::AnchorLate, "anchor-late", "I4 M23"),
     (Broken::AnchorNever, "anchor-never", "I4 M23"),
@@ -182,6 +184,7 @@ const ALL: [(Broken, &str, &str); 54] = [
     (Broken::NamespaceUnmade, "namespace-unmade", "I14"),
     (Broken::PauseForgotten, "pause-forgotten", "pause"),
     (Broken::PauseUnheard, "pause-unheard", "pause"),
+    (Broken::TrialInEarnest, "trial-in-earnest", "I10"),
 ];
 
 impl Broken {

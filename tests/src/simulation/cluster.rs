@@ -143,11 +143,11 @@ impl Cluster {
     ) -> Result<Answer, ApiError> {
         match request {
             Request::Get { key } => self.get(key, now),
-            Request::Apply { key, uid, manifest: digest, app, .. } => {
+            Request::Apply { key, uid, manifest: digest, app, respect, .. } => {
                 let uid = uid.as_deref();
                 let installation = super::keys::INSTALLATION;
                 let apply = Apply { key, uid, manifest: *digest, bytes: manifest, app, installation };
-                self.apply(apply, manner, now)
+                self.apply(apply, respect.as_ref(), manner, now)
             }
             Request::Try { key, manifest: digest, app, .. } => {
                 let installation = super::keys::INSTALLATION;
@@ -158,6 +158,9 @@ impl Cluster {
             }
             Request::Delete { key, uid, propagation } => self.delete(key, uid, *propagation, manner, now),
             Request::EnsureNamespace { name } => self.ensure_namespace(name, manner, now),
+            Request::Compare { key, desired, manner: how } => {
+                self.compare(key, desired.as_ref(), manifest, (manner, how), now)
+            }
         }
     }
 

@@ -284,6 +284,14 @@ impl Oracle {
                     self.homed(seat, name);
                 }
             }
+            (Request::Compare { key, .. }, _) => {
+                let version = |object: Option<&Object>| {
+                    object.map(|object| (object.uid().to_owned(), object.version()))
+                };
+                if version(before) != version(after) {
+                    self.violate("I10", format!("agent {agent} changes {key} by comparing it"));
+                }
+            }
             (
                 Request::Get { .. }
                 | Request::Try { .. }

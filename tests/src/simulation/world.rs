@@ -328,6 +328,7 @@ impl World {
                     self.order(agent, CommandKind::Sync { app, expect: None, prune });
                 }
                 1 => self.order(agent, CommandKind::Refresh { app }),
+                2 => self.order(agent, CommandKind::Diff { app }),
                 _ if self.plan.confirms => self.confirm(agent, &app),
                 _ => {}
             }

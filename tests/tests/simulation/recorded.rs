@@ -261,7 +261,10 @@ fn kept_rows(before: &MemoryStore, now: &MemoryStore, table: Table) {
 
 fn writes(world: &World) -> Vec<String> {
     let key = |request: &Request| match request {
-        Request::Get { key } | Request::Try { key, .. } | Request::Apply { key, .. } => key.to_string(),
+        Request::Get { key }
+        | Request::Try { key, .. }
+        | Request::Apply { key, .. }
+        | Request::Compare { key, .. } => key.to_string(),
         Request::Delete { key, .. } => format!("delete {key}"),
         Request::EnsureNamespace { name } => format!("namespace {name}"),
     };

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::super::*;
 use super::adversarial::Deed;
 use crate::cluster::{Answer, ApiError, Applied, KindInfo, Tracking, WatchEvent};
+use crate::compare::{Change, Comparison, ObjectDiff};
 use crate::desired::{Destination, ListSettings};
 use crate::health::{Health, Verdict};
 use crate::ids::BootId;
@@ -38,6 +39,7 @@ pub(super) struct Bench {
     pub(super) requests: usize,
     pub(super) statuses: BTreeMap<AppId, AppStatus>,
     pub(super) events: Vec<Event>,
+    pub(super) outcomes: Vec<CommandOutcome>,
     pub(super) list: DesiredList,
     pub(super) commands: u8,
     pub(super) fail: Option<ApiError>,
@@ -53,6 +55,10 @@ pub(super) struct Bench {
     pub(super) annotations: serde_json::Value,
     /// Health that objects are made with, by name.
     pub(super) healths: BTreeMap<&'static str, Health>,
+    /// What comparisons of objects give, by name: nothing, a difference (an empty message), or why they fail.
+    pub(super) compares: BTreeMap<&'static str, Option<String>>,
+    /// Comparisons are of values that are ignored in part.
+    pub(super) partial: bool,
     /// Deletes are accepted, and finalizers keep the objects.
     pub(super) finalizers: bool,
     /// Deletes that were carried out.
@@ -103,6 +109,7 @@ impl Bench {
             requests: 0,
             statuses: BTreeMap::new(),
             events: Vec::new(),
+            outcomes: Vec::new(),
             list: DesiredList::empty(settings),
             commands: 0,
             fail: None,
@@ -112,6 +119,8 @@ impl Bench {
             kind: "ConfigMap",
             annotations: json!({}),
             healths: BTreeMap::new(),
+            compares: BTreeMap::new(),
+            partial: false,
             finalizers: false,
             deeds: Vec::new(),
         };
@@ -184,6 +193,7 @@ impl Bench {
             held: Vec::new(),
             cascade_confirmed: false,
             deletion: None,
+            ignore: Vec::new(),
         }
     }
 
@@ -217,6 +227,7 @@ impl Bench {
             let output = self.reconciler.turn(&self.store, now(self.now)).unwrap();
             self.store.commit(&output.ops);
             self.events.extend(output.events);
+            self.outcomes.extend(output.outcomes);
             for (name, status) in output.statuses {
                 match status {
                     Some(status) => self.statuses.insert(name, status),
@@ -280,6 +291,35 @@ impl Bench {
             }
             Request::Try { .. } => Ok(Answer::Tried),
             Request::EnsureNamespace { .. } => Ok(Answer::Namespace { created: false }),
+            Request::Compare { key, .. } if self.compares.contains_key(key.name.as_str()) => {
+                self.reads += 1;
+                let difference = self.compares.get(key.name.as_str()).cloned().flatten().map(|message| {
+                    let change = if message.is_empty() { Change::Changed } else { Change::Unknown };
+                    ObjectDiff { change, ..ObjectDiff::unknown(key.clone(), message) }
+                });
+                let live = self.objects.get(&key);
+                Ok(Answer::Compared(Comparison {
+                    difference,
+                    fingerprint: live.and_then(|live| live.fingerprint),
+                    resource_version: live.map_or(0, |live| live.resource_version),
+                    partial: self.partial,
+                }))
+            }
+            Request::Compare { key, desired, .. } => {
+                self.reads += 1;
+                let there = self.objects.get(&key).map(|live| live.fingerprint);
+                let wanted = desired.map(|(manifest, _)| Some(manifest));
+                let difference = (there != wanted).then(|| {
+                    let change = match (there, wanted) {
+                        (Some(_), Some(_)) => Change::Changed,
+                        (None, _) => Change::Missing,
+                        (Some(_), None) => Change::Extra,
+                    };
+                    ObjectDiff { key, change, fields: Vec::new(), message: String::new(), left_out: 0 }
+                });
+                let fingerprint = there.flatten();
+                Ok(Answer::Compared(Comparison { difference, fingerprint, ..Comparison::default() }))
+            }
             Request::Delete { key, uid, .. } => {
                 self.writes.push(request);
                 let entry = self.reconciler.inventory().get(&key).cloned();

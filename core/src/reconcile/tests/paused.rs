@@ -68,7 +68,8 @@ fn put_off_b(request: &Request) -> Option<ApiError> {
         | Request::Get { .. }
         | Request::Try { .. }
         | Request::Delete { .. }
-        | Request::EnsureNamespace { .. } => None,
+        | Request::EnsureNamespace { .. }
+        | Request::Compare { .. } => None,
     }
 }
 
@@ -117,7 +118,8 @@ fn a_pause_that_stopped_a_sync_is_not_followed_by_the_rest_of_it_once_a_newer_re
                 Request::Get { .. }
                 | Request::Try { .. }
                 | Request::Delete { .. }
-                | Request::EnsureNamespace { .. } => None,
+                | Request::EnsureNamespace { .. }
+                | Request::Compare { .. } => None,
             })
             .collect();
         assert_eq!(written, ["a", "b"], "each object once, as the newest release has it");

@@ -37,7 +37,8 @@ fn count(requests: &[(RequestId, Request)], name: &str) -> usize {
         Request::Get { key }
         | Request::Try { key, .. }
         | Request::Apply { key, .. }
-        | Request::Delete { key, .. } => key.name.starts_with(name),
+        | Request::Delete { key, .. }
+        | Request::Compare { key, .. } => key.name.starts_with(name),
         Request::EnsureNamespace { .. } => false,
     };
     requests.iter().filter(|(_, request)| of(request)).count()

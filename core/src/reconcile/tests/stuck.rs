@@ -122,7 +122,8 @@ fn deletes_of_an_earlier_kind_wait_for_the_answers_of_a_later_one() {
             Request::Get { .. }
             | Request::Try { .. }
             | Request::Apply { .. }
-            | Request::EnsureNamespace { .. } => None,
+            | Request::EnsureNamespace { .. }
+            | Request::Compare { .. } => None,
         })
         .collect();
     assert_eq!(order, ["s", "d"]);

@@ -42,7 +42,10 @@ pub(super) fn written(bench: &mut Bench) -> Vec<String> {
     let name = |request: Request| match request {
         Request::Apply { key, .. } => key.name,
         Request::Delete { key, .. } => format!("-{}", key.name),
-        Request::Get { .. } | Request::Try { .. } | Request::EnsureNamespace { .. } => String::new(),
+        Request::Get { .. }
+        | Request::Try { .. }
+        | Request::EnsureNamespace { .. }
+        | Request::Compare { .. } => String::new(),
     };
     std::mem::take(&mut bench.writes).into_iter().map(name).collect()
 }

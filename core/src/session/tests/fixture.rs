@@ -43,6 +43,7 @@ pub(crate) fn assign(name: &str, root: Root) -> Assignment {
         held: Vec::new(),
         cascade_confirmed: false,
         deletion: None,
+        ignore: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use argosy_core::agent::Input;
 use argosy_core::cluster::{Answer, ApiError, Refusal, Request, RequestId, Subject};
+use argosy_core::ids::Digest;
 use argosy_core::session::tables::MANIFESTS;
 use argosy_core::store::StoreRead as _;
 use argosy_sim::cluster::Status;
@@ -41,12 +42,8 @@ impl World {
         let Some(cluster) = self.clusters.get(state.seat) else { return };
         let asked = Asked { agent, life, id, state, request: &request, cluster, now: self.now };
         self.oracle.requested(&self.git, &asked);
-        let manifest = match &request {
-            Request::Apply { manifest, .. } | Request::Try { manifest, .. } => {
-                state.disk.store.get(MANIFESTS, manifest.as_bytes()).ok().flatten()
-            }
-            Request::Get { .. } | Request::Delete { .. } | Request::EnsureNamespace { .. } => None,
-        };
+        let stored = |manifest: Digest| state.disk.store.get(MANIFESTS, manifest.as_bytes()).ok().flatten();
+        let manifest = request.manifest().and_then(stored);
         let down = cluster.down_until > self.now;
         let slow = cluster.is_under(Spell::Slow, self.now);
         let throttled = cluster.is_under(Spell::Throttled, self.now);
@@ -117,7 +114,8 @@ impl World {
                 Request::Get { key }
                 | Request::Try { key, .. }
                 | Request::Apply { key, .. }
-                | Request::Delete { key, .. } => key.clone(),
+                | Request::Delete { key, .. }
+                | Request::Compare { key, .. } => key.clone(),
                 Request::EnsureNamespace { name } => objects::namespace(name),
             };
             let before = cluster.peek(&key);
@@ -151,6 +149,7 @@ impl World {
             (Some(Broken::ApplyMerges), _) => Manner::Merges,
             (Some(Broken::ApplyRobs), _) => Manner::Robs,
             (Some(Broken::NamespaceUnmade), _) => Manner::Pretends,
+            (Some(Broken::TrialInEarnest), _) => Manner::Earnest,
             (Some(_) | None, _) => Manner::Right,
         }
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use argosy_core::cluster::{Answer, ApiError, Apply, Subject};
+use argosy_core::compare::{self, Compared, Ignored};
 use argosy_core::health::Assessor;
+use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::{GroupKind, ResourceKey};
 use argosy_core::policy::Propagation;
 use argosy_core::tracking::FIELD_MANAGER;
@@ -36,6 +38,8 @@ pub(in super::super) enum Manner {
     Robs,
     /// A namespace is said to be there, and is not made.
     Pretends,
+    /// What is tried is done.
+    Earnest,
 }
 
 impl Cluster {
@@ -158,11 +162,23 @@ impl Cluster {
         }
     }
 
-    pub(super) fn apply(&mut self, apply: Apply<'_>, manner: Manner, now: u64) -> Result<Answer, ApiError> {
+    pub(super) fn apply(
+        &mut self,
+        apply: Apply<'_>,
+        respect: Option<&Ignored>,
+        manner: Manner,
+        now: u64,
+    ) -> Result<Answer, ApiError> {
         let (key, subject) = (apply.key, Subject::of(apply.key, apply.uid));
         let apply = if manner == Manner::ByName { Apply { uid: None, ..apply } } else { apply };
-        let sent = apply.body()?;
+        let mut sent = apply.body()?;
         let is_there = self.peek(key).is_some();
+        if let (Some(ignored), true) = (respect, is_there) {
+            let (resource, reply) = self
+                .call(key, Verb::Get, FIELD_MANAGER, now)
+                .map_err(|status| classify(&status, Subject::of(key, None)))?;
+            sent = Answer::respectful(&sent, &object(&resource, &reply), ignored)?;
+        }
         let verb = match manner {
             Manner::Replaces if is_there => Verb::Update(sent.clone()),
             Manner::Merges if is_there => Verb::Patch(Patch { kind: PatchKind::Merge, body: sent.clone() }),
@@ -170,6 +186,7 @@ impl Cluster {
             | Manner::ByName
             | Manner::Robs
             | Manner::Pretends
+            | Manner::Earnest
             | Manner::Replaces
             | Manner::Merges => {
                 Verb::Patch(Patch { kind: PatchKind::Apply { force: true }, body: sent.clone() })
@@ -182,6 +199,42 @@ impl Cluster {
             self.rob(key, &sent, &received, now);
         }
         Answer::applied(&sent, &received, key, reply.code == 201, &Assessor::default())
+    }
+
+    /// Compares an object with what an apply would make of it, as the agent's client does.
+    pub(super) fn compare(
+        &mut self,
+        key: &ResourceKey,
+        desired: Option<&(Digest, AppId)>,
+        bytes: Option<&[u8]>,
+        (manner, how): (Manner, &compare::Manner),
+        now: u64,
+    ) -> Result<Answer, ApiError> {
+        let installation = super::super::keys::INSTALLATION;
+        let of = |(manifest, app): &(Digest, AppId)| {
+            Apply { key, uid: None, manifest: *manifest, app, bytes, installation }.body()
+        };
+        let sent = desired.map(of).transpose()?;
+        let sent = sent.as_ref();
+        let live = match self.call(key, Verb::Get, FIELD_MANAGER, now) {
+            Ok((resource, reply)) => object(&resource, &reply),
+            Err(status) if status.code == 404 => {
+                return Ok(Answer::compared(key, Compared { sent, ..Compared::default() }, how));
+            }
+            Err(status) => return Err(classify(&status, Subject::of(key, None))),
+        };
+        let mut predicted = None;
+        if let Some(sent) = sent {
+            let body = compare::on_trial(sent, &live);
+            let uid = live.pointer("/metadata/uid").and_then(Value::as_str);
+            let verb = Verb::Patch(Patch { kind: PatchKind::Apply { force: true }, body });
+            let on_trial = manner != Manner::Earnest;
+            let answer = self.send(key, verb, FIELD_MANAGER, on_trial, now);
+            let (resource, reply) = answer.map_err(|status| classify(&status, Subject::of(key, uid)))?;
+            predicted = Some(object(&resource, &reply));
+        }
+        let compared = Compared { sent, live: Some(&live), predicted: predicted.as_ref() };
+        Ok(Answer::compared(key, compared, how))
     }
 
     /// Removes the values of an object that a body does not name.

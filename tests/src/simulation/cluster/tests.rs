@@ -39,8 +39,8 @@ impl Bench {
         let bytes = manifest(key, piece(version));
         let (uid, manifest) = (uid.map(str::to_owned), Digest::of(&bytes));
         let app = AppId::new("", "web");
-        let request =
-            Request::Apply { key: key.clone(), uid, manifest, app, unvalidated: false, migrates: false };
+        let (unvalidated, migrates, respect) = (false, false, None);
+        let request = Request::Apply { key: key.clone(), uid, manifest, app, unvalidated, migrates, respect };
         let answer = self.ask_with(&request, Some(&bytes))?;
         let Answer::Applied(applied) = answer else { panic!("{answer:?}") };
         Ok(applied)

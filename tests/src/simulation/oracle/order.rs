@@ -28,9 +28,11 @@ impl Oracle {
             Request::EnsureNamespace { name } => (name, false),
             Request::Apply { key, .. } if key.is_namespace() => (&key.name, false),
             Request::Get { key } if key.is_namespace() => (&key.name, true),
-            Request::Get { .. } | Request::Try { .. } | Request::Apply { .. } | Request::Delete { .. } => {
-                return;
-            }
+            Request::Get { .. }
+            | Request::Try { .. }
+            | Request::Apply { .. }
+            | Request::Delete { .. }
+            | Request::Compare { .. } => return,
         };
         let Some(seen) = self.agents.get_mut(agent) else { return };
         if !is_there {

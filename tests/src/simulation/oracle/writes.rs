@@ -21,7 +21,7 @@ impl Oracle {
         let Asked { agent, life, id, state, request, now, .. } = *asked;
         let disk = &state.disk;
         let key = match request {
-            Request::Get { .. } | Request::Try { .. } => return,
+            Request::Get { .. } | Request::Try { .. } | Request::Compare { .. } => return,
             Request::EnsureNamespace { name } => super::super::objects::namespace(name),
             Request::Apply { key, .. } | Request::Delete { key, .. } => key.clone(),
         };
@@ -43,7 +43,8 @@ impl Oracle {
                 Request::Get { .. }
                 | Request::Try { .. }
                 | Request::Delete { .. }
-                | Request::EnsureNamespace { .. } => None,
+                | Request::EnsureNamespace { .. }
+                | Request::Compare { .. } => None,
             };
             seen.waits.insert(id, (key.clone(), says));
         }
@@ -64,7 +65,10 @@ impl Oracle {
                 }
             }
             Request::Delete { uid, .. } => self.deletes(agent, state, &key, uid, now),
-            Request::Get { .. } | Request::Try { .. } | Request::EnsureNamespace { .. } => {}
+            Request::Get { .. }
+            | Request::Try { .. }
+            | Request::Compare { .. }
+            | Request::EnsureNamespace { .. } => {}
         }
     }
 

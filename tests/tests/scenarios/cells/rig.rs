@@ -201,6 +201,7 @@ impl Rig {
             held: Vec::new(),
             cascade_confirmed: false,
             deletion: None,
+            ignore: Vec::new(),
         });
         self.desire();
     }
@@ -294,12 +295,7 @@ impl Rig {
             life.discovery = Instant::now();
         }
         for (id, ask) in output.requests {
-            let bytes = match &ask {
-                Ask::Apply { manifest, .. } | Ask::Try { manifest, .. } => {
-                    get_manifest(&self.store, *manifest).unwrap()
-                }
-                Ask::Get { .. } | Ask::Delete { .. } | Ask::EnsureNamespace { .. } => None,
-            };
+            let bytes = ask.manifest().and_then(|manifest| get_manifest(&self.store, manifest).unwrap());
             let connection = life.connection.clone();
             life.flights.push(Box::pin(async move {
                 (id, connection.execute(&ask, bytes.as_deref(), installation()).await)

@@ -173,6 +173,7 @@ fn commands() -> Vec<HubFrame> {
         CommandKind::Confirm { app: web(), plan: digest(8) },
         CommandKind::Refresh { app: web() },
         CommandKind::Resources { app: web() },
+        CommandKind::Diff { app: web() },
     ];
     kinds.map(|kind| HubFrame::Command(Command { id: COMMAND, kind, deadline_ms: 60_000 })).into()
 }

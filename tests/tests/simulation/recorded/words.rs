@@ -182,6 +182,7 @@ fn asked(kind: &CommandKind) -> String {
         CommandKind::Refresh { app } => format!("refresh {app}"),
         CommandKind::Resources { app } => format!("resources {app}"),
         CommandKind::Terminate { app } => format!("terminate {app}"),
+        CommandKind::Diff { app } => format!("diff {app}"),
     }
 }
 

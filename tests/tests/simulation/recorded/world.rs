@@ -7,6 +7,7 @@ use argosy_core::application::Application;
 use argosy_core::cluster::{
     Answer, ApiError, Applied, KindInfo, Kinds, LiveMeta, Request, RequestId, Tracking, WatchEvent,
 };
+use argosy_core::compare::Comparison;
 use argosy_core::desired::{Anchor, SignHead, Signature, VerifyHead};
 use argosy_core::fleet::{AppDocument, FleetRead, Rendering};
 use argosy_core::hub::{self, HubMachine, RenderedApp, Reply, Ticket};
@@ -427,6 +428,7 @@ impl Flat {
             }
             Request::Try { .. } => (Ok(Answer::Tried), None),
             Request::EnsureNamespace { .. } => (Ok(Answer::Namespace { created: false }), None),
+            Request::Compare { .. } => (Ok(Answer::Compared(Comparison::default())), None),
             Request::Delete { key, uid, .. } => {
                 assert_eq!(self.objects.remove(&key).map(|live| live.uid), Some(uid));
                 (Ok(Answer::Deleted), Some((key.clone(), WatchEvent::Gone(key))))
