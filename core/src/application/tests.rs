@@ -47,6 +47,24 @@ fn a_document_is_read_as_it_states() {
 }
 
 #[test]
+fn how_much_is_kept_and_when_an_app_goes_back_is_read() {
+    let policy = |value: Value| with(&["metadata", "annotations"], value).map(|app| app.policy.history);
+    assert_eq!(policy(json!({})).unwrap(), HistoryPolicy { limit: Some(3), fall_back_ms: None });
+    let name = "argosy.dev/rollback-on-degraded";
+    for (text, soak) in [("90s", 90_000), ("10m", 600_000), ("1h", 3_600_000)] {
+        assert_eq!(policy(json!({name: text})).unwrap().fall_back_ms, Some(soak));
+    }
+    for text in ["", "10", "0s", "-1m", "soon"] {
+        let error = policy(json!({name: text})).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("how long the app may be Degraded"), "{error}");
+    }
+    let error = with(&["spec", "revisionHistoryLimit"], json!(-1)).unwrap_err().to_string();
+    assert!(error.contains("spec.revisionHistoryLimit") && error.contains("negative"), "{error}");
+    assert_eq!(HistoryPolicy::default().limit(), 10);
+    assert_eq!(HistoryPolicy { limit: Some(1_000), fall_back_ms: None }.limit(), 100, "a disk has an end");
+}
+
+#[test]
 fn what_is_not_stated_has_argo_cds_defaults() {
     let app = Application::try_from(&json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "web", "namespace": "team"},

@@ -2,6 +2,7 @@
 
 mod bundles;
 mod commands;
+mod delete;
 mod members;
 mod receipts;
 mod reconcile;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 
 pub use self::bundles::ExportId;
 pub(super) use self::bundles::Making;
+pub use self::delete::DeletionOrdered;
 pub use self::receipts::{ReceiptsRequest, ReceiptsTaken};
 use super::{Context, Effects, HubMachine, Ticket};
 use crate::bundle::ReceiptsRefused;
@@ -78,6 +80,13 @@ pub enum Request {
     },
     /// Takes what an agent with no link says of itself.
     Receipts(Box<ReceiptsRequest>),
+    /// Orders the deletion of an app whose document has left the fleet.
+    DeleteApp {
+        /// Which app, and on which cluster where it is on several.
+        app: AppName,
+        /// Confirms the deletes that are held, but Namespaces and claims (M22).
+        cascade: bool,
+    },
     /// Sends a command to an app's agent; the hub carries out what is its own to do.
     Command {
         /// Which app, and on which cluster where it is on several.
@@ -121,9 +130,39 @@ pub enum Refused {
         /// What it waits for.
         why: String,
     },
+    /// The app is what the fleet says.
+    #[error(
+        "app {app} is in the fleet, and leaves it only there: take its document out of {file}; {finalizer}"
+    )]
+    InFleet {
+        /// The app.
+        app: AppId,
+        /// The file of its document.
+        file: String,
+        /// What becomes of its objects.
+        finalizer: &'static str,
+    },
+    /// The app is not being deleted, or that was not confirmed.
+    #[error("app {app} is not deleted by this: {why}")]
+    NotDeleting {
+        /// The app.
+        app: AppId,
+        /// Why.
+        why: String,
+    },
     /// The app's agent is away.
     #[error("the agent of cluster {0:?} is not connected")]
     Away(String),
+    /// The app's agent is of a version that does not know what is asked.
+    #[error(
+        "the agent of cluster {cluster:?} is too old for this command: it does not know {needs:?}; update it"
+    )]
+    TooOld {
+        /// The cluster's name.
+        cluster: String,
+        /// What it would have to be able to do.
+        needs: &'static str,
+    },
     /// There is nothing to decide, or not between this one and another.
     #[error("no cluster with kube-system {uid:?} is in dispute under the name {name:?}")]
     NoClone {
@@ -258,6 +297,7 @@ impl HubMachine {
             Request::DropBundle(id) => Ok(self.drop_bundle(id)),
             Request::SealBundle { id, digest } => self.seal_bundle(id, digest, context),
             Request::Receipts(request) => self.take_receipts(*request, context, effects)?,
+            Request::DeleteApp { app, cascade } => self.delete_app(&app, cascade, context, effects)?,
             Request::Command { app, kind, deadline_ms } => {
                 let begun = self.begin_command(ticket, &app, kind, deadline_ms, context, effects);
                 match begun {

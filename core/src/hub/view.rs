@@ -307,6 +307,11 @@ impl HubMachine {
         self.view(app, placement, now, store).map(Some)
     }
 
+    /// Gives the newest commit that is known to render to a release of an app.
+    pub fn commit_of(&self, cluster: ClusterId, app: &AppId, root: Root) -> Option<&str> {
+        self.fleet.placements().get(&(cluster, app.clone()))?.commit_of(root)
+    }
+
     /// Gives when an app's status on a cluster held; absent when its agent never said.
     pub fn observed(&self, cluster: ClusterId, app: &AppId, now: Now) -> Option<Observed> {
         let link = self.links.get(&cluster)?;

@@ -3,6 +3,7 @@ mod bench;
 mod deletes;
 mod fresh;
 mod heals;
+mod history;
 mod hooks;
 mod large;
 mod options;
@@ -12,6 +13,7 @@ mod stuck;
 mod taken;
 mod unwatched;
 mod waves;
+mod why;
 
 use serde_json::json;
 

@@ -1,14 +1,13 @@
 //! What operators see, as it travels: ages are taken at the hub, so that no two clocks are compared.
 
 use argosy_core::hub::{
-    AppView, Chain, ClusterView, CommandProgress, Disagreement, Event, Observed, Reconciliation, Severity,
-    Shown, Side,
+    AppView, Chain, ClusterView, CommandProgress, Disagreement, Event, Observed, ProjectView, Reconciliation,
+    Severity, Shown, Side,
 };
 use argosy_core::release::Root;
-use argosy_core::status::ResourceRow;
-use argosy_core::store::{self, StoreError};
+use argosy_core::session::frame::CommandKind;
 use argosy_core::time::{Now, WallTime, millis};
-use argosy_proto::v1;
+use argosy_proto::{FrameError, v1};
 
 use super::FleetFacts;
 
@@ -131,6 +130,18 @@ pub(super) fn app(view: AppView, now: Now, detail: Detail) -> v1::AppView {
     }
 }
 
+/// One project.
+pub(super) fn project(view: ProjectView) -> v1::ProjectView {
+    let ProjectView { state, apps } = view;
+    v1::ProjectView {
+        name: state.name,
+        file: state.file,
+        document_json: state.document,
+        problem: state.problem.unwrap_or_default(),
+        apps,
+    }
+}
+
 /// When a status held.
 pub(super) fn observation(observed: Observed, now: Now) -> v1::Observation {
     let ago = |age| now.wall.0.saturating_sub(i64::try_from(millis(age)).unwrap_or(i64::MAX));
@@ -142,25 +153,21 @@ pub(super) fn observation(observed: Observed, now: Now) -> v1::Observation {
     }
 }
 
-/// How a command goes.
+/// How a command goes, and the answer of a read; when that held is for the caller to say.
 pub(super) fn progress(
     progress: CommandProgress,
-    observed: Option<v1::Observation>,
-) -> Result<v1::CommandProgress, StoreError> {
-    let rows: Vec<ResourceRow> = if progress.payload.is_empty() {
-        Vec::new()
-    } else {
-        store::decode("answer of the agent", &progress.payload)?
-    };
+    kind: &CommandKind,
+) -> Result<v1::CommandProgress, FrameError> {
     let operation = progress.operation.as_ref();
-    Ok(v1::CommandProgress {
+    let mut told = v1::CommandProgress {
         id: progress.id.as_bytes().to_vec(),
         state: v1::CommandState::from(progress.state).into(),
         message: progress.message,
-        rows: rows.iter().map(Into::into).collect(),
         operation: operation.map(|(operation, stated)| v1::Operation::of(operation, *stated)),
-        observed,
-    })
+        ..v1::CommandProgress::default()
+    };
+    told.answer(kind, &progress.payload)?;
+    Ok(told)
 }
 
 /// Hub and agent, side by side.
@@ -222,7 +229,7 @@ pub(super) fn event(event: &Event, now: Now) -> v1::Event {
     }
 }
 
-fn reference(root: Root, commit: Option<String>) -> v1::ReleaseRef {
+pub(super) fn reference(root: Root, commit: Option<String>) -> v1::ReleaseRef {
     v1::ReleaseRef { revision: commit.unwrap_or_default(), ..root.into() }
 }
 

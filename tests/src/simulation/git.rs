@@ -174,7 +174,11 @@ impl Git {
             ..Project::permissive().limits
         };
         let closed = Project { description: String::new(), source_repos: Vec::new(), limits };
-        let closed = ProjectDocument { file: "projects.yaml".to_owned(), project: Ok(closed) };
+        let closed = ProjectDocument {
+            file: "projects.yaml".to_owned(),
+            project: Ok(closed),
+            document: String::new(),
+        };
         read.projects.insert("closed".to_owned(), closed);
         for (app, source) in self.history.get(commit).into_iter().flatten() {
             let file = format!("apps/{}.yaml", app.name);

@@ -41,8 +41,14 @@ impl HubMachine {
         if self.pending.len() >= COMMANDS {
             return Err(Refused::Busy);
         }
-        let away = || Refused::Away(self.registry.name_of(cluster).unwrap_or_default().to_owned());
+        let named = || self.registry.name_of(cluster).unwrap_or_default().to_owned();
+        let away = || Refused::Away(named());
         let link = self.links.get(&cluster).filter(|link| link.session().is_some()).ok_or_else(away)?;
+        if let Some(needs) = kind.needs()
+            && !link.capabilities().is_some_and(|names| names.contains(needs))
+        {
+            return Err(Refused::TooOld { cluster: named(), needs });
+        }
         let operation =
             link.statuses().get(&name.app).and_then(|row| read_status(row.value())).and_then(|s| s.operation);
         self.pending.insert(id, Pending { ticket, at, state: CommandState::Accepted, operation });
