@@ -22,6 +22,11 @@ pub enum Command {
     Run(RunArgs),
     /// Shows deletes that are held at this agent, or confirms them, with no hub.
     Confirm(ConfirmArgs),
+    /// Shows the releases that an application was synced to, with no hub.
+    History(HistoryArgs),
+    /// Goes back to an older release of an application, with no hub; hooks are not run. One that is synced automatically
+    /// leaves its newest release: the older one is enforced until a newer commit comes, or a sync is asked for.
+    Rollback(RollbackArgs),
     /// Stops all writes to the cluster, with no hub: nothing is applied, deleted or healed until `resume`. Drift is still
     /// seen and told. Holds over restarts; an agent that is not running starts paused.
     Pause(OrderArgs),
@@ -86,6 +91,28 @@ pub struct ConfirmArgs {
     /// Digest of the held plan; without it the plan is shown.
     #[arg(long, value_name = "DIGEST")]
     pub plan: Option<Digest>,
+}
+
+/// Whose history to show.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The app, as NAME or NAMESPACE/NAME.
+    pub app: AppId,
+    /// The agent's data folder.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
+}
+
+/// What to go back to.
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The app, as NAME or NAMESPACE/NAME.
+    pub app: AppId,
+    /// The row of its history [default: the one before the newest].
+    pub id: Option<u64>,
+    /// The agent's data folder.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: PathBuf,
 }
 
 /// Who pauses or resumes, and why.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use argosy_core::bundle::Imported;
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::pause::{PauseKind, PauseRefused};
-use argosy_core::status::Held;
+use argosy_core::status::{Held, HistoryRow};
 use argosy_runtime::supervisor::Supervisor;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -42,6 +42,18 @@ pub enum Question {
         /// The plan to confirm; absent to look.
         plan: Option<Digest>,
     },
+    /// Shows the releases that an app was synced to.
+    History {
+        /// The app, as NAME or NAMESPACE/NAME.
+        app: String,
+    },
+    /// Goes back to one of them.
+    Rollback {
+        /// The app, as NAME or NAMESPACE/NAME.
+        app: String,
+        /// Which row; absent: the one before the newest.
+        id: Option<u64>,
+    },
     /// Stops all writes.
     Pause(OrderQuestion),
     /// Lets them go on.
@@ -70,6 +82,10 @@ pub struct OrderQuestion {
 pub enum Reply {
     /// Of held deletes.
     Confirm(ConfirmReply),
+    /// The releases that an app was synced to, oldest first.
+    History(Vec<Deployed>),
+    /// The one that it goes back to.
+    Rollback(Deployed),
     /// To a pause or its end.
     Order(OrderReply),
     /// The agent.
@@ -98,6 +114,22 @@ pub struct ConfirmReply {
     pub deletes: Vec<(String, String)>,
     /// How many deletes are held.
     pub count: u64,
+}
+
+/// A release that an app was synced to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deployed {
+    /// Its number.
+    pub id: u64,
+    /// The release.
+    pub root: Digest,
+    /// When the sync ended, in milliseconds since 1970 by this machine's clock.
+    pub at_unix_ms: i64,
+    /// How long ago that was; absent when the machine was restarted since.
+    pub age_ms: Option<u64>,
+    /// The app was Synced and Healthy with it.
+    pub healthy: bool,
 }
 
 /// What came of a pause or its end.
@@ -230,6 +262,8 @@ async fn answer(question: Question, user: u32, events: &mpsc::Sender<Event>) -> 
     let order = |order: OrderQuestion| (signed(&order.by, user), order.reason);
     let reply = match question {
         Question::Confirm { app, plan } => confirm(&app, plan, events).await,
+        Question::History { app } => history(&app, events).await,
+        Question::Rollback { app, id } => rollback(&app, id, events).await,
         Question::Pause(question) => {
             let (by, reason) = order(question);
             give(PauseKind::Pause, by, reason, events).await
@@ -308,6 +342,30 @@ async fn confirm(app: &str, plan: Option<Digest>, events: &mpsc::Sender<Event>) 
     }))
 }
 
+async fn history(app: &str, events: &mpsc::Sender<Event>) -> Result<Reply, String> {
+    let app: AppId = app.parse().map_err(|error| format!("{error}"))?;
+    let rows = put(events, |answer| Asked::History { app, answer }).await?;
+    Ok(Reply::History(rows.iter().map(Deployed::from).collect()))
+}
+
+async fn rollback(app: &str, id: Option<u64>, events: &mpsc::Sender<Event>) -> Result<Reply, String> {
+    let app: AppId = app.parse().map_err(|error| format!("{error}"))?;
+    let row = put(events, |answer| Asked::Rollback { app, id, answer }).await?;
+    row.map(|row| Reply::Rollback(Deployed::from(&row))).map_err(|refused| refused.to_string())
+}
+
+impl From<&HistoryRow> for Deployed {
+    fn from(row: &HistoryRow) -> Self {
+        Self {
+            id: row.id,
+            root: row.root.0,
+            at_unix_ms: row.finished_at.0,
+            age_ms: row.age_ms,
+            healthy: row.healthy,
+        }
+    }
+}
+
 /// A running agent cannot be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
@@ -346,6 +404,8 @@ pub async fn ask(socket: &Path, question: &Question) -> Result<Reply, AskError> 
     match serde_json::from_str(&line)? {
         Reply::Failed(error) => Err(AskError::Refused(error)),
         reply @ (Reply::Confirm(_)
+        | Reply::History(_)
+        | Reply::Rollback(_)
         | Reply::Order(_)
         | Reply::Status(_)
         | Reply::Imported(_)
@@ -373,7 +433,12 @@ pub async fn send_bundle(socket: &Path, mut from: impl AsyncRead + Unpin) -> Res
     match serde_json::from_str(&line)? {
         Reply::Imported(reply) => Ok(reply),
         Reply::Failed(error) => Err(AskError::Refused(error)),
-        Reply::Confirm(_) | Reply::Order(_) | Reply::Status(_) | Reply::Receipts(_) => Err(other()),
+        Reply::Confirm(_)
+        | Reply::History(_)
+        | Reply::Rollback(_)
+        | Reply::Order(_)
+        | Reply::Status(_)
+        | Reply::Receipts(_) => Err(other()),
     }
 }
 
@@ -391,7 +456,12 @@ pub async fn fetch_receipts(socket: &Path) -> Result<Vec<u8>, AskError> {
     let size = match serde_json::from_str(&line)? {
         Reply::Receipts(size) => size,
         Reply::Failed(error) => return Err(AskError::Refused(error)),
-        Reply::Confirm(_) | Reply::Order(_) | Reply::Status(_) | Reply::Imported(_) => return Err(other()),
+        Reply::Confirm(_)
+        | Reply::History(_)
+        | Reply::Rollback(_)
+        | Reply::Order(_)
+        | Reply::Status(_)
+        | Reply::Imported(_) => return Err(other()),
     };
     let mut bytes = Vec::new();
     read.read_to_end(&mut bytes).await?;

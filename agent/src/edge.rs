@@ -11,8 +11,10 @@ use argosy_runtime::clock::Clock;
 use argosy_runtime::files;
 use tokio::time::{Instant, sleep};
 
-use crate::args::{ConfirmArgs, Format, ImportArgs, OrderArgs, ReceiptsArgs, StatusArgs};
-use crate::control::{self, AskError, ConfirmReply, ImportReply, OrderQuestion, Question, Reply};
+use crate::args::{
+    ConfirmArgs, Format, HistoryArgs, ImportArgs, OrderArgs, ReceiptsArgs, RollbackArgs, StatusArgs,
+};
+use crate::control::{self, AskError, ConfirmReply, Deployed, ImportReply, OrderQuestion, Question, Reply};
 use crate::identity::Folder;
 use crate::report::Report;
 
@@ -48,6 +50,37 @@ pub async fn confirm(args: &ConfirmArgs, tell: impl Fn(&str)) -> anyhow::Result<
     Ok(())
 }
 
+/// Shows the releases that an app was synced to; `tell` prints a line.
+pub async fn history(args: &HistoryArgs, tell: impl Fn(&str)) -> anyhow::Result<()> {
+    let question = Question::History { app: args.app.to_string() };
+    let Reply::History(rows) = ask(&args.data_dir, &question).await? else { anyhow::bail!(OTHER) };
+    if rows.is_empty() {
+        tell(&format!("app {} has no history on this cluster", args.app));
+    }
+    for row in &rows {
+        tell(&deployed(row));
+    }
+    Ok(())
+}
+
+/// Goes back to an older release; `tell` prints a line.
+pub async fn rollback(args: &RollbackArgs, tell: impl Fn(&str)) -> anyhow::Result<()> {
+    let question = Question::Rollback { app: args.app.to_string(), id: args.id };
+    let Reply::Rollback(row) = ask(&args.data_dir, &question).await? else { anyhow::bail!(OTHER) };
+    tell(&format!("app {} goes back to: {}", args.app, deployed(&row)));
+    tell("argosy-agent status shows how it goes");
+    Ok(())
+}
+
+fn deployed(row: &Deployed) -> String {
+    let age = row.age_ms.map_or_else(
+        || format!("at {} ms since 1970 by this machine's clock", row.at_unix_ms),
+        |age| format!("{} s ago", age / 1000),
+    );
+    let healthy = if row.healthy { ", was healthy" } else { "" };
+    format!("{}  release {}  {age}{healthy}", row.id, row.root.short())
+}
+
 /// Pauses, or ends a pause; of an agent that is not running as well. `tell` prints a line.
 pub async fn order(kind: PauseKind, args: &OrderArgs, tell: impl Fn(&str)) -> anyhow::Result<()> {
     let by = args.by.clone().unwrap_or_else(user);
@@ -78,7 +111,13 @@ pub async fn order(kind: PauseKind, args: &OrderArgs, tell: impl Fn(&str)) -> an
             Ok(())
         }
         Ok(
-            Reply::Confirm(_) | Reply::Status(_) | Reply::Imported(_) | Reply::Receipts(_) | Reply::Failed(_),
+            Reply::Confirm(_)
+            | Reply::History(_)
+            | Reply::Rollback(_)
+            | Reply::Status(_)
+            | Reply::Imported(_)
+            | Reply::Receipts(_)
+            | Reply::Failed(_),
         ) => {
             anyhow::bail!(OTHER)
         }
@@ -186,9 +225,13 @@ async fn settle(data: &Path) -> anyhow::Result<()> {
 async fn report(data: &Path) -> anyhow::Result<Report> {
     match ask(data, &Question::Status).await? {
         Reply::Status(report) => Ok(*report),
-        Reply::Confirm(_) | Reply::Order(_) | Reply::Imported(_) | Reply::Receipts(_) | Reply::Failed(_) => {
-            anyhow::bail!(OTHER)
-        }
+        Reply::Confirm(_)
+        | Reply::History(_)
+        | Reply::Rollback(_)
+        | Reply::Order(_)
+        | Reply::Imported(_)
+        | Reply::Receipts(_)
+        | Reply::Failed(_) => anyhow::bail!(OTHER),
     }
 }
 

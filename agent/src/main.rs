@@ -27,6 +27,8 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Run(args) => in_runtime(run(args)),
         Command::Confirm(args) => in_runtime(async move { edge::confirm(&args, show).await }),
+        Command::History(args) => in_runtime(async move { edge::history(&args, show).await }),
+        Command::Rollback(args) => in_runtime(async move { edge::rollback(&args, show).await }),
         Command::Pause(args) => in_runtime(async move { edge::order(PauseKind::Pause, &args, show).await }),
         Command::Resume(args) => in_runtime(async move { edge::order(PauseKind::Resume, &args, show).await }),
         Command::Status(args) => in_runtime(async move {

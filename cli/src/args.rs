@@ -4,9 +4,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use argosy_core::ids::{AppId, Digest};
+use argosy_core::key::ResourceKey;
 use argosy_proto::v1;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+mod app;
+mod offline;
+
+pub(crate) use self::app::{AppArguments, AppCommand, HistoryFormat};
+pub(crate) use self::offline::{DirectoryArguments, ManifestFormat, PlanArguments, RenderArguments};
 
 /// Shows and steers the clusters and applications of a hub.
 #[derive(Debug, Parser)]
@@ -53,11 +59,31 @@ pub(crate) enum Command {
     /// Shows and steers applications.
     #[command(subcommand)]
     App(AppCommand),
+    /// Shows projects.
+    #[command(subcommand)]
+    Proj(ProjectCommand),
     /// Carries desired state and statuses by file, for clusters that have no link.
     #[command(subcommand)]
     Bundle(BundleCommand),
     /// Judges the health of objects in files, with no hub and no cluster, as an agent would.
     Health(HealthArguments),
+    /// Says why an object of an application is as it is: from the commit over the release, the wave and its gate to what the
+    /// API server or another writer says.
+    Why {
+        /// The application.
+        #[command(flatten)]
+        app: AppArguments,
+        /// The object; the group of core kinds and the namespace of cluster-scoped ones are empty: /ConfigMap/shop/web.
+        #[arg(value_name = "GROUP/KIND/NAMESPACE/NAME")]
+        key: ResourceKey,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Renders a directory or an Application, with no hub, as the hub would.
+    Render(RenderArguments),
+    /// Says what a sync would do to which object, in which order and why, with no hub and no cluster.
+    Plan(PlanArguments),
     /// Shows what happened.
     Events {
         /// Goes on with what happens.
@@ -168,6 +194,25 @@ pub(crate) enum ClusterCommand {
     },
 }
 
+/// What to do with projects.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProjectCommand {
+    /// Shows every project.
+    List {
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t = ListFormat::Table)]
+        output: ListFormat,
+    },
+    /// Shows one project.
+    Get {
+        /// Its name.
+        name: String,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
 /// What to do with files.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BundleCommand {
@@ -187,149 +232,6 @@ pub(crate) enum BundleCommand {
         #[command(flatten)]
         output: Output,
     },
-}
-
-/// What to do with applications.
-#[derive(Debug, Subcommand)]
-pub(crate) enum AppCommand {
-    /// Shows every application.
-    List {
-        /// Only those of this cluster.
-        #[arg(long, value_name = "NAME", default_value = "")]
-        cluster: String,
-        /// Only those of this project.
-        #[arg(short, long, value_name = "NAME", default_value = "")]
-        project: String,
-        /// Goes on showing changes.
-        #[arg(short, long)]
-        watch: bool,
-        /// Form of the output.
-        #[arg(short, long, value_enum, default_value_t = ListFormat::Table)]
-        output: ListFormat,
-    },
-    /// Shows one application with its resources.
-    Get {
-        /// Which.
-        #[command(flatten)]
-        app: AppArguments,
-        /// Goes on showing changes.
-        #[arg(short, long)]
-        watch: bool,
-        /// Form of the output.
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Syncs an application to the newest release that its cluster has, and waits for the end.
-    Sync {
-        /// Which.
-        #[command(flatten)]
-        app: AppArguments,
-        /// Deletes what left the desired state.
-        #[arg(long)]
-        prune: bool,
-        /// Syncs exactly this release, or none.
-        #[arg(long, value_name = "ROOT")]
-        expect: Option<Digest>,
-        /// How long it may take.
-        #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
-        timeout: Duration,
-        /// Returns as soon as the agent has the command.
-        #[arg(long = "async")]
-        detach: bool,
-        /// Form of the output.
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Waits until an application is synced and healthy.
-    Wait {
-        /// Which.
-        #[command(flatten)]
-        app: AppArguments,
-        /// Waits until this commit is the one that it is compared with.
-        #[arg(long, value_name = "SHA")]
-        revision: Option<String>,
-        /// Waits until it is synced; with --health or alone.
-        #[arg(long)]
-        sync: bool,
-        /// Waits until it is healthy; with --sync or alone.
-        #[arg(long)]
-        health: bool,
-        /// How long to wait; 0 is without end.
-        #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
-        timeout: Duration,
-        /// Form of the output.
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Asks the agent for every resource of an application.
-    Resources {
-        /// Which.
-        #[command(flatten)]
-        app: AppArguments,
-        /// Goes on showing changes.
-        #[arg(short, long)]
-        watch: bool,
-        /// Form of the output.
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Ends the sync of an application that runs: nothing more is written, its running hooks are deleted, and it is not
-    /// tried again by itself.
-    TerminateOp {
-        /// Which.
-        #[command(flatten)]
-        app: AppArguments,
-    },
-    /// Asks the agent what a sync would change: how the live objects differ from the release. Values of Secrets are masked
-    /// there. Exits with 0 when nothing differs, 1 when something does, 20 when it could not be told.
-    Diff {
-        /// Which.
-        #[command(flatten)]
-        app: AppArguments,
-        /// Whether a difference is told by the exit code.
-        #[arg(
-            long,
-            value_name = "BOOL",
-            default_value_t = true,
-            default_missing_value = "true",
-            num_args = 0..=1,
-            require_equals = true,
-            action = clap::ArgAction::Set
-        )]
-        exit_code: bool,
-        /// The exit code that tells a difference.
-        #[arg(long, value_name = "CODE", default_value_t = 1)]
-        diff_exit_code: u8,
-        /// How long it may take.
-        #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
-        timeout: Duration,
-        /// Form of the output.
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Shows the deletes that are held, and lets them go when their plan is named.
-    Confirm {
-        /// Which.
-        #[command(flatten)]
-        app: AppArguments,
-        /// Digest of the plan, as shown without this flag.
-        #[arg(long, value_name = "DIGEST")]
-        plan: Option<Digest>,
-        /// Form of the output.
-        #[command(flatten)]
-        output: Output,
-    },
-}
-
-/// Names an application.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct AppArguments {
-    /// NAME, or NAMESPACE/NAME outside of argocd.
-    #[arg(value_name = "APP")]
-    pub(crate) app: AppId,
-    /// Its cluster, while it is on two of them.
-    #[arg(long, value_name = "NAME", default_value = "")]
-    pub(crate) cluster: String,
 }
 
 /// Form of the output.
@@ -475,6 +377,8 @@ mod tests {
             vec!["argosy", "app", "confirm", "web", "--plan", "xyz"],
             vec!["argosy", "status", "-o", "xml"],
             vec!["argosy", "health"],
+            vec!["argosy", "why", "web", "ConfigMap/a"],
+            vec!["argosy", "app", "rollback", "web", "last"],
             vec!["argosy", "audit"],
             vec!["argosy", "audit", "edge", "--at", "yesterday"],
             vec!["argosy", "events", "--since", "2h"],

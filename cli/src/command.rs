@@ -5,12 +5,19 @@ mod audit;
 mod bundle;
 mod cluster;
 mod confirm;
+mod delete;
 mod diff;
 mod events;
 mod health;
+mod history;
+mod plan;
+mod project;
+mod render;
+mod source;
 mod sync;
 mod terminate;
 mod wait;
+mod why;
 
 use std::time::Duration;
 
@@ -29,26 +36,27 @@ const WATCH: Duration = Duration::from_secs(2);
 
 /// Runs a command; gives its exit code.
 pub(crate) async fn run(arguments: Arguments) -> Result<u8, Failure> {
-    if let Command::Health(health) = &arguments.command {
-        return health::run(health);
-    }
-    let config = HubConfig::load(&arguments.hub)?;
-    let hub = Hub::connect(&config).await?;
+    let hub = async || Hub::connect(&HubConfig::load(&arguments.hub)?).await;
     match arguments.command {
+        Command::Health(health) => health::run(&health),
+        Command::Render(render) => render::run(&render),
+        Command::Plan(plan) => plan::run(&plan),
+        Command::Why { app, key, output } => why::run(&hub().await?, &app, &key, output.format).await,
         Command::Status { watch, output } => {
+            let hub = hub().await?;
             show(watch, async || status_text(&hub, output.format).await).await
         }
-        Command::Cluster(command) => cluster::run(&hub, command).await,
-        Command::App(command) => app(&hub, command).await,
-        Command::Bundle(command) => bundle::run(&hub, command).await,
-        Command::Health(health) => health::run(&health),
+        Command::Cluster(command) => cluster::run(&hub().await?, command).await,
+        Command::App(command) => app(&hub().await?, command).await,
+        Command::Proj(command) => project::run(&hub().await?, command).await,
+        Command::Bundle(command) => bundle::run(&hub().await?, command).await,
         Command::Events { follow, cluster, since, output } => {
             let since = since.map(Into::into);
-            events::run(&hub, v1::EventsRequest { follow, cluster, since }, output.format).await
+            events::run(&hub().await?, v1::EventsRequest { follow, cluster, since }, output.format).await
         }
         Command::Audit { cluster, at, output } => {
             let at = at.map(Into::into);
-            audit::run(&hub, v1::AuditRequest { cluster, at }, output.format).await
+            audit::run(&hub().await?, v1::AuditRequest { cluster, at }, output.format).await
         }
     }
 }
@@ -59,9 +67,14 @@ async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
             let request = v1::ListAppsRequest { cluster, project };
             show(watch, async || app::list(hub, &request, output).await).await
         }
-        AppCommand::Get { app, watch, output } => {
+        AppCommand::Get { app, watch, tree: false, output } => {
             show(watch, async || app::get(hub, &app, output.format).await).await
         }
+        AppCommand::Get { app, watch, tree: true, output } => {
+            show(watch, async || app::tree(hub, &app, output.format).await).await
+        }
+        AppCommand::Manifests { app, format } => app::manifests(hub, &app, format).await,
+        AppCommand::Delete { app, cascade, output } => delete::run(hub, &app, cascade, output.format).await,
         AppCommand::Resources { app, watch, output } => {
             show(watch, async || app::resources(hub, &app, output.format).await).await
         }
@@ -76,6 +89,11 @@ async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
         AppCommand::Diff { app, exit_code, diff_exit_code, timeout, output } => {
             let differs = if exit_code { diff_exit_code } else { OK };
             diff::run(hub, &app, differs, timeout, output.format).await
+        }
+        AppCommand::History { app, output } => history::run(hub, &app, output).await,
+        AppCommand::Rollback { app, id, prune, timeout, detach, output } => {
+            let kind = v1::run_command_request::Kind::Rollback(v1::RollbackCommand { id, prune });
+            sync::follow(hub, &app, kind, timeout, detach, output.format).await
         }
         AppCommand::Confirm { app, plan, output } => confirm::run(hub, &app, plan, output.format).await,
     }

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::args::Format;
+use crate::args::{Format, ManifestFormat};
 use crate::failure::Failure;
 use crate::text;
 
@@ -62,32 +62,52 @@ pub(crate) fn field(text: &mut String, key: &str, value: &str) {
 
 /// Gives a document as JSON or YAML, every string in it cleaned.
 pub(crate) fn document<T: Serialize>(format: Format, value: &T) -> Result<String, Failure> {
-    let failed =
-        |error: &dyn std::error::Error| Failure::Failed(format!("the answer cannot be shown: {error}"));
-    let mut value = serde_json::to_value(value).map_err(|error| failed(&error))?;
+    let mut value = serde_json::to_value(value).map_err(|error| unshowable(&error))?;
     clean(&mut value);
     match format {
-        Format::Table | Format::Json => {
-            let mut text = serde_json::to_string_pretty(&value).map_err(|error| failed(&error))?;
-            text.push('\n');
-            Ok(text)
-        }
-        Format::Yaml => {
-            let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-            let mut text =
-                serde_saphyr::to_string_with_options(&value, options).map_err(|error| failed(&error))?;
-            if !text.ends_with('\n') {
-                text.push('\n');
-            }
-            Ok(text)
+        Format::Table | Format::Json => json(&value),
+        Format::Yaml => yaml(&value),
+    }
+}
+
+fn json(value: &Value) -> Result<String, Failure> {
+    let mut text = serde_json::to_string_pretty(value).map_err(|error| unshowable(&error))?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn yaml(value: &Value) -> Result<String, Failure> {
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    let mut text =
+        serde_saphyr::to_string_with_options(value, options).map_err(|error| unshowable(&error))?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn unshowable(error: &dyn std::error::Error) -> Failure {
+    Failure::Failed(format!("the answer cannot be shown: {error}"))
+}
+
+/// Gives objects as they were rendered: YAML documents, or one JSON list. Strings are cleaned where a terminal shows them,
+/// and only there: who reads them from a pipe gets what they are.
+pub(crate) fn manifests(format: ManifestFormat, mut objects: Vec<Value>) -> Result<String, Failure> {
+    if is_shown() {
+        objects.iter_mut().for_each(clean);
+    }
+    match format {
+        ManifestFormat::Json => json(&Value::Array(objects)),
+        ManifestFormat::Yaml => {
+            let documents: Result<Vec<String>, Failure> = objects.iter().map(yaml).collect();
+            Ok(documents?.join("---\n"))
         }
     }
 }
 
 /// Gives a document as one line of JSON, every string in it cleaned.
 pub(crate) fn line<T: Serialize>(value: &T) -> Result<String, Failure> {
-    let failed = |error: serde_json::Error| Failure::Failed(format!("the answer cannot be shown: {error}"));
-    let mut value = serde_json::to_value(value).map_err(failed)?;
+    let mut value = serde_json::to_value(value).map_err(|error| unshowable(&error))?;
     clean(&mut value);
     Ok(format!("{value}\n"))
 }

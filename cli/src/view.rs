@@ -4,12 +4,18 @@ pub(crate) mod app;
 pub(crate) mod audit;
 pub(crate) mod cluster;
 pub(crate) mod command;
+pub(crate) mod deletion;
 pub(crate) mod diff;
 pub(crate) mod event;
 pub(crate) mod fleet;
 pub(crate) mod health;
+pub(crate) mod history;
 pub(crate) mod list;
+pub(crate) mod plan;
+pub(crate) mod project;
 pub(crate) mod reconcile;
+pub(crate) mod tree;
+pub(crate) mod why;
 
 use argosy_proto::v1;
 use serde::Serialize;

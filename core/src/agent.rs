@@ -20,7 +20,7 @@ use crate::ids::{AppId, CommandId, Digest};
 use crate::journal::{AppState, Recorder};
 use crate::key::GroupKind;
 use crate::pause::PauseOrder;
-use crate::reconcile::{CommandOutcome, Event, Output, Reconciler};
+use crate::reconcile::{CommandOutcome, Event, Output, Reconciler, RollbackFrom, RollbackRefused};
 use crate::release::Root;
 use crate::session::agent::{
     AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, ImportResult, Pins,
@@ -28,6 +28,7 @@ use crate::session::agent::{
 };
 use crate::session::frame::{AgentFrame, ClusterFacts, CommandState, CommandUpdate, HubFrame};
 use crate::session::tables as link_tables;
+use crate::status::HistoryRow;
 use crate::store::{StoreError, StoreOp, StoreRead, Table};
 use crate::time::{Entropy, Now, WallTime};
 
@@ -53,6 +54,7 @@ pub const TABLES: &[Table] = &[
     crate::reconcile::tables::CONFIRMED,
     crate::reconcile::tables::FACTS,
     crate::reconcile::tables::INGESTED,
+    crate::reconcile::tables::HISTORY,
     crate::journal::tables::JOURNAL,
     crate::journal::tables::JOURNAL_META,
 ];
@@ -133,6 +135,13 @@ pub enum Input {
         /// Which plan.
         plan: Digest,
     },
+    /// Somebody at the edge goes back to an older release.
+    Rollback {
+        /// Which app.
+        app: AppId,
+        /// Which row of its history; absent: the one before the newest.
+        id: Option<u64>,
+    },
     /// Somebody at the edge paused all writes, or let them go on. The order is durable already, beside the store; after
     /// each load the newest one is said again, before the agent may write.
     Pause(PauseOrder),
@@ -157,6 +166,7 @@ pub struct AgentMachine {
     collect_at: u64,
     may_collect: bool,
     confirm_result: Option<Result<(), ConfirmError>>,
+    rollback_result: Option<Result<HistoryRow, RollbackRefused>>,
     import_result: Option<ImportResult>,
     /// When the bundle that is being imported was made.
     bundle_made: Option<WallTime>,
@@ -194,6 +204,7 @@ impl AgentMachine {
             collect_at: 0,
             may_collect: true,
             confirm_result: None,
+            rollback_result: None,
             import_result: None,
             bundle_made: None,
         };
@@ -258,6 +269,15 @@ impl AgentMachine {
                 }
                 self.confirm_result = Some(result);
             }
+            Input::Rollback { app, id } => {
+                let command = CommandId::new(context.entropy.bytes16());
+                let result = self.reconciler.roll_back(command, &app, id, false, RollbackFrom::Edge);
+                if let Ok(row) = &result {
+                    let message = format!("a rollback to {} was asked for at the edge", row.id);
+                    self.note(&app, "RollbackAsked", message, context.now);
+                }
+                self.rollback_result = Some(result);
+            }
             Input::Pause(order) => {
                 self.link.set_paused(Some(order.clone()).filter(PauseOrder::is_pause));
                 self.recorder.ordered(&order, context.now);
@@ -280,6 +300,11 @@ impl AgentMachine {
             }
         }
         Ok(())
+    }
+
+    /// Takes the result of the last [`Input::Rollback`].
+    pub fn take_rollback_result(&mut self) -> Option<Result<HistoryRow, RollbackRefused>> {
+        self.rollback_result.take()
     }
 
     /// Takes the result of the last [`Input::Confirm`].

@@ -19,7 +19,7 @@ pub use self::fields::SpecError;
 use crate::compare::IgnoreRule;
 use crate::glob::Glob;
 use crate::ids::AppId;
-use crate::policy::{Propagation, SyncPolicy};
+use crate::policy::{HistoryPolicy, Propagation, SyncPolicy};
 use crate::render::DirectoryOptions;
 use crate::tree::{TreeError, TreePath};
 
@@ -141,15 +141,17 @@ impl TryFrom<&Value> for Application {
         let Some(mut spec) = top.object("spec")? else { return Err(top.error("spec", "is missing")) };
         top.finish()?;
         spec.unsupported(&["sources", "sourceHydrator"])?;
-        // What the document is shown with, and how much history a display keeps: neither changes what is done.
+        // What the document is shown with changes nothing that is done.
         spec.objects("info")?;
-        spec.integer("revisionHistoryLimit")?;
+        let limit = history_limit(&mut spec)?;
         let project = Some(spec.text("project")?).filter(|project| !project.is_empty());
         let source = source(&mut spec)?;
         let destination = destination(&mut spec)?;
-        let policy = sync::policy(&mut spec)?;
+        let mut policy = sync::policy(&mut spec)?;
         let ignore = ignore::rules(&mut spec)?;
         spec.finish()?;
+        policy.history =
+            HistoryPolicy { limit, fall_back_ms: annotations::rollback_on_degraded(&metadata.annotations)? };
         Ok(Self {
             id: AppId::new(metadata.namespace, metadata.name),
             labels: metadata.labels,
@@ -163,6 +165,15 @@ impl TryFrom<&Value> for Application {
             spec: raw,
         })
     }
+}
+
+/// Reads how many releases are kept.
+fn history_limit(spec: &mut Fields<'_>) -> Result<Option<u32>, SpecError> {
+    const FIELD: &str = "revisionHistoryLimit";
+    let Some(limit) = spec.integer(FIELD)? else { return Ok(None) };
+    u32::try_from(limit)
+        .map(Some)
+        .map_err(|_negative| spec.error(FIELD, format!("must not be negative, and is {limit}")))
 }
 
 /// The metadata of a document that people write.

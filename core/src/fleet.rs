@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::judge::{Outcome, Verdict, judge};
 pub use self::placement::{Placement, Revision};
-pub use self::projects::PROJECTS;
 use self::projects::Projects;
+pub use self::projects::{PROJECTS, ProjectState};
 pub use self::read::{AppDocument, BrokenFile, FleetRead, ProjectDocument, Words};
 pub use self::source::{Listing, SourceError, SourceFile, find_documents, is_document};
 use crate::desired::{Assignment, DesiredList, ListSettings, Phase};
@@ -114,6 +114,24 @@ impl Fleet {
     /// Gives all placements.
     pub fn placements(&self) -> &BTreeMap<(ClusterId, AppId), Placement> {
         &self.placements
+    }
+
+    /// Gives every project as the newest read and those before it left it.
+    pub fn projects(&self, read: Option<&FleetRead>) -> Vec<ProjectState> {
+        self.projects.states(read)
+    }
+
+    /// Notes that an operator ordered the deletion that an app is in, which confirms all of it but Namespaces and claims
+    /// (M22). `None`: the app is not being deleted there, or that was ordered before.
+    pub fn order_deletion(&mut self, cluster: ClusterId, app: &AppId) -> Option<StoreOp> {
+        let key = (cluster, app.clone());
+        let placement = self.placements.get_mut(&key)?;
+        let assignment = &mut placement.assignment;
+        if assignment.phase != Phase::Deleting || assignment.cascade_confirmed {
+            return None;
+        }
+        assignment.cascade_confirmed = true;
+        Some(StoreOp::put(PLACEMENTS, encode(&key), placement))
     }
 
     /// Gives an app's placements, the active one first.
@@ -301,6 +319,8 @@ impl Fleet {
             if of == app && assignment.phase == Phase::Deleting {
                 assignment.phase = phase;
                 assignment.deletion = None;
+                // What was ordered was this deletion; a later one is another.
+                assignment.cascade_confirmed = false;
                 // How the deletion was to propagate went with it.
                 if let Ok(application) = &document.application {
                     assignment.policy = application.policy.clone();
@@ -316,6 +336,7 @@ impl Fleet {
             if of == app && *cluster != here {
                 placement.assignment.phase = Phase::Released;
                 placement.assignment.deletion = None;
+                placement.assignment.cascade_confirmed = false;
             }
         }
     }

@@ -6,6 +6,7 @@
 
 mod audit;
 mod collect;
+mod content;
 mod decide;
 mod documents;
 mod effects;
@@ -21,12 +22,13 @@ mod view;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::audit::AuditView;
+pub use self::content::{DesiredRelease, ProjectView};
 pub use self::documents::{Documents, read_documents};
 pub use self::effects::{Effects, Reply, Ticket};
 pub use self::events::{Event, Severity};
 pub use self::requests::{
-    AppName, CommandProgress, Disagreement, ExportId, ReceiptsRequest, ReceiptsTaken, Reconciliation,
-    Refused, Request, Side,
+    AppName, CommandProgress, DeletionOrdered, Disagreement, ExportId, ReceiptsRequest, ReceiptsTaken,
+    Reconciliation, Refused, Request, Side,
 };
 pub use self::view::{AppCounts, AppView, Chain, ClusterView, Observed, Shown, Summary};
 

@@ -174,6 +174,28 @@ pub fn ranks<'a>(objects: impl IntoIterator<Item = (&'a ResourceKey, Place)>) ->
     ranks
 }
 
+/// What leaves the desired state, as far as the order of deletes depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaving {
+    /// Its own wave.
+    pub wave: i32,
+    /// It goes after everything else of its sync (`PruneLast=true`).
+    pub last: bool,
+}
+
+/// Gives the steps of deletes among those of the applies: in mirrored waves, or after the last step of all.
+pub fn delete_steps(
+    deletes: &BTreeMap<ResourceKey, Leaving>,
+    applies: impl IntoIterator<Item = Step>,
+) -> BTreeMap<ResourceKey, Step> {
+    let mirror = mirrored(&deletes.values().map(|leaving| leaving.wave).collect());
+    let step = |leaving: &Leaving| Step::wave(mirror.get(&leaving.wave).copied().unwrap_or_default());
+    let steps = applies.into_iter().chain(deletes.values().map(step));
+    let end = steps.map(|step| step.wave).max().unwrap_or_default().max(0).saturating_add(1);
+    let of = |leaving: &Leaving| if leaving.last { Step::wave(end) } else { step(leaving) };
+    deletes.iter().map(|(key, leaving)| (key.clone(), of(leaving))).collect()
+}
+
 /// Gives the waves in which objects are deleted: those of the objects, mirrored, so that what came last goes first (Argo
 /// CD: prune waves).
 pub fn mirrored(waves: &BTreeSet<i32>) -> BTreeMap<i32, i32> {
@@ -245,6 +267,21 @@ mod tests {
             ("/ServiceAccount/shop/robot", 0, None),
         ]);
         assert_eq!(sorted, ["0 robot", "0 secrets", "0 odd", "0 config"]);
+    }
+
+    #[test]
+    fn what_goes_last_goes_after_every_other_step() {
+        let deletes = BTreeMap::from([
+            (key("/ConfigMap/shop/early"), Leaving { wave: -1, last: false }),
+            (key("/ConfigMap/shop/late"), Leaving { wave: 2, last: false }),
+            (key("/ConfigMap/shop/last"), Leaving { wave: 0, last: true }),
+        ]);
+        let waves = |applies: &[i32]| {
+            let steps = delete_steps(&deletes, applies.iter().map(|wave| Step::wave(*wave)));
+            ["early", "late", "last"].map(|name| steps[&key(&format!("/ConfigMap/shop/{name}"))].wave)
+        };
+        assert_eq!(waves(&[0, 7]), [2, -1, 8]);
+        assert_eq!(waves(&[]), [2, -1, 3]);
     }
 
     #[test]

@@ -61,6 +61,11 @@ pub struct SyncPolicy {
     #[cbor(with = "crate::later", has_nil)]
     #[serde(default)]
     pub respect_ignored: bool,
+    /// Which releases are kept, and when an older one takes the place of the newest.
+    #[n(14)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub history: HistoryPolicy,
 }
 
 /// Whether an object may be deleted (Argo CD: `Prune=` and `Delete=` with `true`, `false` or `confirm`).
@@ -89,6 +94,30 @@ impl Consent {
             "confirm" => Some(Self::Asked),
             _ => None,
         }
+    }
+}
+
+/// Which releases an agent keeps to go back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
+pub struct HistoryPolicy {
+    /// How many (Argo CD: `spec.revisionHistoryLimit`); absent: [`Self::LIMIT`].
+    #[n(0)]
+    pub limit: Option<u32>,
+    /// After so many milliseconds Degraded, an app goes back by itself to the newest release that was healthy
+    /// (`argosy.dev/rollback-on-degraded`).
+    #[n(1)]
+    pub fall_back_ms: Option<u64>,
+}
+
+impl HistoryPolicy {
+    /// How many releases are kept where the document does not say (Argo CD).
+    pub const LIMIT: u32 = 10;
+    /// Most releases that are kept, whatever the document says: all of them stay on the agent's disk.
+    pub const MOST: u32 = 100;
+
+    /// Gives how many releases are kept.
+    pub fn limit(self) -> usize {
+        usize::try_from(self.limit.unwrap_or(Self::LIMIT).min(Self::MOST)).unwrap_or_default()
     }
 }
 

@@ -100,6 +100,18 @@ impl Project {
         }
     }
 
+    /// Gives the document that would define [`Self::permissive`].
+    pub fn permissive_document() -> Value {
+        serde_json::json!({
+            "metadata": {"name": DEFAULT},
+            "spec": {
+                "sourceRepos": ["*"],
+                "destinations": [{"server": "*", "name": "*", "namespace": "*"}],
+                "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+            },
+        })
+    }
+
     /// Gives the project's name.
     pub fn name(&self) -> &str {
         &self.limits.project

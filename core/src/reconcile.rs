@@ -33,6 +33,7 @@ mod desired;
 mod diffs;
 mod failures;
 mod heal;
+mod history;
 mod hooks;
 mod items;
 mod load;
@@ -49,10 +50,14 @@ mod tolerance;
 mod trial;
 mod watching;
 mod waves;
+mod why;
 mod windows;
 
+pub use history::{From as RollbackFrom, Left, Rollback, RollbackRefused};
 pub use state::{AppliedBody, Attempt, HookOutcome, HookRun, Intent, InventoryEntry, Operation, tables};
+pub use why::{WhyLine, WhyLink, WhyState};
 
+pub(crate) use desired::facts_of;
 use diffs::Diffing;
 use state::{App, Heals, Live, QueuedDelete};
 use tolerance::Weighed;
@@ -337,9 +342,10 @@ impl Reconciler {
         &self.reported
     }
 
-    /// Gives the releases that running operations pin.
+    /// Gives the releases that running operations and histories pin.
     pub fn pinned_roots(&self) -> BTreeSet<Root> {
-        self.apps.values().filter_map(|app| app.operation.as_ref()).map(|op| op.assignment.root).collect()
+        let operations = self.apps.values().filter_map(|app| app.operation.as_ref());
+        operations.map(|operation| operation.assignment.root).chain(self.remembered_roots()).collect()
     }
 
     /// Gives the manifests that were applied, or are about to be.

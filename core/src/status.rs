@@ -12,7 +12,7 @@ use crate::ids::{DeletionId, Digest};
 use crate::key::ResourceKey;
 use crate::order::SyncPhase;
 use crate::release::Root;
-use crate::time::MonoTime;
+use crate::time::{MonoTime, WallTime};
 
 /// Most bytes of a message.
 const MESSAGE: usize = 1024;
@@ -196,6 +196,35 @@ pub struct ResourceRow {
     /// What a person should know: who owns it, who fights over it, what admission changes.
     #[n(5)]
     pub message: String,
+}
+
+/// A release that an application was synced to (Argo CD: `status.history`).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct HistoryRow {
+    /// Its number: they count up from 0.
+    #[n(0)]
+    pub id: u64,
+    /// The release.
+    #[n(1)]
+    pub root: Root,
+    /// When the sync began.
+    #[n(2)]
+    pub started: MonoTime,
+    /// When it ended.
+    #[n(3)]
+    pub finished: MonoTime,
+    /// When that was by the cluster's own clock, for people.
+    #[n(4)]
+    pub finished_at: WallTime,
+    /// Whether nobody asked for it.
+    #[n(5)]
+    pub automated: bool,
+    /// The app was Synced and Healthy with it, for as long as its document lets it be Degraded.
+    #[n(6)]
+    pub healthy: bool,
+    /// In an answer, how long ago it ended; absent over a restart of the machine, and in the store.
+    #[n(7)]
+    pub age_ms: Option<u64>,
 }
 
 /// A condition of an application (Argo CD: `status.conditions`).

@@ -11,11 +11,12 @@ use argosy_core::health::Health;
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::ResourceKey;
 use argosy_core::order::SyncPhase;
+use argosy_core::reconcile::{WhyLine, WhyLink, WhyState};
 use argosy_core::release::Root;
 use argosy_core::session::frame::CommandKind;
 use argosy_core::status::{
-    AppStatus, Condition, Counts, Held, HeldDelete, OperationPhase, OperationStatus, ResourceRow, ResultCode,
-    ResultRow, SyncStatus,
+    AppStatus, Condition, Counts, Held, HeldDelete, HistoryRow, OperationPhase, OperationStatus, ResourceRow,
+    ResultCode, ResultRow, SyncStatus,
 };
 use argosy_core::store::decode;
 use argosy_core::time::{MonoTime, millis};
@@ -207,10 +208,19 @@ impl v1::CommandProgress {
                 let report: DiffReport = decode(FIELD, payload).map_err(undecodable)?;
                 self.diff = Some(report.into());
             }
+            CommandKind::History { .. } => {
+                let rows: Vec<HistoryRow> = decode(FIELD, payload).map_err(undecodable)?;
+                self.history = rows.iter().map(Into::into).collect();
+            }
+            CommandKind::Why { .. } => {
+                let lines: Vec<WhyLine> = decode(FIELD, payload).map_err(undecodable)?;
+                self.why = lines.into_iter().map(Into::into).collect();
+            }
             CommandKind::Sync { .. }
             | CommandKind::Confirm { .. }
             | CommandKind::Refresh { .. }
-            | CommandKind::Terminate { .. } => {}
+            | CommandKind::Terminate { .. }
+            | CommandKind::Rollback { .. } => {}
         }
         Ok(())
     }
@@ -245,6 +255,52 @@ impl From<FieldDiff> for v1::FieldDiff {
     }
 }
 
+impl From<&HistoryRow> for v1::HistoryRow {
+    /// The times are the cluster's own: see [`v1::HistoryRow::by_hub_clock`].
+    fn from(row: &HistoryRow) -> Self {
+        let took = row.finished.since(&row.started).and_then(|took| i64::try_from(millis(took)).ok());
+        Self {
+            id: row.id,
+            release: Some(row.root.into()),
+            finished_unix_ms: row.finished_at.0,
+            started_unix_ms: took.map(|took| row.finished_at.0.saturating_sub(took)),
+            by_cluster_clock: true,
+            age_ms: row.age_ms,
+            automated: row.automated,
+            healthy: row.healthy,
+        }
+    }
+}
+
+impl v1::HistoryRow {
+    /// Counts its times back from `now_unix_ms` at the hub, where the agent knows how long ago they were.
+    pub fn by_hub_clock(&mut self, now_unix_ms: i64) {
+        let Some(age) = self.age_ms.and_then(|age| i64::try_from(age).ok()) else { return };
+        let shift = now_unix_ms.saturating_sub(age).saturating_sub(self.finished_unix_ms);
+        self.finished_unix_ms = self.finished_unix_ms.saturating_add(shift);
+        self.started_unix_ms = self.started_unix_ms.map(|started| started.saturating_add(shift));
+        self.by_cluster_clock = false;
+    }
+}
+
+impl From<WhyLine> for v1::WhyLine {
+    fn from(line: WhyLine) -> Self {
+        let link = match line.link {
+            WhyLink::Release => "Release",
+            WhyLink::Owner => "Owner",
+            WhyLink::Wave => "Wave",
+            WhyLink::Gate => "Gate",
+            WhyLink::Permission => "Permission",
+            WhyLink::Api => "Api",
+            WhyLink::Live => "Live",
+            WhyLink::Fields => "Fields",
+            WhyLink::Health => "Health",
+            WhyLink::Delete => "Delete",
+        };
+        Self { link: link.to_owned(), state: v1::WhyState::from(line.state).into(), message: line.message }
+    }
+}
+
 impl v1::RunCommandRequest {
     /// Reads the app and the command.
     pub fn command(&self) -> Result<CommandKind, FrameError> {
@@ -265,6 +321,14 @@ impl v1::RunCommandRequest {
             Kind::Resources(v1::ResourcesCommand {}) => CommandKind::Resources { app },
             Kind::Terminate(v1::TerminateCommand {}) => CommandKind::Terminate { app },
             Kind::Diff(v1::DiffCommand {}) => CommandKind::Diff { app },
+            Kind::Rollback(v1::RollbackCommand { id, prune }) => {
+                CommandKind::Rollback { app, id: *id, prune: *prune }
+            }
+            Kind::History(v1::HistoryCommand {}) => CommandKind::History { app },
+            Kind::Why(v1::WhyCommand { group, kind, namespace, name }) => CommandKind::Why {
+                app,
+                key: ResourceKey::new(group.clone(), kind.clone(), namespace.clone(), name.clone()),
+            },
         })
     }
 }
@@ -297,6 +361,7 @@ same_words!(SyncPhase, SyncPhase, [PreSync, Sync, PostSync, SyncFail]);
 same_words!(OperationPhase, OperationPhase, [Running, Succeeded, Failed, Error]);
 same_words!(ResultCode, ResultCode, [Synced, SyncFailed, Pruned, PruneSkipped, SharedSkipped]);
 same_words!(Change, Change, [Changed, Missing, Extra, Unknown]);
+same_words!(WhyState, WhyState, [Fine, Waits, Stops]);
 same_words!(Phase, AppPhase, [Active, Frozen, Released, Deleting]);
 
 #[cfg(test)]

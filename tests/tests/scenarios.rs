@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod scenarios {
+    mod asking;
     mod bundles;
     mod cells;
     mod chaos;
@@ -13,6 +14,7 @@ mod scenarios {
     mod fleet_source;
     mod governor;
     mod harness;
+    mod history;
     mod hooks;
     mod ignored;
     mod joining_again;

@@ -4,9 +4,10 @@ use argosy_core::bundle::ImportStep;
 use argosy_core::governor::ConfirmError;
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::pause::{PauseKind, PauseRefused};
+use argosy_core::reconcile::RollbackRefused;
 use argosy_core::session::agent::ImportResult;
 use argosy_core::session::frame::{AgentFrame, ClusterFacts};
-use argosy_core::status::Held;
+use argosy_core::status::{Held, HistoryRow};
 use tokio::sync::oneshot;
 use tracing::debug;
 
@@ -23,6 +24,22 @@ pub(crate) enum Asked {
         plan: Option<Digest>,
         /// Where the answer goes.
         answer: oneshot::Sender<ConfirmAnswer>,
+    },
+    /// Shows the releases that an app was synced to.
+    History {
+        /// Which app.
+        app: AppId,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Vec<HistoryRow>>,
+    },
+    /// Goes back to one of them.
+    Rollback {
+        /// Which app.
+        app: AppId,
+        /// Which row; absent: the one before the newest.
+        id: Option<u64>,
+        /// Where the answer goes.
+        answer: oneshot::Sender<RollbackAnswer>,
     },
     /// Pauses or resumes.
     Order {
@@ -65,6 +82,9 @@ pub(crate) struct ConfirmAnswer {
     pub(crate) result: Option<Result<(), ConfirmError>>,
 }
 
+/// Answer to a rollback at the edge.
+pub(crate) type RollbackAnswer = Result<HistoryRow, RollbackRefused>;
+
 /// Answer to a pause or its end.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct OrderAnswer {
@@ -78,6 +98,8 @@ pub(crate) struct OrderAnswer {
 #[derive(Debug)]
 pub(super) enum Answer {
     Confirm(oneshot::Sender<ConfirmAnswer>, ConfirmAnswer),
+    History(oneshot::Sender<Vec<HistoryRow>>, Vec<HistoryRow>),
+    Rollback(oneshot::Sender<RollbackAnswer>, RollbackAnswer),
     Order(oneshot::Sender<OrderAnswer>, OrderAnswer),
     Import(oneshot::Sender<ImportResult>, ImportResult),
     Receipts(oneshot::Sender<Vec<AgentFrame>>, Vec<AgentFrame>),
@@ -89,6 +111,8 @@ impl Answer {
     pub(super) fn send(self) {
         let unheard = match self {
             Self::Confirm(to, answer) => to.send(answer).is_err(),
+            Self::History(to, answer) => to.send(answer).is_err(),
+            Self::Rollback(to, answer) => to.send(answer).is_err(),
             Self::Order(to, answer) => to.send(answer).is_err(),
             Self::Import(to, answer) => to.send(answer).is_err(),
             Self::Receipts(to, answer) => to.send(answer).is_err(),

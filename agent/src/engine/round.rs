@@ -6,6 +6,7 @@ use argosy_core::agent::{AgentMachine, Context, Effects, Input};
 use argosy_core::desired::Anchor;
 use argosy_core::health::UserRules;
 use argosy_core::pause::{PauseOrder, PauseRefused};
+use argosy_core::reconcile::RollbackRefused;
 use argosy_core::session::agent::AgentIdentity;
 use argosy_core::session::tables;
 use argosy_core::store::{StoreOp, StoreRead};
@@ -132,6 +133,15 @@ impl Core {
                 let effects = self.step(Input::Confirm { app, plan }, overlay)?;
                 let result = self.machine.take_confirm_result();
                 Ok((Answer::Confirm(answer, ConfirmAnswer { held, result }), Some(effects)))
+            }
+            Asked::History { app, answer } => {
+                let rows = self.machine.reconciler().history(&app, self.clock.now());
+                Ok((Answer::History(answer, rows), None))
+            }
+            Asked::Rollback { app, id, answer } => {
+                let effects = self.step(Input::Rollback { app: app.clone(), id }, overlay)?;
+                let result = self.machine.take_rollback_result().unwrap_or(Err(RollbackRefused::NoApp(app)));
+                Ok((Answer::Rollback(answer, result), Some(effects)))
             }
             Asked::Order { kind, by, reason, answer } => {
                 let order = PauseOrder::new(kind, &by, &reason, self.clock.now());

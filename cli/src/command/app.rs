@@ -1,12 +1,12 @@
-//! `argosy app list`, `get` and `resources`.
+//! `argosy app list`, `get`, `resources` and `manifests`.
 
 use std::time::Duration;
 
 use argosy_proto::v1;
 
-use crate::args::{AppArguments, Format, ListFormat};
+use crate::args::{AppArguments, Format, ListFormat, ManifestFormat};
 use crate::connection::Hub;
-use crate::failure::Failure;
+use crate::failure::{Failure, OK};
 use crate::output;
 use crate::view;
 use crate::view::app::Application;
@@ -38,20 +38,70 @@ pub(super) async fn get(hub: &Hub, app: &AppArguments, format: Format) -> Result
     detail(&view, format)
 }
 
-pub(super) async fn resources(hub: &Hub, app: &AppArguments, format: Format) -> Result<String, Failure> {
-    let kind = v1::run_command_request::Kind::Resources(v1::ResourcesCommand {});
-    let (rows, observed, complete) = match super::run_command(hub, app, READ, kind, |_| Ok(false)).await {
-        Ok(progress) if progress.state() == v1::CommandState::Succeeded => {
-            (progress.rows, progress.observed, true)
+/// Gives one application with all of its objects as a tree.
+pub(super) async fn tree(hub: &Hub, app: &AppArguments, format: Format) -> Result<String, Failure> {
+    if format != Format::Table {
+        return Err(Failure::Usage(
+            "--tree is for people: -o json and -o yaml give the objects as status.resources, and `argosy app resources` \
+             gives all of them"
+                .to_owned(),
+        ));
+    }
+    let view = super::get_app(hub, app).await?;
+    let rows = rows(hub, app).await?;
+    Ok(view::tree::tree(&view, &rows.rows, rows.observed.as_ref(), rows.complete))
+}
+
+/// Prints the manifests of the release that the hub desires.
+pub(super) async fn manifests(hub: &Hub, app: &AppArguments, format: ManifestFormat) -> Result<u8, Failure> {
+    let request = v1::GetAppRequest {
+        namespace: app.app.namespace.clone(),
+        name: app.app.name.clone(),
+        cluster: app.cluster.clone(),
+    };
+    let mut pieces = hub.call(|mut client| async move { client.get_manifests(request).await }).await?;
+    let mut objects = Vec::new();
+    while let Some(piece) = pieces.message().await.map_err(|status| hub.failure(&status))? {
+        for manifest in piece.manifests {
+            let object = serde_json::from_str(&manifest.json).map_err(|error| {
+                Failure::Failed(format!(
+                    "a manifest of the hub is no JSON: {error}; is it of another version?"
+                ))
+            })?;
+            objects.push(object);
         }
-        Ok(progress) => return Err(Failure::Failed(view::command::end(&progress))),
+    }
+    output::print(&output::manifests(format, objects)?)?;
+    Ok(OK)
+}
+
+/// The objects of an application.
+struct Listed {
+    rows: Vec<v1::ResourceRow>,
+    observed: Option<v1::Observation>,
+    /// The agent gave all of them; else they are those that it told of last.
+    complete: bool,
+}
+
+async fn rows(hub: &Hub, app: &AppArguments) -> Result<Listed, Failure> {
+    let kind = v1::run_command_request::Kind::Resources(v1::ResourcesCommand {});
+    match super::run_command(hub, app, READ, kind, |_| Ok(false)).await {
+        Ok(progress) if progress.state() == v1::CommandState::Succeeded => {
+            Ok(Listed { rows: progress.rows, observed: progress.observed, complete: true })
+        }
+        Ok(progress) => Err(Failure::Failed(view::command::end(&progress))),
         // The agent is away: what it said last is better than nothing, and said to be that.
         Err(Failure::NotNow(_)) => {
             let view = super::get_app(hub, app).await?;
-            (view.status.map(|status| status.resources).unwrap_or_default(), view.observed, false)
+            let rows = view.status.map(|status| status.resources).unwrap_or_default();
+            Ok(Listed { rows, observed: view.observed, complete: false })
         }
-        Err(failure) => return Err(failure),
-    };
+        Err(failure) => Err(failure),
+    }
+}
+
+pub(super) async fn resources(hub: &Hub, app: &AppArguments, format: Format) -> Result<String, Failure> {
+    let Listed { rows, observed, complete } = rows(hub, app).await?;
     match format {
         Format::Table => Ok(view::command::resources(&rows, observed.as_ref(), complete)),
         Format::Json | Format::Yaml => {

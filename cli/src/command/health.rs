@@ -1,6 +1,6 @@
 //! `argosy health`: the health of objects in files.
 
-mod objects;
+pub(super) mod objects;
 #[cfg(test)]
 mod tests;
 
@@ -66,7 +66,8 @@ fn judge(objects: &Objects, assessor: &Assessor<'_>) -> Vec<Row> {
         .collect()
 }
 
-fn bytes(file: &Path, name: &str) -> Result<Vec<u8>, Failure> {
+/// Reads a file, or the standard input.
+pub(super) fn bytes(file: &Path, name: &str) -> Result<Vec<u8>, Failure> {
     let unreadable = |error: std::io::Error| Failure::Usage(format!("cannot read {name}: {error}"));
     let from = if file.as_os_str() == "-" {
         File::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(unreadable)?)

@@ -21,28 +21,40 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(hub: &Hub, app: &AppArguments, options: &Options) -> Result<u8, Failure> {
-    if options.timeout.is_zero() {
+    let expect = options.expect.map(|root| root.as_bytes().to_vec()).unwrap_or_default();
+    let kind = v1::run_command_request::Kind::Sync(v1::SyncCommand { expect, prune: options.prune });
+    follow(hub, app, kind, options.timeout, options.detach, options.format).await
+}
+
+/// Asks for a sync of any kind, and follows it to its end.
+pub(super) async fn follow(
+    hub: &Hub,
+    app: &AppArguments,
+    kind: v1::run_command_request::Kind,
+    timeout: Duration,
+    detach: bool,
+    format: Format,
+) -> Result<u8, Failure> {
+    if timeout.is_zero() {
         return Err(Failure::Usage(
             "--timeout must be above 0: a sync is followed for at most that long".to_owned(),
         ));
     }
-    let expect = options.expect.map(|root| root.as_bytes().to_vec()).unwrap_or_default();
-    let kind = v1::run_command_request::Kind::Sync(v1::SyncCommand { expect, prune: options.prune });
     let mut rows = Rows::default();
     let mut operation = None;
-    let progress = super::run_command(hub, app, options.timeout, kind, |progress| {
+    let progress = super::run_command(hub, app, timeout, kind, |progress| {
         if let Some(newest) = &progress.operation {
-            if options.format == Format::Table {
+            if format == Format::Table {
                 output::print(&rows.news(newest))?;
             }
             operation = Some(newest.clone());
         }
-        Ok(options.detach && is_durable(progress.state()))
+        Ok(detach && is_durable(progress.state()))
     })
     .await?;
     let went_well = match progress.state() {
         v1::CommandState::Succeeded => true,
-        v1::CommandState::Accepted | v1::CommandState::Running => options.detach,
+        v1::CommandState::Accepted | v1::CommandState::Running => detach,
         v1::CommandState::Unspecified
         | v1::CommandState::Failed
         | v1::CommandState::Superseded
@@ -50,7 +62,7 @@ pub(super) async fn run(hub: &Hub, app: &AppArguments, options: &Options) -> Res
         | v1::CommandState::TooLate => false,
     };
     let end = command::end(&progress);
-    match options.format {
+    match format {
         Format::Table => {
             if let Some(operation) = &operation {
                 output::print(&format!("\n{}", command::operation(operation)))?;
@@ -61,7 +73,7 @@ pub(super) async fn run(hub: &Hub, app: &AppArguments, options: &Options) -> Res
         }
         Format::Json | Format::Yaml => {
             let view = super::get_app(hub, app).await?;
-            output::print(&super::app::detail(&view, options.format)?)?;
+            output::print(&super::app::detail(&view, format)?)?;
         }
     }
     if went_well {

@@ -20,7 +20,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::*;
-use crate::args::HubArguments;
+use crate::args::{HubArguments, ManifestFormat, ProjectCommand};
 use crate::failure::UNREACHABLE;
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -38,6 +38,33 @@ impl Fleet for OneApp {
     type RunCommandStream = Messages<v1::CommandProgress>;
     type EventsStream = Messages<v1::Event>;
     type ExportBundleStream = Messages<v1::FilePiece>;
+    type GetManifestsStream = Messages<v1::Manifests>;
+
+    async fn get_manifests(&self, request: Request<v1::GetAppRequest>) -> Answer<Self::GetManifestsStream> {
+        let manifest = |json: &str| v1::Manifest { key: None, json: json.to_owned() };
+        let piece = |json: &str| Ok(v1::Manifests { release: None, manifests: vec![manifest(json)] });
+        let pieces = match request.into_inner().name.as_str() {
+            "web" => vec![piece(r#"{"kind":"ConfigMap"}"#), piece(r#"{"kind":"Secret"}"#)],
+            "torn" => {
+                vec![piece("{}"), Err(Status::aborted("the release changed while it was read; ask again"))]
+            }
+            _ => vec![piece("{")],
+        };
+        Ok(Response::new(Box::pin(tokio_stream::iter(pieces))))
+    }
+
+    async fn delete_app(&self, request: Request<v1::DeleteAppRequest>) -> Answer<v1::DeleteAppResponse> {
+        let request = request.into_inner();
+        if request.cascade {
+            return Ok(Response::new(v1::DeleteAppResponse { first: true, ..Default::default() }));
+        }
+        Err(Status::failed_precondition(format!("app argocd/{} is in the fleet", request.name)))
+    }
+
+    async fn list_projects(&self, _: Request<v1::ListProjectsRequest>) -> Answer<v1::ListProjectsResponse> {
+        let project = v1::ProjectView { name: "default".to_owned(), ..Default::default() };
+        Ok(Response::new(v1::ListProjectsResponse { projects: vec![project] }))
+    }
 
     async fn export_bundle(&self, _: Request<v1::ExportBundleRequest>) -> Answer<Self::ExportBundleStream> {
         Err(Status::failed_precondition("no agent has joined"))
@@ -178,8 +205,12 @@ async fn with_hub<T>(server_name: &str, client: impl AsyncFnOnce(Result<Hub, Fai
     }
 }
 
-fn app(name: &str, cluster: &str) -> AppArguments {
+fn app_on(name: &str, cluster: &str) -> AppArguments {
     AppArguments { app: AppId::new("", name), cluster: cluster.to_owned() }
+}
+
+fn app_named(name: &str) -> AppArguments {
+    app_on(name, "")
 }
 
 #[tokio::test]
@@ -193,8 +224,8 @@ async fn the_status_of_a_hub_is_shown() {
 async fn refusals_of_the_hub_are_failures_with_its_words() {
     with_hub("hub.test", async |hub| {
         let hub = hub.unwrap();
-        assert_eq!(get_app(&hub, &app("web", "")).await.unwrap().name, "web");
-        let error = get_app(&hub, &app("nothing", "")).await.unwrap_err();
+        assert_eq!(get_app(&hub, &app_named("web")).await.unwrap().name, "web");
+        let error = get_app(&hub, &app_named("nothing")).await.unwrap_err();
         assert!(matches!(&error, Failure::NotFound(message) if message == "app nothing"), "{error}");
         let taken = v1::AddClusterRequest { name: "edge-1".to_owned(), ..Default::default() };
         let error = hub.call(|mut client| async move { client.add_cluster(taken).await }).await.unwrap_err();
@@ -214,13 +245,48 @@ async fn a_command_is_followed_to_its_end() {
             states.push(progress.state());
             Ok(false)
         };
-        let end = run_command(&hub, &app("web", ""), limit, kind(), news).await.unwrap();
+        let end = run_command(&hub, &app_named("web"), limit, kind(), news).await.unwrap();
         assert_eq!(end.state(), v1::CommandState::Succeeded);
         assert_eq!(states.len(), 3);
-        let first = run_command(&hub, &app("web", ""), limit, kind(), |_| Ok(true)).await.unwrap();
+        let first = run_command(&hub, &app_named("web"), limit, kind(), |_| Ok(true)).await.unwrap();
         assert_eq!(first.state(), v1::CommandState::Accepted);
-        let error = run_command(&hub, &app("web", "away"), limit, kind(), |_| Ok(false)).await.unwrap_err();
+        let error =
+            run_command(&hub, &app_on("web", "away"), limit, kind(), |_| Ok(false)).await.unwrap_err();
         assert!(matches!(error, Failure::NotNow(_)), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn manifests_are_whole_or_an_error() {
+    with_hub("hub.test", async |hub| {
+        let hub = hub.unwrap();
+        let manifests = async |name| app::manifests(&hub, &app_named(name), ManifestFormat::Yaml).await;
+        assert_eq!(manifests("web").await.unwrap(), OK);
+        let torn = manifests("torn").await.unwrap_err();
+        assert!(torn.to_string().contains("ask again"), "{torn}");
+        let odd = manifests("odd").await.unwrap_err();
+        assert!(odd.to_string().contains("no JSON"), "{odd}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_deleted_or_is_not_there_fails() {
+    with_hub("hub.test", async |hub| {
+        let hub = hub.unwrap();
+        let refused = delete::run(&hub, &app_named("web"), false, Format::Table).await.unwrap_err();
+        assert_eq!((refused.code(), refused.to_string().as_str()), (1, "app argocd/web is in the fleet"));
+        assert_eq!(delete::run(&hub, &app_named("web"), true, Format::Json).await.unwrap(), OK);
+        let get = |name: &str| ProjectCommand::Get {
+            name: name.to_owned(),
+            output: crate::args::Output { format: Format::Table },
+        };
+        assert_eq!(project::run(&hub, get("default")).await.unwrap(), OK);
+        let unknown = project::run(&hub, get("team")).await.unwrap_err();
+        assert_eq!(unknown.to_string(), "there is no project \"team\"");
+        let tree = app::tree(&hub, &app_named("web"), Format::Json).await.unwrap_err();
+        assert_eq!(tree.code(), crate::failure::USAGE);
     })
     .await;
 }

@@ -1,6 +1,7 @@
 //! One application, in the shape of Argo CD's `Application`.
 
 use argosy_core::ids::Digest;
+use argosy_core::key::ResourceKey;
 use argosy_core::order::SyncPhase;
 use argosy_core::status::OperationPhase;
 use argosy_proto::v1;
@@ -12,7 +13,7 @@ use crate::view::{Condition, Observed, revision_of};
 
 mod detail;
 
-pub(crate) use self::detail::{deletes, detail, resources};
+pub(crate) use self::detail::{deletes, detail, head, health_and_message, resources};
 
 /// Metadata and spec of an application's document.
 #[derive(Debug)]
@@ -40,6 +41,11 @@ struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     resources: Option<Vec<Resource>>,
     conditions: Vec<Condition>,
+    /// When the status held, as Argo CD's tools ask for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reconciled_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_type: Option<&'static str>,
     observed: Option<Observed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     held: Option<Held>,
@@ -56,9 +62,13 @@ struct Status {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct SyncState {
     status: &'static str,
     revision: String,
+    /// Source and destination as the document states them: what the revision is of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared_to: Option<Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -86,6 +96,8 @@ pub(crate) struct OperationState {
 #[derive(Debug, Serialize)]
 struct SyncResult {
     revision: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resources: Option<Vec<ResultResource>>,
 }
@@ -181,6 +193,12 @@ impl Document {
         self.spec(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
+    /// Gives what an app is compared with: its source and its destination; absent without a document.
+    fn compared_to(&self) -> Option<Value> {
+        let (source, destination) = (self.spec("/source")?, self.spec("/destination")?);
+        Some(json!({"source": source, "destination": destination}))
+    }
+
     fn metadata(&self, view: &v1::AppView) -> Value {
         let mut metadata =
             self.0.get("metadata").filter(|value| value.is_object()).cloned().unwrap_or_else(|| json!({}));
@@ -228,10 +246,18 @@ impl From<&v1::AppView> for Status {
         let status = view.status.as_ref();
         let stated = view.observed.as_ref().map(|observed| observed.stated_unix_ms);
         let agent = status.iter().flat_map(|status| &status.conditions);
+        // Argo CD's order.
+        let mut conditions: Vec<&v1::Condition> = view.conditions.iter().chain(agent).collect();
+        conditions.sort_by_key(|condition| (&condition.r#type, &condition.message));
+        let mut resources: Vec<&v1::ResourceRow> =
+            status.iter().flat_map(|status| &status.resources).collect();
+        resources.sort_by_cached_key(|row| row.key.as_ref().map(|key| ResourceKey::from(key).to_string()));
+        let document = Document::of(view);
         Self {
             sync: SyncState {
                 status: status.map_or(v1::SyncStatus::Unspecified, v1::AppStatus::sync).word(),
                 revision: revision_of(status.and_then(|status| status.assigned.as_ref())),
+                compared_to: status.and_then(|_| document.compared_to()),
             },
             health: Health {
                 status: status.map_or(v1::Health::Unspecified, v1::AppStatus::health).word(),
@@ -239,9 +265,11 @@ impl From<&v1::AppView> for Status {
             },
             operation_state: status
                 .and_then(|status| status.operation.as_ref())
-                .map(|operation| OperationState::of(operation, stated)),
-            resources: Some(status.iter().flat_map(|status| &status.resources).map(Into::into).collect()),
-            conditions: view.conditions.iter().chain(agent).map(Into::into).collect(),
+                .map(|operation| OperationState::of(operation, stated, document.spec("/source"))),
+            resources: Some(resources.into_iter().map(Into::into).collect()),
+            conditions: conditions.into_iter().map(Into::into).collect(),
+            reconciled_at: view.observed.as_ref().map(|observed| text::time(observed.at_unix_ms)),
+            source_type: document.spec("/source").map(|_| "Directory"),
             observed: view.observed.as_ref().map(Into::into),
             held: status.and_then(|status| status.held.as_ref()).map(Into::into),
             cluster: view.cluster.clone(),
@@ -267,7 +295,7 @@ impl From<&v1::AppView> for Status {
 
 impl OperationState {
     /// Reads an operation; its times count back from when the agent stated it.
-    pub(crate) fn of(operation: &v1::Operation, stated_unix_ms: Option<i64>) -> Self {
+    pub(crate) fn of(operation: &v1::Operation, stated_unix_ms: Option<i64>, source: Option<&Value>) -> Self {
         let time = |before: Option<u64>| {
             let before = i64::try_from(before?).ok()?;
             Some(text::time(stated_unix_ms?.saturating_sub(before)))
@@ -285,6 +313,7 @@ impl OperationState {
             }),
             sync_result: SyncResult {
                 revision,
+                source: source.cloned(),
                 resources: Some(operation.results.iter().map(Into::into).collect()),
             },
         }

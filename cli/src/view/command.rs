@@ -49,8 +49,12 @@ pub(crate) fn resources(
     observed: Option<&v1::Observation>,
     complete: bool,
 ) -> String {
-    let mut text = super::app::resources(rows);
-    text.extend(["\nObserved: ", &age_of(observed), "\n"]);
+    format!("{}\n{}", super::app::resources(rows), self::observed(observed, complete))
+}
+
+/// Says how old an application's resources are, and whether they are all.
+pub(crate) fn observed(observed: Option<&v1::Observation>, complete: bool) -> String {
+    let mut text = format!("Observed: {}\n", age_of(observed));
     if !complete {
         text.push_str("The cluster is away: only resources that were not synced and healthy are known.\n");
     }

@@ -152,10 +152,10 @@ fn named(object: &v1::ObjectDiff) -> String {
 /// Gives a value as lines: text as it is, anything else as YAML.
 fn shown(json: Option<&str>) -> String {
     let Some(json) = json else { return String::new() };
-    let shown = match value(json) {
-        Value::String(text) if text.contains('\n') => text,
-        value => serde_saphyr::to_string(&value).unwrap_or_else(|_no_yaml| value.to_string()),
-    };
+    let value = value(json);
+    let text = value.as_str().filter(|text| text.contains('\n')).map(str::to_owned);
+    let shown =
+        text.unwrap_or_else(|| serde_saphyr::to_string(&value).unwrap_or_else(|_no_yaml| value.to_string()));
     let mut shown = text::clean_lines(&shown);
     if !shown.ends_with('\n') {
         shown.push('\n');
@@ -169,7 +169,8 @@ fn lines(live: &str, desired: &str) -> String {
     let (old, new) = (diff.old_slices(), diff.new_slices());
     let part = |lines: &[&str], range: std::ops::Range<usize>, mark: &str| -> String {
         let lines = lines.get(range).unwrap_or_default();
-        lines.iter().map(|line| format!("{mark} {}\n", line.trim_end_matches('\n'))).collect()
+        let line = |line: &&str| [mark, " ", line.trim_end_matches('\n'), "\n"].concat();
+        lines.iter().map(line).collect()
     };
     let mut text = String::new();
     for op in diff.ops() {

@@ -8,6 +8,8 @@ use crate::args::Format;
 use crate::output::document;
 use crate::view;
 
+mod content;
+
 fn object(kind: &str, name: &str) -> v1::ResourceKey {
     let group = if kind == "Deployment" { "apps" } else { "" };
     v1::ResourceKey {

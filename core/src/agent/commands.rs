@@ -1,6 +1,7 @@
 //! Commands of operators: what each asks of the reconciler.
 
 use super::{AgentMachine, Context, Effects};
+use crate::reconcile::RollbackFrom;
 use crate::session::frame::{Command, CommandKind, CommandState, CommandUpdate};
 use crate::store::encode;
 
@@ -41,6 +42,25 @@ impl AgentMachine {
             }
             CommandKind::Diff { app } => {
                 self.reconciler.diff(id, &app);
+                None
+            }
+            CommandKind::History { app } => {
+                let rows = self.reconciler.history(&app, context.now);
+                Some((CommandState::Succeeded, String::new(), encode(&rows)))
+            }
+            CommandKind::Why { app, key } => {
+                let lines = self.reconciler.why(&app, &key, context.now);
+                Some((CommandState::Succeeded, String::new(), encode(&lines)))
+            }
+            CommandKind::Rollback { app, id: row, prune } => {
+                let started = self.reconciler.roll_back(id, &app, row, prune, RollbackFrom::Hub);
+                match started {
+                    Ok(row) => {
+                        let message = format!("a rollback to {} was asked for at the hub ({id})", row.id);
+                        self.note(&app, "RollbackAsked", message, context.now);
+                    }
+                    Err(refused) => self.reconciler.refuse_rollback(id, &refused),
+                }
                 None
             }
         };

@@ -8,6 +8,9 @@ use crate::policy::Propagation;
 /// Argo CD's finalizer for an application whose objects are deleted with it.
 const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
 
+/// Annotation: for how long an app may be Degraded before it goes back by itself to the release that was healthy.
+const ROLLBACK_ON_DEGRADED: &str = "argosy.dev/rollback-on-degraded";
+
 /// Refuses annotations of Argo CD that ask for what this version does not do. Those of other controllers are not ours
 /// to judge.
 pub(super) fn check(annotations: &BTreeMap<String, String>) -> Result<(), SpecError> {
@@ -30,6 +33,20 @@ pub(super) fn check(annotations: &BTreeMap<String, String>) -> Result<(), SpecEr
         }
     }
     Ok(())
+}
+
+/// Reads for how long an app may be Degraded before it goes back to the release that was healthy, in milliseconds.
+pub(super) fn rollback_on_degraded(annotations: &BTreeMap<String, String>) -> Result<Option<u64>, SpecError> {
+    let Some(text) = annotations.get(ROLLBACK_ON_DEGRADED) else { return Ok(None) };
+    let units = [("h", 3_600_000_u64), ("m", 60_000), ("s", 1_000)];
+    let soak = units.into_iter().find_map(|(suffix, unit)| {
+        let number: u64 = text.trim().strip_suffix(suffix)?.parse().ok()?;
+        number.checked_mul(unit).filter(|soak| *soak > 0)
+    });
+    soak.map(Some).ok_or_else(|| {
+        let why = format!("must be how long the app may be Degraded, e.g. 90s, 10m or 1h, not {text:?}");
+        SpecError::new(format!("metadata.annotations[{ROLLBACK_ON_DEGRADED}]"), why)
+    })
 }
 
 /// Reads from the finalizers how the objects go when the application goes.

@@ -47,6 +47,24 @@ fn a_document_is_read_as_it_states() {
 }
 
 #[test]
+fn how_much_is_kept_and_when_an_app_goes_back_is_read() {
+    let policy = |value: Value| with(&["metadata", "annotations"], value).map(|app| app.policy.history);
+    assert_eq!(policy(json!({})).unwrap(), HistoryPolicy { limit: Some(3), fall_back_ms: None });
+    let name = "argosy.dev/rollback-on-degraded";
+    for (text, soak) in [("90s", 90_000), ("10m", 600_000), ("1h", 3_600_000)] {
+        assert_eq!(policy(json!({name: text})).unwrap().fall_back_ms, Some(soak));
+    }
+    for text in ["", "10", "0s", "-1m", "soon"] {
+        let error = policy(json!({name: text})).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("how long the app may be Degraded"), "{error}");
+    }
+    let error = with(&["spec", "revisionHistoryLimit"], json!(-1)).unwrap_err().to_string();
+    assert!(error.contains("spec.revisionHistoryLimit") && error.contains("negative"), "{error}");
+    assert_eq!(HistoryPolicy::default().limit(), 10);
+    assert_eq!(HistoryPolicy { limit: Some(1_000), fall_back_ms: None }.limit(), 100, "a disk has an end");
+}
+
+#[test]
 fn what_is_not_stated_has_argo_cds_defaults() {
     let app = Application::try_from(&json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": "web", "namespace": "team"},
@@ -102,24 +120,8 @@ fn sync_options_are_read_and_a_wrong_value_is_told() {
 }
 
 #[test]
-fn what_is_not_supported_is_refused_by_its_path() {
+fn what_is_wrong_with_an_ignore_rule_is_told_by_its_path() {
     for (path, value, field) in [
-        (&["spec", "sources"][..], json!([{"repoURL": "x"}]), "spec.sources"),
-        (&["spec", "source", "helm"], json!({"releaseName": "x"}), "spec.source.helm"),
-        (&["spec", "source", "kustomize"], json!({"namePrefix": "x"}), "spec.source.kustomize"),
-        (&["spec", "source", "chart"], json!("x"), "spec.source.chart"),
-        (
-            &["spec", "source", "directory", "jsonnet"],
-            json!({"tlas": [{}, {"name": "x"}]}),
-            "spec.source.directory.jsonnet",
-        ),
-        (&["spec", "source", "directory", "exclude"], json!("{"), "spec.source.directory.exclude"),
-        (&["spec", "source", "path"], json!("../x"), "spec.source.path"),
-        (&["spec", "source", "path"], json!("/x"), "spec.source.path"),
-        (&["spec", "source", "path"], json!(""), "spec.source.path"),
-        (&["spec", "source", "targetRevision"], json!(1), "spec.source.targetRevision"),
-        (&["spec", "source", "repoURL"], json!("https://user:hush@host/x"), "spec.source.repoURL"),
-        (&["spec", "source", "repoURL"], json!("oci://x"), "spec.source.repoURL"),
         (&["spec", "ignoreDifferences"], json!([{"group": "apps"}]), "spec.ignoreDifferences[0].kind"),
         (
             &["spec", "ignoreDifferences"],
@@ -141,6 +143,31 @@ fn what_is_not_supported_is_refused_by_its_path() {
             json!([{"kind": "X", "fields": []}]),
             "spec.ignoreDifferences[0].fields",
         ),
+    ] {
+        let error = with(path, value.clone()).unwrap_err();
+        assert_eq!(error.field, field, "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_its_path() {
+    for (path, value, field) in [
+        (&["spec", "sources"][..], json!([{"repoURL": "x"}]), "spec.sources"),
+        (&["spec", "source", "helm"], json!({"releaseName": "x"}), "spec.source.helm"),
+        (&["spec", "source", "kustomize"], json!({"namePrefix": "x"}), "spec.source.kustomize"),
+        (&["spec", "source", "chart"], json!("x"), "spec.source.chart"),
+        (
+            &["spec", "source", "directory", "jsonnet"],
+            json!({"tlas": [{}, {"name": "x"}]}),
+            "spec.source.directory.jsonnet",
+        ),
+        (&["spec", "source", "directory", "exclude"], json!("{"), "spec.source.directory.exclude"),
+        (&["spec", "source", "path"], json!("../x"), "spec.source.path"),
+        (&["spec", "source", "path"], json!("/x"), "spec.source.path"),
+        (&["spec", "source", "path"], json!(""), "spec.source.path"),
+        (&["spec", "source", "targetRevision"], json!(1), "spec.source.targetRevision"),
+        (&["spec", "source", "repoURL"], json!("https://user:hush@host/x"), "spec.source.repoURL"),
+        (&["spec", "source", "repoURL"], json!("oci://x"), "spec.source.repoURL"),
         (
             &["metadata", "annotations"],
             json!({"argocd.argoproj.io/compare-options": "IncludeMutationWebhook=true"}),

@@ -319,7 +319,7 @@ fn is_true(value: &Value) -> bool {
 
 // === impl Node ===
 
-impl<'a> Node<'a> {
+impl Node<'_> {
     fn made(value: Value) -> Self {
         Self { path: None, value: Cow::Owned(value) }
     }

@@ -1,7 +1,7 @@
 //! The projects that apps are judged by: each in its newest good state, durable, so that a document that breaks takes no
 //! limit away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
 
@@ -21,6 +21,24 @@ struct Known {
     /// The file of the fleet that defines it; empty for the project `default` that no document defines (M9).
     #[n(1)]
     file: String,
+    /// Metadata and spec of its document as JSON; empty where an earlier version read it.
+    #[n(2)]
+    #[cbor(default)]
+    document: String,
+}
+
+/// A project as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectState {
+    /// Its name.
+    pub name: String,
+    /// The file of the fleet that defines it; empty for the project `default` that no document defines.
+    pub file: String,
+    /// Metadata and spec of its newest good document as JSON, else of the one that is refused; empty while it was not read
+    /// again after an upgrade.
+    pub document: String,
+    /// Why that is not what the fleet says now, or is not in force; absent when all is well.
+    pub problem: Option<String>,
 }
 
 /// All projects, by name.
@@ -57,13 +75,21 @@ impl Projects {
             });
             let defined = self.0.contains_key(DEFAULT) || read.projects.contains_key(DEFAULT);
             if !defined && read.may_define(DEFAULT, "").is_none() {
-                let known = Known { project: Project::permissive(), file: String::new() };
+                let known = Known {
+                    project: Project::permissive(),
+                    file: String::new(),
+                    document: Project::permissive_document().to_string(),
+                };
                 self.0.insert(DEFAULT.to_owned(), known);
             }
         }
         for (name, document) in &read.projects {
             if let Ok(project) = &document.project {
-                let known = Known { project: project.clone(), file: document.file.clone() };
+                let known = Known {
+                    project: project.clone(),
+                    file: document.file.clone(),
+                    document: document.document.clone(),
+                };
                 self.0.insert(name.clone(), known);
             }
         }
@@ -81,6 +107,35 @@ impl Projects {
     /// Gives the newest good limits of a project.
     pub(super) fn limits(&self, name: &str) -> Option<&ProjectLimits> {
         self.0.get(name).map(|known| &known.project.limits)
+    }
+
+    /// Gives every project, by name; those that are refused and never were good as well.
+    pub(super) fn states(&self, read: Option<&FleetRead>) -> Vec<ProjectState> {
+        let documents = read.iter().flat_map(|read| &read.projects);
+        let names: BTreeSet<&String> = self.0.keys().chain(documents.map(|(name, _)| name)).collect();
+        let state = |name: &String| {
+            let (known, document) = (self.0.get(name), read.and_then(|read| read.projects.get(name)));
+            let problem = match read.map(|read| self.find(name, read)) {
+                None => None,
+                Some(Ok(found)) => found.stale,
+                Some(Err(why)) => Some(why),
+            };
+            ProjectState {
+                name: name.clone(),
+                file: known
+                    .map(|known| &known.file)
+                    .or(document.map(|of| &of.file))
+                    .cloned()
+                    .unwrap_or_default(),
+                document: known
+                    .map(|known| &known.document)
+                    .or(document.map(|document| &document.document))
+                    .cloned()
+                    .unwrap_or_default(),
+                problem,
+            }
+        };
+        names.into_iter().map(state).collect()
     }
 
     /// Finds the project that an app names; else says why the app cannot be judged.

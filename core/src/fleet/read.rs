@@ -25,6 +25,8 @@ pub struct ProjectDocument {
     pub file: String,
     /// The project, or why it is refused.
     pub project: Result<Project, String>,
+    /// Metadata and spec as JSON.
+    pub document: String,
 }
 
 /// A file, or a document of it, that could not be read.

@@ -85,7 +85,11 @@ impl World {
     }
 
     fn define(&mut self, name: &str, project: Result<Project, String>) {
-        let document = ProjectDocument { file: format!("projects/{name}.yaml"), project };
+        let document = ProjectDocument {
+            file: format!("projects/{name}.yaml"),
+            project,
+            document: format!("{{\"spec\":{{\"description\":\"{name}\"}}}}"),
+        };
         self.read.projects.insert(name.to_owned(), document);
     }
 

@@ -168,7 +168,7 @@ impl HubMachine {
     }
 
     /// Gives every link what its cluster should hold now.
-    fn publish(
+    pub(super) fn publish(
         &mut self,
         changed: &BTreeSet<ClusterId>,
         context: &mut Context<'_>,

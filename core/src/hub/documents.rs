@@ -109,11 +109,7 @@ impl Reader {
         } else {
             self.seen.insert(app.clone(), format!("{file} ({at})"));
         }
-        let document = json!({
-            "metadata": value.get("metadata").cloned().unwrap_or_default(),
-            "spec": value.get("spec").cloned().unwrap_or_default(),
-        });
-        let document = AppDocument { file: file.to_owned(), application, document: document.to_string() };
+        let document = AppDocument { file: file.to_owned(), application, document: shown(value) };
         self.documents.read.apps.insert(app, document);
     }
 
@@ -126,13 +122,19 @@ impl Reader {
         } else {
             self.projects.insert(name.clone(), format!("{file} ({at})"));
         }
-        let document = ProjectDocument { file: file.to_owned(), project };
+        let document = ProjectDocument { file: file.to_owned(), project, document: shown(value) };
         self.documents.read.projects.insert(name, document);
     }
 
     fn broken(&mut self, file: &str, message: String, words: Words) {
         self.documents.read.broken.push(BrokenFile { file: file.to_owned(), message, words });
     }
+}
+
+/// Gives what is shown of a document: its metadata and its spec.
+fn shown(value: &Value) -> String {
+    let part = |name: &str| value.get(name).cloned().unwrap_or_default();
+    json!({"metadata": part("metadata"), "spec": part("spec")}).to_string()
 }
 
 /// Refuses a document that is too large to be a part of what a cluster is sent.

@@ -1,6 +1,6 @@
 //! What the hub asks its shell to do.
 
-use super::{CommandProgress, Event, ExportId, ReceiptsTaken, Reconciliation, Refused};
+use super::{CommandProgress, DeletionOrdered, Event, ExportId, ReceiptsTaken, Reconciliation, Refused};
 use crate::bundle::Header;
 use crate::desired::Signature;
 use crate::ids::{ClusterId, RejoinSerial};
@@ -74,6 +74,8 @@ pub enum Reply {
     Sealed(Signature),
     /// Receipts were taken.
     Received(ReceiptsTaken),
+    /// The deletion of an app was ordered.
+    DeletionOrdered(DeletionOrdered),
     /// A command moved on; the last has a final state.
     Command(CommandProgress),
 }

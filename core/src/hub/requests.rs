@@ -2,6 +2,7 @@
 
 mod bundles;
 mod commands;
+mod delete;
 mod members;
 mod receipts;
 mod reconcile;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 
 pub use self::bundles::ExportId;
 pub(super) use self::bundles::Making;
+pub use self::delete::DeletionOrdered;
 pub use self::receipts::{ReceiptsRequest, ReceiptsTaken};
 use super::{Context, Effects, HubMachine, Ticket};
 use crate::bundle::ReceiptsRefused;
@@ -78,6 +80,13 @@ pub enum Request {
     },
     /// Takes what an agent with no link says of itself.
     Receipts(Box<ReceiptsRequest>),
+    /// Orders the deletion of an app whose document has left the fleet.
+    DeleteApp {
+        /// Which app, and on which cluster where it is on several.
+        app: AppName,
+        /// Confirms the deletes that are held, but Namespaces and claims (M22).
+        cascade: bool,
+    },
     /// Sends a command to an app's agent; the hub carries out what is its own to do.
     Command {
         /// Which app, and on which cluster where it is on several.
@@ -119,6 +128,26 @@ pub enum Refused {
         /// The app.
         app: AppId,
         /// What it waits for.
+        why: String,
+    },
+    /// The app is what the fleet says.
+    #[error(
+        "app {app} is in the fleet, and leaves it only there: take its document out of {file}; {finalizer}"
+    )]
+    InFleet {
+        /// The app.
+        app: AppId,
+        /// The file of its document.
+        file: String,
+        /// What becomes of its objects.
+        finalizer: &'static str,
+    },
+    /// The app is not being deleted, or that was not confirmed.
+    #[error("app {app} is not deleted by this: {why}")]
+    NotDeleting {
+        /// The app.
+        app: AppId,
+        /// Why.
         why: String,
     },
     /// The app's agent is away.
@@ -268,6 +297,7 @@ impl HubMachine {
             Request::DropBundle(id) => Ok(self.drop_bundle(id)),
             Request::SealBundle { id, digest } => self.seal_bundle(id, digest, context),
             Request::Receipts(request) => self.take_receipts(*request, context, effects)?,
+            Request::DeleteApp { app, cascade } => self.delete_app(&app, cascade, context, effects)?,
             Request::Command { app, kind, deadline_ms } => {
                 let begun = self.begin_command(ticket, &app, kind, deadline_ms, context, effects);
                 match begun {

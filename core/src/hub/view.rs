@@ -312,6 +312,11 @@ impl HubMachine {
         self.view(app, placement, now, store).map(Some)
     }
 
+    /// Gives the newest commit that is known to render to a release of an app.
+    pub fn commit_of(&self, cluster: ClusterId, app: &AppId, root: Root) -> Option<&str> {
+        self.fleet.placements().get(&(cluster, app.clone()))?.commit_of(root)
+    }
+
     /// Gives when an app's status on a cluster held; absent when its agent never said.
     pub fn observed(&self, cluster: ClusterId, app: &AppId, now: Now) -> Option<Observed> {
         let link = self.links.get(&cluster)?;
@@ -319,11 +324,6 @@ impl HubMachine {
         let seen = link.statuses().get(app).and_then(|row| row.seen());
         let stated = seen.map_or(age, |seen| seen.age(now));
         Some(Observed { age, stated, last_known: link.session().is_none() })
-    }
-
-    /// Gives the newest commit that is known to render to a release of an app.
-    pub fn commit_of(&self, cluster: ClusterId, app: &AppId, root: Root) -> Option<&str> {
-        self.fleet.placements().get(&(cluster, app.clone()))?.commit_of(root)
     }
 
     /// Gives the events after a number, oldest first.

@@ -15,6 +15,14 @@ fn read(spec: impl Into<Value>) -> Result<Project, SpecError> {
     }))
 }
 
+#[test]
+fn the_project_that_permits_everything_is_what_its_document_says() {
+    let mut document = Project::permissive_document();
+    document["apiVersion"] = json!("argoproj.io/v1alpha1");
+    document["kind"] = json!("AppProject");
+    assert_eq!(Project::try_from(&document).unwrap(), Project::permissive());
+}
+
 fn key(group: &str, kind: &str, namespace: &str, name: &str) -> ResourceKey {
     ResourceKey::new(group, kind, namespace, name)
 }

@@ -14,26 +14,28 @@ use crate::store::{StoreOp, encode};
 impl Reconciler {
     /// Starts a command. Its record is durable already.
     pub fn sync(&mut self, command: CommandId, app: &AppId, expect: Option<Root>, prune: bool) {
-        let known = self.apps.get(app).is_some_and(|state| state.listed.is_some());
-        if !known {
-            self.finish(command, CommandState::Failed, format!("app {app} is not on this cluster"));
-            return;
+        if let Err(why) = self.ask(app, PendingSync { command, expect, prune, rollback: None }) {
+            self.finish(command, CommandState::Failed, why);
         }
+    }
+
+    /// Takes a sync that was asked for, or says why not.
+    pub(super) fn ask(&mut self, app: &AppId, pending: PendingSync) -> Result<(), String> {
+        let known = self.apps.get(app).filter(|state| state.listed.is_some());
+        let Some(state) = known else { return Err(format!("app {app} is not on this cluster")) };
         if let Some(paused) = &self.paused {
-            let message = format!("{paused}; argosy-agent resume at the edge lets it go on");
-            self.finish(command, CommandState::Failed, message);
-            return;
+            return Err(format!("{paused}; argosy-agent resume at the edge lets it go on"));
         }
-        let Some(state) = self.apps.get(app) else { return };
         if let Some(refusal) = state.gatekeeper.refusal() {
-            self.finish(command, CommandState::Failed, refusal);
-            return;
+            return Err(refusal);
         }
         // What somebody asked for goes on for as long as a wave takes.
         let asked = state.operation.as_ref().is_some_and(|operation| operation.command.is_some());
         let newer = state.operation.as_ref().zip(state.assigned.as_ref());
-        let newer =
-            newer.is_some_and(|(operation, assigned)| operations::attempt_of(assigned) != operation.attempt);
+        let newer = newer.is_some_and(|(operation, assigned)| match &pending.rollback {
+            Some(rollback) => rollback.root != operation.assignment.root,
+            None => operations::attempt_of(assigned) != operation.attempt,
+        });
         // Another release takes the place of one that only waits, whoever asked for that: there may be no other way out.
         let waits = |work: &Work| {
             work.rank_now().is_none()
@@ -45,16 +47,16 @@ impl Reconciler {
         };
         let in_progress = state.operation.is_some() && !state.work.as_ref().is_some_and(stuck);
         if state.pending.is_some() || in_progress {
-            self.finish(command, CommandState::Failed, "another operation is already in progress".to_owned());
-            return;
+            return Err("another operation is already in progress".to_owned());
         }
         if state.operation.is_some() {
             self.end_operation(app, "superseded by a sync that was asked for");
         }
         if let Some(state) = self.apps.get_mut(app) {
-            state.pending = Some(PendingSync { command, expect, prune });
+            state.pending = Some(pending);
         }
         self.dirty.insert(app.clone());
+        Ok(())
     }
 
     /// Frees a held plan, for a command or at the edge.

@@ -42,13 +42,16 @@ impl Reconciler {
             let state = self.apps.entry(name.clone()).or_default();
             let was_listed = state.listed.is_some();
             state.listed = list.get(name).cloned();
-            state.assigned = state.listed.as_ref().and_then(|_| assigned.get(name).cloned());
+            state.newest = state.listed.as_ref().and_then(|_| assigned.get(name).cloned());
+            state.reassign = false;
+            state.assigned = state.enforced();
             state.gatekeeper.adopt(state.listed.as_ref());
             let left = was_listed && matches!(before, Phase::Deleting | Phase::Released);
             if left && self.phase_of(name) != before {
                 // Objects of its last sync may be gone, or somebody else's.
                 self.void_attempt(name);
             }
+            self.forget_left(name);
         }
         for name in &names {
             match self.phase_of(name) {
@@ -76,6 +79,7 @@ impl Reconciler {
             self.out.ops.push(StoreOp::delete(tables::ATTEMPTS, encode(&name)));
             self.out.ops.push(StoreOp::delete(tables::OPERATIONS, encode(&name)));
             self.out.ops.push(StoreOp::delete(tables::CONFIRMED, encode(&name)));
+            self.out.ops.push(StoreOp::delete(tables::HISTORY, encode(&name)));
             self.delete_queue.remove(&name);
             self.reported.remove(&name);
             self.report_due.remove(&name);
@@ -404,7 +408,7 @@ pub(super) fn assigned_release(root: Root, store: &dyn StoreRead) -> Result<Rele
 }
 
 /// Reads what the reconciler needs to know of a manifest.
-fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
+pub(crate) fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
     let options = ObjectOptions::of(manifest);
     let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let defines = key.is_crd().then(|| {

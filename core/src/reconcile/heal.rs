@@ -43,7 +43,7 @@ impl Reconciler {
             Some(Live::Present(live)) => {
                 if entry.uid.as_deref() != Some(live.uid.as_str()) {
                     Drift::Changed
-                } else if self.is_changed(entry, live) {
+                } else if is_changed(entry, live) {
                     match self.tolerance(key, entry, live) {
                         Tolerance::Tolerated => Drift::None,
                         Tolerance::NotAsked | Tolerance::Differs => Drift::Changed,
@@ -54,12 +54,6 @@ impl Reconciler {
                 }
             }
         }
-    }
-
-    /// Tells whether somebody else changed fields of ours of the incarnation that we know.
-    pub(super) fn is_changed(&self, entry: &InventoryEntry, live: &LiveMeta) -> bool {
-        let same = entry.fingerprint.is_some() && live.fingerprint == entry.fingerprint;
-        live.resource_version > entry.resource_version && !same
     }
 
     /// Tells once that somebody else changed or removed an object, whether or not it will be put back.
@@ -231,6 +225,12 @@ impl Reconciler {
             format!("{who} keeps changing this object: healing backs off")
         })
     }
+}
+
+/// Tells whether somebody else changed fields of ours of the incarnation that we know.
+pub(super) fn is_changed(entry: &InventoryEntry, live: &LiveMeta) -> bool {
+    let same = entry.fingerprint.is_some() && live.fingerprint == entry.fingerprint;
+    live.resource_version > entry.resource_version && !same
 }
 
 impl Heals {

@@ -24,15 +24,7 @@ impl Reconciler {
             let entry: InventoryEntry = store::decode(tables::INVENTORY, &value)?;
             inventory.insert(key, entry);
         }
-        let mut apps: BTreeMap<AppId, App> = BTreeMap::new();
-        for (key, value) in store.scan(tables::OPERATIONS, &[])? {
-            let app: AppId = store::decode(tables::OPERATIONS, &key)?;
-            apps.entry(app).or_default().operation = Some(store::decode(tables::OPERATIONS, &value)?);
-        }
-        for (key, value) in store.scan(tables::ATTEMPTS, &[])? {
-            let app: AppId = store::decode(tables::ATTEMPTS, &key)?;
-            apps.entry(app).or_default().last = Some(store::decode(tables::ATTEMPTS, &value)?);
-        }
+        let apps = load_apps(store)?;
         let mut confirmed = BTreeMap::new();
         for (key, value) in store.scan(tables::CONFIRMED, &[])? {
             let app: AppId = store::decode(tables::CONFIRMED, &key)?;
@@ -137,8 +129,32 @@ impl Reconciler {
         for (name, state) in &mut self.apps {
             state.operation = None;
             state.last = None;
+            state.left = None;
             self.out.ops.push(StoreOp::delete(tables::OPERATIONS, encode(name)));
             self.out.ops.push(StoreOp::delete(tables::ATTEMPTS, encode(name)));
         }
     }
+}
+
+/// Reads what is kept of each app besides its objects.
+fn load_apps(store: &dyn StoreRead) -> Result<BTreeMap<AppId, App>, StoreError> {
+    let mut apps: BTreeMap<AppId, App> = BTreeMap::new();
+    for (key, value) in store.scan(tables::OPERATIONS, &[])? {
+        let app: AppId = store::decode(tables::OPERATIONS, &key)?;
+        apps.entry(app).or_default().operation = Some(store::decode(tables::OPERATIONS, &value)?);
+    }
+    for (key, value) in store.scan(tables::ATTEMPTS, &[])? {
+        let app: AppId = store::decode(tables::ATTEMPTS, &key)?;
+        apps.entry(app).or_default().last = Some(store::decode(tables::ATTEMPTS, &value)?);
+    }
+    for state in apps.values_mut() {
+        let rollback = state.operation.as_ref().and_then(|operation| operation.rollback.as_ref());
+        let last = state.last.as_ref().and_then(|last| last.left.clone());
+        state.left = rollback.and_then(|rollback| rollback.leaves.clone()).or(last);
+    }
+    for (key, value) in store.scan(tables::HISTORY, &[])? {
+        let app: AppId = store::decode(tables::HISTORY, &key)?;
+        apps.entry(app).or_default().history = store::decode(tables::HISTORY, &value)?;
+    }
+    Ok(apps)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::history::Rollback;
 use super::slots::Use;
 use super::state::{App, Attempt, Item, NamespaceStep, Operation, WantedSet, Work, tables};
 use super::{Purpose, Reconciler};
@@ -9,7 +10,7 @@ use crate::cluster::Request;
 use crate::desired::{Assignment, Phase};
 use crate::ids::{AppId, CommandId, Digest};
 use crate::key::{GroupKind, ResourceKey};
-use crate::policy::ProjectLimits;
+use crate::policy::{HistoryPolicy, ProjectLimits, SyncPolicy};
 use crate::session::frame::CommandState;
 use crate::status::{OperationPhase, ResultCode, ResultRow};
 use crate::store::{StoreError, StoreOp, StoreRead, encode};
@@ -27,8 +28,9 @@ pub(super) fn attempt_of(assignment: &Assignment) -> Digest {
     } else {
         encode(&ProjectLimits { windows: Vec::new(), ..limits.clone() })
     };
-    let parts =
-        [encode(&assignment.root), encode(&assignment.destination), encode(&assignment.policy), limits];
+    // What is kept of the past is no other way to sync.
+    let policy = encode(&SyncPolicy { history: HistoryPolicy::default(), ..assignment.policy.clone() });
+    let parts = [encode(&assignment.root), encode(&assignment.destination), policy, limits];
     Digest::of_parts("argosy attempt v1", parts.iter().map(Vec::as_slice))
 }
 
@@ -40,7 +42,9 @@ impl App {
 
     /// Gives every point at which its operation has something to do.
     pub(super) fn timers(&self) -> Vec<u64> {
-        let Some(work) = &self.work else { return self.remake_at.into_iter().collect() };
+        let Some(work) = &self.work else {
+            return self.remake_at.into_iter().chain(self.soaks()).collect();
+        };
         if let Some(at) = work.retry_at {
             return vec![at];
         }
@@ -63,10 +67,14 @@ impl Reconciler {
         let apps = self.in_turn();
         for app in &apps {
             self.start_what_is_asked(app, now);
+            self.start_fall_back(app, now);
             let remakes = self.apps.get(app).and_then(|state| state.remake_at);
             if self.dirty.contains(app) || remakes.is_some_and(|at| at <= now.ms()) {
                 self.start_automated(app, now);
             }
+        }
+        self.reassign(store, now)?;
+        for app in &apps {
             self.prepare(app, store, now)?;
         }
         // Who takes its share is told by what all of them have to do.
@@ -101,7 +109,7 @@ impl Reconciler {
         state.pending = None;
         match refuse {
             Some((state, message)) => self.finish(pending.command, state, message),
-            None => self.start(app, Some(pending.command), pending.prune, now),
+            None => self.start(app, Some(pending.command), pending.prune, pending.rollback, now),
         }
     }
 
@@ -134,7 +142,7 @@ impl Reconciler {
             }
         }
         if self.has_looked(app) && !self.must_wait_for_window(app) {
-            self.start(app, None, automated.prune, now);
+            self.start(app, None, automated.prune, None, now);
         }
     }
 
@@ -195,10 +203,26 @@ impl Reconciler {
         if waits.is_empty() { String::new() } else { format!("waits for the list of {}", waits.join(", ")) }
     }
 
-    fn start(&mut self, app: &AppId, command: Option<CommandId>, prune: bool, now: Now) {
+    pub(super) fn start(
+        &mut self,
+        app: &AppId,
+        command: Option<CommandId>,
+        prune: bool,
+        rollback: Option<Rollback>,
+        now: Now,
+    ) {
         let began = self.trusted_time(now);
+        match &rollback {
+            Some(rollback) => self.take_left(app, rollback.leaves.clone()),
+            // Who asks for a sync asks for the newest release.
+            None if command.is_some() => self.take_left(app, None),
+            None => {}
+        }
         let Some(state) = self.apps.get_mut(app) else { return };
-        let Some(assignment) = state.assigned.clone() else { return };
+        let Some(mut assignment) = state.enforced() else { return };
+        if let Some(rollback) = &rollback {
+            assignment.root = rollback.root;
+        }
         let attempt = attempt_of(&assignment);
         let operation = Operation {
             assignment,
@@ -208,9 +232,11 @@ impl Reconciler {
             started: now.mono,
             retries: 0,
             hooks: Vec::new(),
-            with_hooks: None,
             terminated: false,
             began,
+            // Argo CD: a rollback runs none.
+            with_hooks: rollback.is_some().then_some(false),
+            rollback,
         };
         self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), &operation));
         state.problems.clear();

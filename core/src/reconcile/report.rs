@@ -62,6 +62,7 @@ impl Reconciler {
             }
             let status = self.status_of(&app, state, now).bounded();
             let busy = state.is_working();
+            self.look_at_health(&app, &status, now);
             let before = self.reported.get(&app);
             let changed = before
                 .is_none_or(|before| AppStatus { observed: status.observed, ..before.clone() } != status);
@@ -342,6 +343,10 @@ impl Reconciler {
         for message in self.unwatched(name, state) {
             add("ComparisonError", message);
         }
+        let left = state.left_condition();
+        if let Some(Condition { kind, message }) = &left {
+            add(kind, message.clone());
+        }
         if let Some(reason) = &self.read_only {
             add("ReadOnly", reason.clone());
         }
@@ -353,7 +358,7 @@ impl Reconciler {
             add("SyncWindow", message);
         }
         if state.listed.as_ref().map(|listed| listed.root)
-            != state.assigned.as_ref().map(|assigned| assigned.root)
+            != state.newest.as_ref().map(|assigned| assigned.root)
         {
             add("ReleasePending", "a newer release is on its way to the cluster".to_owned());
         }

@@ -6,7 +6,7 @@ use super::state::{Attempt, Operation, prune_request, tables};
 use crate::ids::{AppId, Digest};
 use crate::policy::Retry;
 use crate::session::frame::CommandState;
-use crate::status::{OperationPhase, ResultCode, ResultRow};
+use crate::status::{HistoryRow, OperationPhase, ResultCode, ResultRow};
 use crate::store::{StoreOp, encode};
 use crate::time::Now;
 
@@ -108,12 +108,26 @@ impl Reconciler {
                 state.last.as_ref().and_then(|last| last.prune_asked)
             },
             withheld: phase != OperationPhase::Succeeded && withholds,
+            left: state.left.clone(),
             results: bounded(work.map(|work| work.results).unwrap_or_default()),
         };
         self.out.ops.push(StoreOp::put(tables::ATTEMPTS, encode(app), &attempt));
         self.out.ops.push(StoreOp::delete(tables::OPERATIONS, encode(app)));
+        let row = HistoryRow {
+            id: 0,
+            root,
+            started: attempt.started,
+            finished: attempt.finished,
+            finished_at: now.wall,
+            automated: attempt.automated,
+            healthy: false,
+            age_ms: None,
+        };
         state.last = Some(attempt);
         let succeeded = phase == OperationPhase::Succeeded;
+        if succeeded {
+            self.remember(app, &row);
+        }
         self.event(app, None, if succeeded { "Synced" } else { "SyncFailed" }, message.clone());
         if let Some(command) = operation.command {
             let outcome = if succeeded { CommandState::Succeeded } else { CommandState::Failed };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use minicbor::{Decode, Encode};
 
+use super::history::{Left, Rollback};
 use super::trial::Trial;
 use super::windows::Gatekeeper;
 use crate::cluster::LiveMeta;
@@ -15,7 +16,7 @@ use crate::key::ResourceKey;
 use crate::manifest::Hook;
 use crate::order::{Rank, Step, SyncPhase};
 use crate::release::Root;
-use crate::status::{Held, HeldDelete, OperationPhase, ResultRow};
+use crate::status::{Held, HeldDelete, HistoryRow, OperationPhase, ResultRow};
 use crate::store::encode;
 use crate::time::{MonoTime, WallTime};
 
@@ -37,9 +38,12 @@ pub mod tables {
     pub const FACTS: Table = "facts";
     /// Release root → version of facts: those of its manifests are all in [`FACTS`].
     pub const INGESTED: Table = "ingested";
+    /// App → the releases that it was synced to ([`crate::status::HistoryRow`]), oldest first.
+    pub const HISTORY: Table = "history";
 
     /// All of them.
-    pub const ALL: [Table; 7] = [INVENTORY, OPERATIONS, ATTEMPTS, GOVERNOR, CONFIRMED, FACTS, INGESTED];
+    pub const ALL: [Table; 8] =
+        [INVENTORY, OPERATIONS, ATTEMPTS, GOVERNOR, CONFIRMED, FACTS, INGESTED, HISTORY];
 }
 
 /// What an ingested release is marked with: facts of an earlier version are read anew.
@@ -241,6 +245,9 @@ pub struct Operation {
     /// The time when it began, if that was known: by it a window lets it overrun.
     #[n(12)]
     pub began: Option<WallTime>,
+    /// It goes back to an older release.
+    #[n(13)]
+    pub rollback: Option<Rollback>,
 }
 
 /// How the last sync of an app ended.
@@ -283,6 +290,9 @@ pub struct Attempt {
     #[n(11)]
     #[cbor(with = "crate::later", has_nil)]
     pub withheld: bool,
+    /// The newest release is left, and an older one takes its place.
+    #[n(13)]
+    pub left: Option<Left>,
 }
 
 /// Tells requests to prune apart: what is to be left, and where.
@@ -433,12 +443,16 @@ pub(super) struct PendingSync {
     pub(super) command: CommandId,
     pub(super) expect: Option<Root>,
     pub(super) prune: bool,
+    pub(super) rollback: Option<Rollback>,
 }
 
 /// One application.
 #[derive(Debug, Default)]
 pub(super) struct App {
     pub(super) listed: Option<Assignment>,
+    /// The newest one whose release is complete.
+    pub(super) newest: Option<Assignment>,
+    /// What is enforced of it: see [`App::enforced`].
     pub(super) assigned: Option<Assignment>,
     pub(super) wanted: WantedSet,
     pub(super) operation: Option<Operation>,
@@ -448,6 +462,16 @@ pub(super) struct App {
     /// Its sync windows.
     pub(super) gatekeeper: Gatekeeper,
     pub(super) held: Option<Held>,
+    /// The releases that it was synced to, oldest first.
+    pub(super) history: Vec<HistoryRow>,
+    /// The newest release, where it is left.
+    pub(super) left: Option<Left>,
+    /// What is enforced has to be worked out anew.
+    pub(super) reassign: bool,
+    /// Since when it is Degraded, where its document says for how long it may be.
+    pub(super) degraded_since: Option<u64>,
+    /// Since when it is Synced and Healthy with the newest row of its history.
+    pub(super) healthy_since: Option<u64>,
     /// When objects that are not managed any more are synced anew.
     pub(super) remake_at: Option<u64>,
     /// Failures of heals and deletes, by object.

@@ -4,6 +4,7 @@ mod deletes;
 mod diffs;
 mod fresh;
 mod heals;
+mod history;
 mod hooks;
 mod large;
 mod options;
@@ -14,6 +15,7 @@ mod taken;
 mod tolerance;
 mod unwatched;
 mod waves;
+mod why;
 mod windows;
 
 use serde_json::json;

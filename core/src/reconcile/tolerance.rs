@@ -91,7 +91,7 @@ impl Reconciler {
         let (Some(entry), Some(Live::Present(live))) = (self.inventory.get(key), self.live.get(key)) else {
             return None;
         };
-        if !self.is_changed(entry, live) {
+        if !super::heal::is_changed(entry, live) {
             return None;
         }
         match self.tolerance(key, entry, live) {
@@ -121,7 +121,10 @@ impl Reconciler {
         let entry = self.inventory.get(key)?;
         let Some(Live::Present(live)) = self.live.get(key) else { return None };
         let settled = entry.intent.is_none() && !entry.going && !entry.detached && !live.deleting;
-        if !settled || entry.uid.as_deref() != Some(live.uid.as_str()) || !self.is_changed(entry, live) {
+        if !settled
+            || entry.uid.as_deref() != Some(live.uid.as_str())
+            || !super::heal::is_changed(entry, live)
+        {
             return None;
         }
         match self.tolerance(key, entry, live) {

@@ -3,7 +3,7 @@
 //! Argo CD: sync waves. The next step begins when all of this one is applied, what it deleted is gone, and every object
 //! of it is healthy for the generation that was applied, where its kind has an opinion. The last step waits for nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Reconciler;
 use super::hooks::Hooks;
@@ -11,7 +11,7 @@ use super::state::{Live, Work};
 use crate::health::Health;
 use crate::ids::AppId;
 use crate::key::ResourceKey;
-use crate::order::{self, Place, Rank, Step, SyncPhase};
+use crate::order::{self, Leaving, Place, Rank, Step, SyncPhase};
 use crate::time::Now;
 
 /// Time between the last write of a step and the first look at its health: controllers that report no generation need it
@@ -85,32 +85,21 @@ impl Reconciler {
 
     /// Works out when the deletes of an operation are due, once they are judged: in mirrored waves, or last.
     pub(super) fn place_deletes(&mut self, app: &AppId) {
-        let keys: Vec<&ResourceKey> =
-            self.delete_queue.get(app).into_iter().flat_map(BTreeMap::keys).collect();
-        let waves: BTreeSet<i32> = keys.iter().map(|key| self.applied_wave(key)).collect();
-        let mirror = order::mirrored(&waves);
         let state = self.apps.get(app);
         let all_last = state
             .and_then(|state| state.operation.as_ref())
             .is_some_and(|operation| operation.assignment.policy.prune_last);
-        let mut last = BTreeSet::new();
-        let mut prunes: BTreeMap<ResourceKey, Step> = BTreeMap::new();
-        for key in keys {
+        let leaving = |key: &ResourceKey| {
             let applied = self.inventory.get(key).and_then(|entry| entry.applied.as_ref());
             let facts = applied.and_then(|body| self.facts.get(&body.manifest));
-            if all_last || facts.is_some_and(|facts| facts.prune_last) {
-                last.insert(key.clone());
-            }
-            let wave = mirror.get(&self.applied_wave(key)).copied().unwrap_or_default();
-            prunes.insert(key.clone(), Step::wave(wave));
-        }
+            let last = all_last || facts.is_some_and(|facts| facts.prune_last);
+            Leaving { wave: self.applied_wave(key), last }
+        };
+        let keys = self.delete_queue.get(app).into_iter().flat_map(BTreeMap::keys);
+        let deletes = keys.map(|key| (key.clone(), leaving(key))).collect();
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
         let applies = work.wanted.keys.keys().filter_map(|key| work.ranks.get(key)).map(|rank| rank.step);
-        let steps = applies.chain(prunes.values().copied());
-        let end = steps.map(|step| step.wave).max().unwrap_or_default().max(0).saturating_add(1);
-        for key in last {
-            prunes.insert(key, Step::wave(end));
-        }
+        let prunes = order::delete_steps(&deletes, applies);
         let applies = work.ranks.values().chain(work.running.values()).map(|rank| rank.step);
         let first = applies.chain(prunes.values().copied()).min();
         // One that failed before it was interrupted deletes nothing any more.

@@ -10,6 +10,7 @@ use minicbor::{Decode, Encode};
 use crate::desired::{Anchor, Signature, SignedHead};
 use crate::ids::{AppId, CommandId, Digest, Epoch, Generation, Incarnation, InstallationId};
 use crate::journal::{JournalBatch, JournalHeld};
+use crate::key::ResourceKey;
 use crate::pause::ToldPause;
 use crate::release::Root;
 use crate::time::{MonoTime, WallTime};
@@ -253,7 +254,43 @@ pub enum CommandKind {
         #[n(0)]
         app: AppId,
     },
+    /// Syncs an app to an older release of its history, without hooks.
+    #[n(6)]
+    Rollback {
+        /// Which app.
+        #[n(0)]
+        app: AppId,
+        /// Which row; absent: the one before the newest.
+        #[n(1)]
+        id: Option<u64>,
+        /// Deletes what that release does not have and the newest does not desire.
+        #[n(2)]
+        prune: bool,
+    },
+    /// Lists the releases that an app was synced to: a read.
+    #[n(7)]
+    History {
+        /// Which app.
+        #[n(0)]
+        app: AppId,
+    },
+    /// Says why an object is as it is: a read.
+    #[n(8)]
+    Why {
+        /// Which app.
+        #[n(0)]
+        app: AppId,
+        /// Which object.
+        #[n(1)]
+        key: ResourceKey,
+    },
 }
+
+/// What an agent must be able to do for [`CommandKind::History`] and [`CommandKind::Rollback`], as named in its [`Hello`].
+pub const HISTORY: &str = "history";
+
+/// What an agent must be able to do for [`CommandKind::Why`].
+pub const WHY: &str = "why";
 
 /// What an agent must be able to do for [`CommandKind::Diff`], as named in its [`Hello`].
 pub const DIFF: &str = "diff";
@@ -262,8 +299,14 @@ impl CommandKind {
     /// Tells whether the command has no effect and so ends with its session.
     pub fn is_read(&self) -> bool {
         match self {
-            Self::Refresh { .. } | Self::Resources { .. } | Self::Diff { .. } => true,
-            Self::Sync { .. } | Self::Confirm { .. } | Self::Terminate { .. } => false,
+            Self::Refresh { .. }
+            | Self::Resources { .. }
+            | Self::Diff { .. }
+            | Self::History { .. }
+            | Self::Why { .. } => true,
+            Self::Sync { .. } | Self::Confirm { .. } | Self::Terminate { .. } | Self::Rollback { .. } => {
+                false
+            }
         }
     }
 
@@ -271,6 +314,8 @@ impl CommandKind {
     pub fn needs(&self) -> Option<&'static str> {
         match self {
             Self::Diff { .. } => Some(DIFF),
+            Self::Rollback { .. } | Self::History { .. } => Some(HISTORY),
+            Self::Why { .. } => Some(WHY),
             Self::Sync { .. }
             | Self::Confirm { .. }
             | Self::Refresh { .. }

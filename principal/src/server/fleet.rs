@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use argosy_core::hub::{AppName, Refused, Reply, Request as Order};
+use argosy_core::hub::{AppName, DeletionOrdered, Refused, Reply, Request as Order};
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::session::frame::CommandKind;
 use argosy_core::store::StoreError;
@@ -22,6 +22,7 @@ use crate::engine::{Handle, Stopped};
 mod audit;
 mod bundles;
 mod events;
+mod manifests;
 mod receipts;
 
 /// Longest time that a command may be given to start.
@@ -68,6 +69,7 @@ impl Fleet {
             }
             Order::Receipts(receipts) => format!("bundle receipts (of cluster {})", receipts.cluster),
             Order::ExportBundle { name } => format!("bundle export {name}"),
+            Order::DeleteApp { app, cascade } => format!("app delete {} (cascade: {cascade})", app.app),
             Order::Enrol(_)
             | Order::Command { .. }
             | Order::MoreOfBundle(_)
@@ -215,6 +217,44 @@ impl Service for Fleet {
         found.map(Response::new).ok_or_else(|| status_of(&Refused::NoApp(app)))
     }
 
+    type GetManifestsStream = ReceiverStream<Result<v1::Manifests, Status>>;
+
+    async fn get_manifests(
+        &self,
+        request: Request<v1::GetAppRequest>,
+    ) -> Result<Response<Self::GetManifestsStream>, Status> {
+        operator_of(&request)?;
+        let (send, receive) = mpsc::channel(manifests::PIECES);
+        self.send_manifests(request.into_inner(), send).await?;
+        Ok(Response::new(ReceiverStream::new(receive)))
+    }
+
+    async fn delete_app(
+        &self,
+        request: Request<v1::DeleteAppRequest>,
+    ) -> Result<Response<v1::DeleteAppResponse>, Status> {
+        let operator = operator_of(&request)?;
+        let v1::DeleteAppRequest { namespace, name, cluster, cascade } = request.into_inner();
+        let app = app_name(namespace, name, cluster);
+        let Reply::DeletionOrdered(ordered) =
+            self.order(&operator, Order::DeleteApp { app, cascade }).await?
+        else {
+            return Err(unexpected());
+        };
+        let DeletionOrdered { cluster, first, held } = ordered;
+        Ok(Response::new(v1::DeleteAppResponse { cluster, first, held: held.as_ref().map(Into::into) }))
+    }
+
+    async fn list_projects(
+        &self,
+        request: Request<v1::ListProjectsRequest>,
+    ) -> Result<Response<v1::ListProjectsResponse>, Status> {
+        operator_of(&request)?;
+        let found = self.services.handle.query(move |machine, _, _| machine.projects());
+        let projects = found.await.map_err(stopped)?.into_iter().map(view::project).collect();
+        Ok(Response::new(v1::ListProjectsResponse { projects }))
+    }
+
     type RunCommandStream = Answers<v1::CommandProgress>;
 
     async fn run_command(
@@ -224,15 +264,10 @@ impl Service for Fleet {
         let operator = operator_of(&request)?;
         let request = request.into_inner();
         let kind = request.command()?;
-        let app = AppId::new(request.namespace, request.name);
-        info!(%operator, %app, order = ?kind, "an operator orders");
-        let cluster = Some(request.cluster).filter(|cluster| !cluster.is_empty());
+        let app = app_name(request.namespace, request.name, request.cluster);
+        info!(%operator, app = %app.app, order = ?kind, "an operator orders");
         let asked = kind.clone();
-        let order = Order::Command {
-            app: AppName { app, cluster },
-            kind,
-            deadline_ms: request.timeout_ms.clamp(1, LONGEST),
-        };
+        let order = Order::Command { app, kind, deadline_ms: request.timeout_ms.clamp(1, LONGEST) };
         let mut answers = self.services.handle.follow(order).await.map_err(stopped)?;
         // What is refused at once is the call's own answer.
         let first = answers.recv().await.ok_or_else(|| stopped(Stopped))?;
@@ -315,17 +350,30 @@ async fn progress(reply: Reply, asked: &CommandKind, handle: &Handle) -> Result<
     let mut told = view::progress(progress, asked)
         .map_err(|error| Status::internal(format!("the agent's answer cannot be read: {error}")))?;
     let compared = told.diff.as_ref().and_then(|diff| diff.release.as_ref()?.root());
+    let mut history = std::mem::take(&mut told.history);
     let known = handle.query(move |machine, _, now| {
         let observed = machine.observed(cluster, &app, now).map(|seen| view::observation(seen, now));
-        let commit = compared.and_then(|root| machine.commit_of(cluster, &app, root));
-        (observed, commit.map(str::to_owned))
+        let commit_of = |root| machine.commit_of(cluster, &app, root).map(str::to_owned);
+        for row in &mut history {
+            row.by_hub_clock(now.wall.0);
+            if let Some(release) = &mut row.release {
+                release.revision = release.root().and_then(commit_of).unwrap_or_default();
+            }
+        }
+        (observed, history, compared.and_then(commit_of))
     });
-    let (observed, commit) = known.await.map_err(stopped)?;
+    let (observed, history, commit) = known.await.map_err(stopped)?;
     told.observed = observed;
+    told.history = history;
     if let Some(release) = told.diff.as_mut().and_then(|diff| diff.release.as_mut()) {
         release.revision = commit.unwrap_or_default();
     }
     Ok(told)
+}
+
+fn app_name(namespace: String, name: String, cluster: String) -> AppName {
+    let cluster = Some(cluster).filter(|cluster| !cluster.is_empty());
+    AppName { app: AppId::new(namespace, name), cluster }
 }
 
 fn checked_labels(
@@ -356,6 +404,8 @@ fn status_of(refused: &Refused) -> Status {
         | Refused::NoApp(_)
         | Refused::NoClone { .. } => Status::not_found(message),
         Refused::Waiting { .. }
+        | Refused::InFleet { .. }
+        | Refused::NotDeleting { .. }
         | Refused::Away(_)
         | Refused::TooOld { .. }
         | Refused::NotJoined(_)

@@ -1,8 +1,8 @@
 //! What operators see, as it travels: ages are taken at the hub, so that no two clocks are compared.
 
 use argosy_core::hub::{
-    AppView, Chain, ClusterView, CommandProgress, Disagreement, Event, Observed, Reconciliation, Severity,
-    Shown, Side,
+    AppView, Chain, ClusterView, CommandProgress, Disagreement, Event, Observed, ProjectView, Reconciliation,
+    Severity, Shown, Side,
 };
 use argosy_core::release::Root;
 use argosy_core::session::frame::CommandKind;
@@ -132,6 +132,18 @@ pub(super) fn app(view: AppView, now: Now, detail: Detail) -> v1::AppView {
     }
 }
 
+/// One project.
+pub(super) fn project(view: ProjectView) -> v1::ProjectView {
+    let ProjectView { state, apps } = view;
+    v1::ProjectView {
+        name: state.name,
+        file: state.file,
+        document_json: state.document,
+        problem: state.problem.unwrap_or_default(),
+        apps,
+    }
+}
+
 /// When a status held.
 pub(super) fn observation(observed: Observed, now: Now) -> v1::Observation {
     let ago = |age| now.wall.0.saturating_sub(i64::try_from(millis(age)).unwrap_or(i64::MAX));
@@ -219,7 +231,7 @@ pub(super) fn event(event: &Event, now: Now) -> v1::Event {
     }
 }
 
-fn reference(root: Root, commit: Option<String>) -> v1::ReleaseRef {
+pub(super) fn reference(root: Root, commit: Option<String>) -> v1::ReleaseRef {
     v1::ReleaseRef { revision: commit.unwrap_or_default(), ..root.into() }
 }
 

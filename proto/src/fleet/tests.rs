@@ -102,10 +102,12 @@ fn the_answer_of_a_read_is_its_payload() {
         progress.answer(kind, payload).map(|()| progress)
     };
     let list = CommandKind::Resources { app: app.clone() };
-    let diff = CommandKind::Diff { app };
+    let diff = CommandKind::Diff { app: app.clone() };
+    let history = CommandKind::History { app: app.clone() };
+    let why = CommandKind::Why { app, key: ResourceKey::new("", "ConfigMap", "shop", "a") };
     assert_eq!(answer(&list, &encode(&status().resources)).unwrap().rows.len(), 1);
     assert!(answer(&list, &[]).unwrap().rows.is_empty());
-    for kind in [&list, &diff] {
+    for kind in [&list, &diff, &history, &why] {
         let error = answer(kind, &[0xff]).unwrap_err();
         assert_eq!(error.to_string(), "command_update.payload does not decode");
     }
@@ -123,4 +125,30 @@ fn the_answer_of_a_read_is_its_payload() {
     assert_eq!((told.same, told.more, told.release.unwrap().root()), (7, 1, Some(report.root)));
     assert_eq!((told.objects[0].change(), told.objects[0].left_out), (v1::Change::Changed, 4));
     assert_eq!(told.objects[0].fields[0].desired.as_deref(), Some("2"));
+    let line = WhyLine { link: WhyLink::Gate, state: WhyState::Waits, message: "m".to_owned() };
+    let told = answer(&why, &encode(&vec![line])).unwrap().why;
+    assert_eq!((told[0].link.as_str(), told[0].state()), ("Gate", v1::WhyState::Waits));
+}
+
+#[test]
+fn the_times_of_a_history_are_the_hubs_where_the_agent_knows_its_age() {
+    let at = |elapsed_ms| MonoTime { boot: BootId::new([1; 16]), elapsed_ms };
+    let row = HistoryRow {
+        id: 3,
+        root: Root(Digest::of(b"r")),
+        started: at(1_000),
+        finished: at(4_000),
+        finished_at: argosy_core::time::WallTime(50_000),
+        automated: true,
+        healthy: false,
+        age_ms: Some(10_000),
+    };
+    let mut told = v1::HistoryRow::from(&row);
+    assert_eq!((told.finished_unix_ms, told.started_unix_ms), (50_000, Some(47_000)));
+    told.by_hub_clock(1_000_000);
+    assert_eq!((told.finished_unix_ms, told.started_unix_ms), (990_000, Some(987_000)));
+    assert!(!told.by_cluster_clock);
+    let mut restarted = v1::HistoryRow::from(&HistoryRow { age_ms: None, ..row });
+    restarted.by_hub_clock(1_000_000);
+    assert!(restarted.by_cluster_clock && restarted.finished_unix_ms == 50_000);
 }

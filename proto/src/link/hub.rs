@@ -3,6 +3,7 @@
 use argosy_core::desired::Signature;
 use argosy_core::ids::{AppId, Digest, Epoch, Generation, Incarnation, InstallationId, JournalId};
 use argosy_core::journal::{JournalHeld, JournalPosition};
+use argosy_core::key::ResourceKey;
 use argosy_core::session::frame::{
     CHUNK, Chunk, Command, CommandKind, HubFrame, ListBase, ListChange, TransferId, Welcome,
 };
@@ -229,6 +230,13 @@ impl From<Command> for v1::Command {
             CommandKind::Resources { app } => (app, Kind::Resources(v1::ResourcesCommand {})),
             CommandKind::Terminate { app } => (app, Kind::Terminate(v1::TerminateCommand {})),
             CommandKind::Diff { app } => (app, Kind::Diff(v1::DiffCommand {})),
+            CommandKind::Rollback { app, id, prune } => {
+                (app, Kind::Rollback(v1::RollbackCommand { id, prune }))
+            }
+            CommandKind::History { app } => (app, Kind::History(v1::HistoryCommand {})),
+            CommandKind::Why { app, key: ResourceKey { group, kind, namespace, name } } => {
+                (app, Kind::Why(v1::WhyCommand { group, kind, namespace, name }))
+            }
         };
         Self {
             id: command.id.as_bytes().to_vec(),
@@ -259,6 +267,11 @@ impl TryFrom<v1::Command> for Command {
             Kind::Resources(v1::ResourcesCommand {}) => CommandKind::Resources { app },
             Kind::Terminate(v1::TerminateCommand {}) => CommandKind::Terminate { app },
             Kind::Diff(v1::DiffCommand {}) => CommandKind::Diff { app },
+            Kind::Rollback(v1::RollbackCommand { id, prune }) => CommandKind::Rollback { app, id, prune },
+            Kind::History(v1::HistoryCommand {}) => CommandKind::History { app },
+            Kind::Why(v1::WhyCommand { group, kind, namespace, name }) => {
+                CommandKind::Why { app, key: ResourceKey::new(group, kind, namespace, name) }
+            }
         };
         Ok(Self {
             id: shared::command_id("command.id", &command.id)?,

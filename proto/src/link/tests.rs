@@ -3,6 +3,7 @@ use argosy_core::ids::{
     AppId, BootId, ClusterId, CommandId, Digest, Epoch, Generation, Incarnation, InstallationId, JournalId,
 };
 use argosy_core::journal::{JournalBatch, JournalHeld, JournalPosition};
+use argosy_core::key::ResourceKey;
 use argosy_core::pause::ToldPause;
 use argosy_core::release::Root;
 use argosy_core::session::frame::{
@@ -219,6 +220,16 @@ fn command() -> impl Strategy<Value = Command> {
         app().prop_map(|app| CommandKind::Resources { app }),
         app().prop_map(|app| CommandKind::Terminate { app }),
         app().prop_map(|app| CommandKind::Diff { app }),
+        (app(), of(any::<u64>()), any::<bool>()).prop_map(|(app, id, prune)| CommandKind::Rollback {
+            app,
+            id,
+            prune
+        }),
+        app().prop_map(|app| CommandKind::History { app }),
+        app().prop_map(|app| CommandKind::Why {
+            app,
+            key: ResourceKey::new("apps", "Deployment", "shop", "web")
+        }),
     ];
     (any::<[u8; 16]>(), kind, any::<u64>()).prop_map(|(id, kind, deadline_ms)| Command {
         id: CommandId::new(id),

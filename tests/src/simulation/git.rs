@@ -180,9 +180,17 @@ impl Git {
             ..Project::permissive().limits
         };
         let closed = Project { description: String::new(), source_repos: Vec::new(), limits };
-        let closed = ProjectDocument { file: "projects.yaml".to_owned(), project: Ok(closed) };
+        let closed = ProjectDocument {
+            file: "projects.yaml".to_owned(),
+            project: Ok(closed),
+            document: String::new(),
+        };
         read.projects.insert("closed".to_owned(), closed);
-        let windowed = ProjectDocument { file: "projects.yaml".to_owned(), project: windowed() };
+        let windowed = ProjectDocument {
+            file: "projects.yaml".to_owned(),
+            project: windowed(),
+            document: String::new(),
+        };
         read.projects.insert("windowed".to_owned(), windowed);
         for (app, source) in self.history.get(commit).into_iter().flatten() {
             let file = format!("apps/{}.yaml", app.name);

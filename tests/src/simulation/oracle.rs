@@ -99,6 +99,8 @@ pub(super) struct Oracle {
     pub(super) confirmed: BTreeSet<(usize, ResourceKey, String)>,
     /// Apps whose pruning an operator asked for.
     pub(super) asked: BTreeSet<(usize, AppId)>,
+    /// Apps that somebody took back to an older release.
+    pub(super) rolled_back: BTreeSet<(usize, AppId)>,
     /// Incarnations that an agent applied.
     applied: BTreeSet<(usize, ResourceKey, String)>,
     /// Incarnations that an agent took for one of its apps: lawful applies named them, whether or not they arrived.

@@ -307,7 +307,8 @@ impl World {
                     let status = self.hub.process.as_ref().and_then(|process| process.status(agent, app));
                     let failed = status.is_some_and(|status| {
                         let ended = |operation: OperationStatus| operation.phase != OperationPhase::Running;
-                        status.sync == SyncStatus::OutOfSync && status.operation.is_some_and(ended)
+                        let left = status.conditions.iter().any(|said| said.kind == "RolledBackWarning");
+                        (status.sync == SyncStatus::OutOfSync || left) && status.operation.is_some_and(ended)
                     });
                     let tries = self.syncs.entry((agent, app.clone())).or_default();
                     if failed && *tries < SYNCS {
@@ -319,7 +320,7 @@ impl World {
                 continue;
             }
             let Some(app) = self.chance.people.pick(&apps) else { continue };
-            match self.chance.people.under(6) {
+            match self.chance.people.under(7) {
                 0 => {
                     let prune = self.chance.people.percent(30);
                     if prune {
@@ -329,6 +330,7 @@ impl World {
                 }
                 1 => self.order(agent, CommandKind::Refresh { app }),
                 2 => self.order(agent, CommandKind::Diff { app }),
+                3 => self.roll_back(agent, app),
                 _ if self.plan.confirms => self.confirm(agent, &app),
                 _ => {}
             }
@@ -338,6 +340,17 @@ impl World {
     fn order(&mut self, agent: usize, kind: CommandKind) {
         let id = CommandId::new(self.chance.people.bytes16());
         self.command(agent, Command { id, kind, deadline_ms: 60_000 });
+    }
+
+    /// Goes back to an older release, at the hub or at the edge: objects may be what they were at an older commit from now on.
+    fn roll_back(&mut self, agent: usize, app: AppId) {
+        self.oracle.rolled_back.insert((agent, app.clone()));
+        if self.chance.people.percent(50) {
+            note!(self, "somebody rolls {app} back at the edge of {agent}");
+            self.agent_takes(agent, argosy_core::agent::Input::Rollback { app, id: None });
+        } else {
+            self.order(agent, CommandKind::Rollback { app, id: None, prune: false });
+        }
     }
 
     /// Confirms what is held, at the hub or at the edge.

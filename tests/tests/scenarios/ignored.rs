@@ -33,7 +33,7 @@ fn image(stage: &Stage) -> String {
     spec(stage)["template"]["spec"]["containers"][0]["image"].to_string()
 }
 
-/// Scales as a HorizontalPodAutoscaler does.
+/// Scales as a `HorizontalPodAutoscaler` does.
 fn scale(stage: &Stage, replicas: u32) {
     let patch = json!({"spec": {"replicas": replicas}});
     stage.plane().api().merge(&format!("{}/scale", path(stage)), &patch).unwrap();

@@ -23,7 +23,7 @@ const REMEDY: &str = "give live objects as `kubectl get -o yaml` or `-o json` pr
 
 /// Objects in the order of their files.
 #[derive(Debug, Default)]
-pub(super) struct Objects {
+pub(in crate::command) struct Objects {
     all: Vec<(ResourceKey, Value)>,
     by_key: BTreeMap<ResourceKey, usize>,
     kinds: BTreeSet<GroupKind>,
@@ -33,7 +33,7 @@ pub(super) struct Objects {
 
 impl Objects {
     /// Reads the objects of a file; gives what is odd about it.
-    pub(super) fn read(&mut self, file: &str, bytes: &[u8]) -> Result<Vec<String>, Failure> {
+    pub(in crate::command) fn read(&mut self, file: &str, bytes: &[u8]) -> Result<Vec<String>, Failure> {
         let documents =
             documents(bytes).map_err(|error| Failure::Usage(format!("{file}, {error}; {REMEDY}")))?;
         if documents.is_empty() {
@@ -52,6 +52,11 @@ impl Objects {
     }
 
     /// Gives all objects.
+    pub(in crate::command) fn into_all(self) -> Vec<(ResourceKey, Value)> {
+        self.all
+    }
+
+    /// Goes through all objects.
     pub(super) fn iter(&self) -> impl Iterator<Item = &(ResourceKey, Value)> {
         self.all.iter()
     }

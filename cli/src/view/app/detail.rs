@@ -9,6 +9,17 @@ use crate::view::{age_of, command, list, revision_of};
 
 /// Gives one application for people.
 pub(crate) fn detail(view: &v1::AppView) -> String {
+    let mut text = head(view);
+    let rows = view.status.as_ref().map(|status| status.resources.as_slice()).unwrap_or_default();
+    if !rows.is_empty() {
+        text.push('\n');
+        text.push_str(&resources(rows));
+    }
+    text
+}
+
+/// Gives one application for people, without its objects.
+pub(crate) fn head(view: &v1::AppView) -> String {
     let document = Document::of(view);
     let status = view.status.as_ref();
     let mut text = String::new();
@@ -47,6 +58,8 @@ pub(crate) fn detail(view: &v1::AppView) -> String {
     field(&mut text, "Sync Status", &sync_sentence(status));
     if let (Some(desired), Some(status)) = (&view.desired, status)
         && status.assigned.as_ref().is_none_or(|assigned| assigned.root != desired.root)
+        // The cluster has it and keeps an older one in its place.
+        && !status.conditions.iter().any(|condition| condition.r#type == "RolledBackWarning")
     {
         let desired = text::short(&revision_of(Some(desired)));
         field(&mut text, "On Its Way", &format!("{desired}, which the cluster does not have yet"));
@@ -64,11 +77,6 @@ pub(crate) fn detail(view: &v1::AppView) -> String {
     if let Some(held) = status.and_then(|status| status.held.as_ref()) {
         text.push('\n');
         text.push_str(&deletes(held));
-    }
-    let rows = status.map(|status| status.resources.as_slice()).unwrap_or_default();
-    if !rows.is_empty() {
-        text.push('\n');
-        text.push_str(&resources(rows));
     }
     text
 }
@@ -94,22 +102,29 @@ fn conditions(view: &v1::AppView) -> String {
     if table.has_rows() { format!("\n{}", table.render()) } else { String::new() }
 }
 
+/// Gives an object's health, and what is to be said of it.
+pub(crate) fn health_and_message(row: &v1::ResourceRow) -> [String; 2] {
+    let health = row.health().known().map_or("", argosy_core::health::Health::as_str).to_owned();
+    let message = if row.message.is_empty() { &row.health_message } else { &row.message };
+    [health, message.clone()]
+}
+
 /// Gives the table of resources.
 pub(crate) fn resources(rows: &[v1::ResourceRow]) -> String {
     let mut table =
         Table::new(["GROUP", "KIND", "NAMESPACE", "NAME", "STATUS", "HEALTH", "PRUNE", "MESSAGE"]);
     for row in rows {
         let key = row.key.clone().unwrap_or_default();
-        let message = if row.message.is_empty() { &row.health_message } else { &row.message };
+        let [health, message] = health_and_message(row);
         table.row([
             key.group,
             key.kind,
             key.namespace,
             key.name,
             row.status().word().to_owned(),
-            row.health().known().map_or("", argosy_core::health::Health::as_str).to_owned(),
+            health,
             if row.requires_pruning { "yes" } else { "" }.to_owned(),
-            message.clone(),
+            message,
         ]);
     }
     table.render()

@@ -210,9 +210,10 @@ impl Parser {
             } else {
                 return Ok(filter);
             };
-            filter = match filter {
-                Filter::Identity => next,
-                before => Filter::Pipe(Box::new(before), Box::new(next)),
+            filter = if matches!(filter, Filter::Identity) {
+                next
+            } else {
+                Filter::Pipe(Box::new(filter), Box::new(next))
             };
         }
     }

@@ -84,7 +84,7 @@ fn documents_that_are_refused_are_shown_also_where_no_app_is_theirs() {
     let (mut world, _) = World::with_apps(&["web"]);
     world.read.broken.push(broken("new.yaml", "document 2, line 4: not YAML"));
     let project = Err("spec.roles: is not supported".to_owned());
-    let team = ProjectDocument { file: "team.yaml".to_owned(), project };
+    let team = ProjectDocument { file: "team.yaml".to_owned(), project, document: String::new() };
     world.read.projects.insert("team".to_owned(), team);
     world.read.unknown_kinds.push(broken("set.yaml", "document 1, line 1: kind ApplicationSet"));
     let effects = world.read();
@@ -137,7 +137,8 @@ fn a_project_keeps_its_last_good_state_over_a_restart() {
         ..crate::policy::ProjectLimits::default()
     };
     let project = crate::project::Project { description: String::new(), source_repos: Vec::new(), limits };
-    let document = ProjectDocument { file: "default.yaml".to_owned(), project: Ok(project) };
+    let document =
+        ProjectDocument { file: "default.yaml".to_owned(), project: Ok(project), document: String::new() };
     world.read.projects.insert("default".to_owned(), document);
     world.put("web", "edge", false);
     world.read();

@@ -109,7 +109,11 @@ fn an_apply_respects_what_is_ignored_where_that_is_asked_for() {
     let mut bench = started();
     let respected = |bench: &Bench| match bench.writes.last().unwrap() {
         Request::Apply { respect, .. } => respect.clone(),
-        other => panic!("{other:?}"),
+        other @ (Request::Get { .. }
+        | Request::Try { .. }
+        | Request::Delete { .. }
+        | Request::EnsureNamespace { .. }
+        | Request::Compare { .. }) => panic!("{other:?}"),
     };
     assert_eq!(respected(&bench), None);
     let mut newer = bench.put("web", &[("a", 2), ("b", 1)]);

@@ -22,7 +22,7 @@ pub(super) const AGENT: Kind = Kind {
         &["head", "list", "link_meta"],
         &["releases", "manifests", "ingested", "facts"],
         &["assigned", "operations", "inventory"],
-        &["inventory", "operations", "attempts", "outbox", "journal", "journal_meta"],
+        &["inventory", "operations", "attempts", "history", "outbox", "journal", "journal_meta"],
         &["releases", "manifests", "facts"],
         &["inventory", "journal", "journal_meta", "outbox"],
         &["governor", "confirmed", "commands", "outbox", "journal", "journal_meta"],

@@ -4,7 +4,7 @@ use argosy_core::cluster::Request;
 use argosy_core::desired::{Assignment, Phase};
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::ResourceKey;
-use argosy_core::reconcile::{Intent, InventoryEntry, Operation, tables};
+use argosy_core::reconcile::{Attempt, Intent, InventoryEntry, Operation, tables};
 use argosy_core::session::tables as link_tables;
 use argosy_core::store::{StoreRead as _, decode, encode, get_as};
 
@@ -180,7 +180,15 @@ impl Oracle {
             .is_some_and(|operation| self.holds(&operation.assignment, key) == Some(manifest));
         let assigned =
             get_as::<Assignment>(&disk.store, link_tables::ASSIGNED, &encode(&owner)).ok().flatten();
-        let desired = assigned.is_some_and(|assigned| self.holds(&assigned, key).is_some());
+        // An older release may take the place of the one that is assigned, where somebody went back to it.
+        let last = get_as::<Attempt>(&disk.store, tables::ATTEMPTS, &encode(&owner)).ok().flatten();
+        let left =
+            last.and_then(|last| last.left).filter(|_| self.rolled_back.contains(&(agent, owner.clone())));
+        let desired = assigned.is_some_and(|assigned| {
+            let kept = left.filter(|left| left.root == assigned.root).map(|left| left.kept);
+            let enforced = Assignment { root: kept.unwrap_or(assigned.root), ..assigned };
+            self.holds(&enforced, key).is_some()
+        });
         let applied = entry
             .as_ref()
             .and_then(|entry| entry.applied.as_ref())
@@ -195,7 +203,8 @@ impl Oracle {
             let why = format!("desired={desired} applied={applied} selfHeal={heals}");
             self.violate("M8", format!("agent {agent} applies {key} of {app} out of nowhere: {why}"));
         }
-        if self.commit_of_object(git, agent, key, manifest, app).is_none() {
+        let rolled_back = self.rolled_back.contains(&(agent, app.clone()));
+        if !rolled_back && self.commit_of_object(git, agent, key, manifest, app).is_none() {
             self.violate(
                 "I1",
                 format!("agent {agent} puts {key} of {app} back to an older commit than was applied"),

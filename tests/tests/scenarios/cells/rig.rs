@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use argosy_agent::cluster::{Connection, Watches, WatchesHandle};
-use argosy_core::cluster::{Answer, ApiError, Request as Ask, RequestId, WatchEvent};
+use argosy_core::cluster::{Answer, ApiError, RequestId, WatchEvent};
 use argosy_core::desired::{Assignment, DesiredList, Destination, ListSettings, Phase};
 use argosy_core::ids::{AppId, BootId, Digest, InstallationId};
 use argosy_core::key::{GroupKind, ResourceKey};

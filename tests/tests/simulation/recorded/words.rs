@@ -183,6 +183,11 @@ fn asked(kind: &CommandKind) -> String {
         CommandKind::Resources { app } => format!("resources {app}"),
         CommandKind::Terminate { app } => format!("terminate {app}"),
         CommandKind::Diff { app } => format!("diff {app}"),
+        CommandKind::Rollback { app, id, prune } => {
+            format!("rollback {app} id={} prune={prune}", option(*id))
+        }
+        CommandKind::History { app } => format!("history {app}"),
+        CommandKind::Why { app, key } => format!("why {app} {key}"),
     }
 }
 

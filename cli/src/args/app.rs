@@ -1,0 +1,219 @@
+//! What to do with applications.
+
+use std::time::Duration;
+
+use argosy_core::ids::{AppId, Digest};
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{ListFormat, ManifestFormat, Output, seconds};
+
+/// What to do with applications.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppCommand {
+    /// Shows every application.
+    List {
+        /// Only those of this cluster.
+        #[arg(long, value_name = "NAME", default_value = "")]
+        cluster: String,
+        /// Only those of this project.
+        #[arg(short, long, value_name = "NAME", default_value = "")]
+        project: String,
+        /// Goes on showing changes.
+        #[arg(short, long)]
+        watch: bool,
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t = ListFormat::Table)]
+        output: ListFormat,
+    },
+    /// Shows one application with its resources.
+    Get {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Goes on showing changes.
+        #[arg(short, long)]
+        watch: bool,
+        /// Shows all of its objects as a tree; the agent is asked for them.
+        #[arg(long)]
+        tree: bool,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Shows what the hub rendered for an application; values of Secrets are hidden.
+    Manifests {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Form of the output.
+        #[arg(short = 'o', long = "output", value_enum, default_value_t = ManifestFormat::Yaml)]
+        format: ManifestFormat,
+    },
+    /// Orders the deletion of an application whose document has left the fleet, and says of any other how it leaves.
+    Delete {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Confirms the deletes that are held, but those of Namespaces and volume claims.
+        #[arg(long)]
+        cascade: bool,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Syncs an application to the newest release that its cluster has, and waits for the end.
+    Sync {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Deletes what left the desired state.
+        #[arg(long)]
+        prune: bool,
+        /// Syncs exactly this release, or none.
+        #[arg(long, value_name = "ROOT")]
+        expect: Option<Digest>,
+        /// How long it may take.
+        #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+        timeout: Duration,
+        /// Returns as soon as the agent has the command.
+        #[arg(long = "async")]
+        detach: bool,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Waits until an application is synced and healthy.
+    Wait {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Waits until this commit is the one that it is compared with.
+        #[arg(long, value_name = "SHA")]
+        revision: Option<String>,
+        /// Waits until it is synced; with --health or alone.
+        #[arg(long)]
+        sync: bool,
+        /// Waits until it is healthy; with --sync or alone.
+        #[arg(long)]
+        health: bool,
+        /// How long to wait; 0 is without end.
+        #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+        timeout: Duration,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Asks the agent for every resource of an application.
+    Resources {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Goes on showing changes.
+        #[arg(short, long)]
+        watch: bool,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Ends the sync of an application that runs: nothing more is written, its running hooks are deleted, and it is not
+    /// tried again by itself.
+    TerminateOp {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+    },
+    /// Shows the releases that an application was synced to; its agent keeps them.
+    History {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Form of the output.
+        #[arg(short, long, value_enum, default_value_t = HistoryFormat::Table)]
+        output: HistoryFormat,
+    },
+    /// Syncs an application to an older release of its history, and waits for the end. Hooks are not run. One that is
+    /// synced automatically is refused.
+    Rollback {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// The row of the history [default: the one before the newest].
+        #[arg(value_name = "ID")]
+        id: Option<u64>,
+        /// Deletes what that release does not have; what the newest release has stays.
+        #[arg(long)]
+        prune: bool,
+        /// How long it may take.
+        #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+        timeout: Duration,
+        /// Returns as soon as the agent has the command.
+        #[arg(long = "async")]
+        detach: bool,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Asks the agent what a sync would change: how the live objects differ from the release. Values of Secrets are masked
+    /// there. Exits with 0 when nothing differs, 1 when something does, 20 when it could not be told.
+    Diff {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Whether a difference is told by the exit code.
+        #[arg(
+            long,
+            value_name = "BOOL",
+            default_value_t = true,
+            default_missing_value = "true",
+            num_args = 0..=1,
+            require_equals = true,
+            action = clap::ArgAction::Set
+        )]
+        exit_code: bool,
+        /// The exit code that tells a difference.
+        #[arg(long, value_name = "CODE", default_value_t = 1)]
+        diff_exit_code: u8,
+        /// How long it may take.
+        #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
+        timeout: Duration,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Shows the deletes that are held, and lets them go when their plan is named.
+    Confirm {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+        /// Digest of the plan, as shown without this flag.
+        #[arg(long, value_name = "DIGEST")]
+        plan: Option<Digest>,
+        /// Form of the output.
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// Forms of a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HistoryFormat {
+    /// For people.
+    Table,
+    /// One id a line.
+    Id,
+    /// For programs.
+    Json,
+    /// For both.
+    Yaml,
+}
+
+/// Names an application.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AppArguments {
+    /// NAME, or NAMESPACE/NAME outside of argocd.
+    #[arg(value_name = "APP")]
+    pub(crate) app: AppId,
+    /// Its cluster, while it is on two of them.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub(crate) cluster: String,
+}
