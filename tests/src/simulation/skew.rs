@@ -6,7 +6,7 @@ use argosy_core::desired::DesiredList;
 const UNHEARD_OF: &[u8] = &[0x64, b'n', b'e', b'w', b'!'];
 
 /// Fields of an assignment, of a list's settings and of a status that this version knows.
-const ASSIGNMENT: u8 = 9;
+const ASSIGNMENT: u8 = 10;
 const SETTINGS: u8 = 2;
 pub(super) const STATUS: u8 = 14;
 
