@@ -6,7 +6,6 @@
 
 mod ignore;
 mod jq;
-mod mask;
 mod owned;
 mod path;
 mod report;
@@ -18,14 +17,13 @@ use serde_json::Value;
 
 pub use self::ignore::{IgnoreError, IgnoreRule, Ignored};
 pub use self::jq::{JqError, TooManySteps};
-use self::mask::mask;
 use self::owned::Owned;
 use self::path::remove_all;
 pub use self::report::{Change, DIFF_LIMIT, DiffReport, FieldDiff, ObjectDiff};
 pub use self::respect::respect;
 use crate::ids::Digest;
 use crate::key::ResourceKey;
-use crate::{json, manifest, ownership};
+use crate::{json, manifest, mask, ownership};
 
 /// An object as far as it is known to be compared.
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,7 +86,8 @@ fn difference(
     let mut live = compared.live.cloned();
     let mut desired = compared.predicted.or(compared.sent).cloned();
     if secret {
-        mask(desired.as_mut(), live.as_mut());
+        let mut states: Vec<&mut Value> = desired.iter_mut().chain(live.iter_mut()).collect();
+        mask::hide(&mut states);
     }
     match (live, desired, compared.predicted) {
         (Some(live), Some(predicted), Some(_)) => match differences(&live, &predicted, manner, partial) {

@@ -28,21 +28,26 @@ pub fn hide(states: &mut [&mut Value]) {
                 continue;
             };
             for (key, value) in values {
-                let seen = words.entry(key.clone()).or_default();
-                let place = seen.iter().position(|one| one == value).unwrap_or(seen.len());
-                let shown = format!("{HIDDEN}{}", LONGER.repeat(place));
-                let hidden = std::mem::replace(value, Value::String(shown));
-                if place == seen.len() {
-                    seen.push(hidden);
-                }
+                hide_one(value, words.entry(key.clone()).or_default());
             }
         }
     }
+    let mut words = Vec::new();
     for state in states.iter_mut() {
         let annotations = state.get_mut("metadata").and_then(|metadata| metadata.get_mut("annotations"));
         if let Some(value) = annotations.and_then(|annotations| annotations.get_mut(LAST_APPLIED)) {
-            *value = Value::String(HIDDEN.to_owned());
+            hide_one(value, &mut words);
         }
+    }
+}
+
+/// Hides one value, given the distinct ones of its key so far.
+fn hide_one(value: &mut Value, seen: &mut Vec<Value>) {
+    let place = seen.iter().position(|one| one == value).unwrap_or(seen.len());
+    let shown = format!("{HIDDEN}{}", LONGER.repeat(place));
+    let hidden = std::mem::replace(value, Value::String(shown));
+    if place == seen.len() {
+        seen.push(hidden);
     }
 }
 
