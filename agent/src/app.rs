@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use argosy_core::agent::Input;
+use argosy_core::agent::{Given, Input};
 use argosy_core::health::UserRules;
+use argosy_core::local::{LocalPolicy, PolicySummary};
 use argosy_core::session::agent::AgentIdentity;
 use argosy_runtime::admin::{Admin, BoundAdmin, Connectivity};
 use argosy_runtime::clock::{Clock, wall};
@@ -31,7 +32,7 @@ use crate::engine::{About, Engine, Event, Parts, QUEUE, first_facts};
 use crate::identity::{Enrolled, Folder};
 use crate::session::Hub;
 use crate::view::View;
-use crate::{control, enrol, store};
+use crate::{control, enrol, policy, store};
 
 /// Where the admin endpoint listens unless told otherwise: this machine alone, any free port.
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -56,6 +57,7 @@ pub struct Bound {
 /// Not safe: tasks that were started go on.
 pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     let rules = args.health_rules.as_deref().map(load_rules).transpose()?;
+    let policy = args.policy.as_deref().map(load_policy).transpose()?;
     let folder = Folder::open(&args.data_dir)?;
     let lock = files::lock_folder(&args.data_dir)?.with_context(|| {
         format!(
@@ -92,6 +94,8 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     let view = Arc::new(Mutex::new(View::default()));
     show(&admin, &view);
     let enrolment = &enrolled.enrolment;
+    let facts =
+        first_facts(policy.as_deref(), enrolment.kube_system_uid.clone(), enrolled.identity.not_after());
     let parts = Parts {
         identity: AgentIdentity {
             cluster: enrolment.cluster,
@@ -104,7 +108,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
             hub: enrolment.addresses.clone(),
         },
         store: opened,
-        rules,
+        given: Given { rules, policy: policy.clone() },
         folder: folder.clone(),
         verifier: enrolment.verifier(),
         clock,
@@ -118,7 +122,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
             tls: enrol::tls_of(&enrolled)?,
             counters,
         },
-        facts: first_facts(enrolment.kube_system_uid.clone(), enrolled.identity.not_after()),
+        facts: facts.clone(),
         watches: watches_handle,
         discover,
         lease: lease_state.clone(),
@@ -127,7 +131,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     files::remove(&folder.incoming())?;
     let desk = Desk {
         events: queue.clone(),
-        files: Arc::new(Files::new(folder.clone(), enrolled.clone(), queue.clone())),
+        files: Arc::new(Files::new(folder.clone(), enrolled.clone(), facts, queue.clone())),
         supervisor: supervisor.clone(),
     };
     let (mut engine, first) = Engine::load(parts).await.context("the agent's store cannot be loaded")?;
@@ -143,7 +147,7 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     supervisor.spawn("watches", watches.run());
     supervisor.spawn_isolated("watch events", forward(watched, queue.clone()));
     let (ours, is_ours) = watch::channel(false);
-    let facts = look_at_cluster(connection.clone(), enrolled, queue.clone(), ours, stopping.clone());
+    let facts = look_at_cluster(connection.clone(), enrolled, policy, queue.clone(), ours, stopping.clone());
     supervisor.spawn("facts", facts);
     let discovery = discover_kinds(connection, is_ours, asked, queue, stopping.clone());
     supervisor.spawn_isolated("discovery", discovery);
@@ -157,6 +161,14 @@ fn load_rules(path: &Path) -> anyhow::Result<Arc<dyn UserRules>> {
     let rules = argosy_lua::Rules::load(path, clock).context("--health-rules")?;
     info!(rules = rules.len(), path = %path.display(), "health is judged by rules of the user's own as well");
     Ok(Arc::new(rules))
+}
+
+/// Reads the local policy.
+fn load_policy(path: &Path) -> anyhow::Result<Arc<LocalPolicy>> {
+    let loaded = policy::load(path).context("--policy")?;
+    let PolicySummary { digest, text } = loaded.summary();
+    info!(policy = text, %digest, path = %path.display(), "this agent has a policy of its own");
+    Ok(Arc::new(loaded))
 }
 
 /// Gives the time since the first look.
@@ -264,6 +276,7 @@ async fn forward(
 async fn look_at_cluster(
     connection: Connection,
     enrolled: Enrolled,
+    policy: Option<Arc<LocalPolicy>>,
     queue: mpsc::Sender<Event>,
     right: watch::Sender<bool>,
     stopping: tokio_util::sync::CancellationToken,
@@ -282,7 +295,8 @@ async fn look_at_cluster(
                     ));
                 }
                 right.send_replace(true);
-                let mut known = first_facts(facts.kube_system_uid, enrolled.identity.not_after());
+                let mut known =
+                    first_facts(policy.as_deref(), facts.kube_system_uid, enrolled.identity.not_after());
                 known.kubernetes_version = facts.kubernetes_version;
                 if told.as_ref() != Some(&known) {
                     told = Some(known.clone());

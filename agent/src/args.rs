@@ -41,6 +41,8 @@ pub enum Command {
     /// Writes receipts to the standard output: what the hub would be told over a link, sealed by this agent's own key, for
     /// `argosy bundle receipts`. The agent must be running.
     Receipts(ReceiptsArgs),
+    /// Reads a local policy as `run --policy` does, and says what is in it, or what is wrong with it.
+    CheckPolicy(CheckPolicyArgs),
     /// Leaves the hub: identity and store are moved aside, the cluster's objects stay. The agent must be stopped.
     Leave(LeaveArgs),
     /// Verifies a store: the running agent starts this after an unclean stop.
@@ -72,6 +74,10 @@ pub struct RunArgs {
     /// folder where it is mounted, or one with GROUP/KIND/health.lua. Read at the start.
     #[arg(long, value_name = "FILE|DIR", env = "ARGOSY_HEALTH_RULES")]
     pub health_rules: Option<PathBuf>,
+    /// What may be done to this cluster, whatever the hub says: which kinds, namespaces and deletes, and when. Read at the
+    /// start; a file that is not there or cannot be read as a whole keeps the agent from starting. See docs/policy.md.
+    #[arg(long, value_name = "FILE", env = "ARGOSY_POLICY")]
+    pub policy: Option<PathBuf>,
     /// Logging.
     #[command(flatten)]
     pub log: LogArgs,
@@ -165,6 +171,13 @@ pub enum Format {
     Table,
     /// For programs.
     Json,
+}
+
+/// What to check.
+#[derive(Debug, Args)]
+pub struct CheckPolicyArgs {
+    /// The policy.
+    pub file: PathBuf,
 }
 
 /// What to leave.

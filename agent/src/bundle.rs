@@ -14,7 +14,7 @@ use argosy_core::bundle::{
     seal_bytes,
 };
 use argosy_core::ids::{ClusterId, InstallationId};
-use argosy_core::session::frame::HubFrame;
+use argosy_core::session::frame::{ClusterFacts, HubFrame};
 use argosy_proto::{BUNDLE, FileError, PartReader, PartWriter, RECEIPTS, v1};
 use argosy_runtime::blocking::{BlockingError, Pool};
 use argosy_runtime::clock::wall;
@@ -25,7 +25,7 @@ use tokio::sync::{Mutex, mpsc};
 use tracing::{info, warn};
 
 use crate::control;
-use crate::engine::{Asked, Event, first_facts};
+use crate::engine::{Asked, Event};
 use crate::identity::{Enrolled, Folder};
 
 /// How long the other end of the socket may say nothing.
@@ -44,6 +44,7 @@ const CONNECTED: &str =
 pub(crate) struct Files {
     folder: Folder,
     enrolled: Enrolled,
+    facts: ClusterFacts,
     events: mpsc::Sender<Event>,
     pool: Pool,
     turn: Mutex<()>,
@@ -71,8 +72,14 @@ enum ImportError {
 // === impl Files ===
 
 impl Files {
-    pub(crate) fn new(folder: Folder, enrolled: Enrolled, events: mpsc::Sender<Event>) -> Self {
-        Self { folder, enrolled, events, pool: Pool::new("bundle", 1), turn: Mutex::new(()) }
+    /// `facts` are what is known of a cluster that was not reached in this life.
+    pub(crate) fn new(
+        folder: Folder,
+        enrolled: Enrolled,
+        facts: ClusterFacts,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        Self { folder, enrolled, facts, events, pool: Pool::new("bundle", 1), turn: Mutex::new(()) }
     }
 
     /// Takes a bundle of so many bytes; all of it is durable on return. `Err` has words for people.
@@ -99,7 +106,7 @@ impl Files {
         }
         let Enrolled { enrolment, identity, .. } = &self.enrolled;
         let certificate = identity.chain().first().ok_or("this agent has no certificate")?.to_vec();
-        let facts = Box::new(first_facts(enrolment.kube_system_uid.clone(), identity.not_after()));
+        let facts = Box::new(self.facts.clone());
         let frames = control::put(&self.events, |answer| Asked::Receipts { facts, answer }).await?;
         let header = ReceiptsHeader {
             cluster: enrolment.cluster,

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use argosy_core::agent::{Input, Notice};
+use argosy_core::agent::{Given, Input, Notice};
 use argosy_core::cluster::{ApiError, Request, RequestId};
-use argosy_core::health::UserRules;
 use argosy_core::ids::InstallationId;
+use argosy_core::local::LocalPolicy;
 use argosy_core::session::agent::{AgentIdentity, Closing};
 use argosy_core::session::frame::{AgentFrame, ClusterFacts};
 use argosy_core::store::StoreError;
@@ -107,7 +107,7 @@ pub(crate) struct Parts {
     pub(crate) identity: AgentIdentity,
     pub(crate) about: About,
     pub(crate) store: Store,
-    pub(crate) rules: Option<Arc<dyn UserRules>>,
+    pub(crate) given: Given,
     pub(crate) folder: Folder,
     pub(crate) verifier: HeadVerifier,
     pub(crate) clock: Clock,
@@ -127,9 +127,9 @@ impl Engine {
     /// Loads the machine from its store; its first effects are carried out when the engine runs.
     pub(crate) async fn load(parts: Parts) -> Result<(Self, impl FnOnce(&mut Self)), EngineError> {
         let pool = Pool::new("engine", 1);
-        let Parts { identity, store, rules, folder, verifier, clock, .. } = parts;
+        let Parts { identity, store, given, folder, verifier, clock, .. } = parts;
         let about = parts.about;
-        let job = move || Core::load(identity, about, store, rules, folder, verifier, clock);
+        let job = move || Core::load(identity, about, store, given, folder, verifier, clock);
         let (core, outcome) = pool.run("load the store", job).await??;
         let engine = Self {
             core: Some(core),
@@ -328,11 +328,16 @@ impl Engine {
 }
 
 /// Facts for a `Hello` before the cluster was reached in this life.
-pub(crate) fn first_facts(kube_system_uid: String, certificate_not_after: WallTime) -> ClusterFacts {
+pub(crate) fn first_facts(
+    policy: Option<&LocalPolicy>,
+    kube_system_uid: String,
+    certificate_not_after: WallTime,
+) -> ClusterFacts {
     ClusterFacts {
         kube_system_uid,
         kubernetes_version: String::new(),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         certificate_not_after,
+        policy: policy.map(LocalPolicy::summary),
     }
 }

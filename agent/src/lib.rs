@@ -14,6 +14,7 @@ pub mod edge;
 mod engine;
 pub mod enrol;
 pub mod identity;
+pub mod policy;
 pub mod report;
 mod session;
 pub mod store;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use argosy_agent::args::{Cli, Command, LeaveArgs, RunArgs};
 use argosy_agent::identity::Folder;
-use argosy_agent::{app, edge, store};
+use argosy_agent::{app, edge, policy, store};
 use argosy_core::pause::PauseKind;
 use argosy_runtime::store::OpenError;
 use argosy_runtime::supervisor::StopCause;
@@ -37,6 +37,10 @@ fn main() -> ExitCode {
         }),
         Command::Import(args) => in_runtime(async move { edge::import(&args, show).await }),
         Command::Receipts(args) => in_runtime(async move { edge::receipts(&args).await }),
+        Command::CheckPolicy(args) => policy::load(&args.file).map(|policy| {
+            let summary = policy.summary();
+            show(&format!("{} (digest {})", summary.text, summary.digest));
+        }),
         Command::Leave(args) => leave(&args),
         Command::VerifyStore { path, owner } => {
             argosy_runtime::store::verify_and_tell(&path, &store::spec(&owner), &mut std::io::stdout())

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use argosy_core::agent::AgentMachine;
 use argosy_core::ids::AppId;
+use argosy_core::local::PolicySummary;
 use argosy_core::pause::PauseOrder;
 use argosy_core::status::AppStatus;
 use argosy_core::time::Now;
@@ -29,6 +30,9 @@ pub struct Report {
     pub paused: Option<PausedReport>,
     /// Why it writes nothing, if it does not.
     pub read_only: Option<String>,
+    /// Its local policy.
+    #[serde(default)]
+    pub policy: Option<PolicyReport>,
     /// Whether all that it manages is watched, so that what it says of it holds now.
     pub observing: bool,
     /// Objects that it manages.
@@ -39,6 +43,16 @@ pub struct Report {
     pub journal: JournalReport,
     /// Its apps, by name.
     pub apps: Vec<AppReport>,
+}
+
+/// What it refuses, whatever the hub says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyReport {
+    /// BLAKE3 of the file.
+    pub digest: String,
+    /// What is in it.
+    pub summary: String,
 }
 
 /// The flight recorder.
@@ -194,6 +208,7 @@ impl Report {
             }),
             paused: machine.paused().map(|order| PausedReport::of(order, now)),
             read_only: machine.read_only(),
+            policy: reconciler.policy().map(|policy| PolicyReport::of(policy.summary())),
             observing: reconciler.is_observing(),
             objects: reconciler.inventory().len(),
             writes_under_way: reconciler.writes_under_way(),
@@ -221,6 +236,10 @@ impl Report {
             field("Paused", paused.render());
         } else if let Some(reason) = &self.read_only {
             field("Read-only", reason.clone());
+        }
+        if let Some(PolicyReport { digest, summary }) = &self.policy {
+            let digest: String = digest.chars().take(12).collect();
+            field("Local policy", format!("{summary} (digest {digest})"));
         }
         let objects = if self.observing { "all watched" } else { "not all watched" };
         field("Objects", format!("{} managed, {objects}", self.objects));
@@ -260,6 +279,14 @@ impl Report {
             ]
         });
         std::iter::once(head).chain(rows).collect()
+    }
+}
+
+// === impl PolicyReport ===
+
+impl PolicyReport {
+    fn of(summary: PolicySummary) -> Self {
+        Self { digest: summary.digest.to_string(), summary: summary.text }
     }
 }
 

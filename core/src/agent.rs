@@ -3,28 +3,26 @@
 //! The shell feeds it frames, answers, watch events and time, and carries out what each input leads to: first the
 //! transaction, then the anchor, then everything else. A simulation does the same from one seed.
 
+mod collect;
 mod commands;
 mod files;
+mod given;
 mod journal;
 mod staged;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::bundle::ImportStep;
 use crate::cluster::{Answer, ApiError, Kinds, Request, RequestId, WatchEvent};
 use crate::desired::{Anchor, VerifyHead};
 use crate::governor::ConfirmError;
-use crate::health::UserRules;
 use crate::ids::{AppId, CommandId, Digest};
 use crate::journal::{AppState, Recorder};
 use crate::key::GroupKind;
 use crate::pause::PauseOrder;
 use crate::reconcile::{CommandOutcome, Event, Output, Reconciler, RollbackFrom, RollbackRefused};
-use crate::release::Root;
 use crate::session::agent::{
-    AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, ImportResult, Pins,
-    STATUS_LIMIT,
+    AgentContext, AgentEffects, AgentEvent, AgentIdentity, AgentLink, Closing, ImportResult, STATUS_LIMIT,
 };
 use crate::session::frame::{AgentFrame, ClusterFacts, CommandState, CommandUpdate, HubFrame};
 use crate::session::tables as link_tables;
@@ -33,6 +31,8 @@ use crate::store::{StoreError, StoreOp, StoreRead, Table};
 use crate::time::{Entropy, Now, WallTime};
 
 use staged::{Staged, announced, desired_of};
+
+pub use given::Given;
 
 /// How often what nothing names any more is dropped.
 const COLLECT_MS: u64 = 10_000;
@@ -175,18 +175,19 @@ pub struct AgentMachine {
 impl AgentMachine {
     /// Reads what was durable, and goes on with the commands that had begun.
     pub fn load(identity: AgentIdentity, context: &mut Context<'_>) -> Result<(Self, Effects), StoreError> {
-        Self::load_with(identity, None, context)
+        Self::load_with(identity, Given::default(), context)
     }
 
-    /// As [`Self::load`], where users brought health rules: what is seen was judged by these, too.
+    /// As [`Self::load`], with what people at the edge gave the agent.
     pub fn load_with(
         identity: AgentIdentity,
-        rules: Option<Arc<dyn UserRules>>,
+        given: Given,
         context: &mut Context<'_>,
     ) -> Result<(Self, Effects), StoreError> {
         let link = AgentLink::load(context.store, identity, context.verifier, context.entropy)?;
         let mut reconciler = Reconciler::load(context.store, identity.installation, context.now)?;
-        reconciler.set_rules(rules);
+        reconciler.set_rules(given.rules);
+        reconciler.set_policy(given.policy);
         if link.is_rolled_back() {
             reconciler.distrust();
         }
@@ -478,33 +479,6 @@ impl AgentMachine {
         let (list, assigned, verified) = desired_of(&self.link)?;
         self.reconciler.set_announced(announced(&self.link, context.store)?);
         self.reconciler.set_desired(list, &assigned, verified, context.store, context.now)
-    }
-
-    fn collect(&mut self, context: &mut Context<'_>, effects: &mut Effects) -> Result<(), StoreError> {
-        self.collect_at = context.now.ms().saturating_add(COLLECT_MS);
-        self.may_collect = false;
-        let pins =
-            Pins { roots: self.reconciler.pinned_roots(), manifests: self.reconciler.pinned_manifests() };
-        // What this turn's transaction adds is in memory already, so it is pinned like the rest.
-        let staged = Staged { base: context.store, ops: &effects.ops };
-        let ops = self.link.collect(&pins, &staged)?;
-        let mut roots = BTreeSet::new();
-        let mut manifests = BTreeSet::new();
-        for op in &ops {
-            if let StoreOp::Delete { table, key } = op {
-                let digest = Digest::from_slice(key);
-                if *table == link_tables::RELEASES {
-                    roots.extend(digest.map(Root));
-                } else if *table == link_tables::MANIFESTS {
-                    manifests.extend(digest);
-                }
-            }
-        }
-        effects.ops.extend(ops);
-        self.reconciler.collected(&roots, &manifests);
-        let output = self.reconciler.take_output();
-        effects.ops.extend(output.ops);
-        Ok(())
     }
 }
 

@@ -24,6 +24,7 @@ pub mod journal;
 pub mod json;
 pub mod key;
 mod later;
+pub mod local;
 pub mod manifest;
 pub mod mask;
 pub mod migration;

@@ -8,7 +8,7 @@ mod limits;
 mod repository;
 #[cfg(test)]
 mod tests;
-mod windows;
+pub(crate) mod windows;
 
 use minicbor::{Decode, Encode};
 use serde_json::Value;

@@ -18,6 +18,7 @@ use crate::governor::Governor;
 use crate::health::UserRules;
 use crate::ids::{AppId, CommandId, Digest, InstallationId};
 use crate::key::{GroupKind, ResourceKey};
+use crate::local::LocalPolicy;
 use crate::release::{Release, Root};
 use crate::session::frame::CommandState;
 use crate::status::{AppStatus, HeldDelete};
@@ -37,6 +38,7 @@ mod history;
 mod hooks;
 mod items;
 mod load;
+mod local;
 mod operations;
 mod permission;
 mod report;
@@ -152,6 +154,8 @@ pub struct Reconciler {
     clock: TrustedClock,
     /// Health rules that users brought.
     rules: Option<Arc<dyn UserRules>>,
+    /// What may be done to this cluster, whatever the hub says.
+    local: Option<Arc<LocalPolicy>>,
     kinds: Kinds,
     discovered: bool,
     /// Groups that the last discovery could not ask: that it names no kind of theirs says nothing.
@@ -226,6 +230,11 @@ impl Reconciler {
     /// object is seen.
     pub fn set_rules(&mut self, rules: Option<Arc<dyn UserRules>>) {
         self.rules = rules;
+    }
+
+    /// Takes what may be done to this cluster whatever the hub says, before anything is desired.
+    pub fn set_policy(&mut self, local: Option<Arc<LocalPolicy>>) {
+        self.local = local;
     }
 
     /// Takes the verified entries of the listed releases that are still on their way, for the next

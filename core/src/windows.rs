@@ -144,9 +144,17 @@ pub struct Outlook {
     pub next: Option<WallTime>,
 }
 
-/// The windows of one application.
+/// The windows of one application: each set of them has to let a sync through.
 #[derive(Debug, Clone, Default)]
-pub struct Windows(Vec<Timed>);
+pub struct Windows(Vec<Set>);
+
+/// Windows that are judged together.
+#[derive(Debug, Clone)]
+struct Set {
+    windows: Vec<Timed>,
+    /// Whose they are, for messages.
+    whose: &'static str,
+}
 
 /// A window and its zone; absent where this program does not know it.
 #[derive(Debug, Clone)]
@@ -193,19 +201,13 @@ impl Timed {
     }
 }
 
-// === impl Windows ===
+// === impl Set ===
 
-impl Windows {
-    /// Takes the windows that match an application.
-    pub fn of(windows: &[SyncWindow]) -> Self {
-        let timed = |window: &SyncWindow| Timed { window: window.clone(), zone: window.zone.find() };
-        Self(windows.iter().map(timed).collect())
-    }
-
-    /// Tells whether a sync may begin at a time or, where it says when it began, go on. Absent: the time is not known.
-    pub fn passage(&self, at: Option<WallTime>, asked: Asked, began: Option<WallTime>) -> Passage {
+impl Set {
+    /// Names the windows that are in the way of a sync; none if it may go on.
+    fn closed(&self, at: Option<WallTime>, asked: Asked, began: Option<WallTime>) -> Vec<String> {
         let active = |timed: &Timed| timed.is_active(at);
-        let of = |kind: WindowKind| self.0.iter().filter(move |timed| timed.window.kind == kind);
+        let of = |kind: WindowKind| self.windows.iter().filter(move |timed| timed.window.kind == kind);
         let denies: Vec<&Timed> = of(WindowKind::Deny).filter(|timed| active(timed) != Some(false)).collect();
         let allows: Vec<&Timed> = if of(WindowKind::Allow).any(|timed| active(timed) == Some(true)) {
             Vec::new()
@@ -216,12 +218,37 @@ impl Windows {
         let let_through = asked == Asked::ByOperator && closed.iter().all(|timed| timed.window.manual);
         let overruns = || {
             let of_all = denies.iter().chain(&allows).all(|timed| timed.window.overrun);
-            of_all && began.is_some_and(|began| self.passage(Some(began), asked, None).is_open())
+            of_all && began.is_some_and(|began| self.closed(Some(began), asked, None).is_empty())
         };
-        if closed.is_empty() || let_through || overruns() {
-            return Passage::Open;
+        if let_through || overruns() {
+            return Vec::new();
         }
-        Passage::Blocked(closed.iter().map(|timed| timed.window.to_string()).collect())
+        closed.iter().map(|timed| format!("{}{}", timed.window, self.whose)).collect()
+    }
+}
+
+// === impl Windows ===
+
+impl Windows {
+    /// Takes the windows that match an application.
+    pub fn of(windows: &[SyncWindow]) -> Self {
+        Self::default().and(windows, "")
+    }
+
+    /// Adds windows of somebody else, named in messages: what either keep back waits.
+    #[must_use]
+    pub fn and(mut self, windows: &[SyncWindow], whose: &'static str) -> Self {
+        let timed = |window: &SyncWindow| Timed { window: window.clone(), zone: window.zone.find() };
+        if !windows.is_empty() {
+            self.0.push(Set { windows: windows.iter().map(timed).collect(), whose });
+        }
+        self
+    }
+
+    /// Tells whether a sync may begin at a time or, where it says when it began, go on. Absent: the time is not known.
+    pub fn passage(&self, at: Option<WallTime>, asked: Asked, began: Option<WallTime>) -> Passage {
+        let closed: Vec<String> = self.0.iter().flat_map(|set| set.closed(at, asked, began)).collect();
+        if closed.is_empty() { Passage::Open } else { Passage::Blocked(closed) }
     }
 
     /// Says whether syncs may begin at a time, in Argo CD's words.
@@ -256,7 +283,8 @@ impl Windows {
     }
 
     fn next_change(&self, at: WallTime) -> Option<WallTime> {
-        self.0.iter().filter_map(|timed| timed.next_change(at)).min()
+        let all = self.0.iter().flat_map(|set| &set.windows);
+        all.filter_map(|timed| timed.next_change(at)).min()
     }
 }
 

@@ -11,9 +11,12 @@ mod scalar;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::Value;
+
+use build::Places;
 
 /// What a file may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,14 @@ pub struct Document {
     pub value: Value,
     /// What is legal but surely not meant.
     pub warnings: Vec<YamlWarning>,
+}
+
+/// The one document of a file, with the places of its fields.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    /// The document.
+    pub document: Document,
+    places: BTreeMap<String, usize>,
 }
 
 /// Something in a document that is legal but surely not meant.
@@ -104,6 +115,22 @@ pub enum YamlErrorKind {
     },
 }
 
+// === impl Placed ===
+
+impl Placed {
+    /// Gives the line of a field, from 1; of one that is not there the line of what it would stand in.
+    pub fn line_of(&self, field: &str) -> usize {
+        let mut path = field;
+        loop {
+            if let Some(line) = self.places.get(path) {
+                return *line;
+            }
+            let Some(end) = path.rfind(['.', '[']) else { return self.document.line };
+            path = path.get(..end).unwrap_or_default();
+        }
+    }
+}
+
 // === impl YamlError ===
 
 impl fmt::Display for YamlError {
@@ -140,13 +167,29 @@ pub fn parse_each(bytes: &[u8], limits: &Limits) -> Result<Vec<Result<Document, 
             let kind = YamlErrorKind::Limit { what: "documents", limit: limits.documents };
             return Err(YamlError { document: Some(index), line: Some(chunk.line), kind });
         }
-        match parse_chunk(&chunk, index, limits) {
-            Ok(Some(document)) => documents.push(Ok(document)),
+        match parse_chunk(&chunk, index, limits, Places::Unnoted) {
+            Ok(Some(placed)) => documents.push(Ok(placed.document)),
             Ok(None) => {}
             Err(error) => documents.push(Err(error)),
         }
     }
     Ok(documents)
+}
+
+/// Reads a file of exactly one document, and where its fields stand.
+pub fn parse_one(bytes: &[u8], limits: &Limits) -> Result<Placed, YamlError> {
+    let text = text_of(bytes, limits)?;
+    let refuse = |line, why: String| {
+        let kind = YamlErrorKind::Value { field: ".".to_owned(), why };
+        YamlError { document: None, line, kind }
+    };
+    let chunks = chunks(text);
+    let [chunk] = chunks.as_slice() else {
+        let line = chunks.get(1).map(|chunk| chunk.line);
+        return Err(refuse(line, format!("must hold exactly one document, and holds {}", chunks.len())));
+    };
+    let none = || refuse(Some(chunk.line), "must hold exactly one document, and holds none".to_owned());
+    parse_chunk(chunk, 1, limits, Places::Noted)?.ok_or_else(none)
 }
 
 /// Reads a JSON file: exactly one value, which must be an object.
@@ -226,13 +269,19 @@ fn is_blank(text: &str) -> bool {
     })
 }
 
-fn parse_chunk(chunk: &Chunk<'_>, index: usize, limits: &Limits) -> Result<Option<Document>, YamlError> {
+fn parse_chunk(
+    chunk: &Chunk<'_>,
+    index: usize,
+    limits: &Limits,
+    places: Places,
+) -> Result<Option<Placed>, YamlError> {
     let at = |line: usize, kind| YamlError { document: Some(index), line: Some(chunk.line + line - 1), kind };
     if chunk.text.len() > limits.document_bytes {
         let kind = YamlErrorKind::Limit { what: "bytes in a document", limit: limits.document_bytes };
         return Err(at(1, kind));
     }
-    let built = build::build(chunk.text, limits).map_err(|failure| at(failure.line.max(1), failure.kind))?;
+    let built =
+        build::build(chunk.text, limits, places).map_err(|failure| at(failure.line.max(1), failure.kind))?;
     if built.value.is_null() {
         return Ok(None);
     }
@@ -241,5 +290,7 @@ fn parse_chunk(chunk: &Chunk<'_>, index: usize, limits: &Limits) -> Result<Optio
     for warning in &mut warnings {
         warning.line += offset;
     }
-    Ok(Some(Document { index, line: built.line + offset, value: built.value, warnings }))
+    let places = built.places.into_iter().map(|(path, line)| (path, line + offset)).collect();
+    let document = Document { index, line: built.line + offset, value: built.value, warnings };
+    Ok(Some(Placed { document, places }))
 }

@@ -23,6 +23,7 @@ mod cluster;
 mod courier;
 mod faults;
 mod git;
+mod guard;
 mod hub;
 mod keys;
 mod lease;

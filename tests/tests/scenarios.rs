@@ -20,6 +20,7 @@ mod scenarios {
     mod joining_again;
     mod journal;
     mod leaving;
+    mod local_policy;
     mod lost_store;
     mod membership;
     mod neighbours;

@@ -1,10 +1,7 @@
 //! The machine with all that it runs on: one round of inputs, made durable.
 
-use std::sync::Arc;
-
-use argosy_core::agent::{AgentMachine, Context, Effects, Input};
+use argosy_core::agent::{AgentMachine, Context, Effects, Given, Input};
 use argosy_core::desired::Anchor;
-use argosy_core::health::UserRules;
 use argosy_core::pause::{PauseOrder, PauseRefused};
 use argosy_core::reconcile::RollbackRefused;
 use argosy_core::session::agent::AgentIdentity;
@@ -54,7 +51,7 @@ impl Core {
         identity: AgentIdentity,
         about: About,
         store: Store,
-        rules: Option<Arc<dyn UserRules>>,
+        given: Given,
         folder: Folder,
         verifier: HeadVerifier,
         clock: Clock,
@@ -67,7 +64,7 @@ impl Core {
             verifier: &verifier,
             entropy: &mut SystemEntropy,
         };
-        let (machine, effects) = AgentMachine::load_with(identity, rules, &mut context)?;
+        let (machine, effects) = AgentMachine::load_with(identity, given, &mut context)?;
         let link = LinkSince::new(clock.now());
         let mut this = Self { machine, store, folder, verifier, clock, about, link };
         overlay.stage(&effects.ops);

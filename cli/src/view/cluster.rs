@@ -11,6 +11,9 @@ use crate::view::fleet::{self, Fleet};
 use crate::view::list::AppSummary;
 use crate::view::{Condition, age_of, revision_of};
 
+/// So much of a digest is shown to people.
+const DIGEST: usize = 12;
+
 /// The answer of `status`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Status {
@@ -39,6 +42,8 @@ pub(crate) struct Cluster {
     agent_version: String,
     kubernetes_version: String,
     certificate_not_after: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<Policy>,
     chain: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     read_only: Option<String>,
@@ -60,6 +65,13 @@ struct Paused {
     since: String,
     age_seconds: u64,
     last_known: bool,
+}
+
+/// What a cluster's agent refuses, whatever the hub says.
+#[derive(Debug, Serialize)]
+struct Policy {
+    digest: String,
+    summary: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -162,6 +174,10 @@ impl From<&v1::ClusterView> for Cluster {
             agent_version: view.agent_version.clone(),
             kubernetes_version: view.kubernetes_version.clone(),
             certificate_not_after: view.certificate_not_after_unix_ms.map(text::time),
+            policy: view
+                .policy
+                .as_ref()
+                .map(|policy| Policy { digest: policy.digest.clone(), summary: policy.summary.clone() }),
             chain: view.chain().word(),
             read_only: (!view.read_only.is_empty()).then(|| view.read_only.clone()),
             paused: view.paused.as_ref().map(Into::into),
@@ -400,6 +416,10 @@ pub(crate) fn detail(view: &v1::ClusterView) -> String {
     field(&mut text, "Kube-System UID", &or_none(&view.kube_system_uid));
     if let Some(paused) = &view.paused {
         field(&mut text, "Paused", &paused_for(paused));
+    }
+    if let Some(policy) = &view.policy {
+        let digest: String = policy.digest.chars().take(DIGEST).collect();
+        field(&mut text, "Local Policy", &format!("{} (digest {digest})", policy.summary));
     }
     if let Some(expiry) = view.certificate_not_after_unix_ms {
         field(&mut text, "Certificate Until", &text::time(expiry));

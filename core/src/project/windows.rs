@@ -11,7 +11,7 @@ use crate::policy::ProjectLimits;
 use crate::windows::{SyncWindow, WindowKind};
 
 /// Reads `spec.syncWindows`.
-pub(super) fn windows(spec: &mut Fields<'_>) -> Result<Vec<SyncWindow>, SpecError> {
+pub(crate) fn windows(spec: &mut Fields<'_>) -> Result<Vec<SyncWindow>, SpecError> {
     spec.objects("syncWindows")?.into_iter().map(window).collect()
 }
 

@@ -482,6 +482,10 @@ impl Reconciler {
         if work.namespace != Some(NamespaceStep::Sent) {
             return;
         }
+        if matches!(answer, Ok(Answer::Absent)) {
+            self.namespace_refused(app, &name);
+            return;
+        }
         work.namespace = outage.map(|delay| NamespaceStep::Due(now.ms().saturating_add(delay)));
         if let (Err(error), None) = (answer, outage) {
             let namespace = ResourceKey::new("", "Namespace", "", name);

@@ -217,6 +217,7 @@ impl Reconciler {
             && self.discovered
             && self.consent(listed, entry) != Consent::Refused
             && !delete.key.is_crd()
+            && self.permits_delete(&delete.key).is_ok()
             && self.kinds.contains_key(&delete.key.group_kind())
             && !self.is_refused(&delete.key.group_kind())
             && !self.desirers.contains_key(&delete.key)

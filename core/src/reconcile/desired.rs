@@ -45,7 +45,7 @@ impl Reconciler {
             state.newest = state.listed.as_ref().and_then(|_| assigned.get(name).cloned());
             state.reassign = false;
             state.assigned = state.enforced();
-            state.gatekeeper.adopt(state.listed.as_ref());
+            state.gatekeeper.adopt(state.listed.as_ref(), self.local.as_deref());
             let left = was_listed && matches!(before, Phase::Deleting | Phase::Released);
             if left && self.phase_of(name) != before {
                 // Objects of its last sync may be gone, or somebody else's.

@@ -63,7 +63,8 @@ impl Reconciler {
                         ResourceKey::new("argosy.dev", "DestinationNamespace", app.to_string(), name.clone());
                     if self.may_write() && !self.busy.contains(&pseudo) {
                         let purpose = Purpose::Namespace { app: app.clone() };
-                        self.send(pseudo, purpose, crate::cluster::Request::EnsureNamespace { name });
+                        let request = self.namespace_request(name);
+                        self.send(pseudo, purpose, request);
                     }
                     let due = now.ms().saturating_add(self.back_off(key, None, entropy));
                     self.heal_failed(app, key, error);

@@ -166,6 +166,7 @@ impl Reconciler {
         if let Err(reason) = self.permits(&app, key) {
             if let Some(state) = self.apps.get_mut(&app) {
                 state.problems.insert(key.clone(), reason);
+                self.dirty.insert(app);
             }
             return;
         }

@@ -236,6 +236,10 @@ impl Reconciler {
             self.hook_cleared(app, key);
             return;
         }
+        if let Err(reason) = self.permits_delete(key) {
+            self.hook_refused(app, key, reason);
+            return;
+        }
         self.delete_hook(app, key, &live, now);
     }
 
@@ -289,11 +293,18 @@ impl Reconciler {
         if error.is_outage() || matches!(error, ApiError::Conflict(_)) {
             let delay = self.back_off(key, super::failures::retry_after(error), entropy).max(LOOK_AGAIN_MS);
             self.hook_again(app, key, now.ms().saturating_add(delay), "the API server");
-        } else if self.is_swept(app, key) {
-            self.event(app, Some(key), "HookNotDeleted", error.to_string());
+        } else {
+            self.hook_refused(app, key, error.to_string());
+        }
+    }
+
+    /// A hook stays for good: that fails the sync that is to make it anew.
+    fn hook_refused(&mut self, app: &AppId, key: &ResourceKey, why: String) {
+        if self.is_swept(app, key) {
+            self.event(app, Some(key), "HookNotDeleted", why);
             self.hook_cleared(app, key);
         } else {
-            self.item_failed(app, key, format!("the hook of an earlier sync is not deleted: {error}"));
+            self.item_failed(app, key, format!("the hook of an earlier sync is not deleted: {why}"));
         }
     }
 

@@ -206,18 +206,6 @@ impl Reconciler {
         if heal { state.wanted.respected(key) } else { state.work.as_ref()?.wanted.respected(key) }
     }
 
-    /// Checks the project's limits at the last step before a write.
-    pub(super) fn permits(&self, app: &AppId, key: &ResourceKey) -> Result<(), String> {
-        let Some(listed) = self.apps.get(app).and_then(|state| state.listed.as_ref()) else {
-            return Err(format!("app {app} is not listed"));
-        };
-        let namespaced = self.is_namespaced(&key.group_kind()).unwrap_or(!key.namespace.is_empty());
-        listed
-            .limits
-            .permits(key, namespaced, &listed.destination.server, &listed.destination.cluster)
-            .map_err(|denied| denied.to_string())
-    }
-
     fn item(&self, app: &AppId, key: &ResourceKey) -> Option<&Item> {
         let work = self.apps.get(app)?.work.as_ref()?;
         work.queue.get(&(*work.ranks.get(key)?, key.clone()))

@@ -45,6 +45,7 @@ impl Reconciler {
             installation,
             clock: TrustedClock::load(store)?,
             rules: None,
+            local: None,
             kinds: Kinds::new(),
             discovered: false,
             unasked: BTreeSet::new(),

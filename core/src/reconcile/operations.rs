@@ -6,7 +6,6 @@ use super::history::Rollback;
 use super::slots::Use;
 use super::state::{App, Attempt, Item, NamespaceStep, Operation, WantedSet, Work, tables};
 use super::{Purpose, Reconciler};
-use crate::cluster::Request;
 use crate::desired::{Assignment, Phase};
 use crate::ids::{AppId, CommandId, Digest};
 use crate::key::{GroupKind, ResourceKey};
@@ -279,13 +278,19 @@ impl Reconciler {
             // What is tried anew is still not right; the rest has come right by itself.
             state.problems.retain(|key, _| queue.keys().any(|(_, of)| of == key));
         }
-        let work = Work {
+        // Whatever needs no answer is told before the namespace is made.
+        let refused =
+            if creates { self.refused_of(app, queue.keys().map(|(_, key)| key)) } else { BTreeMap::new() };
+        let mut work = Work {
             wanted,
             ranks,
             queue,
             namespace: creates.then_some(NamespaceStep::Due(now.ms())),
             ..Work::default()
         };
+        if !refused.is_empty() {
+            work.refuse_at_once(refused);
+        }
         if let Some(state) = self.apps.get_mut(app) {
             state.work = Some(work);
         }
@@ -433,7 +438,8 @@ impl Reconciler {
         let name = operation.assignment.destination.namespace.clone();
         // Not the key of a Namespace that an app may manage: this one belongs to nobody (M19).
         let key = ResourceKey::new("argosy.dev", "DestinationNamespace", app.to_string(), name.clone());
-        self.send(key, Purpose::Namespace { app: app.clone() }, Request::EnsureNamespace { name });
+        let request = self.namespace_request(name);
+        self.send(key, Purpose::Namespace { app: app.clone() }, request);
     }
 }
 

@@ -129,6 +129,7 @@ impl Reconciler {
         };
         let mut notes = Vec::new();
         notes.extend(state.problems.get(key).cloned());
+        notes.extend(self.local_note(state, key, requires_pruning).filter(|note| !notes.contains(note)));
         notes.extend(self.fight_message(key, now.ms()));
         notes.extend(self.intolerable(key));
         if let Some(entry) = self.inventory.get(key) {
@@ -349,6 +350,9 @@ impl Reconciler {
         }
         if let Some(reason) = &self.read_only {
             add("ReadOnly", reason.clone());
+        }
+        if let Some(message) = self.local_condition(state, rows) {
+            add("LocalPolicy", message);
         }
         if let Some(paused) = &self.paused {
             add("Paused", format!("{paused}; argosy-agent resume at the edge lets it go on"));

@@ -21,6 +21,7 @@ impl Reconciler {
             return;
         }
         let unseen = self.unseen_deletes(app);
+        let refused = self.refused_deletes(app);
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), Some(work)) = (&state.operation, &mut state.work) else { return };
         let automated = operation.command.is_none();
@@ -56,6 +57,13 @@ impl Reconciler {
         }
         for key in unseen {
             let message = "not deleted: its kind cannot be watched".to_owned();
+            work.results.push(ResultRow::new(key, ResultCode::PruneSkipped, message));
+        }
+        if let Some((first, why)) = refused.first() {
+            said.push(format!("{} objects are not deleted: {first}: {why}", refused.len()));
+        }
+        for (key, why) in refused {
+            let message = format!("not deleted: {why}");
             work.results.push(ResultRow::new(key, ResultCode::PruneSkipped, message));
         }
         if let Some(held) = &state.held {

@@ -7,6 +7,7 @@ mod heals;
 mod history;
 mod hooks;
 mod large;
+mod local;
 mod options;
 mod paused;
 mod slots;

@@ -40,6 +40,12 @@ impl Work {
         matches!(self.trial, Trial::Passed)
     }
 
+    /// Begins a trial that is over: these objects are refused.
+    pub(super) fn refuse_at_once(&mut self, refused: BTreeMap<ResourceKey, String>) {
+        self.namespace = None;
+        self.trial = Trial::Runs { left: BTreeMap::new(), refused };
+    }
+
     /// Gives when its trial has something to do; `None` if it does not run.
     pub(super) fn trial_timers(&self) -> Option<Vec<u64>> {
         match &self.trial {
@@ -129,6 +135,11 @@ impl Reconciler {
             self.trial_told(app, key, Some(why.to_owned()));
             return;
         }
+        if let Some(Err(reason)) = self.is_in_the_way(key, hook).then(|| self.permits_delete(key)) {
+            let reason = format!("the hook of an earlier sync is not deleted: {reason}");
+            self.trial_told(app, key, Some(reason));
+            return;
+        }
         let anothers = self.owner(key).is_some_and(|owner| owner != *app);
         if anothers || self.is_dying(key) || self.is_made_anew(key, hook) {
             self.trial_told(app, key, None);
@@ -142,6 +153,12 @@ impl Reconciler {
     /// Tells whether a hook is deleted before it is made, so that what is there says nothing.
     fn is_made_anew(&self, key: &ResourceKey, hook: Option<Hook>) -> bool {
         hook.is_some_and(|hook| hook.before_creation) && !matches!(self.live.get(key), Some(Live::Absent))
+    }
+
+    /// Tells whether an earlier run of a hook is there, and is to be deleted first.
+    fn is_in_the_way(&self, key: &ResourceKey, hook: Option<Hook>) -> bool {
+        let made = self.inventory.get(key).is_some_and(|entry| entry.hook.is_some());
+        made && self.is_made_anew(key, hook) && matches!(self.live.get(key), Some(Live::Present(_)))
     }
 
     /// Takes the API server's word on one object.

@@ -257,6 +257,8 @@ impl Reconciler {
             (WhyState::Fine, "its annotations say Prune=false".to_owned())
         } else if entry.going {
             (WhyState::Waits, "its delete was accepted".to_owned())
+        } else if let Err(why) = self.permits_delete(key) {
+            (WhyState::Stops, why)
         } else if self.delete_queue.get(app).is_some_and(|queue| queue.contains_key(key)) {
             (WhyState::Waits, "its delete is due".to_owned())
         } else if entry.recovered {

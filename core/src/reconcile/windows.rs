@@ -9,6 +9,7 @@ use crate::clock::{Trusted, WALL_HOLDS_MS};
 use crate::desired::{Assignment, Phase};
 use crate::ids::AppId;
 use crate::key::ResourceKey;
+use crate::local::{self, LocalPolicy};
 use crate::store::StoreOp;
 use crate::time::{Now, WallTime};
 use crate::windows::{Asked, Outlook, Passage, Windows, moment};
@@ -34,10 +35,14 @@ pub(super) struct Gatekeeper {
 // === impl Gatekeeper ===
 
 impl Gatekeeper {
-    /// Takes the windows of the newest list.
-    pub(super) fn adopt(&mut self, listed: Option<&Assignment>) {
-        let active = listed.filter(|listed| listed.phase == Phase::Active);
-        self.windows = Windows::of(active.map_or(&[], |listed| &listed.limits.windows));
+    /// Takes the windows of the newest list, and those of the agent's own policy: both have to let a sync through.
+    pub(super) fn adopt(&mut self, listed: Option<&Assignment>, local: Option<&LocalPolicy>) {
+        self.windows = Windows::default();
+        if let Some(active) = listed.filter(|listed| listed.phase == Phase::Active) {
+            let own = local.map(|local| local.windows_of(&active.app.name, &active.destination));
+            let own = own.unwrap_or_default();
+            self.windows = Windows::of(&active.limits.windows).and(&own, local::WHOSE);
+        }
         self.stale = true;
     }
 

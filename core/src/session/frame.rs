@@ -11,6 +11,7 @@ use crate::desired::{Anchor, Signature, SignedHead};
 use crate::ids::{AppId, CommandId, Digest, Epoch, Generation, Incarnation, InstallationId};
 use crate::journal::{JournalBatch, JournalHeld};
 use crate::key::ResourceKey;
+use crate::local::PolicySummary;
 use crate::pause::ToldPause;
 use crate::release::Root;
 use crate::time::{MonoTime, WallTime};
@@ -58,6 +59,9 @@ pub struct ClusterFacts {
     /// Expiry of the agent's certificate.
     #[n(3)]
     pub certificate_not_after: WallTime,
+    /// The agent's local policy; absent where it has none, or is older than that.
+    #[n(4)]
+    pub policy: Option<PolicySummary>,
 }
 
 /// First frame of an agent.

@@ -282,3 +282,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn windows_of_two_parties_both_have_to_let_a_sync_through() {
+    let passage = |theirs: &[SyncWindow], own: &[SyncWindow], asked| {
+        Windows::of(theirs).and(own, " of the edge").passage(Some(at(NOW)), asked, None)
+    };
+    // One open permission opens nothing of the other party's.
+    let closed = passage(&[allow(ACTIVE, "2h")], &[allow(INACTIVE, "2h")], Asked::ByPolicy);
+    assert_eq!(closed, Passage::Blocked(vec!["allow \"0 13 * * *\" for 2h (UTC) of the edge".to_owned()]));
+    assert!(passage(&[allow(ACTIVE, "2h")], &[allow(ACTIVE, "3h")], Asked::ByPolicy).is_open());
+    let both = passage(&[manual(deny(ACTIVE, "2h"))], &[deny(ACTIVE, "2h")], Asked::ByOperator);
+    assert_eq!(both, Passage::Blocked(vec!["deny \"0 11 * * *\" for 2h (UTC) of the edge".to_owned()]));
+    let both = passage(&[deny(ACTIVE, "2h")], &[deny(ACTIVE, "2h")], Asked::ByPolicy);
+    let Passage::Blocked(named) = both else { panic!("{both:?}") };
+    assert_eq!(named.len(), 2);
+    let windows = Windows::of(&[deny(ACTIVE, "2h")]).and(&[deny("0 10 * * *", "5h")], "");
+    assert_eq!(windows.outlook(Some(at(NOW))).until, Some(at("2026-07-09T15:00")));
+}

@@ -13,6 +13,7 @@ pub(super) struct Built {
     pub(super) value: Value,
     pub(super) line: usize,
     pub(super) warnings: Vec<YamlWarning>,
+    pub(super) places: BTreeMap<String, usize>,
 }
 
 /// Why a document's text is refused, with the line inside it.
@@ -21,8 +22,17 @@ pub(super) struct Failure {
     pub(super) kind: YamlErrorKind,
 }
 
+/// Whether it is remembered where fields stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Places {
+    /// Nobody asks.
+    Unnoted,
+    /// The line of each field is kept, by its path.
+    Noted,
+}
+
 /// Builds the value of one document.
-pub(super) fn build(text: &str, limits: &Limits) -> Result<Built, Failure> {
+pub(super) fn build(text: &str, limits: &Limits, places: Places) -> Result<Built, Failure> {
     let options = granit_parser::options! {
         emit_comments: false,
         disallow_directives: true,
@@ -30,6 +40,7 @@ pub(super) fn build(text: &str, limits: &Limits) -> Result<Built, Failure> {
         block_nesting_limit: limits.depth,
     };
     let mut builder = Builder::new(limits);
+    builder.noted = places;
     for next in Parser::new_from_str_with_options(text, options) {
         let (event, span) = next.map_err(|error| Failure {
             line: error.marker().line(),
@@ -42,6 +53,7 @@ pub(super) fn build(text: &str, limits: &Limits) -> Result<Built, Failure> {
         value: builder.root.unwrap_or(Value::Null),
         line: builder.first_line.unwrap_or(1),
         warnings: builder.warnings,
+        places: builder.places,
     })
 }
 
@@ -118,6 +130,8 @@ struct Builder<'a> {
     anchors: BTreeMap<usize, Anchored>,
     alias_bytes: usize,
     warnings: Vec<YamlWarning>,
+    noted: Places,
+    places: BTreeMap<String, usize>,
 }
 
 // === impl Builder ===
@@ -133,6 +147,15 @@ impl<'a> Builder<'a> {
             anchors: BTreeMap::new(),
             alias_bytes: 0,
             warnings: Vec::new(),
+            noted: Places::Unnoted,
+            places: BTreeMap::new(),
+        }
+    }
+
+    /// Notes where the node stands that is being read; its key comes before its value.
+    fn note_place(&mut self) {
+        if self.noted == Places::Noted {
+            self.places.entry(self.path(None)).or_insert(self.line);
         }
     }
 
@@ -153,6 +176,7 @@ impl<'a> Builder<'a> {
                 self.attach(Node { value, merge: false })
             }
             Event::Scalar(text, style, anchor, tag) => {
+                self.note_place();
                 let plain = style == ScalarStyle::Plain;
                 let merge = plain && tag.is_none() && text == "<<";
                 let value = self.scalar(&text, plain, tag.as_deref())?;
@@ -179,6 +203,7 @@ impl<'a> Builder<'a> {
         if matches!(self.stack.last(), Some(Frame { node: Partial::Map { key: None, .. }, .. })) {
             return Err(self.refuse("a map or list as a key is not supported"));
         }
+        self.note_place();
         self.first_line.get_or_insert(self.line);
         self.stack.push(Frame { anchor, line: self.line, node });
         Ok(())
@@ -216,6 +241,7 @@ impl<'a> Builder<'a> {
                         Ok(name) => *key = Some(name),
                         Err(why) => return Err(self.refuse(&why)),
                     }
+                    self.note_place();
                     Ok(())
                 }
                 Some(Key::Name(name)) => {

@@ -169,3 +169,30 @@ fn a_json_file_is_one_object() {
     let deep = format!("{}1{}", "{\"a\":".repeat(80), "}".repeat(80));
     assert!(read(&deep).unwrap_err().to_string().contains("nesting"));
 }
+
+#[test]
+fn a_single_document_tells_where_its_fields_stand() {
+    let text = "# first\n---\na: 1\nb:\n  - c: x\n    d: {e: f}\n  - 2\n  -\n    g: h\n";
+    let one = parse_one(text.as_bytes(), &Limits::default()).unwrap();
+    let places = [
+        ("a", 3),
+        ("b", 4),
+        ("b[0].c", 5),
+        ("b[0].d.e", 6),
+        ("b[1]", 7),
+        ("b[2].g", 9),
+        ("b[0].d.missing", 6),
+        ("b[7]", 4),
+        ("missing", 3),
+        (".", 3),
+    ];
+    for (field, line) in places {
+        assert_eq!(one.line_of(field), line, "{field}");
+    }
+    for (text, says) in
+        [("a: 1\n---\nb: 2\n", "line 2: .: must hold exactly one document, and holds 2"), ("", "holds 0")]
+    {
+        let error = parse_one(text.as_bytes(), &Limits::default()).unwrap_err().to_string();
+        assert!(error.ends_with(says), "{error}");
+    }
+}

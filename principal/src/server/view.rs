@@ -74,6 +74,9 @@ pub(super) fn cluster(view: ClusterView, now: Now) -> v1::ClusterView {
             .collect(),
         join_expires_unix_ms: (!view.joined).then_some(view.join_expires.0),
         kube_system_uid: facts.kube_system_uid,
+        policy: facts
+            .policy
+            .map(|policy| v1::LocalPolicyView { digest: policy.digest.to_string(), summary: policy.text }),
         paused: view.paused.as_ref().map(|paused| v1::PauseView {
             by: paused.by.clone(),
             reason: paused.reason.clone(),

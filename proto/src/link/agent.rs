@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use argosy_core::ids::{BootId, Generation, JournalId};
 use argosy_core::journal::{BATCH_ROWS, JournalBatch};
+use argosy_core::local::PolicySummary;
 use argosy_core::pause::ToldPause;
 use argosy_core::session::frame::{
     AgentFrame, ClusterFacts, EntryRange, Hello, ProtocolRange, Pull, PullWhat, Statement, StatusBatch,
@@ -206,6 +207,10 @@ impl From<ClusterFacts> for v1::ClusterFacts {
             kubernetes_version: facts.kubernetes_version,
             agent_version: facts.agent_version,
             certificate_not_after_ms: facts.certificate_not_after.0,
+            policy: facts.policy.map(|policy| v1::LocalPolicy {
+                digest: policy.digest.as_bytes().to_vec(),
+                summary: policy.text,
+            }),
         }
     }
 }
@@ -223,6 +228,18 @@ impl TryFrom<v1::ClusterFacts> for ClusterFacts {
             )?,
             agent_version: field::word("facts.agent_version", facts.agent_version, limits::WORD)?,
             certificate_not_after: WallTime(facts.certificate_not_after_ms),
+            policy: facts.policy.map(PolicySummary::try_from).transpose()?,
+        })
+    }
+}
+
+impl TryFrom<v1::LocalPolicy> for PolicySummary {
+    type Error = FrameError;
+
+    fn try_from(policy: v1::LocalPolicy) -> Result<Self, FrameError> {
+        Ok(Self {
+            digest: shared::digest("facts.policy.digest", &policy.digest)?,
+            text: field::text("facts.policy.summary", policy.summary, limits::TEXT)?,
         })
     }
 }

@@ -4,6 +4,7 @@ use argosy_core::ids::{
 };
 use argosy_core::journal::{JournalBatch, JournalHeld, JournalPosition};
 use argosy_core::key::ResourceKey;
+use argosy_core::local::PolicySummary;
 use argosy_core::pause::ToldPause;
 use argosy_core::release::Root;
 use argosy_core::session::frame::{
@@ -170,12 +171,16 @@ fn update() -> impl Strategy<Value = CommandUpdate> {
 }
 
 fn facts() -> impl Strategy<Value = ClusterFacts> {
-    ("[a-z0-9-]{0,36}", "v1[.0-9]{0,6}", "[0-9.]{0,6}", any::<i64>()).prop_map(
-        |(kube_system_uid, kubernetes_version, agent_version, expiry)| ClusterFacts {
+    let policy = (any::<[u8; 32]>(), ".{0,20}")
+        .prop_map(|(digest, text)| PolicySummary { digest: Digest::new(digest), text });
+    let policy = of(policy);
+    ("[a-z0-9-]{0,36}", "v1[.0-9]{0,6}", "[0-9.]{0,6}", any::<i64>(), policy).prop_map(
+        |(kube_system_uid, kubernetes_version, agent_version, expiry, policy)| ClusterFacts {
             kube_system_uid,
             kubernetes_version,
             agent_version,
             certificate_not_after: WallTime(expiry),
+            policy,
         },
     )
 }

@@ -7,11 +7,12 @@ mod watches;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use argosy_core::agent::{AgentMachine, Context, Effects, Input};
+use argosy_core::agent::{AgentMachine, Context, Effects, Given, Input};
 use argosy_core::cluster::Request;
 use argosy_core::desired::Anchor;
 use argosy_core::ids::BootId;
 use argosy_core::key::GroupKind;
+use argosy_core::local::LocalPolicy;
 use argosy_core::pause::PauseOrder;
 use argosy_core::session::agent::AgentIdentity;
 use argosy_core::session::frame::{AgentFrame, ClusterFacts};
@@ -20,6 +21,7 @@ use argosy_core::time::{MonoTime, Now, WallTime};
 
 use super::broken::{Broken, verifier};
 use super::cluster::Feed;
+use super::guard::Guard;
 use super::keys::{Checked, INSTALLATION, Key, cluster_id};
 use super::lease::Contest;
 use super::objects;
@@ -186,7 +188,15 @@ impl World {
             verifier: verifier(self.broken),
             entropy: &mut entropy,
         };
-        let loaded = AgentMachine::load(identity, &mut context);
+        let guard = self.oracle.guard(agent).filter(|_| self.broken != Some(Broken::PolicyForgotten));
+        let policy = match guard.map(Guard::policy).transpose() {
+            Ok(policy) => policy,
+            Err(error) => {
+                self.oracle.violate("policy", format!("the policy of agent {agent} is none: {error}"));
+                return;
+            }
+        };
+        let loaded = AgentMachine::load_with(identity, Given { policy, ..Given::default() }, &mut context);
         state.lives += 1;
         let life = state.lives;
         let (machine, effects) = match loaded {
@@ -400,6 +410,12 @@ impl World {
             kubernetes_version: "v1.36.3".to_owned(),
             agent_version: "0.1.0".to_owned(),
             certificate_not_after: WallTime(i64::MAX),
+            policy: self
+                .agents
+                .get(agent)
+                .and_then(|state| state.process.as_ref())
+                .and_then(|process| process.machine.reconciler().policy())
+                .map(LocalPolicy::summary),
         }
     }
 

@@ -126,10 +126,12 @@ pub enum Broken {
     PauseUnheard,
     /// What is applied on trial is applied.
     TrialInEarnest,
+    /// An agent starts without the policy that it was given.
+    PolicyForgotten,
 }
 
 /// Every variant with its name and the rules that it breaks.
-const ALL: [(Broken, &str, &str); 55] = [
+const ALL: [(Broken, &str, &str); 56] = [
     (Broken::AckBeforeCommit, "ack-before-commit", "I4"),
     (Broken::AnchorLate, "anchor-late", "I4 M23"),
     (Broken::AnchorNever, "anchor-never", "I4 M23"),
@@ -185,6 +187,7 @@ const ALL: [(Broken, &str, &str); 55] = [
     (Broken::PauseForgotten, "pause-forgotten", "pause"),
     (Broken::PauseUnheard, "pause-unheard", "pause"),
     (Broken::TrialInEarnest, "trial-in-earnest", "I10"),
+    (Broken::PolicyForgotten, "policy-forgotten", "policy"),
 ];
 
 impl Broken {

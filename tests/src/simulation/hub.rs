@@ -302,7 +302,7 @@ impl World {
         let agent = self.seat(agent);
         match what {
             ToHub::Frame(frame) => {
-                self.with_link(agent, |link, context| link.received(session, frame, context));
+                self.with_link(agent, |link, context| link.received(session, *frame, context));
             }
             ToHub::Closed => {
                 self.network.hub_closed(stream);

@@ -23,6 +23,7 @@ use self::live::Mark;
 use super::agent::Agent;
 use super::cluster::Cluster;
 use super::git::{Git, ReadAt, Snapshot};
+use super::guard::Guard;
 use super::objects::{self, Piece};
 
 /// A rule that was broken.
@@ -126,6 +127,8 @@ pub(super) struct Oracle {
     pub(super) alone: Option<Snapshot>,
     /// Frames that say something, so far.
     pub(super) frames: u64,
+    /// The local policies of agents, by cluster.
+    pub(super) guards: Vec<Option<Guard>>,
 }
 
 impl Oracle {
@@ -145,6 +148,16 @@ impl Oracle {
         seen.deletes.clear();
         self.agents.push(seen);
         self.seats.push(self.seat(agent));
+    }
+
+    /// Gives the local policy of an agent.
+    pub(super) fn guard(&self, agent: usize) -> Option<Guard> {
+        self.guards.get(self.seat(agent)).copied().flatten()
+    }
+
+    /// Tells whether the local policy of an agent is in the way of every sync.
+    pub(super) fn is_closed(&self, agent: usize) -> bool {
+        self.guard(agent).is_some_and(Guard::is_closed)
     }
 
     fn seat(&self, agent: usize) -> usize {

@@ -5,7 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::broken::Broken;
+use super::guard::Guard;
 use super::random::Random;
+
+/// Begins the stream of what is drawn of local policies.
+const POLICIES: u64 = 0x706f_6c69_6369_6573;
 
 /// A kind of trouble. Every run has some of them, so that none hides another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,11 +72,13 @@ pub enum Trouble {
     Pauses,
     /// People carry desired state and receipts by file.
     Couriers,
+    /// Agents have policies of their own.
+    Policies,
 }
 
 impl Trouble {
     /// All of them with the name and how many runs of a hundred have it.
-    const ALL: [(Self, &'static str, u64); 29] = [
+    const ALL: [(Self, &'static str, u64); 30] = [
         (Self::Links, "links", 50),
         (Self::OneWay, "one-way", 25),
         (Self::SlowLinks, "slow-links", 25),
@@ -102,6 +108,7 @@ impl Trouble {
         (Self::Twins, "twins", 15),
         (Self::Pauses, "pauses", 20),
         (Self::Couriers, "couriers", 20),
+        (Self::Policies, "policies", 20),
     ];
 
     fn name(self) -> &'static str {
@@ -187,6 +194,8 @@ pub(super) struct Plan {
     pub(super) confirms: bool,
     /// The fleet is repaired before the quiet phase.
     pub(super) repairs: bool,
+    /// The local policies of agents, by cluster; empty where none has one.
+    pub(super) guards: Vec<Option<Guard>>,
 }
 
 impl Plan {
@@ -194,8 +203,15 @@ impl Plan {
     pub(super) fn draw(random: &mut Random, settings: &Settings) -> Self {
         let calm = random.percent(5);
         let mut troubles = BTreeSet::new();
+        // Drawn apart: what else a seed means does not depend on it.
+        let mut apart = Random::new(settings.seed ^ POLICIES);
         for (trouble, _, of_hundred) in Trouble::ALL {
-            if random.percent(of_hundred) && !calm && !settings.without.contains(&trouble) {
+            let drawn = if trouble == Trouble::Policies {
+                apart.percent(of_hundred)
+            } else {
+                random.percent(of_hundred)
+            };
+            if drawn && !calm && !settings.without.contains(&trouble) {
                 troubles.insert(trouble);
             }
         }
@@ -205,6 +221,8 @@ impl Plan {
             _ => random.index(14) + 7,
         };
         let apps = random.between(1, 5).max(agents as u64);
+        let guards = Guard::draw(&mut apart, agents);
+        let guarded = troubles.contains(&Trouble::Policies);
         let most = u64::try_from(settings.apps).unwrap_or(u64::MAX);
         Self {
             troubles,
@@ -212,6 +230,7 @@ impl Plan {
             apps: apps.min(most).max(1),
             confirms: random.percent(50),
             repairs: random.percent(60),
+            guards: if guarded { guards } else { Vec::new() },
         }
     }
 

@@ -93,8 +93,10 @@ impl World {
         let Some(process) = self.agents.get(agent).and_then(|state| state.process.as_ref()) else { return };
         let newest = self.git.apps();
         let on_cluster = newest.clone().filter(|(_, source)| source.cluster == agent);
-        let syncs =
-            |source: &Source| source.is_good() && source.renders && source.automated && !source.windowed;
+        let closed = self.oracle.is_closed(agent);
+        let syncs = |source: &Source| {
+            source.is_good() && source.renders && source.automated && !source.windowed && !closed
+        };
         for (app, source) in on_cluster.filter(|(_, source)| syncs(source)) {
             let status = process.machine.reconciler().statuses().get(app);
             let refused = self.is_refused(agent, app, source.resolved().keys());
@@ -179,7 +181,7 @@ impl World {
     }
 
     /// Tells whether the sync of an app was refused before its first write, as it should be: it holds an object of a kind that
-    /// nobody serves.
+    /// nobody serves, or one that the agent's own policy refuses.
     fn is_refused<'a>(
         &self,
         agent: usize,
@@ -190,9 +192,10 @@ impl World {
         let status = process.and_then(|process| process.machine.reconciler().statuses().get(app));
         let said = status.and_then(|status| status.operation.as_ref());
         let told = said.is_some_and(|operation| operation.message.contains("(dry run)"));
+        let guard = self.oracle.guard(agent);
         let served =
             |key: &ResourceKey| self.clusters.get(agent).is_some_and(|of| of.serves(&key.group_kind()));
-        told && keys.any(|key| !served(key))
+        keys.any(|key| guard.is_some_and(|guard| !guard.permits(key)) || (told && !served(key)))
     }
 
     /// Some objects need not be there: somebody else's, of a kind that is not served, without a namespace, done.
@@ -248,7 +251,9 @@ impl World {
             // What left an app waits for its window, and so does what a sync that waits may still put there.
             let windowed = listed
                 .is_some_and(|listed| listed.phase == Phase::Active && !listed.limits.windows.is_empty());
-            let stays = stays || waits || refused || windowed;
+            let guarded = self.oracle.is_closed(agent)
+                || self.oracle.guard(agent).is_some_and(|guard| !guard.permits_delete(key));
+            let stays = stays || waits || refused || windowed || guarded;
             if !stays && !meant.contains(key) && prunes && served {
                 unmet.push(format!("{key} of {} is left over on {agent}: {entry:?}", entry.app));
             }

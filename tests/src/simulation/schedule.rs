@@ -23,7 +23,7 @@ pub(super) enum ToAgent {
 /// What a stream carries towards the hub.
 #[derive(Debug, Clone)]
 pub(super) enum ToHub {
-    Frame(AgentFrame),
+    Frame(Box<AgentFrame>),
     Closed,
 }
 

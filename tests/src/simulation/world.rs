@@ -84,6 +84,7 @@ impl World {
         world.queue.at(20_000, Event::Operator);
         world.storm_ms = settings.storm_ms;
         world.broken = settings.broken;
+        world.oracle.guards.clone_from(&world.plan.guards);
         for agent in &mut world.agents {
             agent.takes_wall_for_steady = settings.broken == Some(Broken::WallClock);
         }

@@ -115,7 +115,7 @@ impl World {
                 self.oracle.agent_says(agent, &state.disk, &frame);
             }
             note!(self, "{agent} -> hub [{stream}] {}", describe(&frame));
-            self.send_to_hub(stream, ToHub::Frame(frame));
+            self.send_to_hub(stream, ToHub::Frame(Box::new(frame)));
         }
         true
     }

@@ -96,7 +96,7 @@ impl Oracle {
                 return Err(format!("nobody asked {app} to prune"));
             }
             // Every window in a run is closed, to those who ask as well.
-            if !listed.limits.windows.is_empty() {
+            if !listed.limits.windows.is_empty() || self.is_closed(agent) {
                 return Err(format!("{app} waits for a sync window"));
             }
         }

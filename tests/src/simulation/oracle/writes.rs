@@ -10,6 +10,7 @@ use argosy_core::store::{StoreRead as _, decode, encode, get_as};
 
 use super::super::agent::Disk;
 use super::super::git::Git;
+use super::super::guard::Guard;
 use super::super::objects::{digest, resolve};
 use super::super::offline;
 use super::live::Mark;
@@ -26,6 +27,7 @@ impl Oracle {
             Request::Apply { key, .. } | Request::Delete { key, .. } => key.clone(),
         };
         self.writes += 1;
+        self.is_guarded(agent, request, &key);
         self.is_current(agent, disk, request);
         self.in_order(asked);
         if let Some(Err(why)) = self.alone.as_ref().map(|then| offline::judge(then, asked)) {
@@ -72,6 +74,15 @@ impl Oracle {
         }
     }
 
+    /// Nothing is written that the agent's own policy refuses.
+    fn is_guarded(&mut self, agent: usize, request: &Request, key: &ResourceKey) {
+        let deletes = matches!(request, Request::Delete { .. });
+        let permits = |guard: Guard| if deletes { guard.permits_delete(key) } else { guard.permits(key) };
+        if let Some(guard) = self.guard(agent).filter(|guard| !permits(*guard)) {
+            self.violate("policy", format!("agent {agent}, which refuses {guard:?}, sends {request:?}"));
+        }
+    }
+
     /// Notes the intents of syncs that a transaction makes durable: they may be carried out later, after a crash too.
     pub(super) fn intends(&mut self, agent: usize, disk: &Disk, key: &[u8]) {
         let entry = get_as::<InventoryEntry>(&disk.store, tables::INVENTORY, key).ok().flatten();
@@ -85,7 +96,9 @@ impl Oracle {
         let applied = entry.and_then(|entry| entry.applied).is_some_and(|applied| applied == body);
         let listed = super::chain::list_on(&disk.store);
         let listed = listed.as_ref().and_then(|list| list.get(&body.app));
-        let windowed = listed.is_some_and(|of| of.phase == Phase::Active && !of.limits.windows.is_empty());
+        let closed = self.is_closed(agent);
+        let windowed =
+            listed.is_some_and(|of| of.phase == Phase::Active && (closed || !of.limits.windows.is_empty()));
         let Some(seen) = self.agents.get_mut(agent).filter(|_| synced) else { return };
         let (fresh, app) = (seen.begun.insert((key.clone(), body.manifest, body.app.clone())), body.app);
         // Every window in a run is closed.

@@ -224,10 +224,13 @@ fn hello(said: &Hello) -> String {
 }
 
 fn facts(facts: &ClusterFacts) -> String {
-    let ClusterFacts { kube_system_uid, kubernetes_version, agent_version, certificate_not_after } = facts;
+    let ClusterFacts { kube_system_uid, kubernetes_version, agent_version, certificate_not_after, policy } =
+        facts;
+    let policy = policy.as_ref().map(|policy| format!(" policy={} {:?}", policy.digest.short(), policy.text));
     format!(
-        "uid={kube_system_uid:?} kubernetes={kubernetes_version:?} agent={agent_version:?} certificate={}",
-        certificate_not_after.0
+        "uid={kube_system_uid:?} kubernetes={kubernetes_version:?} agent={agent_version:?} certificate={}{}",
+        certificate_not_after.0,
+        policy.unwrap_or_default()
     )
 }
 

@@ -122,6 +122,7 @@ pub(super) fn facts() -> ClusterFacts {
         kubernetes_version: "v1.36.3".to_owned(),
         agent_version: "0.1.0".to_owned(),
         certificate_not_after: WallTime(1_800_000_000_000),
+        policy: None,
     }
 }
 
