@@ -10,9 +10,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod app;
 mod offline;
+mod sync;
 
 pub(crate) use self::app::{AppArguments, AppCommand, HistoryFormat};
 pub(crate) use self::offline::{DirectoryArguments, ManifestFormat, PlanArguments, RenderArguments};
+pub(crate) use self::sync::SyncArguments;
 
 /// Shows and steers the clusters and applications of a hub.
 #[derive(Debug, Parser)]

@@ -78,10 +78,7 @@ async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
         AppCommand::Resources { app, watch, output } => {
             show(watch, async || app::resources(hub, &app, output.format).await).await
         }
-        AppCommand::Sync { app, prune, expect, timeout, detach, output } => {
-            let format = output.format;
-            sync::run(hub, &app, &sync::Options { prune, expect, timeout, detach, format }).await
-        }
+        AppCommand::Sync(arguments) => sync::run(hub, &arguments).await,
         AppCommand::Wait { app, revision, sync, health, timeout, output } => {
             wait::run(hub, &app, &wait::Goal::new(revision, sync, health), timeout, output.format).await
         }

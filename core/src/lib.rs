@@ -38,6 +38,7 @@ pub mod reconcile;
 pub mod registry;
 pub mod release;
 pub mod render;
+pub mod selection;
 pub mod session;
 pub mod status;
 pub mod store;

@@ -217,6 +217,7 @@ impl v1::CommandProgress {
                 self.why = lines.into_iter().map(Into::into).collect();
             }
             CommandKind::Sync { .. }
+            | CommandKind::SyncWith { .. }
             | CommandKind::Confirm { .. }
             | CommandKind::Refresh { .. }
             | CommandKind::Terminate { .. }
@@ -312,6 +313,13 @@ impl v1::RunCommandRequest {
                 expect: field::optional("run_command.sync.expect", expect)?
                     .map(|root| Root(Digest::new(root))),
                 prune: *prune,
+            },
+            Kind::SyncWith(command) => CommandKind::SyncWith {
+                app,
+                expect: field::optional("run_command.sync_with.expect", &command.expect)?
+                    .map(|root| Root(Digest::new(root))),
+                prune: command.prune,
+                options: command.options()?,
             },
             Kind::Confirm(plan) => CommandKind::Confirm {
                 app,

@@ -3,6 +3,7 @@
 mod agent;
 mod hub;
 mod shared;
+mod sync;
 
 /// Limits of what a frame may hold, beside [`argosy_core::session::frame::FRAME_LIMIT`] on the whole.
 pub mod limits {

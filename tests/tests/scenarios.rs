@@ -27,6 +27,7 @@ mod scenarios {
     mod one_writer;
     mod operator;
     mod options;
+    mod partial;
     mod paused;
     mod policies;
     mod real_input;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use argosy_core::ids::{AppId, Digest};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::sync::SyncArguments;
 use super::{ListFormat, ManifestFormat, Output, seconds};
 
 /// What to do with applications.
@@ -62,26 +63,7 @@ pub(crate) enum AppCommand {
         output: Output,
     },
     /// Syncs an application to the newest release that its cluster has, and waits for the end.
-    Sync {
-        /// Which.
-        #[command(flatten)]
-        app: AppArguments,
-        /// Deletes what left the desired state.
-        #[arg(long)]
-        prune: bool,
-        /// Syncs exactly this release, or none.
-        #[arg(long, value_name = "ROOT")]
-        expect: Option<Digest>,
-        /// How long it may take.
-        #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
-        timeout: Duration,
-        /// Returns as soon as the agent has the command.
-        #[arg(long = "async")]
-        detach: bool,
-        /// Form of the output.
-        #[command(flatten)]
-        output: Output,
-    },
+    Sync(SyncArguments),
     /// Waits until an application is synced and healthy.
     Wait {
         /// Which.

@@ -2,28 +2,34 @@
 
 use std::time::Duration;
 
-use argosy_core::ids::Digest;
+use argosy_core::selection::{SELECTORS, SyncOptions};
 use argosy_proto::v1;
 
-use crate::args::{AppArguments, Format};
+use crate::args::{AppArguments, Format, SyncArguments};
 use crate::connection::Hub;
 use crate::failure::{FAILED, Failure, OK};
 use crate::output;
 use crate::view::command;
 
-/// How to sync.
-pub(super) struct Options {
-    pub(super) prune: bool,
-    pub(super) expect: Option<Digest>,
-    pub(super) timeout: Duration,
-    pub(super) detach: bool,
-    pub(super) format: Format,
+pub(super) async fn run(hub: &Hub, arguments: &SyncArguments) -> Result<u8, Failure> {
+    let kind = command_of(arguments)?;
+    let SyncArguments { app, timeout, detach, output, .. } = arguments;
+    follow(hub, app, kind, *timeout, *detach, output.format).await
 }
 
-pub(super) async fn run(hub: &Hub, app: &AppArguments, options: &Options) -> Result<u8, Failure> {
-    let expect = options.expect.map(|root| root.as_bytes().to_vec()).unwrap_or_default();
-    let kind = v1::run_command_request::Kind::Sync(v1::SyncCommand { expect, prune: options.prune });
-    follow(hub, app, kind, options.timeout, options.detach, options.format).await
+/// Gives what is asked of the agent. A sync that is as the document says is one that every agent knows.
+fn command_of(arguments: &SyncArguments) -> Result<v1::run_command_request::Kind, Failure> {
+    use v1::run_command_request::Kind;
+    let expect = arguments.expect.map(|root| root.as_bytes().to_vec()).unwrap_or_default();
+    let (prune, options) = (arguments.prune, arguments.options());
+    if options.resources.len() > SELECTORS {
+        return Err(Failure::Usage(format!("--resource may be given at most {SELECTORS} times")));
+    }
+    Ok(if options == SyncOptions::default() {
+        Kind::Sync(v1::SyncCommand { expect, prune })
+    } else {
+        Kind::SyncWith(v1::SyncWithCommand::new(expect, prune, options))
+    })
 }
 
 /// Asks for a sync of any kind, and follows it to its end.
@@ -130,6 +136,50 @@ mod tests {
             ..Default::default()
         };
         v1::Operation { results: names.iter().map(row).collect(), ..Default::default() }
+    }
+
+    fn asked(line: &[&str]) -> Result<v1::run_command_request::Kind, String> {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            arguments: SyncArguments,
+        }
+        let line = ["sync", "web"].iter().chain(line);
+        let parsed = <Line as clap::Parser>::try_parse_from(line).map_err(|error| error.to_string())?;
+        command_of(&parsed.arguments).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_sync_that_is_not_quite_as_the_document_says_is_another_command() {
+        use v1::run_command_request::Kind;
+        assert!(matches!(asked(&["--prune"]), Ok(Kind::Sync(v1::SyncCommand { prune: true, .. }))));
+        assert!(matches!(asked(&["--server-side", "--apply-out-of-sync-only"]), Ok(Kind::Sync(_))));
+        for (line, selectors, dry_run, without_hooks) in [
+            (&["--resource", ":ConfigMap:a", "--resource", "!*:*:shop/b"][..], 2, false, false),
+            (&["--dry-run"], 0, true, false),
+            (&["--strategy", "apply"], 0, false, true),
+        ] {
+            let Ok(Kind::SyncWith(command)) = asked(line) else { panic!("{line:?}") };
+            let told = (command.resources.len(), command.dry_run, command.without_hooks);
+            assert_eq!(told, (selectors, dry_run, without_hooks), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_refused_by_its_flag() {
+        let wrong = asked(&["--resource", "ConfigMap:a"]).unwrap_err();
+        assert!(
+            wrong.contains("Resource should have GROUP:KIND:NAME, but instead got: ConfigMap:a"),
+            "{wrong}"
+        );
+        for (line, remedy) in
+            [(["--revision", "c0ffee"], "spec.source.targetRevision"), (["--local", "."], "argosy plan")]
+        {
+            let wrong = asked(&line).unwrap_err();
+            assert!(wrong.contains(line[0]) && wrong.contains(remedy), "{wrong}");
+        }
+        let many = vec!["--resource=:ConfigMap:a"; 257];
+        assert!(asked(&many).unwrap_err().contains("at most 256"));
     }
 
     #[test]

@@ -16,6 +16,19 @@ impl AgentMachine {
                 self.reconciler.sync(id, &app, expect, prune);
                 None
             }
+            CommandKind::SyncWith { app, expect, prune, options } => {
+                let what = match (options.dry_run, options.resources.is_empty()) {
+                    (true, true) => "the rehearsal of a sync was asked for".to_owned(),
+                    (true, false) => format!("the rehearsal of a sync of {} was asked for", options.filter()),
+                    (false, false) => format!("a sync of {} was asked for", options.filter()),
+                    (false, true) => "a sync was asked for".to_owned(),
+                };
+                let pruning = if prune { ", pruning," } else { "" };
+                let message = format!("{what}{pruning} at the hub ({id})");
+                self.note(&app, "SyncAsked", message, context.now);
+                self.reconciler.sync_with(id, &app, expect, prune, options);
+                None
+            }
             CommandKind::Confirm { app, plan } => Some(match self.reconciler.confirm(&app, plan) {
                 Ok(()) => {
                     let message = format!("held deletes of plan {plan} were confirmed at the hub");

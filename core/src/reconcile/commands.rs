@@ -8,13 +8,26 @@ use super::{Reconciler, operations};
 use crate::governor::ConfirmError;
 use crate::ids::{AppId, CommandId, Digest};
 use crate::release::Root;
+use crate::selection::SyncOptions;
 use crate::session::frame::CommandState;
 use crate::store::{StoreOp, encode};
 
 impl Reconciler {
-    /// Starts a command. Its record is durable already.
+    /// Starts a sync that is as its application says. Its command's record is durable already.
     pub fn sync(&mut self, command: CommandId, app: &AppId, expect: Option<Root>, prune: bool) {
-        if let Err(why) = self.ask(app, PendingSync { command, expect, prune, rollback: None }) {
+        self.sync_with(command, app, expect, prune, SyncOptions::default());
+    }
+
+    /// Starts a sync. Its command's record is durable already.
+    pub fn sync_with(
+        &mut self,
+        command: CommandId,
+        app: &AppId,
+        expect: Option<Root>,
+        prune: bool,
+        options: SyncOptions,
+    ) {
+        if let Err(why) = self.ask(app, PendingSync { command, expect, prune, rollback: None, options }) {
             self.finish(command, CommandState::Failed, why);
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::operations::attempt_of;
 use super::slots::Use;
-use super::state::{Live, QueuedDelete, Work, prune_request, tables};
+use super::state::{QueuedDelete, Work, prune_request, tables};
 use super::{Intent, InventoryEntry, Purpose, Reconciler};
 use crate::cluster::{LiveMeta, Request, Tracking};
 use crate::desired::{Assignment, Phase};
@@ -114,14 +114,19 @@ impl Reconciler {
         }
         if let Some(last) = self.apps.get_mut(app).and_then(|state| state.last.as_mut()) {
             last.prune_asked = None;
+            last.prune_selected.clear();
             self.out.ops.push(StoreOp::put(tables::ATTEMPTS, encode(app), last));
         }
     }
 
     /// Gives what a sync that prunes leaves because its kind cannot be watched.
     pub(super) fn unseen_deletes(&self, app: &AppId) -> Vec<ResourceKey> {
-        let prunes = self.apps.get(app).and_then(|state| state.operation.as_ref()).is_some_and(|of| of.prune);
+        let running = self.apps.get(app).and_then(|state| state.operation.as_ref());
+        let prunes = running.is_some_and(|running| running.prune);
         let left = |key: &&ResourceKey| {
+            if !running.is_some_and(|running| running.options.writes(key)) {
+                return false;
+            }
             let entry = self.inventory.get(*key);
             entry.is_some_and(|entry| entry.belongs_to(app) && !self.stays(entry) && entry.hook.is_none())
                 && self.is_refused(&key.group_kind())
@@ -140,8 +145,11 @@ impl Reconciler {
     fn has_left(&self, app: &AppId) -> bool {
         self.by_app.get(app).into_iter().flatten().any(|key| {
             let stays = self.desirers.contains_key(key) || self.set_aside.contains(key) || key.is_crd();
-            let goes =
-                |entry: &InventoryEntry| entry.belongs_to(app) && !self.stays(entry) && entry.hook.is_none();
+            let last = self.apps.get(app).and_then(|state| state.last.as_ref());
+            let asked = last.is_none_or(|last| last.prunes(key));
+            let goes = |entry: &InventoryEntry| {
+                asked && entry.belongs_to(app) && !self.stays(entry) && entry.hook.is_none()
+            };
             !stays && self.inventory.get(key).is_some_and(goes)
         })
     }
@@ -244,6 +252,9 @@ impl Reconciler {
         let blocked = self.is_delete_blocked(app, key, queued.counted);
         let Some(state) = self.apps.get(app).filter(|_| !blocked) else { return false };
         if state.operation.is_some() {
+            if !state.operation.as_ref().is_some_and(|operation| operation.options.writes(key)) {
+                return false;
+            }
             let goes_on = |work: &&Work| work.is_under_way() && !work.failing && work.unhealthy.is_none();
             let work = state.work.as_ref().filter(goes_on);
             return work.is_some_and(|work| work.prune_step(key).is_some_and(|step| step <= work.at));
@@ -434,44 +445,6 @@ impl Reconciler {
         // The one that is under way has its answer still to come.
         if matches!(entry.intent, Some(Intent::Delete { counted: true, .. })) && !self.busy.contains(key) {
             self.count_delete(now);
-        }
-    }
-
-    /// A GET said that a managed object is not there.
-    pub(super) fn gone(&mut self, key: &ResourceKey, now: Now) {
-        self.live.insert(key.clone(), Live::Absent);
-        let Some(entry) = self.inventory.get(key).cloned() else {
-            self.forget_name(key);
-            return;
-        };
-        if matches!(entry.intent, Some(Intent::Apply { .. })) {
-            // A create may still be under way: only a later look tells (M18).
-            return;
-        }
-        let desired = self.desirers.get(key).is_some_and(|apps| apps.contains(&entry.app));
-        if (!desired || entry.going) && !self.is_hook_awaited(key, &entry) {
-            let app = entry.app.clone();
-            self.count_unanswered(key, &entry, now);
-            self.put_inventory(key, None);
-            self.forget_confirmation(&app, key);
-            self.heal_queue.remove(key);
-            self.unqueue_delete(&app, key);
-            self.forget_name(key);
-        }
-    }
-
-    /// Forgets what was noted of an object that is neither managed nor desired any more: names come and go for ever.
-    pub(super) fn forget_name(&mut self, key: &ResourceKey) {
-        if self.inventory.contains_key(key) {
-            return;
-        }
-        self.heals.remove(key);
-        if !self.desirers.contains_key(key) {
-            self.backoffs.remove(key);
-            self.refused_heals.remove(key);
-            if matches!(self.live.get(key), Some(Live::Absent)) {
-                self.live.remove(key);
-            }
         }
     }
 }

@@ -11,11 +11,13 @@ use std::collections::BTreeSet;
 use minicbor::{Decode, Encode};
 
 use super::Reconciler;
+use super::operations::Start;
 use super::state::{App, PendingSync, tables};
 use crate::desired::{Assignment, Phase};
 use crate::health::Health;
 use crate::ids::{AppId, CommandId};
 use crate::release::Root;
+use crate::selection::SyncOptions;
 use crate::session::frame::CommandState;
 use crate::status::{AppStatus, Condition, HistoryRow, OperationPhase, SyncStatus};
 use crate::store::{StoreError, StoreOp, StoreRead, encode};
@@ -164,7 +166,13 @@ impl Reconciler {
         from: From,
     ) -> Result<HistoryRow, RollbackRefused> {
         let (row, rollback) = self.rollback_of(app, id, from)?;
-        let pending = PendingSync { command, expect: None, prune, rollback: Some(rollback) };
+        let pending = PendingSync {
+            command,
+            expect: None,
+            prune,
+            rollback: Some(rollback),
+            options: SyncOptions::default(),
+        };
         self.ask(app, pending).map_err(RollbackRefused::NotNow)?;
         Ok(row)
     }
@@ -227,7 +235,7 @@ impl Reconciler {
         state.degraded_since = None;
         let rollback = Rollback { id: row.id, root: row.root, leaves: Some(left) };
         self.event(app, None, "RolledBack", message);
-        self.start(app, None, false, Some(rollback), now);
+        self.start(app, Start { rollback: Some(rollback), ..Start::default() }, now);
     }
 
     /// Notes a sync that succeeded. One that nobody asked for and that brought nothing new makes no row, as heals make none

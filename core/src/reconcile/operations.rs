@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::Rollback;
 use super::slots::Use;
-use super::state::{App, Attempt, Item, NamespaceStep, Operation, WantedSet, Work, tables};
+use super::state::{App, Attempt, Item, NamespaceStep, Operation, PendingSync, WantedSet, Work, tables};
 use super::{Purpose, Reconciler};
 use crate::desired::{Assignment, Phase};
 use crate::ids::{AppId, CommandId, Digest};
 use crate::key::{GroupKind, ResourceKey};
 use crate::policy::{HistoryPolicy, ProjectLimits, SyncPolicy};
+use crate::selection::SyncOptions;
 use crate::session::frame::CommandState;
 use crate::status::{OperationPhase, ResultCode, ResultRow};
 use crate::store::{StoreError, StoreOp, StoreRead, encode};
@@ -17,6 +18,19 @@ use crate::time::Now;
 
 /// How soon after a sync an app is synced again whose objects are not managed any more.
 const REMAKE_MS: u64 = 60_000;
+
+/// How a sync begins; by default as its application says, asked for by nobody.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Start {
+    /// The command that asked for it.
+    pub(super) command: Option<CommandId>,
+    /// Deletes what left the desired state.
+    pub(super) prune: bool,
+    /// Goes back to an older release.
+    pub(super) rollback: Option<Rollback>,
+    /// What it does otherwise than its application says.
+    pub(super) options: SyncOptions,
+}
 
 /// Tells attempts apart: what is synced, and how (Argo CD: an attempt is remembered by revision and source). When it may be
 /// synced makes no other attempt.
@@ -106,10 +120,12 @@ impl Reconciler {
             (Some(_), _) => state.gatekeeper.refusal().map(|refusal| (CommandState::Failed, refusal)),
         };
         state.pending = None;
-        match refuse {
-            Some((state, message)) => self.finish(pending.command, state, message),
-            None => self.start(app, Some(pending.command), pending.prune, pending.rollback, now),
+        if let Some((state, message)) = refuse {
+            self.finish(pending.command, state, message);
+            return;
         }
+        let PendingSync { command, expect: _, prune, rollback, options } = pending;
+        self.start(app, Start { command: Some(command), prune, rollback, options }, now);
     }
 
     /// Starts an automated sync if one is due: out of sync, not tried before, and everything it compares with seen.
@@ -141,7 +157,7 @@ impl Reconciler {
             }
         }
         if self.has_looked(app) && !self.must_wait_for_window(app) {
-            self.start(app, None, automated.prune, None, now);
+            self.start(app, Start { prune: automated.prune, ..Start::default() }, now);
         }
     }
 
@@ -202,19 +218,13 @@ impl Reconciler {
         if waits.is_empty() { String::new() } else { format!("waits for the list of {}", waits.join(", ")) }
     }
 
-    pub(super) fn start(
-        &mut self,
-        app: &AppId,
-        command: Option<CommandId>,
-        prune: bool,
-        rollback: Option<Rollback>,
-        now: Now,
-    ) {
+    pub(super) fn start(&mut self, app: &AppId, how: Start, now: Now) {
+        let Start { command, prune, rollback, options } = how;
         let began = self.trusted_time(now);
         match &rollback {
             Some(rollback) => self.take_left(app, rollback.leaves.clone()),
-            // Who asks for a sync asks for the newest release.
-            None if command.is_some() => self.take_left(app, None),
+            // Who asks for a sync asks for the newest release, but for a part or a rehearsal of what is in its place.
+            None if command.is_some() && options.is_whole() => self.take_left(app, None),
             None => {}
         }
         let Some(state) = self.apps.get_mut(app) else { return };
@@ -234,8 +244,9 @@ impl Reconciler {
             terminated: false,
             began,
             // Argo CD: a rollback runs none.
-            with_hooks: rollback.is_some().then_some(false),
+            with_hooks: (rollback.is_some() || options.has_no_hooks()).then_some(false),
             rollback,
+            options,
         };
         self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), &operation));
         state.problems.clear();
@@ -258,10 +269,10 @@ impl Reconciler {
             return Ok(());
         }
         self.moved = true;
-        let assignment = operation.assignment.clone();
+        let (assignment, options) = (operation.assignment.clone(), operation.options.clone());
         let release = super::desired::assigned_release(assignment.root, store)?;
         self.ingest(&release, store)?;
-        let wanted = self.wanted(&assignment, &release);
+        let (wanted, refused) = self.selected(app, &options, self.wanted(&assignment, &release));
         let ranks = self.ranks_of(&wanted);
         let mut queue = BTreeMap::new();
         for (key, one) in &wanted.keys {
@@ -270,9 +281,9 @@ impl Reconciler {
                 queue.insert((rank, key.clone()), Item::default());
             }
         }
-        let creates = assignment.policy.create_namespace
-            && !assignment.destination.namespace.is_empty()
-            && !(queue.is_empty() && wanted.hooks.is_empty());
+        let idle = queue.is_empty() && wanted.hooks.is_empty();
+        let homeless = assignment.policy.create_namespace && !assignment.destination.namespace.is_empty();
+        let creates = homeless && !idle && !options.dry_run;
         let shared = assignment.policy.fail_on_shared.then(|| self.shared(app, &wanted)).flatten();
         if let Some(state) = self.apps.get_mut(app) {
             // What is tried anew is still not right; the rest has come right by itself.
@@ -285,6 +296,7 @@ impl Reconciler {
             wanted,
             ranks,
             queue,
+            hopeless: refused.is_some(),
             namespace: creates.then_some(NamespaceStep::Due(now.ms())),
             ..Work::default()
         };
@@ -294,8 +306,8 @@ impl Reconciler {
         if let Some(state) = self.apps.get_mut(app) {
             state.work = Some(work);
         }
-        if let Some(shared) = shared {
-            self.refuse(app, shared);
+        if let Some(refused) = refused.or(shared) {
+            self.refuse(app, refused);
         }
         self.judge.insert(app.clone());
         Ok(())
@@ -351,6 +363,9 @@ impl Reconciler {
         if self.apps.get(app).and_then(|state| state.work.as_ref()).is_some_and(|work| work.refused.is_some())
         {
             self.finish_operation(app, now);
+            return;
+        }
+        if self.rehearse(app, now) {
             return;
         }
         if self.has_deletes_under_way(app) {

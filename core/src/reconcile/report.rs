@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Reconciler;
 use super::heal::Drift;
 use super::results::bounded;
-use super::state::{App, Live};
+use super::state::{App, Attempt, Live};
 use super::windows::BLOCKED;
 use crate::desired::Phase;
 use crate::health::{Assessor, Health, Member, Standing, Verdict, has_binding_rule, roll_up};
@@ -413,7 +413,7 @@ fn operation_status(
             ),
         });
     }
-    state.last.as_ref().map(|last| OperationStatus {
+    state.last.as_ref().map(Attempt::newest).map(|last| OperationStatus {
         phase: last.phase,
         message: last.message.clone(),
         root: last.root,

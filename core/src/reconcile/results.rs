@@ -2,7 +2,7 @@
 
 use super::Reconciler;
 use super::deletes::held_back;
-use super::state::{Attempt, Operation, prune_request, tables};
+use super::state::{Attempt, Operation, tables};
 use crate::ids::{AppId, Digest};
 use crate::policy::Retry;
 use crate::session::frame::CommandState;
@@ -25,7 +25,7 @@ impl Reconciler {
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), Some(work)) = (&state.operation, &mut state.work) else { return };
         let automated = operation.command.is_none();
-        if work.failed && !operation.terminated {
+        if work.failed && !operation.terminated && !operation.options.dry_run && !work.hopeless {
             let retry = operation.assignment.policy.retry.or(automated.then(Retry::default));
             let tries = i64::try_from(operation.retries).unwrap_or(i64::MAX);
             if let Some(retry) = retry.filter(|retry| retry.limit < 0 || tries < retry.limit) {
@@ -68,11 +68,17 @@ impl Reconciler {
         }
         if let Some(held) = &state.held {
             let why = held_back(app, held);
-            said.push(format!("{} deletes are {why}", held.deletes.len()));
-            work.results.extend(held.deletes.iter().map(|delete| {
+            let own = held.deletes.iter().filter(|delete| operation.options.writes(&delete.key));
+            let rows = own.map(|delete| {
                 let message = format!("not deleted, {why}");
                 ResultRow::new(delete.key.clone(), ResultCode::PruneSkipped, message)
-            }));
+            });
+            let before = work.results.len();
+            work.results.extend(rows);
+            let count = work.results.len().saturating_sub(before);
+            if count > 0 {
+                said.push(format!("{count} deletes are {why}"));
+            }
         }
         self.end_with(app, phase, said.join("; "), now);
     }
@@ -88,7 +94,7 @@ impl Reconciler {
         }
     }
 
-    fn end_with(&mut self, app: &AppId, phase: OperationPhase, message: String, now: Now) {
+    pub(super) fn end_with(&mut self, app: &AppId, phase: OperationPhase, message: String, now: Now) {
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), work) = (state.operation.take(), state.work.take()) else { return };
         let root = operation.assignment.root;
@@ -100,6 +106,7 @@ impl Reconciler {
         } else {
             state.last.as_ref().and_then(|last| last.synced)
         };
+        let asked = state.prune_asked_after(&operation, refused);
         let attempt = Attempt {
             attempt: operation.attempt,
             phase,
@@ -110,15 +117,15 @@ impl Reconciler {
             finished: now.mono,
             retries: operation.retries,
             automated: operation.command.is_none(),
-            prune_asked: if operation.prune && operation.command.is_some() && !refused {
-                Some(prune_request(&operation.assignment))
-            } else {
-                state.last.as_ref().and_then(|last| last.prune_asked)
-            },
+            prune_asked: asked.0,
+            prune_selected: asked.1,
+            shown: None,
             withheld: phase != OperationPhase::Succeeded && withholds,
             left: state.left.clone(),
             results: bounded(work.map(|work| work.results).unwrap_or_default()),
         };
+        let whole = operation.options.is_whole();
+        let attempt = if whole { attempt } else { state.beside(attempt) };
         self.out.ops.push(StoreOp::put(tables::ATTEMPTS, encode(app), &attempt));
         self.out.ops.push(StoreOp::delete(tables::OPERATIONS, encode(app)));
         let row = HistoryRow {
@@ -133,10 +140,15 @@ impl Reconciler {
         };
         state.last = Some(attempt);
         let succeeded = phase == OperationPhase::Succeeded;
-        if succeeded {
+        if succeeded && whole {
             self.remember(app, &row);
         }
-        self.event(app, None, if succeeded { "Synced" } else { "SyncFailed" }, message.clone());
+        let told = match (operation.options.dry_run, succeeded) {
+            (true, _) => "Rehearsed",
+            (false, true) => "Synced",
+            (false, false) => "SyncFailed",
+        };
+        self.event(app, None, told, message.clone());
         if let Some(command) = operation.command {
             let outcome = if succeeded { CommandState::Succeeded } else { CommandState::Failed };
             self.finish(command, outcome, message);

@@ -1,21 +1,19 @@
 //! What the reconciler keeps: durable rows, and what it works out of them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
 use super::history::{Left, Rollback};
-use super::trial::Trial;
 use super::windows::Gatekeeper;
+pub(super) use super::work::{Item, NamespaceStep, Wanted, WantedHook, WantedSet, Work};
 use crate::cluster::LiveMeta;
-use crate::compare::Ignored;
 use crate::desired::Assignment;
 use crate::ids::{AppId, CommandId, Digest};
 use crate::key::ResourceKey;
-use crate::manifest::Hook;
-use crate::order::{Rank, Step, SyncPhase};
+use crate::order::SyncPhase;
 use crate::release::Root;
+use crate::selection::{Selector, SyncOptions, selects};
 use crate::status::{Held, HeldDelete, HistoryRow, OperationPhase, ResultRow};
 use crate::store::encode;
 use crate::time::{MonoTime, WallTime};
@@ -242,6 +240,10 @@ pub struct Operation {
     #[n(8)]
     #[cbor(with = "crate::later", has_nil)]
     pub terminated: bool,
+    /// What it does otherwise than its application says.
+    #[n(9)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub options: SyncOptions,
     /// The time when it began, if that was known: by it a window lets it overrun.
     #[n(12)]
     pub began: Option<WallTime>,
@@ -293,6 +295,25 @@ pub struct Attempt {
     /// The newest release is left, and an older one takes its place.
     #[n(13)]
     pub left: Option<Left>,
+    /// A sync of some of the objects, or a rehearsal, that ended later: it is told instead, and nothing else follows from it.
+    #[n(31)]
+    pub shown: Option<Box<Attempt>>,
+    /// What the operator asked to prune is limited to.
+    #[n(32)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub prune_selected: Vec<Selector>,
+}
+
+impl Attempt {
+    /// Gives the attempt that ended last.
+    pub(super) fn newest(&self) -> &Self {
+        self.shown.as_deref().unwrap_or(self)
+    }
+
+    /// Tells whether a request to prune is about an object.
+    pub(super) fn prunes(&self, key: &ResourceKey) -> bool {
+        self.prune_asked.is_some() && selects(&self.prune_selected, key)
+    }
 }
 
 /// Tells requests to prune apart: what is to be left, and where.
@@ -309,134 +330,6 @@ pub(super) enum Live {
     Absent,
 }
 
-/// A desired object, its namespace resolved.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) manifest: Digest,
-    /// The key as rendered, which lists of held keys name.
-    pub(super) rendered: ResourceKey,
-    /// What is not compared of it.
-    pub(super) ignored: Option<Arc<Ignored>>,
-}
-
-/// The objects of one release at one destination.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct WantedSet {
-    pub(super) keys: BTreeMap<ResourceKey, Wanted>,
-    /// Keys given more than once after resolving namespaces.
-    pub(super) repeated: BTreeSet<ResourceKey>,
-    /// What syncs run, and nothing compares.
-    pub(super) hooks: BTreeMap<ResourceKey, WantedHook>,
-    /// What is left alone, whether it is there or not.
-    pub(super) skipped: BTreeSet<ResourceKey>,
-    /// Applies leave what is ignored as it is.
-    pub(super) respects: bool,
-}
-
-/// A hook, its namespace resolved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct WantedHook {
-    pub(super) manifest: Digest,
-    pub(super) hook: Hook,
-}
-
-impl WantedSet {
-    /// Gives the manifest of an object or of a hook.
-    pub(super) fn manifest(&self, key: &ResourceKey) -> Option<Digest> {
-        let object = self.keys.get(key).map(|wanted| wanted.manifest);
-        object.or_else(|| self.hooks.get(key).map(|wanted| wanted.manifest))
-    }
-
-    /// Gives what an apply of an object leaves as it is (M20).
-    pub(super) fn respected(&self, key: &ResourceKey) -> Option<Ignored> {
-        let ignored = self.keys.get(key).filter(|_| self.respects)?.ignored.as_deref();
-        ignored.cloned()
-    }
-
-    /// Tells whether it names an object that is no part of the app's state.
-    pub(super) fn sets_aside(&self, key: &ResourceKey) -> bool {
-        self.hooks.contains_key(key) || self.skipped.contains(key)
-    }
-}
-
-/// A running operation's work; made anew from durable state after a restart.
-#[derive(Debug, Clone, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "independent facts about an operation")]
-pub(super) struct Work {
-    pub(super) wanted: WantedSet,
-    pub(super) ranks: BTreeMap<ResourceKey, Rank>,
-    pub(super) queue: BTreeMap<(Rank, ResourceKey), Item>,
-    /// The step that it is at.
-    pub(super) at: Step,
-    /// When its deletes are due; absent until they are judged.
-    pub(super) prunes: Option<BTreeMap<ResourceKey, Step>>,
-    /// Something was written in this step.
-    pub(super) touched: bool,
-    /// All of this step is written; it looks at the gate not before this time.
-    pub(super) gate: Option<u64>,
-    /// Why the gate will not open.
-    pub(super) unhealthy: Option<String>,
-    /// Hooks that were made and have not ended.
-    pub(super) running: BTreeMap<ResourceKey, Rank>,
-    /// It failed, and its hooks for that are under way.
-    pub(super) failing: bool,
-    /// Deletes were to come when it failed.
-    pub(super) withheld: bool,
-    /// Hooks that are deleted before it ends, each not before a time.
-    pub(super) sweep: Option<BTreeMap<ResourceKey, u64>>,
-    /// Namespaces still to be ensured before anything else.
-    pub(super) namespace: Option<NamespaceStep>,
-    /// Whether the API server takes everything, asked before the first write.
-    pub(super) trial: Trial,
-    /// Why nothing of it is written at all.
-    pub(super) refused: Option<String>,
-    pub(super) results: Vec<ResultRow>,
-    pub(super) failed: bool,
-    /// When a failed operation is tried again.
-    pub(super) retry_at: Option<u64>,
-    /// What it waits for, for people.
-    pub(super) waiting: String,
-    /// A sync window keeps it from its next write.
-    pub(super) blocked: bool,
-}
-
-impl Work {
-    /// Tells whether it may write: its namespace is there, and everything was tried.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.namespace.is_none() && self.is_tried() && self.refused.is_none()
-    }
-
-    /// Tells whether it has come to its end but for another try.
-    pub(super) fn rests(&self) -> bool {
-        self.retry_at.is_some() || self.refused.is_some()
-    }
-}
-
-/// Creating the destination namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NamespaceStep {
-    Due(u64),
-    Sent,
-}
-
-/// One object of an operation that is not done yet.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Item {
-    /// Not before this time.
-    pub(super) due: u64,
-    pub(super) attempts: u32,
-    /// It waited for something that is not its own: that uses up no attempt.
-    pub(super) waited: bool,
-    /// Gives up waiting for its kind to be served at this time.
-    pub(super) give_up: Option<u64>,
-    /// It is a hook.
-    pub(super) hook: Option<Hook>,
-    /// What an earlier run made of the hook is gone.
-    pub(super) cleared: bool,
-    /// Applied; waits until its definition is established, at most until this time.
-    pub(super) establishing: Option<u64>,
-}
-
 /// A sync command that waits for its release.
 #[derive(Debug, Clone)]
 pub(super) struct PendingSync {
@@ -444,6 +337,7 @@ pub(super) struct PendingSync {
     pub(super) expect: Option<Root>,
     pub(super) prune: bool,
     pub(super) rollback: Option<Rollback>,
+    pub(super) options: SyncOptions,
 }
 
 /// One application.
@@ -484,9 +378,10 @@ impl App {
     pub(super) fn is_asked_to_prune(&self, key: &ResourceKey) -> bool {
         let runs = self.operation.as_ref().is_some_and(|running| {
             let keeps = self.work.as_ref().is_some_and(|work| work.wanted.keys.contains_key(key));
-            running.prune && running.command.is_some() && !keeps
+            running.prune && running.command.is_some() && !keeps && running.options.writes(key)
         });
-        let asked = self.last.as_ref().and_then(|last| last.prune_asked);
+        let last = self.last.as_ref().filter(|last| last.prunes(key));
+        let asked = last.and_then(|last| last.prune_asked);
         runs || (asked.is_some() && asked == self.assigned.as_ref().map(prune_request))
     }
 }

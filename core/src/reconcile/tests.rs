@@ -9,6 +9,7 @@ mod hooks;
 mod large;
 mod local;
 mod options;
+mod partial;
 mod paused;
 mod slots;
 mod stuck;

@@ -101,7 +101,8 @@ impl Reconciler {
             left.extend(hooks.map(|key| (key.clone(), now.ms())));
         }
         let prunes = work.prunes.as_ref().is_some_and(|prunes| !prunes.is_empty());
-        work.trial = if left.is_empty() || (left.len() == 1 && !prunes) {
+        let alone = left.len() == 1 && !prunes && !operation.options.dry_run;
+        work.trial = if left.is_empty() || alone {
             Trial::Passed
         } else {
             Trial::Runs { left, refused: BTreeMap::new() }

@@ -95,7 +95,9 @@ impl Reconciler {
             let last = all_last || facts.is_some_and(|facts| facts.prune_last);
             Leaving { wave: self.applied_wave(key), last }
         };
-        let keys = self.delete_queue.get(app).into_iter().flat_map(BTreeMap::keys);
+        let running = state.and_then(|state| state.operation.as_ref());
+        let takes = |key: &&ResourceKey| running.is_some_and(|running| running.options.writes(key));
+        let keys = self.delete_queue.get(app).into_iter().flat_map(BTreeMap::keys).filter(takes);
         let deletes = keys.map(|key| (key.clone(), leaving(key))).collect();
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
         let applies = work.wanted.keys.keys().filter_map(|key| work.ranks.get(key)).map(|rank| rank.step);

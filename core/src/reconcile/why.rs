@@ -302,7 +302,8 @@ fn why_api(state: &App, key: &ResourceKey, lines: &mut Lines) {
         lines.add(WhyLink::Api, WhyState::Stops, problem.clone());
     }
     let running = state.work.as_ref().map(|work| work.results.as_slice());
-    let rows = running.or(state.last.as_ref().map(|last| last.results.as_slice())).unwrap_or_default();
+    let rows =
+        running.or(state.last.as_ref().map(|last| last.newest().results.as_slice())).unwrap_or_default();
     for row in rows.iter().filter(|row| row.key == *key) {
         let is = match row.code {
             ResultCode::Synced | ResultCode::Pruned => WhyState::Fine,

@@ -29,7 +29,7 @@ use crate::session::RECONNECT_WITHIN;
 use crate::session::bulk::Codec;
 use crate::session::frame::{
     AgentFrame, ClusterFacts, Command, CommandState, CommandUpdate, DIFF, HISTORY, Hello, HubFrame, PROTOCOL,
-    RefusalReason, WHY,
+    RefusalReason, SYNC_OPTIONS, WHY,
 };
 use crate::session::list::ListPatch;
 use crate::session::liveness::Liveness;
@@ -201,7 +201,7 @@ impl AgentLink {
         effects.ops.extend(ops);
         Hello {
             protocol: PROTOCOL,
-            capabilities: BTreeSet::from([CAPABILITY, DIFF, HISTORY, WHY].map(str::to_owned)),
+            capabilities: BTreeSet::from([CAPABILITY, DIFF, HISTORY, SYNC_OPTIONS, WHY].map(str::to_owned)),
             facts,
             head: self.held,
             anchor: self.identity.anchor,

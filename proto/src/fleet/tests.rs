@@ -89,6 +89,16 @@ fn commands_are_checked() {
         request(Some(Kind::Sync(v1::SyncCommand { expect: Vec::new(), prune: true }))).command(),
         Ok(CommandKind::Sync { app, expect: None, prune: true })
     );
+    let selector = |name: &str| v1::ResourceSelector { name: name.to_owned(), ..Default::default() };
+    let with = |name: &str, count| {
+        let resources = vec![selector(name); count];
+        request(Some(Kind::SyncWith(v1::SyncWithCommand { resources, ..Default::default() }))).command()
+    };
+    assert!(
+        matches!(with("web", 1), Ok(CommandKind::SyncWith { options, .. }) if options.resources.len() == 1)
+    );
+    assert!(with("a b", 1).unwrap_err().to_string().contains("sync.resources"));
+    assert!(with("web", 257).unwrap_err().to_string().contains("sync.resources"));
     let error = request(Some(Kind::Confirm(vec![1]))).command().unwrap_err();
     assert_eq!(error.to_string(), "run_command.confirm has 1 bytes instead of 32");
     assert!(request(None).command().unwrap_err().to_string().contains("run_command.kind"));

@@ -225,6 +225,10 @@ impl From<Command> for v1::Command {
             CommandKind::Sync { app, expect, prune } => {
                 (app, Kind::Sync(v1::SyncCommand { expect: shared::optional_bytes(expect), prune }))
             }
+            CommandKind::SyncWith { app, expect, prune, options } => {
+                let expect = shared::optional_bytes(expect);
+                (app, Kind::SyncWith(v1::SyncWithCommand::new(expect, prune, options)))
+            }
             CommandKind::Confirm { app, plan } => (app, Kind::Confirm(plan.as_bytes().to_vec())),
             CommandKind::Refresh { app } => (app, Kind::Refresh(v1::RefreshCommand {})),
             CommandKind::Resources { app } => (app, Kind::Resources(v1::ResourcesCommand {})),
@@ -259,6 +263,12 @@ impl TryFrom<v1::Command> for Command {
                 app,
                 expect: shared::optional_root("command.sync.expect", &expect)?,
                 prune,
+            },
+            Kind::SyncWith(command) => CommandKind::SyncWith {
+                app,
+                expect: shared::optional_root("command.sync_with.expect", &command.expect)?,
+                prune: command.prune,
+                options: command.options()?,
             },
             Kind::Confirm(plan) => {
                 CommandKind::Confirm { app, plan: shared::digest("command.confirm", &plan)? }

@@ -7,6 +7,7 @@ use argosy_core::key::ResourceKey;
 use argosy_core::local::PolicySummary;
 use argosy_core::pause::ToldPause;
 use argosy_core::release::Root;
+use argosy_core::selection::{Selector, SyncOptions};
 use argosy_core::session::frame::{
     AgentFrame, CHUNK, Chunk, ClusterFacts, Command, CommandKind, CommandState, CommandUpdate, EntryRange,
     Hello, HubFrame, ListBase, ListChange, ProtocolRange, Pull, PullWhat, Refusal, RefusalReason, Statement,
@@ -213,6 +214,14 @@ fn agent_frame() -> impl Strategy<Value = AgentFrame> {
     ]
 }
 
+fn selector() -> impl Strategy<Value = Selector> {
+    let words = ["", "apps", "*", "web"].map(str::to_owned);
+    let word = move || proptest::sample::select(words.to_vec());
+    (word.clone()(), word.clone()(), word.clone()(), word(), any::<bool>()).prop_map(
+        |(group, kind, namespace, name, exclude)| Selector { group, kind, namespace, name, exclude },
+    )
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let kind = prop_oneof![
         (app(), of(digest()), any::<bool>()).prop_map(|(app, expect, prune)| CommandKind::Sync {
@@ -220,6 +229,14 @@ fn command() -> impl Strategy<Value = Command> {
             expect: expect.map(Root),
             prune
         }),
+        (app(), of(digest()), any::<bool>(), vec(selector(), 0..3), any::<[bool; 2]>()).prop_map(
+            |(app, expect, prune, resources, [dry_run, without_hooks])| CommandKind::SyncWith {
+                app,
+                expect: expect.map(Root),
+                prune,
+                options: SyncOptions { resources, dry_run, without_hooks },
+            }
+        ),
         (app(), digest()).prop_map(|(app, plan)| CommandKind::Confirm { app, plan }),
         app().prop_map(|app| CommandKind::Refresh { app }),
         app().prop_map(|app| CommandKind::Resources { app }),

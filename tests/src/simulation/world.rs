@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use argosy_core::ids::{AppId, BootId, CommandId, Digest};
+use argosy_core::key::GroupKind;
+use argosy_core::selection::{Selector, SyncOptions};
 use argosy_core::session::frame::{Command, CommandKind};
 use argosy_core::status::{OperationPhase, OperationStatus, SyncStatus};
 use argosy_core::time::{Entropy as _, MonoTime, Now, WallTime};
@@ -13,6 +15,7 @@ use super::cluster::Cluster;
 use super::git::{Git, REPOSITORIES};
 use super::hub::Hub;
 use super::network::Network;
+use super::objects;
 use super::oracle::Oracle;
 use super::plan::{Plan, Settings, Trouble};
 use super::random::Chances;
@@ -327,7 +330,8 @@ impl World {
                     if prune {
                         self.oracle.asked.insert((agent, app.clone()));
                     }
-                    self.order(agent, CommandKind::Sync { app, expect: None, prune });
+                    let options = self.sync_options();
+                    self.order(agent, CommandKind::SyncWith { app, expect: None, prune, options });
                 }
                 1 => self.order(agent, CommandKind::Refresh { app }),
                 2 => self.order(agent, CommandKind::Diff { app }),
@@ -336,6 +340,24 @@ impl World {
                 _ => {}
             }
         }
+    }
+
+    /// Gives how a person syncs: mostly all of an app, now and then the objects of one kind, or as a rehearsal.
+    fn sync_options(&mut self) -> SyncOptions {
+        let mut options = SyncOptions::default();
+        if self.chance.people.percent(25) {
+            let kinds: Vec<GroupKind> = objects::group_kinds().collect();
+            let picked = self.chance.people.pick(&kinds);
+            options.resources.extend(picked.map(|GroupKind { group, kind }| Selector {
+                group,
+                kind,
+                namespace: String::new(),
+                name: "*".to_owned(),
+                exclude: false,
+            }));
+        }
+        options.dry_run = self.chance.people.percent(10);
+        options
     }
 
     fn order(&mut self, agent: usize, kind: CommandKind) {

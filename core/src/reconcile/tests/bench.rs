@@ -11,6 +11,7 @@ use crate::health::{Health, Verdict};
 use crate::ids::BootId;
 use crate::policy::{Automated, SyncPolicy};
 use crate::project::Project;
+use crate::selection::SyncOptions;
 use crate::session::tables::{get_release, put_manifest, put_release};
 use crate::store::{MemoryStore, get_as};
 use crate::time::{MonoTime, WallTime};
@@ -412,6 +413,13 @@ impl Bench {
     pub(super) fn sync(&mut self, name: &str, prune: bool) {
         self.commands += 1;
         self.reconciler.sync(CommandId::new([self.commands; 16]), &app(name), None, prune);
+        self.settle();
+    }
+
+    pub(super) fn sync_with(&mut self, name: &str, prune: bool, options: SyncOptions) {
+        self.commands += 1;
+        let command = CommandId::new([self.commands; 16]);
+        self.reconciler.sync_with(command, &app(name), None, prune, options);
         self.settle();
     }
 

@@ -92,7 +92,9 @@ impl Oracle {
         let Ok(key) = decode::<ResourceKey>(tables::INVENTORY, key) else { return };
         let operation =
             get_as::<Operation>(&disk.store, tables::OPERATIONS, &encode(&body.app)).ok().flatten();
-        let synced = operation.is_some_and(|of| self.holds(&of.assignment, &key) == Some(body.manifest));
+        let synced = operation.is_some_and(|of| {
+            may_write(&of, &key) && self.holds(&of.assignment, &key) == Some(body.manifest)
+        });
         let applied = entry.and_then(|entry| entry.applied).is_some_and(|applied| applied == body);
         let listed = super::chain::list_on(&disk.store);
         let listed = listed.as_ref().and_then(|list| list.get(&body.app));
@@ -188,9 +190,9 @@ impl Oracle {
             return;
         };
         let operation = get_as::<Operation>(&disk.store, tables::OPERATIONS, &encode(&owner)).ok().flatten();
-        let synced = operation
-            .filter(|_| listed.phase == Phase::Active)
-            .is_some_and(|operation| self.holds(&operation.assignment, key) == Some(manifest));
+        let synced = operation.filter(|_| listed.phase == Phase::Active).is_some_and(|operation| {
+            may_write(&operation, key) && self.holds(&operation.assignment, key) == Some(manifest)
+        });
         let assigned =
             get_as::<Assignment>(&disk.store, link_tables::ASSIGNED, &encode(&owner)).ok().flatten();
         // An older release may take the place of the one that is assigned, where somebody went back to it.
@@ -286,4 +288,10 @@ impl Oracle {
             })
             .map(|(_, manifest)| *manifest)
     }
+}
+
+/// Tells whether a sync may write an object: a rehearsal writes nothing, one of some kinds none of the others.
+fn may_write(operation: &Operation, key: &ResourceKey) -> bool {
+    let kinds = &operation.options.resources;
+    !operation.options.dry_run && (kinds.is_empty() || kinds.iter().any(|of| of.kind == key.kind))
 }

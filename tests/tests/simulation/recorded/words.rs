@@ -178,6 +178,10 @@ fn asked(kind: &CommandKind) -> String {
         CommandKind::Sync { app, expect, prune } => {
             format!("sync {app} expect={} prune={prune}", option(expect.map(|root| root.0)))
         }
+        CommandKind::SyncWith { app, expect, prune, options } => {
+            let expect = option(expect.map(|root| root.0));
+            format!("sync {app} expect={expect} prune={prune} {options:?}")
+        }
         CommandKind::Confirm { app, plan } => format!("confirm {app} plan={plan}"),
         CommandKind::Refresh { app } => format!("refresh {app}"),
         CommandKind::Resources { app } => format!("resources {app}"),

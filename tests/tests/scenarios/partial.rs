@@ -1,0 +1,91 @@
+//! Syncs of some of the objects, and rehearsals.
+
+use std::process::Output;
+
+use argosy_tests::{Application, throughout};
+use serde_json::Value;
+
+use super::stage::{EDGE, QUIET, Stage};
+
+/// Syncs with flags, and gives what that said.
+fn sync(stage: &Stage, flags: &[&str]) -> Output {
+    let line: Vec<&str> = ["app", "sync", "web"].iter().chain(flags).copied().collect();
+    stage.world.hub().argosy(&line).unwrap()
+}
+
+fn words(output: &Output) -> String {
+    [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat()
+}
+
+#[track_caller]
+fn expect(output: &Output, code: i32, parts: &[&str]) {
+    let text = words(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+}
+
+fn rows_of_history(stage: &Stage) -> usize {
+    let text = stage.world.hub().argosy_text(&["app", "history", "web", "-o", "id"]).unwrap();
+    text.lines().count()
+}
+
+/// Brings up an app that is synced by hand, and then a newer commit of it, without `gone`.
+fn outdated() -> (Stage, String) {
+    let stage = Stage::start();
+    let first = stage.commit(&[("web/a", "1"), ("web/b", "1"), ("web/gone", "1")]);
+    stage.world.put_app(&Application::new("web", EDGE, &stage.namespace, "web")).unwrap();
+    stage.world.await_app("web", "to have its first release", |app| revision(app) == first);
+    expect(&sync(&stage, &[]), 0, &[]);
+    stage.world.apps().remove("web/gone.yaml").unwrap();
+    let second = stage.commit(&[("web/a", "2"), ("web/b", "2")]);
+    stage.world.await_app("web", "to have its second release", |app| revision(app) == second);
+    (stage, second)
+}
+
+fn revision(app: &Value) -> &str {
+    app["status"]["releases"]["assigned"]["revision"].as_str().unwrap_or_default()
+}
+
+#[test]
+fn a_sync_of_some_of_the_objects_leaves_the_rest_alone() {
+    let (stage, second) = outdated();
+    expect(&sync(&stage, &["--resource", ":ConfigMap:a"]), 0, &["Phase:", "Succeeded"]);
+    assert_eq!((stage.value("a").as_str(), stage.value("b").as_str()), ("2", "1"));
+    let namespaced = format!(":ConfigMap:{}/gone", stage.namespace);
+    expect(&sync(&stage, &["--resource", &namespaced, "--prune"]), 0, &["pruned"]);
+    stage.await_absent("gone");
+    throughout(QUIET, "b to stay as it is", || stage.value("b") == "1");
+    assert_eq!(rows_of_history(&stage), 1);
+
+    let none = "No matching app resources found for resource filter: :Secret:a";
+    expect(&sync(&stage, &["--resource", ":Secret:a"]), 1, &[none]);
+    expect(
+        &sync(&stage, &["--resource", "a"]),
+        2,
+        &["Resource should have GROUP:KIND:NAME, but instead got: a"],
+    );
+    expect(&sync(&stage, &["--resource", "!:ConfigMap:a"]), 0, &[]);
+    assert_eq!(stage.value("b"), "2");
+    expect(&sync(&stage, &[]), 0, &[]);
+    stage.world.await_synced("web", &second);
+    assert_eq!(rows_of_history(&stage), 2);
+}
+
+#[test]
+fn a_rehearsal_tells_what_a_sync_would_do_and_does_nothing() {
+    let (stage, _) = outdated();
+    let told = sync(&stage, &["--dry-run", "--prune"]);
+    expect(&told, 0, &["configured (dry run)", "pruned (dry run)", "successfully synced (dry run)"]);
+    stage.expect_untouched(&["a", "b", "gone"]);
+    assert_eq!((stage.value("a").as_str(), rows_of_history(&stage)), ("1", 1));
+
+    let wrong =
+        r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "dada": {"value": "3"}}"#;
+    stage.world.apps().write("web/a.yaml", wrong).unwrap();
+    let commit = stage.world.apps().commit("Misspell a field").unwrap();
+    stage.world.await_app("web", "to have the wrong release", |app| revision(app) == commit);
+    expect(&sync(&stage, &["--dry-run"]), 1, &["dada"]);
+    stage.expect_untouched(&["a", "b", "gone"]);
+}
