@@ -7,7 +7,7 @@ use std::str::FromStr;
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::ParseIdError;
+use crate::ids::{Digest, ParseIdError};
 
 /// Group and kind of an object, whatever its version.
 #[derive(Clone, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
@@ -67,6 +67,12 @@ impl fmt::Debug for GroupKind {
 pub fn split_api_version(api_version: &str) -> (&str, &str) {
     api_version.split_once('/').unwrap_or(("", api_version))
 }
+
+/// What stands in the place of a name that is not known yet: no object may have it in its name.
+const NAMELESS: char = '%';
+/// Digits of a release, and of when a sync began, in a name that it made.
+const RELEASE_DIGITS: usize = 7;
+const BEGAN_DIGITS: usize = 10;
 
 /// One Kubernetes object: (group, kind, namespace, name), no version (M2). The namespace is empty for an object of the
 /// cluster's scope and, in a release, for one whose manifest names none (the agent resolves it).
@@ -146,6 +152,44 @@ fn last_word(bytes: &[u8]) -> u64 {
 }
 
 impl ResourceKey {
+    /// Makes the key of an object whose name each sync makes anew from a prefix (`generateName`): the prefix, and which of
+    /// those with the same one it is (M2).
+    pub fn nameless(self, rank: u32) -> Self {
+        let prefix = self.prefix().unwrap_or(&self.name);
+        let rank = if rank == 0 { String::new() } else { rank.to_string() };
+        let name = format!("{prefix}{NAMELESS}{rank}");
+        Self { name, ..self }
+    }
+
+    /// Gives what the name begins with of an object that has none yet; absent for one that is named.
+    pub fn prefix(&self) -> Option<&str> {
+        self.name.split_once(NAMELESS).map(|(prefix, _)| prefix)
+    }
+
+    /// Makes the key of a nameless object in one phase of one sync, as long as the sync is that one: its release, and when it
+    /// began. Absent for an object that is named.
+    pub fn named(&self, release: Digest, phase: &str, began: Digest) -> Option<Self> {
+        let (prefix, rank) = self.name.split_once(NAMELESS)?;
+        let rank = if rank.is_empty() { String::new() } else { format!("-{rank}") };
+        let short = |digest: Digest, digits| digest.to_string().chars().take(digits).collect::<String>();
+        let (release, began) = (short(release, RELEASE_DIGITS), short(began, BEGAN_DIGITS));
+        let name = format!("{prefix}{release}-{}-{began}{rank}", phase.to_lowercase());
+        Some(Self { name, ..self.clone() })
+    }
+
+    /// Tells whether a nameless object may have become this one.
+    pub fn may_be(&self, nameless: &Self) -> bool {
+        let hex = |text: &str, digits| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let rest = nameless.prefix().and_then(|prefix| self.name.strip_prefix(prefix));
+        let mut parts = rest.into_iter().flat_map(|rest| rest.split('-'));
+        let (release, _phase, began) = (parts.next(), parts.next(), parts.next());
+        release.is_some_and(|text| hex(text, RELEASE_DIGITS))
+            && began.is_some_and(|text| hex(text, BEGAN_DIGITS))
+            && self.group == nameless.group
+            && self.kind == nameless.kind
+            && self.namespace == nameless.namespace
+    }
+
     /// Makes one.
     pub fn new(
         group: impl Into<String>,
@@ -217,6 +261,21 @@ impl FromStr for ResourceKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nameless_object_gets_a_name_for_each_phase_of_a_sync() {
+        let hook = ResourceKey::new("batch", "Job", "shop", "job-").nameless(0);
+        assert_eq!((hook.prefix(), hook.name.as_str()), (Some("job-"), "job-%"));
+        let (release, began) = (Digest::of(b"release"), Digest::of(b"began"));
+        let named = hook.named(release, "PreSync", began).unwrap();
+        assert!(named.name.starts_with("job-") && named.name.contains("-presync-"), "{named}");
+        let second = hook.clone().nameless(1).named(release, "PreSync", began).unwrap();
+        assert_eq!(second.name, format!("{}-1", named.name));
+        assert!(named.may_be(&hook) && second.may_be(&hook));
+        assert!(named.prefix().is_none() && named.named(release, "PreSync", began).is_none());
+        assert!(!ResourceKey::new("batch", "Job", "shop", "job-migrate-the-rest").may_be(&hook));
+        assert!(!named.in_namespace("other").may_be(&hook));
+    }
 
     #[test]
     fn a_key_reads_back_what_it_prints() {

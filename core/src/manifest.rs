@@ -88,12 +88,16 @@ impl TryFrom<Value> for Manifest {
             }
             None => return Err(ManifestError::new("metadata.name", "is missing")),
         };
-        let name = name(metadata)?;
+        let (name, nameless) = name(metadata)?;
         let namespace = namespace(metadata)?;
         if metadata.get("ownerReferences").is_some_and(|owners| !is_empty(owners)) {
             return Err(ManifestError::new("metadata.ownerReferences", "is not supported in a manifest"));
         }
         let options = annotations::check(metadata.get("annotations"))?;
+        if nameless && !matches!(options.role, Role::Hook(_) | Role::Ignored) {
+            let why = "is not supported without metadata.name, but of hooks: the object could not be found again";
+            return Err(ManifestError::new("metadata.generateName", why));
+        }
         for field in SERVER_METADATA {
             metadata.remove(field);
         }
@@ -101,6 +105,7 @@ impl TryFrom<Value> for Manifest {
         object.values_mut().for_each(drop_zero_times);
         let (group, _version) = split_api_version(&api_version);
         let key = ResourceKey::new(group, kind, namespace, name);
+        let key = if nameless { key.nameless(0) } else { key };
         if key.group_kind().is_secret() {
             fold_string_data(&mut object)?;
         }
@@ -193,17 +198,15 @@ fn kind(object: &Map<String, Value>) -> Result<String, ManifestError> {
     }
 }
 
-fn name(metadata: &Map<String, Value>) -> Result<String, ManifestError> {
-    let named = text(metadata, "name", "metadata.name")?.filter(|name| !name.is_empty());
-    match named {
-        Some(name) => path_segment(name, "metadata.name"),
-        None if metadata.get("generateName").is_some_and(|prefix| !prefix.is_null()) => {
-            Err(ManifestError::new(
-                "metadata.generateName",
-                "is not supported without metadata.name: the object could not be found again",
-            ))
-        }
-        None => Err(ManifestError::new("metadata.name", "is missing")),
+/// Gives the name of an object, or what it begins with and that each sync makes the rest.
+fn name(metadata: &Map<String, Value>) -> Result<(String, bool), ManifestError> {
+    const PREFIX: &str = "metadata.generateName";
+    let filled = |name: &&str| !name.is_empty();
+    let named = text(metadata, "name", "metadata.name")?.filter(filled);
+    match (named, text(metadata, "generateName", PREFIX)?.filter(filled)) {
+        (Some(name), _) => Ok((path_segment(name, "metadata.name")?, false)),
+        (None, Some(prefix)) => Ok((path_segment(prefix, PREFIX)?, true)),
+        (None, None) => Err(ManifestError::new("metadata.name", "is missing")),
     }
 }
 

@@ -181,6 +181,8 @@ pub struct Reconciler {
     announced_keys: BTreeSet<ResourceKey>,
     /// Hooks, and objects that are to be left alone: they are pruned by nobody.
     set_aside: BTreeSet<ResourceKey>,
+    /// Those among them that each sync gives a name.
+    nameless: BTreeSet<ResourceKey>,
     /// Managed objects that are not where they belong: desired by others than their app, or kept and desired by nobody.
     strays: BTreeSet<ResourceKey>,
     /// How many managed objects of each kind there are, and which kinds are desired: what has to be watched.

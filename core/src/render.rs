@@ -198,7 +198,7 @@ impl Selection {
     /// Reads the selected files and makes the release.
     pub fn render(&self, tree: &dyn Tree, limits: &RenderLimits) -> Result<Rendered, RenderError> {
         let mut renderer =
-            Renderer { limits, bytes: 0, objects: BTreeMap::new(), warnings: self.warnings.clone() };
+            Renderer { limits, bytes: 0, objects: BTreeMap::new(), nameless: BTreeMap::new(), warnings: self.warnings.clone() };
         for file in &self.files {
             let max = limits.yaml.file_bytes as u64;
             let bytes =
@@ -217,6 +217,8 @@ struct Renderer<'a> {
     bytes: u64,
     /// Objects by key, with the file that each came from.
     objects: BTreeMap<ResourceKey, (Manifest, TreePath)>,
+    /// How many hooks there are of each that has no name.
+    nameless: BTreeMap<ResourceKey, u32>,
     warnings: Vec<RenderWarning>,
 }
 
@@ -278,9 +280,14 @@ impl Renderer<'_> {
         };
         let manifests =
             Manifest::expand(document.value).map_err(|error| fail(Some(error.field), error.why))?;
-        for manifest in manifests {
+        for mut manifest in manifests {
             if manifest.key.group == "kustomize.config.k8s.io" {
                 return Err(fail(Some("kind".to_owned()), "Kustomize is not supported".to_owned()));
+            }
+            if manifest.key.prefix().is_some() && manifest.options.role != Role::Ignored {
+                let rank = self.nameless.entry(manifest.key.clone()).or_default();
+                manifest.key = manifest.key.nameless(*rank);
+                *rank = rank.saturating_add(1);
             }
             let key = manifest.key.clone();
             if manifest.options.role == Role::Ignored {

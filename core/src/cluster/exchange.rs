@@ -44,8 +44,13 @@ impl Apply<'_> {
         let manifest: Value =
             serde_json::from_slice(bytes).map_err(|_echoes| refused("the manifest is no JSON"))?;
         let stated = |path: &[&str]| json::text_at(&manifest, path);
-        if stated(&["kind"]) != Some(&self.key.kind) || stated(&["metadata", "name"]) != Some(&self.key.name)
-        {
+        // What states no name was given one by its sync.
+        let named = match stated(&["metadata", "name"]).filter(|name| !name.is_empty()) {
+            Some(name) => name == self.key.name,
+            None => stated(&["metadata", "generateName"])
+                .is_some_and(|prefix| !prefix.is_empty() && self.key.name.starts_with(prefix)),
+        };
+        if stated(&["kind"]) != Some(&self.key.kind) || !named {
             return Err(refused("the manifest states another object"));
         }
         let (group, _) = split_api_version(stated(&["apiVersion"]).unwrap_or_default());
@@ -162,5 +167,15 @@ mod tests {
         };
         assert!(created(json!([entry("argosy", "Apply")])));
         assert!(!created(json!([entry("argosy", "Apply"), entry("kubectl", "Update")])));
+    }
+
+    #[test]
+    fn what_states_no_name_has_the_one_that_it_is_given() {
+        let manifest = br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"generateName":"a-"}}"#;
+        let digest = Digest::of(manifest);
+        let made = body(Some(manifest), digest, "a-x").unwrap();
+        assert_eq!(made["metadata"]["name"], "a-x");
+        assert!(made["metadata"].get("generateName").is_none());
+        assert!(body(Some(manifest), digest, "b-x").is_err());
     }
 }

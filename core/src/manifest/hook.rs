@@ -123,6 +123,12 @@ impl Hook {
         SyncPhase::ALL.into_iter().filter(move |phase| self.phases & (1 << *phase as u8) != 0)
     }
 
+    /// Gives the same hook in one of its phases alone.
+    #[must_use]
+    pub fn only_in(self, phase: SyncPhase) -> Self {
+        Self { phases: self.phases & (1 << phase as u8), ..self }
+    }
+
     /// Tells whether a sync that ended so deletes it.
     pub const fn is_deleted_after(self, succeeded: bool) -> bool {
         if succeeded { self.when_succeeded } else { self.when_failed }

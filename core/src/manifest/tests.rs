@@ -97,6 +97,7 @@ fn missing_and_odd_fields_are_named() {
     assert!(refusal(json!({"apiVersion": "v1", "kind": "X/../Y"})).starts_with("kind:"));
     let named = |metadata: Value| refusal(json!({"apiVersion": "v1", "kind": "X", "metadata": metadata}));
     assert!(named(json!({"generateName": "x-"})).starts_with("metadata.generateName: is not supported"));
+    assert!(named(json!({"generateName": "a%"})).starts_with("metadata.generateName: \"a%\""));
     assert!(named(json!({"name": ".."})).starts_with("metadata.name:"));
     assert!(named(json!({"name": "a/b"})).starts_with("metadata.name:"));
     assert!(named(json!({"name": "a", "namespace": "%2e"})).starts_with("metadata.namespace:"));
@@ -167,4 +168,16 @@ fn a_manifest_does_not_print_its_bytes() {
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "stringData": {"a": "hush"}});
     let printed = format!("{:?}", Manifest::try_from(secret).unwrap());
     assert_eq!(printed, "Manifest(/Secret//x)");
+}
+
+#[test]
+fn a_hook_needs_no_name_and_what_is_no_hook_does() {
+    let nameless = |hook: &str| {
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"generateName": "migrate-",
+            "annotations": {"argocd.argoproj.io/hook": hook}}})
+    };
+    let manifest = Manifest::try_from(nameless("PreSync")).unwrap();
+    assert_eq!(manifest.key.prefix(), Some("migrate-"));
+    assert!(refusal(nameless("")).contains("but of hooks"));
+    assert!(refusal(nameless("Skip")).contains("but of hooks"));
 }

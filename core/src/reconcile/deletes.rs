@@ -144,7 +144,7 @@ impl Reconciler {
     /// Tells whether an app manages something that left the desired state and that a prune is to take away.
     fn has_left(&self, app: &AppId) -> bool {
         self.by_app.get(app).into_iter().flatten().any(|key| {
-            let stays = self.desirers.contains_key(key) || self.set_aside.contains(key) || key.is_crd();
+            let stays = self.desirers.contains_key(key) || self.is_set_aside(key) || key.is_crd();
             let last = self.apps.get(app).and_then(|state| state.last.as_ref());
             let asked = last.is_none_or(|last| last.prunes(key));
             let goes = |entry: &InventoryEntry| {
@@ -229,7 +229,7 @@ impl Reconciler {
             && self.kinds.contains_key(&delete.key.group_kind())
             && !self.is_refused(&delete.key.group_kind())
             && !self.desirers.contains_key(&delete.key)
-            && !self.set_aside.contains(&delete.key)
+            && !self.is_set_aside(&delete.key)
             && !self.announced_keys.contains(&delete.key)
     }
 

@@ -171,6 +171,7 @@ impl Reconciler {
             self.apps.iter().filter(|(name, _)| matches!(self.phase_of(name), Phase::Active | Phase::Frozen));
         let aside = aside.flat_map(|(_, state)| state.wanted.hooks.keys().chain(&state.wanted.skipped));
         self.set_aside = aside.cloned().collect();
+        self.nameless = self.set_aside.iter().filter(|key| key.prefix().is_some()).cloned().collect();
         let managed: Vec<ResourceKey> = self.inventory.keys().cloned().collect();
         for key in managed {
             self.note_stray(&key);
@@ -302,6 +303,11 @@ impl Reconciler {
             }
         }
         set
+    }
+
+    /// Tells whether an object is a hook, or to be left alone: it is pruned by nobody.
+    pub(super) fn is_set_aside(&self, key: &ResourceKey) -> bool {
+        self.set_aside.contains(key) || self.nameless.iter().any(|hook| key.may_be(hook))
     }
 
     /// Gives the app that owns an object: the one whose inventory has it, else one that desires it and that its live

@@ -62,6 +62,7 @@ impl Reconciler {
             announced: BTreeMap::new(),
             announced_keys: BTreeSet::new(),
             set_aside: BTreeSet::new(),
+            nameless: BTreeSet::new(),
             strays: BTreeSet::new(),
             managed_kinds: BTreeMap::new(),
             desired_kinds: BTreeSet::new(),

@@ -269,10 +269,12 @@ impl Reconciler {
             return Ok(());
         }
         self.moved = true;
-        let (assignment, options) = (operation.assignment.clone(), operation.options.clone());
+        let operation = operation.clone();
+        let Operation { assignment, options, .. } = &operation;
         let release = super::desired::assigned_release(assignment.root, store)?;
         self.ingest(&release, store)?;
-        let (wanted, refused) = self.selected(app, &options, self.wanted(&assignment, &release));
+        let (wanted, refused) = self.selected(app, options, self.wanted(assignment, &release));
+        let wanted = wanted.named_for(&operation);
         let ranks = self.ranks_of(&wanted);
         let mut queue = BTreeMap::new();
         for (key, one) in &wanted.keys {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::state::Operation;
 use super::trial::Trial;
 use crate::compare::Ignored;
 use crate::ids::Digest;
@@ -10,6 +11,7 @@ use crate::key::ResourceKey;
 use crate::manifest::Hook;
 use crate::order::{Rank, Step};
 use crate::status::ResultRow;
+use crate::store::encode;
 
 /// A desired object, its namespace resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +59,26 @@ impl WantedSet {
 
     /// Tells whether it names an object that is no part of the app's state.
     pub(super) fn sets_aside(&self, key: &ResourceKey) -> bool {
-        self.hooks.contains_key(key) || self.skipped.contains(key)
+        self.hooks.contains_key(key)
+            || self.skipped.contains(key)
+            || self.hooks.keys().any(|hook| key.may_be(hook))
+    }
+
+    /// Gives names to hooks that have none, another one in each phase (Argo CD: `generateName`, the revision, the phase and
+    /// the time of the sync). They are the same as long as the operation is: one that goes on after a restart finds what it
+    /// made.
+    pub(super) fn named_for(mut self, operation: &Operation) -> Self {
+        let nameless = self.hooks.extract_if(.., |key, _| key.prefix().is_some());
+        let nameless: Vec<(ResourceKey, WantedHook)> = nameless.collect();
+        let (release, began) = (operation.assignment.root.0, Digest::of(&encode(&operation.started)));
+        for (key, wanted) in nameless {
+            for phase in wanted.hook.phases() {
+                let hook = WantedHook { hook: wanted.hook.only_in(phase), ..wanted };
+                let named = key.named(release, phase.as_str(), began);
+                self.hooks.extend(named.map(|key| (key, hook)));
+            }
+        }
+        self
     }
 }
 

@@ -150,3 +150,33 @@ fn an_agent_that_is_killed_while_a_hook_runs_waits_for_the_same_one_with_no_hub(
     stage.await_value("a", "1");
     assert_eq!(uid(live_job(&stage, "migrate").as_ref()), first);
 }
+
+#[test]
+fn a_hook_without_a_name_runs_anew_at_each_sync() {
+    let stage = Stage::start();
+    let (_, text) = job("", "PreSync", "BeforeHookCreation");
+    let mut object: Value = serde_json::from_str(&text).unwrap();
+    object["metadata"]["name"].take();
+    object["metadata"]["generateName"] = json!("migrate-");
+    let jobs = || {
+        let path = format!("/apis/batch/v1/namespaces/{}/jobs", stage.namespace);
+        let list = stage.plane().api().get(&path).unwrap().unwrap();
+        let names = list["items"].as_array().into_iter().flatten();
+        names.map(|job| job["metadata"]["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    write(&stage, &[("migrate".to_owned(), object.to_string()), config("a", "1")]);
+    stage.world.put_app(&stage.app("web")).unwrap();
+    eventually(PATIENCE, "the hook to be made", || jobs().len() == 1);
+    let first = jobs().remove(0);
+    assert!(first.starts_with("migrate-") && first.contains("-presync-"), "{first}");
+    end(&stage, &first, Fate::Succeeded);
+    stage.await_value("a", "1");
+
+    let commit = write(&stage, &[config("a", "2")]);
+    eventually(PATIENCE, "another one to be made", || jobs().len() == 2);
+    let second = jobs().into_iter().find(|name| *name != first).unwrap();
+    end(&stage, &second, Fate::Succeeded);
+    let app = stage.world.await_synced("web", &commit);
+    assert_eq!(app["status"]["health"]["status"], "Healthy", "{app}");
+    throughout(QUIET, "what they left to stay, and no more to be made", || jobs().len() == 2);
+}

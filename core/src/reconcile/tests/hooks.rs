@@ -414,3 +414,84 @@ fn a_hook_that_was_refused_did_not_run() {
     assert_eq!(bench.operation("web").phase, OperationPhase::Running);
     assert_eq!(written(&mut bench), [""; 0], "a waits for a hook that runs");
 }
+
+/// Assigns a hook without a name.
+fn nameless(bench: &mut Bench, phases: &str, policy: &str, value: u32) {
+    let metadata = json!({"generateName": "job-", "namespace": "shop", "annotations": hook(phases, policy)});
+    let manifest = |metadata: serde_json::Value| {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"v": value}, "metadata": metadata})
+    };
+    let objects = vec![
+        (config("job-").nameless(0), manifest(metadata)),
+        (config("a"), manifest(json!({"name": "a", "namespace": "shop"}))),
+    ];
+    let assignment = bench.put_manifests("web", objects);
+    bench.list.set(assignment);
+    bench.desire();
+}
+
+#[test]
+fn a_hook_without_a_name_gets_another_one_in_each_phase_and_each_sync() {
+    let mut bench = Bench::new();
+    nameless(&mut bench, "PreSync,PostSync", "", 1);
+    bench.pass(10_000);
+    let first = written(&mut bench);
+    let phases: Vec<String> =
+        first.iter().map(|name| name.split('-').nth(2).unwrap_or(name).to_owned()).collect();
+    assert_eq!(phases, ["presync", "a", "postsync"], "{first:?}");
+    bench.pass(3_600_000);
+    assert_eq!(written(&mut bench), [""; 0]);
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+    assert_eq!(bench.status("web").counts.total, 1, "what hooks left is no part of the app");
+    nameless(&mut bench, "PreSync,PostSync", "", 2);
+    bench.pass(10_000);
+    let second = written(&mut bench);
+    assert_eq!(second.len(), 3);
+    assert!(!second.contains(&first[0]) && !second.iter().any(|name| name.starts_with('-')), "{second:?}");
+}
+
+#[test]
+fn a_hook_without_a_name_is_deleted_by_its_policy_and_with_its_app_but_never_pruned() {
+    let mut bench = Bench::new();
+    nameless(&mut bench, "PreSync", "HookSucceeded", 1);
+    bench.pass(10_000);
+    let done = written(&mut bench);
+    assert_eq!(done.len(), 3);
+    assert_eq!(done[2], format!("-{}", done[0]));
+    nameless(&mut bench, "PreSync", "", 2);
+    bench.pass(10_000);
+    let left = written(&mut bench)[0].clone();
+    bench.restart();
+    bench.sync("web", true);
+    bench.pass(10_000);
+    assert!(!written(&mut bench).contains(&format!("-{left}")));
+    bench.change("web", |assignment| {
+        assignment.phase = Phase::Deleting;
+        assignment.deletion = Some(crate::ids::DeletionId::new([3; 16]));
+        assignment.cascade_confirmed = true;
+    });
+    bench.pass(10_000);
+    assert!(written(&mut bench).contains(&format!("-{left}")));
+}
+
+#[test]
+fn an_agent_that_is_killed_finds_its_hook_without_a_name_again() {
+    let mut bench = Bench::new();
+    let mut assignment_of = |bench: &mut Bench| nameless(bench, "PreSync", "", 1);
+    bench.fails = Some(|request| {
+        matches!(request, Request::Apply { key, .. } if key.name == "a")
+            .then(|| ApiError::Unreachable("cut".to_owned()))
+    });
+    assignment_of(&mut bench);
+    bench.pass(5_000);
+    let before = written(&mut bench);
+    assert!(before[0].starts_with("job-"), "{before:?}");
+    for _ in 0..3 {
+        bench.restart();
+        bench.pass(5_000);
+    }
+    bench.fails = None;
+    bench.pass(120_000);
+    let after = written(&mut bench);
+    assert!(after.iter().all(|name| name == "a"), "{after:?}");
+}
