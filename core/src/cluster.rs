@@ -101,6 +101,8 @@ pub enum Request {
         unvalidated: bool,
         /// Makes what earlier tools own of the object ours first ([`crate::migration`]).
         migrates: bool,
+        /// Puts what is stated in the place of all that is there first (`Replace=true`).
+        replaces: bool,
         /// What is left as it is, by a look at the object just before (M20); absent: nothing.
         respect: Option<Ignored>,
     },
@@ -227,7 +229,10 @@ pub enum ApiError {
     /// The API server does not serve the kind.
     #[error("{0}")]
     NotServed(String),
-    /// The request is refused for what it says: 400, 403, 413, 422, a webhook's or a policy's no.
+    /// The object that is there may not become what the request says: a field of it may not change (422).
+    #[error("{0}")]
+    Immutable(String),
+    /// The request is refused for what it says: 400, 403, 413, a webhook's or a policy's no.
     #[error("{0}")]
     Refused(String),
 }
@@ -240,7 +245,7 @@ impl ApiError {
 
     /// Tells whether the same request will fail again until somebody changes the cluster.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused(_) | Self::NotServed(_))
+        matches!(self, Self::Refused(_) | Self::Immutable(_) | Self::NotServed(_))
     }
 }
 
@@ -306,6 +311,12 @@ pub struct ManifestFacts {
     #[n(10)]
     #[cbor(with = "crate::later", has_nil)]
     pub ignore_extraneous: bool,
+    /// Whether it takes the place of all that is there; absent where it does not say.
+    #[n(11)]
+    pub replace: Option<bool>,
+    /// Whether it is deleted and made anew where it cannot be changed; absent where it does not say.
+    #[n(12)]
+    pub force: Option<bool>,
 }
 
 impl ManifestFacts {

@@ -179,7 +179,8 @@ impl ResourceKey {
 
     /// Tells whether a nameless object may have become this one.
     pub fn may_be(&self, nameless: &Self) -> bool {
-        let hex = |text: &str, digits| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let hex =
+            |text: &str, digits| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let rest = nameless.prefix().and_then(|prefix| self.name.strip_prefix(prefix));
         let mut parts = rest.into_iter().flat_map(|rest| rest.split('-'));
         let (release, _phase, began) = (parts.next(), parts.next(), parts.next());

@@ -95,7 +95,8 @@ impl TryFrom<Value> for Manifest {
         }
         let options = annotations::check(metadata.get("annotations"))?;
         if nameless && !matches!(options.role, Role::Hook(_) | Role::Ignored) {
-            let why = "is not supported without metadata.name, but of hooks: the object could not be found again";
+            let why =
+                "is not supported without metadata.name, but of hooks: the object could not be found again";
             return Err(ManifestError::new("metadata.generateName", why));
         }
         for field in SERVER_METADATA {

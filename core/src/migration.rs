@@ -8,8 +8,11 @@ use serde_json::{Map, Value, json};
 
 use crate::tracking::FIELD_MANAGER;
 
-/// Managers that an adopted object may have been applied by.
-const FORMER: [&str; 2] = ["kubectl-client-side-apply", "argocd-controller"];
+/// Field manager of what takes the place of an object (`Replace=true`), until it is folded into ours.
+pub const REPLACER: &str = "argosy-replace";
+
+/// Managers that an adopted object may have been applied by, and what we replaced ourselves.
+const FORMER: [&str; 3] = ["kubectl-client-side-apply", "argocd-controller", REPLACER];
 
 /// Gives the JSON patch that makes the entries of earlier tools ours; `None` if there are none. It holds for the object as it
 /// was read: a newer one is a conflict, another incarnation too.

@@ -56,6 +56,16 @@ pub struct SyncPolicy {
     #[cbor(with = "crate::later", has_nil)]
     #[serde(default)]
     pub unmigrated: bool,
+    /// What is applied takes the place of all that is there (`Replace=true`).
+    #[n(11)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub replace: bool,
+    /// What cannot be changed as it is to be is deleted and made anew (`Force=true`).
+    #[n(12)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub force: bool,
     /// Applies leave what is ignored as it is (`RespectIgnoreDifferences=true`).
     #[n(13)]
     #[cbor(with = "crate::later", has_nil)]

@@ -33,6 +33,7 @@ mod deletes;
 mod desired;
 mod diffs;
 mod failures;
+mod force;
 mod gone;
 mod heal;
 mod history;

@@ -197,8 +197,13 @@ pub fn render(
 impl Selection {
     /// Reads the selected files and makes the release.
     pub fn render(&self, tree: &dyn Tree, limits: &RenderLimits) -> Result<Rendered, RenderError> {
-        let mut renderer =
-            Renderer { limits, bytes: 0, objects: BTreeMap::new(), nameless: BTreeMap::new(), warnings: self.warnings.clone() };
+        let mut renderer = Renderer {
+            limits,
+            bytes: 0,
+            objects: BTreeMap::new(),
+            nameless: BTreeMap::new(),
+            warnings: self.warnings.clone(),
+        };
         for file in &self.files {
             let max = limits.yaml.file_bytes as u64;
             let bytes =

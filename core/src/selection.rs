@@ -14,6 +14,7 @@ pub const SELECTORS: usize = 256;
 /// How one sync differs from what its application says. A sync of some of the objects, and a rehearsal, leave no row in the
 /// history and are not remembered as a sync of their release (Argo CD: partial syncs).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[expect(clippy::struct_excessive_bools, reason = "independent flags of a command")]
 pub struct SyncOptions {
     /// The objects that it is limited to; empty: all of them.
     #[n(0)]
@@ -27,6 +28,14 @@ pub struct SyncOptions {
     #[n(2)]
     #[cbor(with = "crate::later", has_nil)]
     pub without_hooks: bool,
+    /// Everything takes the place of what is there, what is in sync as well (`--replace`).
+    #[n(3)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub replace: bool,
+    /// What cannot be changed as it is to be is deleted and made anew (`--force`).
+    #[n(4)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub force: bool,
 }
 
 /// Names objects (Argo CD: `[!]GROUP:KIND:[NAMESPACE/]NAME`, each part a word or `*`).

@@ -31,12 +31,15 @@ impl Connection {
     ) -> Result<Answer, ApiError> {
         match request {
             Request::Get { key } => self.get(key).await,
-            Request::Apply { key, uid, manifest: digest, app, unvalidated, migrates, respect } => {
+            Request::Apply { key, uid, manifest: digest, app, unvalidated, migrates, replaces, respect } => {
                 let uid = uid.as_deref();
                 if *migrates {
                     self.migrate(key).await?;
                 }
                 let apply = Apply { key, uid, manifest: *digest, app, bytes: manifest, installation };
+                if *replaces {
+                    self.replace(key, &apply.body()?, *unvalidated).await?;
+                }
                 self.apply(apply, *unvalidated, respect.as_ref()).await
             }
             Request::Try { key, manifest: digest, app, unvalidated } => {
@@ -90,7 +93,31 @@ impl Connection {
         let (path, subject) = (self.locate(key, None).await?, Subject::of(key, None));
         let found = self.call(Call::get(path.as_str(), METADATA)).await.and_then(|reply| reply.json());
         let object = found.map_err(|failure| failure.classify(subject))?;
-        let Some(patch) = migration::patch(&object) else { return Ok(()) };
+        self.fold(key, path, &object).await
+    }
+
+    /// Puts what is stated in the place of all that is there, if anything is, and makes that ours.
+    async fn replace(&self, key: &ResourceKey, sent: &Value, unvalidated: bool) -> Result<(), ApiError> {
+        let Some(live) = self.whole(key, Some(sent)).await? else { return Ok(()) };
+        let body = Answer::replacement(sent, &live)?;
+        let (_, version) = split_api_version(json::text_at(sent, &["apiVersion"]).unwrap_or_default());
+        let (path, subject) = (self.locate(key, Some(version)).await?, Subject::of(key, None));
+        let query = format!(
+            "{path}?fieldManager={}&fieldValidation={}&timeout={}s",
+            migration::REPLACER,
+            if unvalidated { "Ignore" } else { "Strict" },
+            REQUEST_DEADLINE.as_secs()
+        );
+        let call = Call::with_body(Method::PUT, query, WHOLE, (WHOLE, &body));
+        let replaced = self.call(call).await.and_then(|reply| reply.json());
+        let replaced = replaced.map_err(|failure| failure.classify(subject))?;
+        self.fold(key, path, &replaced).await
+    }
+
+    /// Folds entries of others into ours.
+    async fn fold(&self, key: &ResourceKey, path: String, object: &Value) -> Result<(), ApiError> {
+        let subject = Subject::of(key, None);
+        let Some(patch) = migration::patch(object) else { return Ok(()) };
         let path = format!(
             "{path}?fieldManager={}&timeout={}s",
             tracking::FIELD_MANAGER,

@@ -29,6 +29,13 @@ pub(crate) struct SyncArguments {
     /// Writes nothing: the API server is asked about everything that would be applied.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Puts every object in the place of what is there, what is in sync as well: fields of others are lost.
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Deletes and makes anew what cannot be changed; never a Namespace, a claim or a definition, nor what must not be
+    /// deleted unasked.
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Whether hooks are run.
     #[arg(long, value_enum, default_value_t = Strategy::Hook)]
     pub(crate) strategy: Strategy,
@@ -72,6 +79,8 @@ impl SyncArguments {
         SyncOptions {
             resources: self.resources.clone(),
             dry_run: self.dry_run,
+            replace: self.replace,
+            force: self.force,
             without_hooks: match self.strategy {
                 Strategy::Apply => true,
                 Strategy::Hook => false,

@@ -23,6 +23,10 @@ pub(super) fn policy(spec: &mut Fields<'_>) -> Result<SyncPolicy, SpecError> {
             return Err(sync.error(&format!("syncOptions[{index}]"), why));
         }
     }
+    if policy.replace && policy.respect_ignored {
+        let why = "Replace=true and RespectIgnoreDifferences=true do not go together: the one takes away what the other leaves";
+        return Err(sync.error("syncOptions", why));
+    }
     sync.finish()?;
     Ok(policy)
 }
@@ -63,7 +67,8 @@ fn take_option(policy: &mut SyncPolicy, option: &str) -> Result<(), String> {
             switch()?;
         }
         "RespectIgnoreDifferences" => policy.respect_ignored = switch()?,
-        "Replace" | "Force" if !switch()? => {}
+        "Replace" => policy.replace = switch()?,
+        "Force" => policy.force = switch()?,
         _ => return Err(format!("sync option {option:?} is not supported")),
     }
     Ok(())

@@ -107,11 +107,18 @@ fn sync_options_are_read_and_a_wrong_value_is_told() {
     assert_eq!(policy.propagation, Propagation::Orphan);
     assert!(policy.unmigrated && policy.unvalidated && policy.fail_on_shared && policy.skip_dry_run);
     assert_eq!(options(&["Prune=true", "Delete=true", "Validate=true"]).unwrap(), options(&[]).unwrap());
+    let forced = options(&["Replace=true", "Force=true"]).unwrap();
+    assert!(forced.replace && forced.force && !policy.replace);
+    let both = options(&["Replace=true", "RespectIgnoreDifferences=true"]).unwrap_err();
+    assert!(
+        both.starts_with("spec.syncPolicy.syncOptions: ") && both.contains("do not go together"),
+        "{both}"
+    );
     for (option, says) in [
         ("Prune=maybe", "must end in =true, =false or =confirm"),
         ("Validate", "must end in =true or =false"),
         ("PrunePropagationPolicy=upward", "must name foreground, background or orphan"),
-        ("Force=true", "is not supported"),
+        ("Force=perhaps", "must end in =true or =false"),
         ("Frobnicate=true", "is not supported"),
     ] {
         let why = options(&["CreateNamespace=true", option]).unwrap_err();
@@ -183,7 +190,7 @@ fn what_is_not_supported_is_refused_by_its_path() {
         ),
         (
             &["spec", "syncPolicy", "syncOptions"],
-            json!(["Validate=true", "Replace=true"]),
+            json!(["Validate=true", "Replace=perhaps"]),
             "spec.syncPolicy.syncOptions[1]",
         ),
         (

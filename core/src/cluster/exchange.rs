@@ -92,6 +92,24 @@ impl Answer {
         compare::respect(sent, live, ignored).map_err(|error| ApiError::Refused(error.to_string()))
     }
 
+    /// Makes of a body one that takes the place of the object as it was read (`Replace=true`): a newer version of it is a
+    /// conflict, another incarnation is left alone. What holds it back from its end, and its owners, stay.
+    pub fn replacement(sent: &Value, live: &Value) -> Result<Value, ApiError> {
+        let uid = |of: &Value| json::text_at(of, &["metadata", "uid"]).map(str::to_owned);
+        if uid(sent).is_some_and(|wanted| uid(live).as_ref() != Some(&wanted)) {
+            return Err(ApiError::Replaced("another incarnation of it is there".to_owned()));
+        }
+        let mut body = sent.clone();
+        if let Some(Value::Object(metadata)) = body.get_mut("metadata") {
+            for field in ["uid", "resourceVersion", "finalizers", "ownerReferences"] {
+                if let Some(there) = live.get("metadata").and_then(|live| live.get(field)) {
+                    metadata.entry(field).or_insert_with(|| there.clone());
+                }
+            }
+        }
+        Ok(body)
+    }
+
     /// Compares an object as it was read and tried.
     pub fn compared(key: &ResourceKey, compared: Compared<'_>, manner: &Manner) -> Self {
         Self::Compared(compare::compare(key, compared, manner))
@@ -177,5 +195,17 @@ mod tests {
         assert_eq!(made["metadata"]["name"], "a-x");
         assert!(made["metadata"].get("generateName").is_none());
         assert!(body(Some(manifest), digest, "b-x").is_err());
+    }
+
+    #[test]
+    fn a_replacement_names_what_it_replaces_and_leaves_its_finalizers() {
+        let live = json!({"metadata": {"uid": "u", "resourceVersion": "7", "finalizers": ["x"], "labels": {"a": "b"}},
+            "data": {"old": "1"}});
+        let sent = json!({"metadata": {"uid": "u"}, "data": {"new": "1"}});
+        let expected = json!({"metadata": {"uid": "u", "resourceVersion": "7", "finalizers": ["x"]},
+            "data": {"new": "1"}});
+        assert_eq!(Answer::replacement(&sent, &live).unwrap(), expected);
+        let other = json!({"metadata": {"uid": "v"}});
+        assert!(matches!(Answer::replacement(&other, &live), Err(ApiError::Replaced(_))));
     }
 }

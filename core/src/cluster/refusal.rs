@@ -71,6 +71,15 @@ const WEBHOOKS: [&str; 3] = ["failed calling webhook", "failed to call webhook",
 /// a dry run, and something is taken that a delete may set free.
 const PASSING: [&str; 4] =
     ["admission webhook ", "ValidatingAdmissionPolicy ", "does not support dry run", "already allocated"];
+/// How the API server says that a field of an object may not change.
+const UNCHANGEABLE: [&str; 6] = [
+    "immutable",
+    "may not change",
+    "may not be changed",
+    "cannot be changed",
+    "field cannot be modified",
+    ": Forbidden: updates to ",
+];
 /// How the API server says that whoever asks has no right to: the one 403 that no admission gives.
 const NO_RIGHT: [&str; 2] = [" cannot patch resource ", " cannot create resource "];
 
@@ -133,6 +142,7 @@ impl Refusal {
             422 if subject.incarnation && self.is_about("metadata.uid") => {
                 ApiError::Replaced(self.words(subject))
             }
+            422 if self.is_about_a_change() => ApiError::Immutable(self.words(subject)),
             409 | 410 => ApiError::Conflict(self.words(subject)),
             500.. if self.is_refusal_in_disguise() => ApiError::Refused(self.words(subject)),
             408 | 429 | 500.. => self.unavailable(subject),
@@ -152,8 +162,16 @@ impl Refusal {
             error @ (ApiError::Unreachable(_)
             | ApiError::Unavailable { .. }
             | ApiError::NotServed(_)
+            | ApiError::Immutable(_)
             | ApiError::Refused(_)) => Err(error),
         }
+    }
+
+    /// Tells whether the object could be made as it is to be, and only may not become that. What a policy or a webhook says is
+    /// not to be got round.
+    fn is_about_a_change(&self) -> bool {
+        let says = |words: &[&str]| words.iter().any(|words| self.message.contains(words));
+        self.reason == "Invalid" && says(&UNCHANGEABLE) && !says(&PASSING)
     }
 
     /// Gives the HTTP status.

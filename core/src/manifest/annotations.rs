@@ -34,6 +34,10 @@ pub struct ObjectOptions {
     pub unvalidated: Option<bool>,
     /// Is not tried before the first write of a sync while its kind is not served (`SkipDryRunOnMissingResource=true`).
     pub skip_dry_run: bool,
+    /// Whether it takes the place of all that is there (`Replace=`).
+    pub replace: Option<bool>,
+    /// Whether it is deleted and made anew where it cannot be changed (`Force=`).
+    pub force: Option<bool>,
     /// Does not make its app `OutOfSync` when it has left the desired state (`compare-options: IgnoreExtraneous`).
     pub ignore_extraneous: bool,
 }
@@ -78,7 +82,8 @@ impl ObjectOptions {
             "SkipDryRunOnMissingResource" => switch().map(|skip| self.skip_dry_run = skip).is_some(),
             // Every apply is a server-side one, whatever this says.
             "ServerSideApply" => switch().is_some(),
-            "Replace" | "Force" => value == "false",
+            "Replace" => switch().map(|replace| self.replace = Some(replace)).is_some(),
+            "Force" => switch().map(|force| self.force = Some(force)).is_some(),
             _ => false,
         }
     }

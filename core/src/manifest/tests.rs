@@ -111,7 +111,7 @@ fn what_an_annotation_asks_for_in_vain_is_refused_by_its_name() {
         ("argocd.argoproj.io/hook", json!("PreDelete")),
         ("helm.sh/hook", json!("pre-delete")),
         ("argocd.argoproj.io/sync-wave", json!(0)),
-        ("argocd.argoproj.io/sync-options", json!("Prune=false,Replace=true")),
+        ("argocd.argoproj.io/sync-options", json!("Prune=false,Replace=perhaps")),
         ("argocd.argoproj.io/sync-options", json!("Prune=perhaps")),
         ("argocd.argoproj.io/compare-options", json!("IgnoreExtraneous,IncludeMutationWebhook=true")),
         ("argocd.argoproj.io/compare-options", json!("ServerSideDiff=false")),
@@ -143,7 +143,7 @@ fn options_of_an_object_are_read() {
     assert!(options(compared, "ServerSideDiff=true, IgnoreExtraneous").ignore_extraneous);
     assert_eq!(options("argocd.argoproj.io/ignore-healthcheck", "true"), ObjectOptions::default());
     assert_eq!(Manifest::try_from(annotated("team", json!(7))).unwrap().options, ObjectOptions::default());
-    let live = annotated(name, json!("Replace=true,Delete=false"));
+    let live = annotated(name, json!("Frobnicate=true,Delete=false"));
     let delete = ObjectOptions::of(&live).delete;
     assert_eq!(delete, Some(Consent::Refused), "a live object's other options are not ours to judge");
 }

@@ -94,7 +94,7 @@ impl Reconciler {
 
     /// Counts the unconfirmed deletes of all apps that were sent and have no answer; each has its place in the settle
     /// queue.
-    fn open_deletes(&self) -> usize {
+    pub(super) fn open_deletes(&self) -> usize {
         let open = |key: &&ResourceKey| {
             self.inventory
                 .get(*key)
@@ -434,7 +434,7 @@ impl Reconciler {
     }
 
     /// Counts a delete that had its effect.
-    fn count_delete(&mut self, now: Now) {
+    pub(super) fn count_delete(&mut self, now: Now) {
         self.governor.count(now.ms());
         let count = self.governor.counted(now.ms());
         self.out.ops.push(StoreOp::put(tables::GOVERNOR, b"count".as_slice(), &count));

@@ -432,5 +432,7 @@ pub(crate) fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
         unvalidated: options.unvalidated,
         skip_dry_run: options.skip_dry_run,
         ignore_extraneous: options.ignore_extraneous,
+        replace: options.replace,
+        force: options.force,
     }
 }

@@ -77,7 +77,10 @@ impl Reconciler {
                 self.rediscover(now.ms());
                 self.fail(app, key, heal, reason.clone(), now);
             }
-            ApiError::Refused(reason) => self.fail(app, key, heal, reason.clone(), now),
+            ApiError::Immutable(reason) if !heal => self.recreate(app, key, reason, now),
+            ApiError::Immutable(reason) | ApiError::Refused(reason) => {
+                self.fail(app, key, heal, reason.clone(), now);
+            }
         }
     }
 
@@ -163,6 +166,7 @@ pub(super) fn retry_after(error: &ApiError) -> Option<std::time::Duration> {
         | ApiError::Conflict(_)
         | ApiError::NamespaceMissing(_)
         | ApiError::NotServed(_)
+        | ApiError::Immutable(_)
         | ApiError::Refused(_) => None,
     }
 }

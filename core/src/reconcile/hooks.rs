@@ -215,6 +215,10 @@ impl Reconciler {
                 return;
             }
         };
+        if self.is_recreated(app, key) {
+            self.recreate_looked_at(app, key, &live, now);
+            return;
+        }
         if live.deleting && self.is_swept(app, key) {
             self.hook_cleared(app, key);
             return;
@@ -271,6 +275,9 @@ impl Reconciler {
         let answered = !matches!(answer, Err(ApiError::Unreachable(_)));
         if answered && let Some(entry) = self.inventory.get(key).cloned() {
             self.settle_queue.remove(key);
+            if answer.is_ok() && matches!(entry.intent, Some(Intent::Delete { counted: true, .. })) {
+                self.count_delete(now);
+            }
             self.put_inventory(key, Some(InventoryEntry { intent: None, going: answer.is_ok(), ..entry }));
             self.verify_queue.insert(key.clone(), now.ms());
         }
@@ -304,7 +311,8 @@ impl Reconciler {
             self.event(app, Some(key), "HookNotDeleted", why);
             self.hook_cleared(app, key);
         } else {
-            self.item_failed(app, key, format!("the hook of an earlier sync is not deleted: {why}"));
+            let what = if self.is_recreated(app, key) { "the object" } else { "the hook of an earlier sync" };
+            self.item_failed(app, key, format!("{what} is not deleted: {why}"));
         }
     }
 
@@ -313,7 +321,7 @@ impl Reconciler {
         work.and_then(|work| work.sweep.as_ref()).is_some_and(|sweep| sweep.contains_key(key))
     }
 
-    fn hook_again(&mut self, app: &AppId, key: &ResourceKey, due: u64, waits_for: &str) {
+    pub(super) fn hook_again(&mut self, app: &AppId, key: &ResourceKey, due: u64, waits_for: &str) {
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
         if let Some(at) = work.sweep.as_mut().and_then(|sweep| sweep.get_mut(key)) {
             *at = due;

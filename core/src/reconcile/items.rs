@@ -69,8 +69,14 @@ impl Reconciler {
             }
             return;
         }
-        if item.hook.is_some_and(|hook| hook.before_creation) && !item.cleared {
+        if (item.recreated || item.hook.is_some_and(|hook| hook.before_creation)) && !item.cleared {
             self.clear_hook(app, key);
+            return;
+        }
+        if self.replaces(app, manifest, false) && self.respected(app, key, false).is_some() {
+            let reason = "Replace=true and RespectIgnoreDifferences=true do not go together: the one takes away what the \
+                          other leaves";
+            self.item_failed(app, key, reason.to_owned());
             return;
         }
         let body = AppliedBody { manifest, app: app.clone() };
@@ -175,6 +181,7 @@ impl Reconciler {
             app: body.app.clone(),
             unvalidated: self.is_unvalidated(app, body.manifest, heal),
             migrates: uid.is_some() && self.is_to_migrate(app, key),
+            replaces: self.replaces(app, body.manifest, heal),
             respect: self.respected(app, key, heal),
         };
         let purpose = Purpose::Apply { app: app.clone(), body, heal, uid, again };
@@ -206,12 +213,12 @@ impl Reconciler {
         if heal { state.wanted.respected(key) } else { state.work.as_ref()?.wanted.respected(key) }
     }
 
-    fn item(&self, app: &AppId, key: &ResourceKey) -> Option<&Item> {
+    pub(super) fn item(&self, app: &AppId, key: &ResourceKey) -> Option<&Item> {
         let work = self.apps.get(app)?.work.as_ref()?;
         work.queue.get(&(*work.ranks.get(key)?, key.clone()))
     }
 
-    fn item_mut(&mut self, app: &AppId, key: &ResourceKey) -> Option<&mut Item> {
+    pub(super) fn item_mut(&mut self, app: &AppId, key: &ResourceKey) -> Option<&mut Item> {
         let work = self.apps.get_mut(app)?.work.as_mut()?;
         work.queue.get_mut(&(*work.ranks.get(key)?, key.clone()))
     }

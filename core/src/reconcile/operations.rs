@@ -278,7 +278,7 @@ impl Reconciler {
         let ranks = self.ranks_of(&wanted);
         let mut queue = BTreeMap::new();
         for (key, one) in &wanted.keys {
-            if !self.is_in_sync(app, key, one.manifest) {
+            if options.replace || !self.is_in_sync(app, key, one.manifest) {
                 let rank = ranks.get(key).copied().unwrap_or_default();
                 queue.insert((rank, key.clone()), Item::default());
             }

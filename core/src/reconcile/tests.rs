@@ -2,6 +2,7 @@ mod adversarial;
 mod bench;
 mod deletes;
 mod diffs;
+mod force;
 mod fresh;
 mod heals;
 mod history;

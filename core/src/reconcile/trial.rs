@@ -186,6 +186,7 @@ impl Reconciler {
             }
             Err(
                 error @ (ApiError::Refused(_)
+                | ApiError::Immutable(_)
                 | ApiError::NotServed(_)
                 | ApiError::Replaced(_)
                 | ApiError::Conflict(_)
@@ -195,7 +196,8 @@ impl Reconciler {
             ) => {
                 // A hook that runs before may make way for it.
                 let there = matches!(self.live.get(key), Some(Live::Present(_)));
-                let passes = !error.is_refusal() || (there && self.follows_hooks(app, key));
+                let recreated = matches!(error, ApiError::Immutable(_)) && self.may_recreate(app, key).is_ok();
+                let passes = !error.is_refusal() || recreated || (there && self.follows_hooks(app, key));
                 self.trial_told(app, key, (!passes).then(|| error.to_string()));
             }
         }

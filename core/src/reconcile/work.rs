@@ -156,7 +156,9 @@ pub(super) struct Item {
     pub(super) give_up: Option<u64>,
     /// It is a hook.
     pub(super) hook: Option<Hook>,
-    /// What an earlier run made of the hook is gone.
+    /// It cannot be changed as it is to be, and is deleted first (`Force=true`).
+    pub(super) recreated: bool,
+    /// What an earlier run made of the hook, or what is made anew, is gone.
     pub(super) cleared: bool,
     /// Applied; waits until its definition is established, at most until this time.
     pub(super) establishing: Option<u64>,

@@ -32,9 +32,9 @@ impl TryFrom<v1::ResourceSelector> for Selector {
 impl v1::SyncWithCommand {
     /// Makes a command.
     pub fn new(expect: Vec<u8>, prune: bool, options: SyncOptions) -> Self {
-        let SyncOptions { resources, dry_run, without_hooks } = options;
+        let SyncOptions { resources, dry_run, without_hooks, replace, force } = options;
         let resources = resources.into_iter().map(Into::into).collect();
-        Self { expect, prune, resources, dry_run, without_hooks }
+        Self { expect, prune, resources, dry_run, without_hooks, replace, force }
     }
 
     /// Reads what is different.
@@ -42,6 +42,12 @@ impl v1::SyncWithCommand {
         field::count("sync.resources", self.resources.len(), SELECTORS)?;
         let resources: Result<Vec<Selector>, FrameError> =
             self.resources.iter().cloned().map(Selector::try_from).collect();
-        Ok(SyncOptions { resources: resources?, dry_run: self.dry_run, without_hooks: self.without_hooks })
+        Ok(SyncOptions {
+            resources: resources?,
+            dry_run: self.dry_run,
+            without_hooks: self.without_hooks,
+            replace: self.replace,
+            force: self.force,
+        })
     }
 }

@@ -229,12 +229,14 @@ fn command() -> impl Strategy<Value = Command> {
             expect: expect.map(Root),
             prune
         }),
-        (app(), of(digest()), any::<bool>(), vec(selector(), 0..3), any::<[bool; 2]>()).prop_map(
-            |(app, expect, prune, resources, [dry_run, without_hooks])| CommandKind::SyncWith {
-                app,
-                expect: expect.map(Root),
-                prune,
-                options: SyncOptions { resources, dry_run, without_hooks },
+        (app(), of(digest()), any::<bool>(), vec(selector(), 0..3), any::<[bool; 4]>()).prop_map(
+            |(app, expect, prune, resources, [dry_run, without_hooks, replace, force])| {
+                CommandKind::SyncWith {
+                    app,
+                    expect: expect.map(Root),
+                    prune,
+                    options: SyncOptions { resources, dry_run, without_hooks, replace, force },
+                }
             }
         ),
         (app(), digest()).prop_map(|(app, plan)| CommandKind::Confirm { app, plan }),

@@ -54,6 +54,7 @@ impl Stage {
             app: AppId::new("", "web"),
             unvalidated: false,
             migrates: false,
+            replaces: false,
             respect: None,
         };
         let answer = self.connection.execute(&request, Some(&bytes), self.installation).await.unwrap();

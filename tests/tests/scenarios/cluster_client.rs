@@ -50,6 +50,7 @@ impl Hands {
             app: self.app.clone(),
             unvalidated: false,
             migrates: false,
+            replaces: false,
             respect: None,
         };
         let answer = self.connection.execute(&request, Some(&bytes), self.installation).await?;

@@ -1,9 +1,9 @@
-//! Syncs of some of the objects, and rehearsals.
+//! Syncs of some of the objects, rehearsals, and syncs that replace what is there.
 
 use std::process::Output;
 
 use argosy_tests::{Application, throughout};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::stage::{EDGE, QUIET, Stage};
 
@@ -88,4 +88,59 @@ fn a_rehearsal_tells_what_a_sync_would_do_and_does_nothing() {
     stage.world.await_app("web", "to have the wrong release", |app| revision(app) == commit);
     expect(&sync(&stage, &["--dry-run"]), 1, &["dada"]);
     stage.expect_untouched(&["a", "b", "gone"]);
+}
+
+/// Writes a config map of the app, with sync options, that may not be changed unless it is made anew.
+fn write_fixed(stage: &Stage, name: &str, value: &str, fixed: bool, options: &str) {
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "immutable": fixed, "data": {"value": value},
+        "metadata": {"name": name, "annotations": {"argocd.argoproj.io/sync-options": options}}});
+    stage.world.apps().write(&format!("web/{name}.yaml"), map.to_string()).unwrap();
+}
+
+#[test]
+fn what_is_replaced_loses_what_others_added_and_is_healed_as_before() {
+    let stage = Stage::start();
+    write_fixed(&stage, "a", "1", false, "Replace=true");
+    let first = stage.commit(&[("web/b", "1")]);
+    stage.world.put_app(&stage.app("web")).unwrap();
+    stage.world.await_synced("web", &first);
+    for name in ["a", "b"] {
+        stage.plane().api().merge(&stage.path(name), &json!({"data": {"theirs": "1"}})).unwrap();
+    }
+    let uid = stage.uid("a");
+    write_fixed(&stage, "a", "2", false, "Replace=true");
+    let second = stage.commit(&[("web/b", "2")]);
+    stage.world.await_synced("web", &second);
+    let theirs = |name: &str| stage.live(name).unwrap()["data"]["theirs"].as_str().map(str::to_owned);
+    assert_eq!((theirs("a"), theirs("b").as_deref()), (None, Some("1")));
+    assert_eq!(stage.uid("a"), uid, "it is the same object");
+    let managers = stage.live("a").unwrap()["metadata"]["managedFields"].to_string();
+    assert!(!managers.contains("argosy-replace"), "{managers}");
+    stage.expect_heal("a");
+}
+
+#[test]
+fn what_cannot_be_changed_is_made_anew_where_somebody_says_so() {
+    let stage = Stage::start();
+    write_fixed(&stage, "a", "1", true, "Force=true");
+    write_fixed(&stage, "b", "1", true, "Force=true,Prune=confirm");
+    let first = stage.commit(&[("web/c", "1")]);
+    let by_hand = Application::new("web", EDGE, &stage.namespace, "web");
+    stage.world.put_app(&by_hand).unwrap();
+    stage.world.await_app("web", "to have its first release", |app| revision(app) == first);
+    expect(&sync(&stage, &[]), 0, &[]);
+    let (uid, kept) = (stage.uid("a"), stage.uid("b"));
+
+    write_fixed(&stage, "a", "2", true, "Force=true");
+    let second = stage.commit(&[("web/c", "2")]);
+    stage.world.await_app("web", "to have its second release", |app| revision(app) == second);
+    expect(&sync(&stage, &[]), 0, &["Succeeded"]);
+    assert_eq!(stage.value("a"), "2");
+    assert_ne!(stage.uid("a"), uid, "it was made anew");
+
+    write_fixed(&stage, "b", "2", true, "Force=true,Prune=confirm");
+    let third = stage.commit(&[("web/c", "3")]);
+    stage.world.await_app("web", "to have its third release", |app| revision(app) == third);
+    expect(&sync(&stage, &[]), 1, &["immutable"]);
+    assert_eq!((stage.value("b").as_str(), stage.uid("b")), ("1", kept));
 }

@@ -33,7 +33,7 @@ fn another_incarnation_and_an_absent_one_are_told_from_other_conflicts() {
         &json!({"name": "a", "kind": "ConfigMap", "causes": [{"field": "metadata.uid"}, {"field": "metadata.uid"}]}),
     );
     assert!(matches!(other.classify(INCARNATION), ApiError::Replaced(_)));
-    assert!(matches!(other.classify(PLAIN), ApiError::Refused(_)));
+    assert!(matches!(other.classify(PLAIN), ApiError::Immutable(_)));
     let delete = status(
         409,
         "Conflict",
@@ -192,4 +192,24 @@ fn a_watchs_error_event_carries_its_code() {
     );
     assert_eq!(expired.code(), 410);
     assert_eq!(Refusal::of_status(&json!("?")).code(), 500);
+}
+
+#[test]
+fn what_may_not_change_is_told_from_what_is_wrong_and_from_what_a_policy_forbids() {
+    let classify = |message| status(422, "Invalid", message, &json!({})).classify(PLAIN);
+    for message in [
+        "ConfigMap \"a\" is invalid: data: Forbidden: field is immutable when `immutable` is set",
+        "Job.batch \"j\" is invalid: spec.template: Invalid value: {}: field is immutable",
+        "StatefulSet.apps \"s\" is invalid: spec: Forbidden: updates to statefulset spec for fields other than 'replicas'",
+        "Pod \"p\" is invalid: spec: Forbidden: pod updates may not change fields other than `spec.tolerations`",
+    ] {
+        assert!(matches!(classify(message), ApiError::Immutable(_)), "{message}");
+    }
+    for message in [
+        "Service \"s\" is invalid: spec.ports: Required value",
+        "configmaps \"a\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: it is immutable",
+        "admission webhook \"w.example.com\" denied the request: the field is immutable",
+    ] {
+        assert!(matches!(classify(message), ApiError::Refused(_)), "{message}");
+    }
 }

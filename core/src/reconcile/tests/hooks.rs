@@ -3,6 +3,7 @@
 use super::waves::{Piece, assign, becomes, put, refuses, wave, written};
 use super::*;
 use crate::health::Health;
+use crate::ids::DeletionId;
 use crate::order::SyncPhase;
 
 pub(super) fn hook(phases: &str, policy: &str) -> serde_json::Value {
@@ -418,9 +419,7 @@ fn a_hook_that_was_refused_did_not_run() {
 /// Assigns a hook without a name.
 fn nameless(bench: &mut Bench, phases: &str, policy: &str, value: u32) {
     let metadata = json!({"generateName": "job-", "namespace": "shop", "annotations": hook(phases, policy)});
-    let manifest = |metadata: serde_json::Value| {
-        json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"v": value}, "metadata": metadata})
-    };
+    let manifest = |metadata: serde_json::Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"v": value}, "metadata": metadata});
     let objects = vec![
         (config("job-").nameless(0), manifest(metadata)),
         (config("a"), manifest(json!({"name": "a", "namespace": "shop"}))),
@@ -467,7 +466,7 @@ fn a_hook_without_a_name_is_deleted_by_its_policy_and_with_its_app_but_never_pru
     assert!(!written(&mut bench).contains(&format!("-{left}")));
     bench.change("web", |assignment| {
         assignment.phase = Phase::Deleting;
-        assignment.deletion = Some(crate::ids::DeletionId::new([3; 16]));
+        assignment.deletion = Some(DeletionId::new([3; 16]));
         assignment.cascade_confirmed = true;
     });
     bench.pass(10_000);
@@ -477,12 +476,11 @@ fn a_hook_without_a_name_is_deleted_by_its_policy_and_with_its_app_but_never_pru
 #[test]
 fn an_agent_that_is_killed_finds_its_hook_without_a_name_again() {
     let mut bench = Bench::new();
-    let mut assignment_of = |bench: &mut Bench| nameless(bench, "PreSync", "", 1);
     bench.fails = Some(|request| {
         matches!(request, Request::Apply { key, .. } if key.name == "a")
             .then(|| ApiError::Unreachable("cut".to_owned()))
     });
-    assignment_of(&mut bench);
+    nameless(&mut bench, "PreSync", "", 1);
     bench.pass(5_000);
     let before = written(&mut bench);
     assert!(before[0].starts_with("job-"), "{before:?}");

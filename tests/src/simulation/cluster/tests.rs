@@ -40,7 +40,16 @@ impl Bench {
         let (uid, manifest) = (uid.map(str::to_owned), Digest::of(&bytes));
         let app = AppId::new("", "web");
         let (unvalidated, migrates, respect) = (false, false, None);
-        let request = Request::Apply { key: key.clone(), uid, manifest, app, unvalidated, migrates, respect };
+        let request = Request::Apply {
+            key: key.clone(),
+            uid,
+            manifest,
+            app,
+            unvalidated,
+            migrates,
+            replaces: false,
+            respect,
+        };
         let answer = self.ask_with(&request, Some(&bytes))?;
         let Answer::Applied(applied) = answer else { panic!("{answer:?}") };
         Ok(applied)
