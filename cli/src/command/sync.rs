@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use argosy_core::selection::{SELECTORS, SyncOptions};
 use argosy_proto::v1;
+use tokio::time::Instant;
 
 use crate::args::{AppArguments, Format, SyncArguments};
 use crate::connection::Hub;
@@ -32,6 +33,12 @@ fn command_of(arguments: &SyncArguments) -> Result<v1::run_command_request::Kind
     })
 }
 
+/// How long what a sync did is waited for after its end, and how often it is asked for.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
+const TOLD_EVERY: Duration = Duration::from_millis(100);
+/// How far the ages that a hub tells may be off, in milliseconds.
+const SLACK_MS: u64 = 500;
+
 /// Asks for a sync of any kind, and follows it to its end.
 pub(super) async fn follow(
     hub: &Hub,
@@ -47,7 +54,8 @@ pub(super) async fn follow(
         ));
     }
     let mut rows = Rows::default();
-    let mut operation = None;
+    let mut operation: Option<v1::Operation> = None;
+    let began = Instant::now();
     let progress = super::run_command(hub, app, timeout, kind, |progress| {
         if let Some(newest) = &progress.operation {
             if format == Format::Table {
@@ -68,6 +76,13 @@ pub(super) async fn follow(
         | v1::CommandState::TooLate => false,
     };
     let end = command::end(&progress);
+    let ended = !detach && !operation.as_ref().is_some_and(|operation| operation.finished);
+    if ended && let Some(newest) = told_later(hub, app, &progress, began).await {
+        if format == Format::Table {
+            output::print(&rows.news(&newest))?;
+        }
+        operation = Some(newest);
+    }
     match format {
         Format::Table => {
             if let Some(operation) = &operation {
@@ -87,6 +102,38 @@ pub(super) async fn follow(
     }
     output::note(&format!("argosy: {end}"))?;
     Ok(FAILED)
+}
+
+/// Gives what a sync did that was over before the hub had heard of it: its end is told as it comes, and what it did with the
+/// next status of its application. Absent if that does not come soon, or the sync never began.
+async fn told_later(
+    hub: &Hub,
+    app: &AppArguments,
+    progress: &v1::CommandProgress,
+    began: Instant,
+) -> Option<v1::Operation> {
+    let asked = Instant::now();
+    while asked.elapsed() < TOLD_WITHIN {
+        // How the sync ended is known, whether or not the hub still answers.
+        let view = super::get_app(hub, app).await.ok()?;
+        let since = argosy_core::time::millis(began.elapsed());
+        if let Some(operation) = of_command(&view, &progress.message, since) {
+            return Some(operation);
+        }
+        tokio::time::sleep(TOLD_EVERY).await;
+    }
+    None
+}
+
+/// Gives the operation of a view that began within so many milliseconds and ended with these words.
+fn of_command(view: &v1::AppView, message: &str, since_ms: u64) -> Option<v1::Operation> {
+    let operation = view.status.as_ref()?.operation.clone()?;
+    let observed = view.observed.as_ref()?;
+    let held = observed.at_unix_ms.saturating_sub(observed.stated_unix_ms);
+    let stated_ago = observed.age_ms.saturating_add(u64::try_from(held).unwrap_or_default());
+    let began_ago = operation.started_before_ms?.saturating_add(stated_ago);
+    let is_it = operation.finished && operation.message == message;
+    (is_it && began_ago <= since_ms.saturating_add(SLACK_MS)).then_some(operation)
 }
 
 /// Tells whether the agent has the command.
@@ -180,6 +227,27 @@ mod tests {
         }
         let many = vec!["--resource=:ConfigMap:a"; 257];
         assert!(asked(&many).unwrap_err().contains("at most 256"));
+    }
+
+    #[test]
+    fn what_a_sync_did_is_told_from_what_an_earlier_one_did() {
+        let view = |began, age_ms, message: &str| v1::AppView {
+            status: Some(v1::AppStatus {
+                operation: Some(v1::Operation {
+                    message: message.to_owned(),
+                    started_before_ms: Some(began),
+                    finished: true,
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+            observed: Some(v1::Observation { age_ms, at_unix_ms: 9_000, stated_unix_ms: 8_000, ..Default::default() }),
+            ..Default::default()
+        };
+        assert!(of_command(&view(100, 50, "done"), "done", 1_000).is_some());
+        assert!(of_command(&view(100, 50, "done"), "else", 1_000).is_none());
+        assert!(of_command(&view(100, 5_000, "done"), "done", 1_000).is_none());
+        assert!(of_command(&v1::AppView::default(), "done", 1_000).is_none());
     }
 
     #[test]
