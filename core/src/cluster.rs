@@ -9,13 +9,14 @@ use std::time::Duration;
 use minicbor::{Decode, Encode};
 
 use crate::compare::{self, Comparison, Ignored};
+use crate::desired::Assignment;
 use crate::health::Verdict;
 use crate::ids::{AppId, Digest, InstallationId};
 use crate::key::{GroupKind, ResourceKey};
 use crate::manifest::Role;
-use crate::policy::{Consent, Propagation};
+use crate::policy::{Consent, NamespaceMetadata, Propagation};
 
-pub use exchange::Apply;
+pub use exchange::{Apply, namespace_body};
 pub use refusal::{Refusal, Subject};
 
 /// What discovery says of a kind.
@@ -127,10 +128,14 @@ pub enum Request {
         /// How it reaches dependents.
         propagation: Propagation,
     },
-    /// Creates a namespace unless it is there (`CreateNamespace=true`).
+    /// Creates a namespace unless it is there (`CreateNamespace=true`), and gives it labels and annotations if any are stated.
     EnsureNamespace {
         /// Its name.
         name: String,
+        /// The app that states them: what others state stays.
+        app: AppId,
+        /// What it is given.
+        metadata: NamespaceMetadata,
     },
     /// Compares an object with what an apply would make of it: a read, and where both are there an apply on trial. Changes
     /// nothing. Each of the two has its own deadline.
@@ -150,6 +155,15 @@ impl Request {
         match self {
             Self::Apply { .. } | Self::Delete { .. } | Self::EnsureNamespace { .. } => true,
             Self::Get { .. } | Self::Try { .. } | Self::Compare { .. } => false,
+        }
+    }
+
+    /// Asks for the namespace of an assignment's destination.
+    pub fn ensure_namespace(assignment: &Assignment) -> Self {
+        Self::EnsureNamespace {
+            name: assignment.destination.namespace.clone(),
+            app: assignment.app.clone(),
+            metadata: assignment.policy.namespace.clone(),
         }
     }
 

@@ -154,6 +154,7 @@ fn last_word(bytes: &[u8]) -> u64 {
 impl ResourceKey {
     /// Makes the key of an object whose name each sync makes anew from a prefix (`generateName`): the prefix, and which of
     /// those with the same one it is (M2).
+    #[must_use]
     pub fn nameless(self, rank: u32) -> Self {
         let prefix = self.prefix().unwrap_or(&self.name);
         let rank = if rank == 0 { String::new() } else { rank.to_string() };

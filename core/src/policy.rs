@@ -1,5 +1,7 @@
 //! What travels with an application so that its agent can act alone: how it syncs and what its project permits.
 
+use std::collections::BTreeMap;
+
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +78,30 @@ pub struct SyncPolicy {
     #[cbor(with = "crate::later", has_nil)]
     #[serde(default)]
     pub history: HistoryPolicy,
+    /// Labels and annotations of the destination's namespace.
+    #[n(15)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub namespace: NamespaceMetadata,
+}
+
+/// What the namespace of an application is given, where `CreateNamespace=true` makes it or finds it (Argo CD:
+/// `spec.syncPolicy.managedNamespaceMetadata`).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
+pub struct NamespaceMetadata {
+    /// Its labels.
+    #[n(0)]
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    #[n(1)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl NamespaceMetadata {
+    /// Tells whether nothing is stated.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.annotations.is_empty()
+    }
 }
 
 /// Whether an object may be deleted (Argo CD: `Prune=` and `Delete=` with `true`, `false` or `confirm`).

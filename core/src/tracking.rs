@@ -76,7 +76,7 @@ pub fn body(manifest: &Value, key: &ResourceKey, app: &AppId, installation: Inst
     let Some(root) = body.as_object_mut() else { return body };
     let text = |text: String| Value::String(text);
     change(root, "metadata", |metadata| {
-        if !metadata.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty()) {
+        if metadata.get("name").and_then(Value::as_str).is_none_or(str::is_empty) {
             metadata.insert("name".to_owned(), text(key.name.clone()));
             metadata.remove("generateName");
         }

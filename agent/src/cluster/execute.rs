@@ -1,6 +1,6 @@
 //! Requests of the reconciler, one at a time.
 
-use argosy_core::cluster::{Answer, ApiError, Apply, REQUEST_DEADLINE, Request, Subject};
+use argosy_core::cluster::{Answer, ApiError, Apply, REQUEST_DEADLINE, Request, Subject, namespace_body};
 use argosy_core::compare::{self, Compared, Ignored, Manner};
 use argosy_core::health::Assessor;
 use argosy_core::ids::InstallationId;
@@ -47,7 +47,13 @@ impl Connection {
                 self.try_out(apply, *unvalidated).await
             }
             Request::Delete { key, uid, propagation } => self.delete(key, uid, *propagation).await,
-            Request::EnsureNamespace { name } => self.ensure_namespace(name).await,
+            Request::EnsureNamespace { name, metadata, .. } if metadata.is_empty() => {
+                self.ensure_namespace(name).await
+            }
+            Request::EnsureNamespace { name, app, metadata } => {
+                let (body, manager) = namespace_body(name, app, metadata);
+                self.mark_namespace(name, &body, &manager).await
+            }
             Request::Compare { key, desired, manner } => {
                 let sent = match desired {
                     Some((digest, app)) => {
@@ -241,6 +247,18 @@ impl Connection {
             Err(failure) if failure.is_absent() => Ok(Answer::Deleted),
             Err(failure) => Err(failure.classify(Subject::of(key, Some(uid)))),
         }
+    }
+
+    /// Makes a namespace with labels and annotations, or gives them to it.
+    async fn mark_namespace(&self, name: &str, body: &Value, manager: &str) -> Result<Answer, ApiError> {
+        let path = format!(
+            "/api/v1/namespaces/{}?fieldManager={manager}&force=true&fieldValidation=Strict&timeout={}s",
+            path::segment(name),
+            REQUEST_DEADLINE.as_secs()
+        );
+        let call = Call::with_body(Method::PATCH, path, METADATA, (APPLY, body));
+        let reply = self.call(call).await.map_err(|failure| failure.classify(Subject::default()))?;
+        Ok(Answer::Namespace { created: reply.status == StatusCode::CREATED })
     }
 
     async fn ensure_namespace(&self, name: &str) -> Result<Answer, ApiError> {

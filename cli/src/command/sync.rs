@@ -241,7 +241,12 @@ mod tests {
                 }),
                 ..Default::default()
             }),
-            observed: Some(v1::Observation { age_ms, at_unix_ms: 9_000, stated_unix_ms: 8_000, ..Default::default() }),
+            observed: Some(v1::Observation {
+                age_ms,
+                at_unix_ms: 9_000,
+                stated_unix_ms: 8_000,
+                ..Default::default()
+            }),
             ..Default::default()
         };
         assert!(of_command(&view(100, 50, "done"), "done", 1_000).is_some());

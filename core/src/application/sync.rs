@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::SpecError;
 use super::fields::Fields;
-use crate::policy::{Automated, Consent, Propagation, Retry, SyncPolicy};
+use crate::policy::{Automated, Consent, NamespaceMetadata, Propagation, Retry, SyncPolicy};
+use crate::tracking::TRACKING_ID;
 
 /// Longest duration that is read: a day.
 const MAX_MILLIS: u64 = 24 * 3600 * 1000;
@@ -12,7 +13,6 @@ const MAX_MILLIS: u64 = 24 * 3600 * 1000;
 /// Reads `syncPolicy` of a spec.
 pub(super) fn policy(spec: &mut Fields<'_>) -> Result<SyncPolicy, SpecError> {
     let Some(mut sync) = spec.object("syncPolicy")? else { return Ok(SyncPolicy::default()) };
-    sync.unsupported(&["managedNamespaceMetadata"])?;
     let mut policy = SyncPolicy {
         automated: sync.object("automated")?.map(automated).transpose()?.flatten(),
         retry: sync.object("retry")?.map(retry).transpose()?,
@@ -27,8 +27,30 @@ pub(super) fn policy(spec: &mut Fields<'_>) -> Result<SyncPolicy, SpecError> {
         let why = "Replace=true and RespectIgnoreDifferences=true do not go together: the one takes away what the other leaves";
         return Err(sync.error("syncOptions", why));
     }
+    if let Some(fields) = sync.object("managedNamespaceMetadata")? {
+        policy.namespace = namespace(fields)?;
+        if !policy.create_namespace {
+            let why = "needs the sync option CreateNamespace=true, and says nothing without it";
+            return Err(sync.error("managedNamespaceMetadata", why));
+        }
+    }
     sync.finish()?;
     Ok(policy)
+}
+
+/// Reads `managedNamespaceMetadata`; what tells whose an object is may not be given.
+fn namespace(mut fields: Fields<'_>) -> Result<NamespaceMetadata, SpecError> {
+    let (labels, annotations) = (fields.text_map("labels")?, fields.text_map("annotations")?);
+    for (field, map) in [("labels", &labels), ("annotations", &annotations)] {
+        let ours = |name: &&String| name.starts_with("argosy.dev/") || *name == TRACKING_ID;
+        if let Some(name) = map.keys().find(ours) {
+            return Err(
+                fields.error(field, format!("{name:?} says whose an object is, and is not given by hand"))
+            );
+        }
+    }
+    fields.finish()?;
+    Ok(NamespaceMetadata { labels, annotations })
 }
 
 /// Takes one sync option. Those that say what is done anyway, or what server-side apply has no use for, change nothing:

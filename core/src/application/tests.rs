@@ -107,6 +107,10 @@ fn sync_options_are_read_and_a_wrong_value_is_told() {
     assert_eq!(policy.propagation, Propagation::Orphan);
     assert!(policy.unmigrated && policy.unvalidated && policy.fail_on_shared && policy.skip_dry_run);
     assert_eq!(options(&["Prune=true", "Delete=true", "Validate=true"]).unwrap(), options(&[]).unwrap());
+    let metadata = json!({"syncOptions": ["CreateNamespace=true"],
+        "managedNamespaceMetadata": {"labels": {"a": "b"}, "annotations": {"c": "d"}}});
+    let namespace = with(&["spec", "syncPolicy"], metadata).unwrap().policy.namespace;
+    assert_eq!((namespace.labels["a"].as_str(), namespace.annotations["c"].as_str()), ("b", "d"));
     let forced = options(&["Replace=true", "Force=true"]).unwrap();
     assert!(forced.replace && forced.force && !policy.replace);
     let both = options(&["Replace=true", "RespectIgnoreDifferences=true"]).unwrap_err();
@@ -185,7 +189,12 @@ fn what_is_not_supported_is_refused_by_its_path() {
         (&["spec", "destination"], json!({"namespace": "x"}), "spec.destination"),
         (
             &["spec", "syncPolicy", "managedNamespaceMetadata"],
-            json!({"labels": {"a": "b"}}),
+            json!({"labels": {"argosy.dev/managed": "true"}}),
+            "spec.syncPolicy.managedNamespaceMetadata.labels",
+        ),
+        (
+            &["spec", "syncPolicy"],
+            json!({"managedNamespaceMetadata": {"labels": {"a": "b"}}}),
             "spec.syncPolicy.managedNamespaceMetadata",
         ),
         (

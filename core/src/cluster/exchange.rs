@@ -1,7 +1,7 @@
 //! What of a request and its answer does not depend on how they travel: the body of an apply, and what an object in an
 //! answer means.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Answer, ApiError, Applied, LiveMeta};
 use crate::compare::{Compared, Ignored, Manner};
@@ -9,6 +9,7 @@ use crate::health::Assessor;
 use crate::ids::{AppId, Digest, InstallationId};
 use crate::json;
 use crate::key::{ResourceKey, split_api_version};
+use crate::policy::NamespaceMetadata;
 use crate::{compare, ownership, tracking};
 
 /// How many changed paths are told.
@@ -63,6 +64,17 @@ impl Apply<'_> {
         }
         Ok(body)
     }
+}
+
+/// Gives the body, and the field manager, by which an app gives a namespace what it states: by a manager of its own, so that
+/// it takes nothing away from whoever manages the namespace itself, nor from other apps.
+pub fn namespace_body(name: &str, app: &AppId, metadata: &NamespaceMetadata) -> (Value, String) {
+    let body = json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": name, "labels": metadata.labels, "annotations": metadata.annotations}});
+    (
+        body,
+        format!("{}-namespace.{}", tracking::FIELD_MANAGER, Digest::of(app.to_string().as_bytes()).short()),
+    )
 }
 
 // === impl Answer ===
@@ -129,8 +141,6 @@ fn read(object: &Value, key: &ResourceKey, assessor: &Assessor<'_>) -> Result<Li
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn body(bytes: Option<&[u8]>, manifest: Digest, name: &str) -> Result<Value, ApiError> {

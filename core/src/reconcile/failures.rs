@@ -49,6 +49,7 @@ impl Reconciler {
                     state.and_then(|state| state.operation.as_ref()).map(|running| &running.assignment);
                 // A sync makes the namespace of the destination that it began with.
                 let assignment = frozen.filter(|_| !heal).or(state.and_then(|state| state.listed.as_ref()));
+                let request = assignment.map(|assignment| self.namespace_request(assignment));
                 let creates = assignment.is_some_and(|assignment| {
                     assignment.policy.create_namespace && assignment.destination.namespace == key.namespace
                 });
@@ -57,13 +58,12 @@ impl Reconciler {
                         work.namespace = Some(NamespaceStep::Due(now.ms()));
                     }
                     self.later(app, key, heal, soon, "its namespace", true);
-                } else if creates {
+                } else if let Some(request) = request.filter(|_| creates) {
                     let name = key.namespace.clone();
                     let pseudo =
-                        ResourceKey::new("argosy.dev", "DestinationNamespace", app.to_string(), name.clone());
+                        ResourceKey::new("argosy.dev", "DestinationNamespace", app.to_string(), name);
                     if self.may_write() && !self.busy.contains(&pseudo) {
                         let purpose = Purpose::Namespace { app: app.clone() };
-                        let request = self.namespace_request(name);
                         self.send(pseudo, purpose, request);
                     }
                     let due = now.ms().saturating_add(self.back_off(key, None, entropy));

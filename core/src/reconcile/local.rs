@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Reconciler;
 use super::state::App;
 use crate::cluster::Request;
-use crate::desired::Phase;
+use crate::desired::{Assignment, Phase};
 use crate::ids::AppId;
 use crate::key::ResourceKey;
 use crate::local::LocalPolicy;
@@ -63,13 +63,19 @@ impl Reconciler {
 
     /// Gives what makes sure of a destination namespace: where the agent's policy does not let it be made, it has to be
     /// there.
-    pub(super) fn namespace_request(&self, name: String) -> Request {
-        let key = ResourceKey::new("", "Namespace", "", name);
+    pub(super) fn namespace_request(&self, assignment: &Assignment) -> Request {
+        let key = ResourceKey::new("", "Namespace", "", assignment.destination.namespace.clone());
         if self.permits_locally(&key).is_ok() {
-            Request::EnsureNamespace { name: key.name }
+            Request::ensure_namespace(assignment)
         } else {
             Request::Get { key }
         }
+    }
+
+    /// Says why the destination namespace must not be given labels and annotations, if an assignment states any.
+    pub(super) fn refuses_marks(&self, assignment: &Assignment) -> Option<String> {
+        let key = ResourceKey::new("", "Namespace", "", assignment.destination.namespace.clone());
+        self.permits_locally(&key).err().filter(|_| !assignment.policy.namespace.is_empty())
     }
 
     /// The destination namespace is not there, and must not be made: the sync writes nothing.

@@ -273,7 +273,7 @@ impl Reconciler {
         let Operation { assignment, options, .. } = &operation;
         let release = super::desired::assigned_release(assignment.root, store)?;
         self.ingest(&release, store)?;
-        let (wanted, refused) = self.selected(app, options, self.wanted(assignment, &release));
+        let (wanted, unmatched) = self.selected(app, options, self.wanted(assignment, &release));
         let wanted = wanted.named_for(&operation);
         let ranks = self.ranks_of(&wanted);
         let mut queue = BTreeMap::new();
@@ -283,7 +283,8 @@ impl Reconciler {
                 queue.insert((rank, key.clone()), Item::default());
             }
         }
-        let idle = queue.is_empty() && wanted.hooks.is_empty();
+        let plain = assignment.policy.namespace.is_empty();
+        let idle = plain && queue.is_empty() && wanted.hooks.is_empty();
         let homeless = assignment.policy.create_namespace && !assignment.destination.namespace.is_empty();
         let creates = homeless && !idle && !options.dry_run;
         let shared = assignment.policy.fail_on_shared.then(|| self.shared(app, &wanted)).flatten();
@@ -298,7 +299,7 @@ impl Reconciler {
             wanted,
             ranks,
             queue,
-            hopeless: refused.is_some(),
+            hopeless: unmatched.is_some(),
             namespace: creates.then_some(NamespaceStep::Due(now.ms())),
             ..Work::default()
         };
@@ -308,7 +309,7 @@ impl Reconciler {
         if let Some(state) = self.apps.get_mut(app) {
             state.work = Some(work);
         }
-        if let Some(refused) = refused.or(shared) {
+        if let Some(refused) = unmatched.or(shared) {
             self.refuse(app, refused);
         }
         self.judge.insert(app.clone());
@@ -449,13 +450,19 @@ impl Reconciler {
     }
 
     fn ensure_namespace(&mut self, app: &AppId) {
-        let Some(state) = self.apps.get_mut(app) else { return };
-        let (Some(operation), Some(work)) = (&state.operation, &mut state.work) else { return };
-        work.namespace = Some(NamespaceStep::Sent);
+        let Some(operation) = self.apps.get(app).and_then(|state| state.operation.as_ref()) else { return };
         let name = operation.assignment.destination.namespace.clone();
+        let request = self.namespace_request(&operation.assignment);
+        let refused = self.refuses_marks(&operation.assignment);
+        let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
+        if let Some(why) = refused {
+            work.namespace = None;
+            self.refuse(app, format!("managedNamespaceMetadata of namespace {name}: {why}"));
+            return;
+        }
+        work.namespace = Some(NamespaceStep::Sent);
         // Not the key of a Namespace that an app may manage: this one belongs to nobody (M19).
-        let key = ResourceKey::new("argosy.dev", "DestinationNamespace", app.to_string(), name.clone());
-        let request = self.namespace_request(name);
+        let key = ResourceKey::new("argosy.dev", "DestinationNamespace", app.to_string(), name);
         self.send(key, Purpose::Namespace { app: app.clone() }, request);
     }
 }

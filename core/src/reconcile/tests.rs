@@ -9,6 +9,7 @@ mod history;
 mod hooks;
 mod large;
 mod local;
+mod namespaces;
 mod options;
 mod partial;
 mod paused;

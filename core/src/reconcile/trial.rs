@@ -196,9 +196,12 @@ impl Reconciler {
             ) => {
                 // A hook that runs before may make way for it.
                 let there = matches!(self.live.get(key), Some(Live::Present(_)));
-                let recreated = matches!(error, ApiError::Immutable(_)) && self.may_recreate(app, key).is_ok();
-                let passes = !error.is_refusal() || recreated || (there && self.follows_hooks(app, key));
-                self.trial_told(app, key, (!passes).then(|| error.to_string()));
+                let fixed = matches!(error, ApiError::Immutable(_));
+                let recreates = if fixed { self.may_recreate(app, key) } else { Err(None) };
+                let passes =
+                    !error.is_refusal() || recreates.is_ok() || (there && self.follows_hooks(app, key));
+                let why = recreates.err().flatten().map(|why| format!("; {why}")).unwrap_or_default();
+                self.trial_told(app, key, (!passes).then(|| format!("{error}{why}")));
             }
         }
     }

@@ -84,7 +84,11 @@ async fn the_agent_learns_what_is_served_and_who_the_cluster_is() {
 #[tokio::test]
 async fn the_agent_applies_watches_and_deletes() {
     let stage = Stage::start().await;
-    let namespace = Request::EnsureNamespace { name: "shop".to_owned() };
+    let namespace = Request::EnsureNamespace {
+        name: "shop".to_owned(),
+        app: AppId::new("", "web"),
+        metadata: argosy_core::policy::NamespaceMetadata::default(),
+    };
     assert_eq!(stage.ask(namespace.clone()).await, Answer::Namespace { created: true });
     assert_eq!(stage.ask(namespace).await, Answer::Namespace { created: false });
     let mut watch = stage.connection.watch(GroupKind::new("", "ConfigMap"));

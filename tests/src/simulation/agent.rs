@@ -448,7 +448,7 @@ fn name(request: &Request) -> String {
             format!("apply {key} {} of {app} uid={}", manifest.short(), uid.as_deref().unwrap_or("-"))
         }
         Request::Delete { key, uid, .. } => format!("delete {key} uid={uid}"),
-        Request::EnsureNamespace { name } => format!("ensure namespace {name}"),
+        Request::EnsureNamespace { name, .. } => format!("ensure namespace {name}"),
         Request::Compare { key, .. } => format!("compare {key}"),
     }
 }

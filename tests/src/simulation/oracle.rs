@@ -294,7 +294,7 @@ impl Oracle {
                     self.delete_executed(git, agent, key, before);
                 }
             }
-            (Request::EnsureNamespace { name }, Ok(_)) => {
+            (Request::EnsureNamespace { name, .. }, Ok(_)) => {
                 if after.is_some() {
                     self.homed(seat, name);
                 }

@@ -213,7 +213,11 @@ async fn what_is_not_there_is_named() {
     let early = hands.apply(&key, None, &manifest(&key, "1")).await;
     assert!(matches!(early, Err(ApiError::NamespaceMissing(_))), "{early:?}");
     assert_eq!(hands.get(&key).await, None);
-    let ensure = Request::EnsureNamespace { name: namespace.clone() };
+    let ensure = Request::EnsureNamespace {
+        name: namespace.clone(),
+        app: AppId::new("", "web"),
+        metadata: argosy_core::policy::NamespaceMetadata::default(),
+    };
     assert_eq!(hands.ask(ensure.clone()).await, Ok(Answer::Namespace { created: true }));
     assert_eq!(hands.ask(ensure).await, Ok(Answer::Namespace { created: false }));
     assert!(hands.apply(&key, None, &manifest(&key, "1")).await.unwrap().created);

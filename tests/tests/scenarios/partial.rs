@@ -2,7 +2,8 @@
 
 use std::process::Output;
 
-use argosy_tests::{Application, throughout};
+use argosy_tests::world::PATIENCE;
+use argosy_tests::{Application, eventually, throughout};
 use serde_json::{Value, json};
 
 use super::stage::{EDGE, QUIET, Stage};
@@ -143,4 +144,31 @@ fn what_cannot_be_changed_is_made_anew_where_somebody_says_so() {
     stage.world.await_app("web", "to have its third release", |app| revision(app) == third);
     expect(&sync(&stage, &[]), 1, &["immutable"]);
     assert_eq!((stage.value("b").as_str(), stage.uid("b")), ("1", kept));
+}
+
+#[test]
+fn the_namespace_that_is_made_gets_its_labels_and_keeps_what_others_gave_it() {
+    let stage = Stage::start();
+    let name = format!("{}-made", stage.namespace);
+    let app = |label: &str| {
+        let policy = json!({"automated": {}, "syncOptions": ["CreateNamespace=true"],
+            "managedNamespaceMetadata": {"labels": {"team": label}, "annotations": {"example.com/why": "a test"}}});
+        Application::new("web", EDGE, &name, "web").set("/spec", "syncPolicy", policy)
+    };
+    let live = || {
+        let path = format!("/api/v1/namespaces/{name}");
+        stage.plane().api().get(&path).unwrap().map(|object| object["metadata"].clone()).unwrap_or_default()
+    };
+    let commit = stage.commit(&[("web/a", "1")]);
+    stage.world.put_app(&app("one")).unwrap();
+    stage.world.await_synced("web", &commit);
+    assert_eq!(
+        (&live()["labels"]["team"], &live()["annotations"]["example.com/why"]),
+        (&json!("one"), &json!("a test"))
+    );
+    let path = format!("/api/v1/namespaces/{name}");
+    stage.plane().api().merge(&path, &json!({"metadata": {"labels": {"theirs": "x"}}})).unwrap();
+    stage.world.put_app(&app("two")).unwrap();
+    eventually(PATIENCE, "the namespace to get its other label", || live()["labels"]["team"] == "two");
+    assert_eq!(live()["labels"]["theirs"], "x");
 }

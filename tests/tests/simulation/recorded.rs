@@ -266,7 +266,7 @@ fn writes(world: &World) -> Vec<String> {
         | Request::Apply { key, .. }
         | Request::Compare { key, .. } => key.to_string(),
         Request::Delete { key, .. } => format!("delete {key}"),
-        Request::EnsureNamespace { name } => format!("namespace {name}"),
+        Request::EnsureNamespace { name, .. } => format!("namespace {name}"),
     };
     world.flat.writes.iter().map(key).collect()
 }

@@ -64,6 +64,8 @@ pub(super) struct Bench {
     pub(super) finalizers: bool,
     /// Deletes that were carried out.
     pub(super) deeds: Vec<Deed>,
+    /// How many labels each namespace was to get that was asked for.
+    pub(super) marks: Vec<usize>,
 }
 
 pub(super) fn installation() -> InstallationId {
@@ -124,6 +126,7 @@ impl Bench {
             partial: false,
             finalizers: false,
             deeds: Vec::new(),
+            marks: Vec::new(),
         };
         bench.reconciler.set_kinds(kinds(), BTreeSet::new(), &bench.store, now(bench.now)).unwrap();
         bench
@@ -291,7 +294,10 @@ impl Bench {
                 Ok(self.objects.get(&key).map_or(Answer::Absent, |live| Answer::Found(live.clone())))
             }
             Request::Try { .. } => Ok(Answer::Tried),
-            Request::EnsureNamespace { .. } => Ok(Answer::Namespace { created: false }),
+            Request::EnsureNamespace { metadata, .. } => {
+                self.marks.push(metadata.labels.len());
+                Ok(Answer::Namespace { created: false })
+            }
             Request::Compare { key, .. } if self.compares.contains_key(key.name.as_str()) => {
                 self.reads += 1;
                 let difference = self.compares.get(key.name.as_str()).cloned().flatten().map(|message| {

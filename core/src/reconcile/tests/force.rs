@@ -160,3 +160,18 @@ fn an_agent_that_is_killed_after_the_delete_makes_the_object_anew() {
     assert_eq!(bench.deletes(), 1);
     assert_eq!(bench.status("web").sync, SyncStatus::Synced);
 }
+
+#[test]
+fn a_policy_of_the_agent_that_lets_nothing_be_deleted_holds_here_as_well() {
+    let mut bench = Bench::guarded("deletes: never");
+    set(&mut bench, &[("a", 1, option("Force=true"))], |_| {});
+    bench.fails = Some(nothing_changes);
+    set(&mut bench, &[("a", 2, option("Force=true"))], |_| {});
+    bench.pass(10_000);
+    assert_eq!(bench.deletes(), 0);
+    assert!(
+        bench.operation("web").message.contains("this agent's policy"),
+        "{}",
+        bench.operation("web").message
+    );
+}

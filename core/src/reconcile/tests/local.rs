@@ -7,14 +7,14 @@ use crate::status::{ResourceRow, ResultCode};
 
 impl Bench {
     /// The agent starts with a policy.
-    fn guarded(rest: &str) -> Self {
+    pub(super) fn guarded(rest: &str) -> Self {
         let mut bench = Self::new();
         bench.guard(rest);
         bench
     }
 
     /// The agent starts again, with another policy.
-    fn guard(&mut self, rest: &str) {
+    pub(super) fn guard(&mut self, rest: &str) {
         let file = format!("apiVersion: argosy.dev/v1alpha1\nkind: AgentPolicy\n{rest}\n");
         let policy = LocalPolicy::read(file.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
         self.reconciler = Reconciler::load(&self.store, installation(), now(self.now)).unwrap();

@@ -116,7 +116,7 @@ impl World {
                 | Request::Apply { key, .. }
                 | Request::Delete { key, .. }
                 | Request::Compare { key, .. } => key.clone(),
-                Request::EnsureNamespace { name } => objects::namespace(name),
+                Request::EnsureNamespace { name, .. } => objects::namespace(name),
             };
             let before = cluster.peek(&key);
             let answer = cluster.execute(request, manifest.as_deref(), manner, self.now);

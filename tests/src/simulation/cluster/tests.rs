@@ -22,7 +22,13 @@ fn widget(name: &str) -> ResourceKey {
 impl Bench {
     fn new() -> Self {
         let mut bench = Self { cluster: Cluster::new(0, &mut Random::new(7)), now: 1_000 };
-        bench.ask(&Request::EnsureNamespace { name: "shop".to_owned() }).unwrap();
+        bench
+            .ask(&Request::EnsureNamespace {
+                name: "shop".to_owned(),
+                app: AppId::new("", "web"),
+                metadata: argosy_core::policy::NamespaceMetadata::default(),
+            })
+            .unwrap();
         bench
     }
 

@@ -25,7 +25,7 @@ impl Oracle {
     /// to be before it.
     pub(super) fn home_answered(&mut self, agent: usize, request: &Request, is_there: bool) {
         let (name, looks) = match request {
-            Request::EnsureNamespace { name } => (name, false),
+            Request::EnsureNamespace { name, .. } => (name, false),
             Request::Apply { key, .. } if key.is_namespace() => (&key.name, false),
             Request::Get { key } if key.is_namespace() => (&key.name, true),
             Request::Get { .. }

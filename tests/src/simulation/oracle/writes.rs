@@ -23,7 +23,7 @@ impl Oracle {
         let disk = &state.disk;
         let key = match request {
             Request::Get { .. } | Request::Try { .. } | Request::Compare { .. } => return,
-            Request::EnsureNamespace { name } => super::super::objects::namespace(name),
+            Request::EnsureNamespace { name, .. } => super::super::objects::namespace(name),
             Request::Apply { key, .. } | Request::Delete { key, .. } => key.clone(),
         };
         self.writes += 1;
