@@ -12,7 +12,7 @@ mod app;
 mod offline;
 mod sync;
 
-pub(crate) use self::app::{AppArguments, AppCommand, HistoryFormat};
+pub(crate) use self::app::{AppArguments, AppCommand, HistoryFormat, PreviewArguments};
 pub(crate) use self::offline::{DirectoryArguments, ManifestFormat, PlanArguments, RenderArguments};
 pub(crate) use self::sync::SyncArguments;
 
@@ -249,6 +249,19 @@ pub(crate) struct Output {
 pub(crate) enum Format {
     /// For people.
     Table,
+    /// For programs.
+    Json,
+    /// For both.
+    Yaml,
+}
+
+/// Forms of a preview.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PreviewFormat {
+    /// For people.
+    Text,
+    /// For a comment on a pull request.
+    Markdown,
     /// For programs.
     Json,
     /// For both.

@@ -11,6 +11,7 @@ mod events;
 mod health;
 mod history;
 mod plan;
+mod preview;
 mod project;
 mod render;
 mod source;
@@ -87,6 +88,7 @@ async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
             let differs = if exit_code { diff_exit_code } else { OK };
             diff::run(hub, &app, differs, timeout, output.format).await
         }
+        AppCommand::Preview(arguments) => preview::run(hub, &arguments).await,
         AppCommand::History { app, output } => history::run(hub, &app, output).await,
         AppCommand::Rollback { app, id, prune, timeout, detach, output } => {
             let kind = v1::run_command_request::Kind::Rollback(v1::RollbackCommand { id, prune });

@@ -12,6 +12,7 @@ pub(crate) mod health;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod plan;
+pub(crate) mod preview;
 pub(crate) mod project;
 pub(crate) mod reconcile;
 pub(crate) mod tree;

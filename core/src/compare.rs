@@ -10,6 +10,7 @@ mod owned;
 mod path;
 mod report;
 mod respect;
+mod stated;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ use self::owned::Owned;
 use self::path::remove_all;
 pub use self::report::{Change, DIFF_LIMIT, DiffReport, FieldDiff, ObjectDiff};
 pub use self::respect::respect;
+pub use self::stated::stated;
 use crate::ids::Digest;
 use crate::key::ResourceKey;
 use crate::{json, manifest, mask, ownership};

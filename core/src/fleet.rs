@@ -93,7 +93,7 @@ pub struct Decision {
 }
 
 /// The placements of a fleet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Fleet {
     installation: InstallationId,
     placements: BTreeMap<(ClusterId, AppId), Placement>,

@@ -11,6 +11,7 @@ mod decide;
 mod documents;
 mod effects;
 mod events;
+mod preview;
 mod reports;
 mod requests;
 mod sources;
@@ -26,6 +27,7 @@ pub use self::content::{DesiredRelease, ProjectView};
 pub use self::documents::{Documents, read_documents};
 pub use self::effects::{Effects, Reply, Ticket};
 pub use self::events::{Event, Severity};
+pub use self::preview::{AppPreview, Fate, NoPreview, ObjectsPreview, Preview, Proposal};
 pub use self::requests::{
     AppName, CommandProgress, DeletionOrdered, Disagreement, ExportId, ReceiptsRequest, ReceiptsTaken,
     Reconciliation, Refused, Request, Side,
@@ -257,12 +259,7 @@ impl HubMachine {
 
     /// Gives the sources of the fleet's apps: what has to be rendered.
     pub fn sources(&self) -> BTreeMap<AppId, Source> {
-        let apps = self.read.iter().flat_map(|read| &read.apps);
-        apps.filter_map(|(app, document)| {
-            let application = document.application.as_ref().ok()?;
-            Some((app.clone(), application.source.clone()))
-        })
-        .collect()
+        self.read.as_ref().map(FleetRead::sources).unwrap_or_default()
     }
 
     fn take(

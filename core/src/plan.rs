@@ -58,6 +58,7 @@ const OF_CLUSTER: &[(&str, &str)] = &[
 
 /// What a plan is made of.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "independent of one another")]
 pub struct Inputs<'a> {
     /// The application.
     pub app: &'a AppId,
@@ -71,6 +72,10 @@ pub struct Inputs<'a> {
     pub consent: Consent,
     /// Lets an application that became empty delete everything.
     pub allow_empty: bool,
+    /// The application is deleted with its objects: `consent` is about that.
+    pub cascade: bool,
+    /// How many objects the agent manages for other applications.
+    pub others: usize,
     /// The rendered objects, by the keys of their release.
     pub desired: &'a [(ResourceKey, Value)],
     /// Objects of the cluster.
@@ -129,6 +134,9 @@ struct Sides<'a> {
     desired: BTreeMap<ResourceKey, (&'a Value, ManifestFacts)>,
     live: BTreeMap<&'a ResourceKey, &'a Value>,
 }
+
+/// Which kinds are in namespaces, as far as it is told.
+pub(crate) struct Scopes(BTreeMap<GroupKind, bool>);
 
 // === impl Action ===
 
@@ -191,6 +199,7 @@ impl Plan {
             let step = steps.get(*key).copied().unwrap_or(Step::wave(leaving.wave));
             let (action, why) = match stays {
                 Some(why) => (Action::Skip, (*why).to_owned()),
+                None if inputs.cascade => (Action::Delete, "it goes with its app".to_owned()),
                 None => (Action::Delete, "it left the desired state".to_owned()),
             };
             add(Turn::Delete(Reverse(Rank::of(key, step.wave))), step, key, action, why);
@@ -222,30 +231,12 @@ impl Plan {
 
 impl<'a> Sides<'a> {
     fn of(inputs: Inputs<'a>) -> Self {
-        let mut scopes: BTreeMap<GroupKind, bool> = BTreeMap::new();
-        for (key, object) in inputs.live.iter().chain(inputs.desired) {
-            if let Some((kind, namespaced)) = facts_of(key, object).defines {
-                scopes.insert(kind, namespaced);
-            }
-        }
-        for (key, _) in inputs.live {
-            scopes.insert(key.group_kind(), !key.namespace.is_empty());
-        }
-        let is_namespaced = |kind: &GroupKind| {
-            let built_in = OF_CLUSTER.contains(&(kind.group.as_str(), kind.kind.as_str()));
-            scopes.get(kind).copied().unwrap_or(!built_in)
-        };
+        let scopes =
+            Scopes::of(inputs.live.iter().chain(inputs.desired), inputs.live.iter().map(|(key, _)| key));
         let mut desired = BTreeMap::new();
         for (rendered, manifest) in inputs.desired {
-            let namespace = if !is_namespaced(&rendered.group_kind()) {
-                ""
-            } else if rendered.namespace.is_empty() {
-                inputs.namespace
-            } else {
-                &rendered.namespace
-            };
             // Of two that meet the last wins (M2).
-            let key = rendered.in_namespace(namespace);
+            let key = scopes.resolve(rendered, inputs.namespace);
             desired.insert(key, (manifest, facts_of(rendered, manifest)));
         }
         Self { inputs, desired, live: inputs.live.iter().map(|(key, object)| (key, object)).collect() }
@@ -324,7 +315,8 @@ impl<'a> Sides<'a> {
     }
 
     fn consent(&self, options: &ObjectOptions) -> Consent {
-        options.prune.unwrap_or(self.inputs.consent)
+        let said = if self.inputs.cascade { options.delete } else { options.prune };
+        said.unwrap_or(self.inputs.consent)
     }
 
     /// Tells whether the app manages a live object, by the object's own tracking.
@@ -355,14 +347,47 @@ impl<'a> Sides<'a> {
         };
         let case = Case {
             app_objects: self.live.iter().filter(|(key, object)| self.is_own(key, object)).count(),
-            cluster_objects: self.live.values().filter(|object| tracked(object)).count(),
+            cluster_objects: self.live.values().filter(|object| tracked(object)).count() + self.inputs.others,
             under_way: 0,
-            became_empty: self.desired.is_empty() && !self.inputs.allow_empty,
+            became_empty: self.desired.is_empty() && !self.inputs.allow_empty && !self.inputs.cascade,
             cascade_confirmed: false,
             all_held: false,
             now_ms: 0,
         };
         Governor::default().judge(self.inputs.app, case, &candidates).held.map(|held| held.reason)
+    }
+}
+
+// === impl Scopes ===
+
+impl Scopes {
+    /// Reads them from definitions among objects, and from objects that are in a cluster.
+    pub(crate) fn of<'a>(
+        objects: impl Iterator<Item = &'a (ResourceKey, Value)>,
+        live: impl Iterator<Item = &'a ResourceKey>,
+    ) -> Self {
+        let mut scopes = BTreeMap::new();
+        for (key, object) in objects {
+            if let Some((kind, namespaced)) = facts_of(key, object).defines {
+                scopes.insert(kind, namespaced);
+            }
+        }
+        scopes.extend(live.map(|key| (key.group_kind(), !key.namespace.is_empty())));
+        Self(scopes)
+    }
+
+    /// Gives the key of a rendered object in an application with this namespace.
+    pub(crate) fn resolve(&self, rendered: &ResourceKey, namespace: &str) -> ResourceKey {
+        let kind = rendered.group_kind();
+        let built_in = OF_CLUSTER.contains(&(kind.group.as_str(), kind.kind.as_str()));
+        let namespace = if !self.0.get(&kind).copied().unwrap_or(!built_in) {
+            ""
+        } else if rendered.namespace.is_empty() {
+            namespace
+        } else {
+            &rendered.namespace
+        };
+        rendered.in_namespace(namespace)
     }
 }
 

@@ -24,6 +24,7 @@ use crate::engine::{Engine, Handle, Parts};
 use crate::fleet::{FleetReader, FleetSource, LastRead};
 use crate::installation::{Facts, Folder, Installation};
 use crate::metrics::Metrics;
+use crate::preview::Previewer;
 use crate::server::{BoundServer, FleetFacts, JoinSettings, Services};
 use crate::sources::{Sources, Wanted};
 use crate::store;
@@ -103,12 +104,15 @@ pub async fn start(args: &RunArgs, log: LogHandle) -> anyhow::Result<Bound> {
     show(&admin, &facts, args, listen, &handle, &supervisor);
     let fleet = FleetFacts { source: source.to_string(), last_read: LastRead::default() };
     let last_read = fleet.last_read.clone();
+    let previews = folder.mirrors().join("previews");
+    let preview = Previewer::new(source.clone(), path.clone(), previews, metrics.clone(), stopping.clone());
     read_sources(args, source, path, &folder, &handle, &supervisor, &metrics, clock, last_read, follow);
     let services = Services {
         handle,
         supervisor: supervisor.clone(),
         join: Arc::new(join),
         fleet: Arc::new(fleet),
+        preview: Arc::new(preview),
         reading: Arc::new(tokio::sync::Semaphore::new(1)),
     };
     let serving = server.serve(tls, authority, services, metrics, stopping);

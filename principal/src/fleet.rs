@@ -315,7 +315,7 @@ fn weigh(last: Option<&Told>, certainty: Certainty, read: &mut FleetRead, now: u
 }
 
 /// The files of a source with what names them; absent when they are those of the last read.
-type Found = Option<(Digest, Vec<SourceFile>)>;
+pub(crate) type Found = Option<(Digest, Vec<SourceFile>)>;
 
 /// Reads every document's file of a directory below a path, unless they are the ones that were read last.
 fn look_into(directory: &Path, path: &TreePath, last: Option<Digest>) -> Result<Option<Look>, String> {
@@ -331,7 +331,7 @@ fn look_into(directory: &Path, path: &TreePath, last: Option<Digest>) -> Result<
 }
 
 /// Reads every document's file below a path, unless they are the ones that were read last.
-fn files_of(
+pub(crate) fn files_of(
     tree: &dyn Tree,
     path: &TreePath,
     unreadable: &[(TreePath, String)],

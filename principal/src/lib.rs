@@ -14,6 +14,7 @@ pub mod init;
 mod installation;
 mod metrics;
 mod poll;
+mod preview;
 mod server;
 mod sources;
 pub mod store;

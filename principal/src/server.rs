@@ -23,6 +23,7 @@ use tonic::{Request, Status};
 use crate::engine::Handle;
 use crate::fleet::LastRead;
 use crate::metrics::Metrics;
+use crate::preview::Previewer;
 
 mod accept;
 mod admission;
@@ -53,6 +54,7 @@ pub(crate) struct Services {
     pub(crate) supervisor: Supervisor,
     pub(crate) join: Arc<JoinSettings>,
     pub(crate) fleet: Arc<FleetFacts>,
+    pub(crate) preview: Arc<Previewer>,
     /// Receipts that are read: one file at a time.
     pub(crate) reading: Arc<Semaphore>,
 }

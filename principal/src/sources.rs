@@ -22,6 +22,7 @@ mod render;
 mod repository;
 mod worker;
 
+pub(crate) use self::render::{Batch, Cache};
 pub(crate) use self::repository::Repository;
 use self::worker::Worker;
 
@@ -154,7 +155,7 @@ impl Sources {
 }
 
 /// Brings the spellings of one repository together, as far as they surely mean the same.
-fn one_spelling(url: RepositoryUrl) -> RepositoryUrl {
+pub(crate) fn one_spelling(url: RepositoryUrl) -> RepositoryUrl {
     let text = url.as_str();
     let Some(bare) = text.strip_prefix("https://").map(|_| text.trim_end_matches('/')) else { return url };
     let bare = bare.strip_suffix(".git").unwrap_or(bare);

@@ -25,6 +25,7 @@ use crate::error::FrameError;
 use crate::field;
 use crate::v1;
 
+mod preview;
 mod words;
 
 impl fmt::Debug for v1::AddClusterResponse {

@@ -30,6 +30,7 @@ mod scenarios {
     mod partial;
     mod paused;
     mod policies;
+    mod preview;
     mod real_input;
     mod rest;
     mod restored_hub;

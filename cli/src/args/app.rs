@@ -1,12 +1,13 @@
 //! What to do with applications.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use argosy_core::ids::{AppId, Digest};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::sync::SyncArguments;
-use super::{ListFormat, ManifestFormat, Output, seconds};
+use super::{ListFormat, ManifestFormat, Output, PreviewFormat, seconds};
 
 /// What to do with applications.
 #[derive(Debug, Subcommand)]
@@ -135,6 +136,10 @@ pub(crate) enum AppCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// Says what a change that is not merged yet would do: to which apps on which clusters, to which objects and fields, and
+    /// what would be held until it is confirmed. Manifests are compared as Git states them, before and after. Exits with 0
+    /// when nothing would change, 1 when something would.
+    Preview(PreviewArguments),
     /// Asks the agent what a sync would change: how the live objects differ from the release. Values of Secrets are masked
     /// there. Exits with 0 when nothing differs, 1 when something does, 20 when it could not be told.
     Diff {
@@ -187,6 +192,44 @@ pub(crate) enum HistoryFormat {
     Json,
     /// For both.
     Yaml,
+}
+
+/// What is to be looked at before it is merged.
+#[derive(Debug, Args)]
+pub(crate) struct PreviewArguments {
+    /// Only these: NAME, or NAMESPACE/NAME outside of argocd.
+    #[arg(value_name = "APP")]
+    pub(crate) apps: Vec<AppId>,
+    /// The folder of the fleet's documents, changed: what the hub would read in its stead.
+    #[arg(long, value_name = "DIR", conflicts_with = "fleet_revision")]
+    pub(crate) fleet: Option<PathBuf>,
+    /// The revision of the fleet's repository: a branch, a tag or a commit that the repository has.
+    #[arg(long, value_name = "REVISION")]
+    pub(crate) fleet_revision: Option<String>,
+    /// A repository of apps, by its URL, at another revision.
+    #[arg(long, value_name = "REPO=REVISION", value_parser = at_revision)]
+    pub(crate) revision: Vec<(String, String)>,
+    /// Whether a change is told by the exit code.
+    #[arg(
+        long,
+        value_name = "BOOL",
+        default_value_t = true,
+        default_missing_value = "true",
+        num_args = 0..=1,
+        require_equals = true,
+        action = clap::ArgAction::Set
+    )]
+    pub(crate) exit_code: bool,
+    /// Form of the output.
+    #[arg(short, long, value_enum, default_value_t = PreviewFormat::Text)]
+    pub(crate) output: PreviewFormat,
+}
+
+/// Reads `REPO=REVISION`; a URL may have an equals sign, a revision has none.
+fn at_revision(text: &str) -> Result<(String, String), String> {
+    let parts = text.rsplit_once('=').filter(|(repo, revision)| !repo.is_empty() && !revision.is_empty());
+    let (repo, revision) = parts.ok_or("expected REPO=REVISION, e.g. https://git.example/apps=my-branch")?;
+    Ok((repo.to_owned(), revision.to_owned()))
 }
 
 /// Names an application.

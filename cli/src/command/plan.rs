@@ -39,6 +39,8 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<u8, Failure> {
         prune_last: policy.prune_last,
         consent: policy.prune,
         allow_empty: automated.allow_empty,
+        cascade: false,
+        others: 0,
         desired: &desired,
         live: &live,
     });

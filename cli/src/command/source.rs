@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use argosy_core::application::Application;
-use argosy_core::fleet::SourceFile;
+use argosy_core::fleet::{SourceFile, find_documents};
 use argosy_core::hub::read_documents;
 use argosy_core::render::{DirectoryOptions, RenderLimits, Rendered, render};
 use argosy_core::tree::{EntryKind, NodeId, ReadError, Tree, TreeEntry, TreePath};
@@ -55,6 +55,21 @@ pub(super) fn load(source: &Path, directory: &DirectoryArguments) -> Result<Load
         output::note(&warning.to_string())?;
     }
     Ok(Loaded { rendered, application })
+}
+
+/// Reads the documents of a fleet's folder, as the hub would.
+pub(super) fn fleet_files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let unreadable = |why: String| Failure::Usage(format!("--fleet {}: {why}", folder.display()));
+    let root = fs::canonicalize(folder).map_err(|error| unreadable(error.to_string()))?;
+    let (tree, limits) = (WorkingTree { root }, RenderLimits::default());
+    let listing = find_documents(&tree, &TreePath::ROOT, &limits);
+    let files = listing.and_then(|listing| listing.read(&tree, &limits));
+    let files = files.map_err(|error| unreadable(error.to_string()))?;
+    let content = |SourceFile { path, content }| match content {
+        Ok(bytes) => Ok((path, bytes)),
+        Err(why) => Err(unreadable(format!("{path}: {why}"))),
+    };
+    files.into_iter().map(content).collect()
 }
 
 /// Gives the repository that a directory is in, and its path there; one that is in none is a source of its own.

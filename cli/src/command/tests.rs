@@ -39,6 +39,11 @@ impl Fleet for OneApp {
     type EventsStream = Messages<v1::Event>;
     type ExportBundleStream = Messages<v1::FilePiece>;
     type GetManifestsStream = Messages<v1::Manifests>;
+    type PreviewStream = Messages<v1::PreviewResponse>;
+
+    async fn preview(&self, _: Request<tonic::Streaming<v1::PreviewRequest>>) -> Answer<Self::PreviewStream> {
+        Err(Status::unimplemented("not asked here"))
+    }
 
     async fn get_manifests(&self, request: Request<v1::GetAppRequest>) -> Answer<Self::GetManifestsStream> {
         let manifest = |json: &str| v1::Manifest { key: None, json: json.to_owned() };

@@ -23,9 +23,10 @@ pub(crate) struct Differences {
     more: u64,
 }
 
+/// How one object differs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Object {
+pub(crate) struct Object {
     group: String,
     kind: String,
     namespace: String,

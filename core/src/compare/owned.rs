@@ -40,6 +40,20 @@ impl Owned {
         same.and_then(|entry| entry.get("fieldsV1")).map(Self::read).unwrap_or_default()
     }
 
+    /// Takes all that an object states: maps by their fields, lists by the names of their items where each has one of its
+    /// own, and all else as a whole.
+    pub(super) fn by_statement(object: &Value) -> Self {
+        let below = match object {
+            Value::Object(map) => map
+                .iter()
+                .map(|(name, value)| (Step::Field(name.clone()), Self::by_statement(value)))
+                .collect(),
+            Value::Array(items) => named(items).unwrap_or_default(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => BTreeMap::new(),
+        };
+        Self { below }
+    }
+
     /// Reads what a manager owns of an object, by whatever operation.
     pub(crate) fn by_manager(object: &Value, manager: &str) -> Self {
         Self::of_entries(object, |entry| entry.get("manager").and_then(Value::as_str) == Some(manager))
@@ -216,6 +230,19 @@ impl Owned {
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Some(value.clone()),
         }
     }
+}
+
+/// Gives the items of a list by their names; `None` where one has none, or two have one.
+fn named(items: &[Value]) -> Option<BTreeMap<Step, Owned>> {
+    let mut below = BTreeMap::new();
+    for item in items {
+        let name = item.get("name").filter(|name| name.is_string())?;
+        let step = Step::Item(Value::Object(Map::from_iter([("name".to_owned(), name.clone())])).to_string());
+        if below.insert(step, Owned::by_statement(item)).is_some() {
+            return None;
+        }
+    }
+    Some(below)
 }
 
 /// Tells whether both values have steps of the same form.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::application::Application;
+use crate::application::{Application, Source};
 use crate::ids::AppId;
 use crate::project::Project;
 
@@ -91,6 +91,16 @@ impl Words {
 // === impl FleetRead ===
 
 impl FleetRead {
+    /// Gives the sources of the apps: what has to be rendered.
+    pub fn sources(&self) -> BTreeMap<AppId, Source> {
+        self.apps
+            .iter()
+            .filter_map(|(app, document)| {
+                Some((app.clone(), document.application.as_ref().ok()?.source.clone()))
+            })
+            .collect()
+    }
+
     /// Tells whether something that could not be read may be this app (M6).
     pub(super) fn may_mean(&self, app: &AppId) -> bool {
         let mut unread = self.broken.iter().chain(&self.unknown_kinds);

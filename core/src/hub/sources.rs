@@ -194,7 +194,7 @@ impl HubMachine {
 }
 
 /// Gives what is wrong with single documents of the fleet.
-fn document_conditions(read: &FleetRead) -> impl Iterator<Item = Condition> {
+pub(super) fn document_conditions(read: &FleetRead) -> impl Iterator<Item = Condition> {
     let broken = read.broken.iter().map(|broken| {
         condition(DOCUMENT, format!("{}: {}; its last good state stays", broken.file, broken.message))
     });

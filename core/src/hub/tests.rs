@@ -3,6 +3,7 @@
 
 mod content;
 mod members;
+mod preview;
 mod sources;
 
 use serde_json::json;

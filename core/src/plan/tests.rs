@@ -34,6 +34,8 @@ fn plan(
         prune_last: false,
         consent: Consent::Given,
         allow_empty: false,
+        cascade: false,
+        others: 0,
         desired,
         live,
     };

@@ -23,6 +23,7 @@ mod audit;
 mod bundles;
 mod events;
 mod manifests;
+mod preview;
 mod receipts;
 
 /// Longest time that a command may be given to start.
@@ -253,6 +254,18 @@ impl Service for Fleet {
         let found = self.services.handle.query(move |machine, _, _| machine.projects());
         let projects = found.await.map_err(stopped)?.into_iter().map(view::project).collect();
         Ok(Response::new(v1::ListProjectsResponse { projects }))
+    }
+
+    type PreviewStream = ReceiverStream<Result<v1::PreviewResponse, Status>>;
+
+    async fn preview(
+        &self,
+        request: Request<Streaming<v1::PreviewRequest>>,
+    ) -> Result<Response<Self::PreviewStream>, Status> {
+        operator_of(&request)?;
+        let (send, receive) = mpsc::channel(preview::PARTS);
+        self.begin_preview(request.into_inner(), send).await?;
+        Ok(Response::new(ReceiverStream::new(receive)))
     }
 
     type RunCommandStream = Answers<v1::CommandProgress>;

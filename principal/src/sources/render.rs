@@ -34,33 +34,33 @@ enum Outcome {
 
 /// The renderings of a repository's apps that are known.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Cache {
+pub(crate) struct Cache {
     known: BTreeMap<AppId, Known>,
 }
 
 /// What a look came to.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// Every app.
-    pub(super) apps: BTreeMap<AppId, RenderedApp>,
+    pub(crate) apps: BTreeMap<AppId, RenderedApp>,
     /// New releases and manifests.
-    pub(super) content: Vec<StoreOp>,
+    pub(crate) content: Vec<StoreOp>,
     /// How many were rendered, and how many were known.
-    pub(super) rendered: u64,
+    pub(crate) rendered: u64,
     /// How many were known already.
-    pub(super) known: u64,
+    pub(crate) known: u64,
 }
 
 // === impl Cache ===
 
 impl Cache {
     /// Forgets everything.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.known.clear();
     }
 
     /// Renders what is not known of these apps.
-    pub(super) fn render(
+    pub(crate) fn render(
         &mut self,
         mirror: &Mirror,
         sources: &BTreeMap<AppId, Source>,

@@ -174,6 +174,8 @@ fn a_plan_says_what_is_done_in_which_order_and_why() {
         prune_last: false,
         consent: argosy_core::policy::Consent::Given,
         allow_empty: false,
+        cascade: false,
+        others: 0,
         desired: &desired,
         live: &live,
     };
