@@ -58,6 +58,8 @@ pub struct Facts {
 }
 
 struct Inner {
+    /// The kubeconfig says to act for another user: nobody acts for two.
+    acts_for_another: bool,
     transport: Transport,
     judge: Judge,
     catalogue: RwLock<Catalogue>,
@@ -85,16 +87,18 @@ impl Connection {
         kubeconfig: Option<&Path>,
         rules: Option<Arc<dyn UserRules>>,
     ) -> Result<Self, ConnectError> {
-        Ok(Self::new(connect::client(kubeconfig).await?, rules))
+        let (client, acts_for_another) = connect::client(kubeconfig).await?;
+        Ok(Self::new(client, acts_for_another, rules))
     }
 
     /// Goes through a client that is there already. Nothing is sent yet.
     pub fn by(client: kube::Client) -> Self {
-        Self::new(client, None)
+        Self::new(client, false, None)
     }
 
-    fn new(client: kube::Client, rules: Option<Arc<dyn UserRules>>) -> Self {
+    fn new(client: kube::Client, acts_for_another: bool, rules: Option<Arc<dyn UserRules>>) -> Self {
         let inner = Inner {
+            acts_for_another,
             transport: Transport::new(client),
             judge: Judge::new(rules),
             catalogue: RwLock::default(),

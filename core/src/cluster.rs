@@ -14,7 +14,7 @@ use crate::health::Verdict;
 use crate::ids::{AppId, Digest, InstallationId};
 use crate::key::{GroupKind, ResourceKey};
 use crate::manifest::Role;
-use crate::policy::{Consent, NamespaceMetadata, Propagation};
+use crate::policy::{Consent, NamespaceMetadata, Propagation, ServiceAccount};
 
 pub use exchange::{Apply, namespace_body};
 pub use refusal::{Refusal, Subject};
@@ -106,6 +106,8 @@ pub enum Request {
         replaces: bool,
         /// What is left as it is, by a look at the object just before (M20); absent: nothing.
         respect: Option<Ignored>,
+        /// The service account that it is sent for; absent: the agent itself.
+        account: Option<ServiceAccount>,
     },
     /// Asks whether a server-side apply would be taken, and changes nothing (a dry run). What webhooks say is not told: it
     /// may be another word once earlier waves are there.
@@ -118,6 +120,8 @@ pub enum Request {
         app: AppId,
         /// Takes what does not fit its schema (`Validate=false`).
         unvalidated: bool,
+        /// The service account that it is sent for; absent: the agent itself.
+        account: Option<ServiceAccount>,
     },
     /// Deletes exactly this incarnation.
     Delete {
@@ -127,6 +131,8 @@ pub enum Request {
         uid: String,
         /// How it reaches dependents.
         propagation: Propagation,
+        /// The service account that it is sent for; absent: the agent itself.
+        account: Option<ServiceAccount>,
     },
     /// Creates a namespace unless it is there (`CreateNamespace=true`), and gives it labels and annotations if any are stated.
     EnsureNamespace {
@@ -136,6 +142,8 @@ pub enum Request {
         app: AppId,
         /// What it is given.
         metadata: NamespaceMetadata,
+        /// The service account that it is sent for; absent: the agent itself.
+        account: Option<ServiceAccount>,
     },
     /// Compares an object with what an apply would make of it: a read, and where both are there an apply on trial. Changes
     /// nothing. Each of the two has its own deadline.
@@ -146,6 +154,8 @@ pub enum Request {
         desired: Option<(Digest, AppId)>,
         /// How they are compared.
         manner: compare::Manner,
+        /// The service account that it is sent for; absent: the agent itself.
+        account: Option<ServiceAccount>,
     },
 }
 
@@ -159,11 +169,24 @@ impl Request {
     }
 
     /// Asks for the namespace of an assignment's destination.
-    pub fn ensure_namespace(assignment: &Assignment) -> Self {
+    pub fn ensure_namespace(assignment: &Assignment, account: Option<ServiceAccount>) -> Self {
         Self::EnsureNamespace {
             name: assignment.destination.namespace.clone(),
             app: assignment.app.clone(),
             metadata: assignment.policy.namespace.clone(),
+            account,
+        }
+    }
+
+    /// Gives the service account that it is sent for.
+    pub fn account(&self) -> Option<&ServiceAccount> {
+        match self {
+            Self::Get { .. } => None,
+            Self::Apply { account, .. }
+            | Self::Try { account, .. }
+            | Self::Delete { account, .. }
+            | Self::EnsureNamespace { account, .. }
+            | Self::Compare { account, .. } => account.as_ref(),
         }
     }
 
@@ -255,6 +278,17 @@ impl ApiError {
     /// Tells whether the failure says nothing about the request itself, so that it uses up no attempt (M20).
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::Unavailable { .. })
+    }
+
+    /// Names the service account that a request was refused to: the rights are its own.
+    #[must_use]
+    pub fn of_account(self, account: Option<&ServiceAccount>) -> Self {
+        match (self, account) {
+            (Self::Refused(why), Some(account)) => {
+                Self::Refused(format!("as the service account {account}: {why}"))
+            }
+            (error, _) => error,
+        }
     }
 
     /// Tells whether the same request will fail again until somebody changes the cluster.

@@ -349,7 +349,7 @@ impl Fleet {
             if matches!(assignment.phase, Phase::Active | Phase::Frozen)
                 && let Some(limits) = self.projects.limits(&assignment.limits.project)
             {
-                let limits = limits.of_app(&assignment.app.name, &assignment.destination);
+                let limits = limits.of_app(&assignment.app, &assignment.destination);
                 if assignment.limits != limits {
                     assignment.limits = limits;
                 }

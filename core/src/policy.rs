@@ -237,6 +237,74 @@ pub struct ProjectLimits {
     #[cbor(with = "crate::later", has_nil)]
     #[serde(default)]
     pub windows: Vec<SyncWindow>,
+    /// Whom its applications act as, the first that matches; empty in an assignment.
+    #[n(7)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default)]
+    pub accounts: Vec<AccountRule>,
+    /// Whom an application acts as, in its assignment; absent where its project says nothing of that: as the agent itself.
+    #[n(8)]
+    #[serde(default)]
+    pub acts: Option<Acting>,
+}
+
+/// Whom applications act as at some destinations (Argo CD: `spec.destinationServiceAccounts`).
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub struct AccountRule {
+    /// Glob of the cluster's URL, or of its name where the application's document names it so.
+    #[n(0)]
+    pub server: String,
+    /// Glob of the destination's namespace.
+    #[n(1)]
+    pub namespace: String,
+    /// Namespace of the account; empty for the destination's.
+    #[n(2)]
+    pub account_namespace: String,
+    /// Name of the account.
+    #[n(3)]
+    pub account: String,
+}
+
+/// Whom an application acts as.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+pub enum Acting {
+    /// A service account of the cluster.
+    #[n(0)]
+    As(#[n(0)] ServiceAccount),
+    /// Nobody: its project names accounts, and none for its destination. So it writes nothing.
+    #[n(1)]
+    Nobody {
+        /// The cluster's URL or name.
+        #[n(0)]
+        server: String,
+        /// The namespace of accounts that name none.
+        #[n(1)]
+        namespace: String,
+    },
+}
+
+/// A service account of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize, Deserialize)]
+pub struct ServiceAccount {
+    /// Its namespace.
+    #[n(0)]
+    pub namespace: String,
+    /// Its name.
+    #[n(1)]
+    pub name: String,
+}
+
+impl ServiceAccount {
+    /// Gives the user that the API server knows it as.
+    pub fn user(&self) -> String {
+        format!("system:serviceaccount:{}:{}", self.namespace, self.name)
+    }
+}
+
+impl std::fmt::Display for ServiceAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.namespace, self.name)
+    }
 }
 
 /// One destination rule; each field is a glob, `!` before it denies.

@@ -4,6 +4,7 @@
 //! denial also allows whatever it does not name. So nothing is permitted here that Argo CD would refuse. A rule that
 //! this version does not support is refused by name, because a project that loses a restriction grants something.
 
+mod accounts;
 mod limits;
 mod repository;
 #[cfg(test)]
@@ -71,6 +72,17 @@ pub enum NotPermitted {
         kind: String,
         /// The project.
         project: String,
+    },
+    /// To act at all: its project names service accounts, and none for its destination.
+    #[error(
+        "failed to find a matching service account to impersonate: no matching service account found for destination \
+         server {server} and namespace {namespace}"
+    )]
+    NoAccount {
+        /// URL or name of the cluster.
+        server: String,
+        /// The namespace.
+        namespace: String,
     },
     /// An object's namespace.
     #[error("namespace {namespace} is not permitted in project '{project}'")]
@@ -184,7 +196,6 @@ impl TryFrom<&Value> for Project {
             "sourceIntegrity",
             "orphanedResources",
             "sourceNamespaces",
-            "destinationServiceAccounts",
             "permitOnlyProjectScopedClusters",
         ])?;
         let project = Self {
@@ -198,6 +209,8 @@ impl TryFrom<&Value> for Project {
                 namespaced_allowed: kinds(&mut spec, "namespaceResourceWhitelist")?,
                 namespaced_denied: kinds(&mut spec, "namespaceResourceBlacklist")?.unwrap_or_default(),
                 windows: windows::windows(&mut spec)?,
+                accounts: accounts::accounts(&mut spec)?,
+                acts: None,
             },
         };
         spec.finish()?;

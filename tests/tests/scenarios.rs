@@ -17,6 +17,7 @@ mod scenarios {
     mod history;
     mod hooks;
     mod ignored;
+    mod impersonation;
     mod joining_again;
     mod journal;
     mod leaving;

@@ -53,15 +53,17 @@ pub enum ConnectError {
     Setup(#[source] Box<kube::Error>),
 }
 
-/// Makes the client. Proxies of the environment are not used.
-pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<Client, ConnectError> {
+/// Makes the client, and tells whether it acts for another user. Proxies of the environment are not used.
+pub(super) async fn client(kubeconfig: Option<&Path>) -> Result<(Client, bool), ConnectError> {
     let mut config = match kubeconfig {
         Some(path) => of_file(path).await?,
         None => Config::incluster().map_err(|error| ConnectError::InCluster(Box::new(error)))?,
     };
     let agent = concat!("argosy-agent/", env!("CARGO_PKG_VERSION"));
     config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
-    build(&config).map_err(|error| ConnectError::Setup(Box::new(error)))
+    let acts_for_another = config.auth_info.impersonate.is_some();
+    let client = build(&config).map_err(|error| ConnectError::Setup(Box::new(error)))?;
+    Ok((client, acts_for_another))
 }
 
 async fn of_file(path: &Path) -> Result<Config, ConnectError> {

@@ -6,7 +6,7 @@ use argosy_core::health::Assessor;
 use argosy_core::ids::InstallationId;
 use argosy_core::json;
 use argosy_core::key::{ResourceKey, split_api_version};
-use argosy_core::policy::Propagation;
+use argosy_core::policy::{Propagation, ServiceAccount};
 use argosy_core::{migration, tracking};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -29,32 +29,61 @@ impl Connection {
         manifest: Option<&[u8]>,
         installation: InstallationId,
     ) -> Result<Answer, ApiError> {
+        let account = request.account();
+        if account.is_some() && self.inner.acts_for_another {
+            let why =
+                "the agent's kubeconfig acts for another user (as), and so cannot act for a service account";
+            return Err(ApiError::Refused(why.to_owned()).of_account(account));
+        }
+        let answer = self.carry_out(request, account, manifest, installation).await;
+        answer.map_err(|error| error.of_account(account))
+    }
+
+    async fn carry_out(
+        &self,
+        request: &Request,
+        account: Option<&ServiceAccount>,
+        manifest: Option<&[u8]>,
+        installation: InstallationId,
+    ) -> Result<Answer, ApiError> {
         match request {
             Request::Get { key } => self.get(key).await,
-            Request::Apply { key, uid, manifest: digest, app, unvalidated, migrates, replaces, respect } => {
+            Request::Apply {
+                key,
+                uid,
+                manifest: digest,
+                app,
+                unvalidated,
+                migrates,
+                replaces,
+                respect,
+                ..
+            } => {
                 let uid = uid.as_deref();
                 if *migrates {
-                    self.migrate(key).await?;
+                    self.migrate(key, account).await?;
                 }
                 let apply = Apply { key, uid, manifest: *digest, app, bytes: manifest, installation };
                 if *replaces {
-                    self.replace(key, &apply.body()?, *unvalidated).await?;
+                    self.replace(key, &apply.body()?, *unvalidated, account).await?;
                 }
-                self.apply(apply, *unvalidated, respect.as_ref()).await
+                self.apply(apply, *unvalidated, respect.as_ref(), account).await
             }
-            Request::Try { key, manifest: digest, app, unvalidated } => {
+            Request::Try { key, manifest: digest, app, unvalidated, .. } => {
                 let apply = Apply { key, uid: None, manifest: *digest, app, bytes: manifest, installation };
-                self.try_out(apply, *unvalidated).await
+                self.try_out(apply, *unvalidated, account).await
             }
-            Request::Delete { key, uid, propagation } => self.delete(key, uid, *propagation).await,
+            Request::Delete { key, uid, propagation, .. } => {
+                self.delete(key, uid, *propagation, account).await
+            }
             Request::EnsureNamespace { name, metadata, .. } if metadata.is_empty() => {
-                self.ensure_namespace(name).await
+                self.ensure_namespace(name, account).await
             }
-            Request::EnsureNamespace { name, app, metadata } => {
+            Request::EnsureNamespace { name, app, metadata, .. } => {
                 let (body, manager) = namespace_body(name, app, metadata);
-                self.mark_namespace(name, &body, &manager).await
+                self.mark_namespace(name, &body, &manager, account).await
             }
-            Request::Compare { key, desired, manner } => {
+            Request::Compare { key, desired, manner, .. } => {
                 let sent = match desired {
                     Some((digest, app)) => {
                         let (uid, bytes) = (None, manifest);
@@ -62,7 +91,7 @@ impl Connection {
                     }
                     None => None,
                 };
-                self.compare(key, sent.as_ref(), manner).await
+                self.compare(key, sent.as_ref(), manner, account).await
             }
         }
     }
@@ -95,16 +124,22 @@ impl Connection {
     }
 
     /// Makes what earlier tools own of an object ours.
-    async fn migrate(&self, key: &ResourceKey) -> Result<(), ApiError> {
+    async fn migrate(&self, key: &ResourceKey, account: Option<&ServiceAccount>) -> Result<(), ApiError> {
         let (path, subject) = (self.locate(key, None).await?, Subject::of(key, None));
         let found = self.call(Call::get(path.as_str(), METADATA)).await.and_then(|reply| reply.json());
         let object = found.map_err(|failure| failure.classify(subject))?;
-        self.fold(key, path, &object).await
+        self.fold(key, path, &object, account).await
     }
 
     /// Puts what is stated in the place of all that is there, if anything is, and makes that ours.
-    async fn replace(&self, key: &ResourceKey, sent: &Value, unvalidated: bool) -> Result<(), ApiError> {
-        let Some(live) = self.whole(key, Some(sent)).await? else { return Ok(()) };
+    async fn replace(
+        &self,
+        key: &ResourceKey,
+        sent: &Value,
+        unvalidated: bool,
+        account: Option<&ServiceAccount>,
+    ) -> Result<(), ApiError> {
+        let Some(live) = self.whole(key, Some(sent), None).await? else { return Ok(()) };
         let body = Answer::replacement(sent, &live)?;
         let (_, version) = split_api_version(json::text_at(sent, &["apiVersion"]).unwrap_or_default());
         let (path, subject) = (self.locate(key, Some(version)).await?, Subject::of(key, None));
@@ -114,14 +149,20 @@ impl Connection {
             if unvalidated { "Ignore" } else { "Strict" },
             REQUEST_DEADLINE.as_secs()
         );
-        let call = Call::with_body(Method::PUT, query, WHOLE, (WHOLE, &body));
+        let call = Call::with_body(Method::PUT, query, WHOLE, (WHOLE, &body)).sent_for(account);
         let replaced = self.call(call).await.and_then(|reply| reply.json());
         let replaced = replaced.map_err(|failure| failure.classify(subject))?;
-        self.fold(key, path, &replaced).await
+        self.fold(key, path, &replaced, account).await
     }
 
     /// Folds entries of others into ours.
-    async fn fold(&self, key: &ResourceKey, path: String, object: &Value) -> Result<(), ApiError> {
+    async fn fold(
+        &self,
+        key: &ResourceKey,
+        path: String,
+        object: &Value,
+        account: Option<&ServiceAccount>,
+    ) -> Result<(), ApiError> {
         let subject = Subject::of(key, None);
         let Some(patch) = migration::patch(object) else { return Ok(()) };
         let path = format!(
@@ -130,7 +171,10 @@ impl Connection {
             REQUEST_DEADLINE.as_secs()
         );
         let call = Call::with_body(Method::PATCH, path, METADATA, (JSON_PATCH, &patch));
-        self.call(call).await.map(|_migrated| ()).map_err(|failure| failure.classify(subject))
+        self.call(call.sent_for(account))
+            .await
+            .map(|_migrated| ())
+            .map_err(|failure| failure.classify(subject))
     }
 
     /// Gives where an apply goes, and how.
@@ -151,11 +195,17 @@ impl Connection {
         ))
     }
 
-    async fn try_out(&self, apply: Apply<'_>, unvalidated: bool) -> Result<Answer, ApiError> {
+    async fn try_out(
+        &self,
+        apply: Apply<'_>,
+        unvalidated: bool,
+        account: Option<&ServiceAccount>,
+    ) -> Result<Answer, ApiError> {
         let (key, subject) = (apply.key, Subject::of(apply.key, apply.uid));
         let sent = apply.body()?;
         let path = format!("{}&dryRun=All", self.apply_path(key, &sent, unvalidated).await?);
-        match self.call(Call::with_body(Method::PATCH, path, METADATA, (APPLY, &sent))).await {
+        let call = Call::with_body(Method::PATCH, path, METADATA, (APPLY, &sent));
+        match self.call(call.sent_for(account)).await {
             Ok(_taken) => Ok(Answer::Tried),
             Err(failure) => failure.of_trial(subject).map(|()| Answer::Tried),
         }
@@ -166,17 +216,18 @@ impl Connection {
         apply: Apply<'_>,
         unvalidated: bool,
         respect: Option<&Ignored>,
+        account: Option<&ServiceAccount>,
     ) -> Result<Answer, ApiError> {
         let (key, subject) = (apply.key, Subject::of(apply.key, apply.uid));
         let mut sent = apply.body()?;
         if let Some(ignored) = respect
-            && let Some(live) = self.whole(key, Some(&sent)).await?
+            && let Some(live) = self.whole(key, Some(&sent), None).await?
         {
             sent = Answer::respectful(&sent, &live, ignored)?;
         }
         let path = self.apply_path(key, &sent, unvalidated).await?;
         let call = Call::with_body(Method::PATCH, path, WHOLE, (APPLY, &sent));
-        let reply = self.call(call).await.map_err(|failure| failure.classify(subject))?;
+        let reply = self.call(call.sent_for(account)).await.map_err(|failure| failure.classify(subject))?;
         let received = reply.json().map_err(|failure| failure.classify(subject))?;
         let made = reply.status == StatusCode::CREATED;
         self.judged(key, move |key, assessor| Answer::applied(&sent, &received, key, made, assessor)).await
@@ -188,12 +239,13 @@ impl Connection {
         key: &ResourceKey,
         sent: Option<&Value>,
         manner: &Manner,
+        account: Option<&ServiceAccount>,
     ) -> Result<Answer, ApiError> {
-        let Some(live) = self.whole(key, sent).await? else {
+        let Some(live) = self.whole(key, sent, account).await? else {
             return Ok(Answer::compared(key, Compared { sent, ..Compared::default() }, manner));
         };
         let predicted = match sent {
-            Some(sent) => Some(self.predict(key, &compare::on_trial(sent, &live)).await?),
+            Some(sent) => Some(self.predict(key, &compare::on_trial(sent, &live), account).await?),
             None => None,
         };
         let compared = Compared { sent, live: Some(&live), predicted: predicted.as_ref() };
@@ -202,13 +254,18 @@ impl Connection {
 
     /// Reads a whole object in the version of a body, or in the preferred one; `None` when it is not there, or its kind is
     /// not served.
-    async fn whole(&self, key: &ResourceKey, like: Option<&Value>) -> Result<Option<Value>, ApiError> {
+    async fn whole(
+        &self,
+        key: &ResourceKey,
+        like: Option<&Value>,
+        account: Option<&ServiceAccount>,
+    ) -> Result<Option<Value>, ApiError> {
         let version = like.map(|like| json::text_at(like, &["apiVersion"]).unwrap_or_default());
         let path = match self.locate(key, version.map(|version| split_api_version(version).1)).await {
             Err(ApiError::NotServed(_)) => return Ok(None),
             located => located?,
         };
-        match self.call(Call::get(path, WHOLE)).await.and_then(|reply| reply.json()) {
+        match self.call(Call::get(path, WHOLE).sent_for(account)).await.and_then(|reply| reply.json()) {
             Ok(live) => Ok(Some(live)),
             Err(failure) if failure.has_code(404) => Ok(None),
             Err(failure) => Err(failure.classify(Subject::of(key, None))),
@@ -217,9 +274,14 @@ impl Connection {
 
     /// Asks what an apply would give. Fields that do not fit the schema are passed over: whether a sync would take them is
     /// another question.
-    async fn predict(&self, key: &ResourceKey, body: &Value) -> Result<Value, ApiError> {
+    async fn predict(
+        &self,
+        key: &ResourceKey,
+        body: &Value,
+        account: Option<&ServiceAccount>,
+    ) -> Result<Value, ApiError> {
         let path = format!("{}&dryRun=All", self.apply_path(key, body, true).await?);
-        let call = Call::with_body(Method::PATCH, path, WHOLE, (APPLY, body));
+        let call = Call::with_body(Method::PATCH, path, WHOLE, (APPLY, body)).sent_for(account);
         let uid = json::text_at(body, &["metadata", "uid"]);
         let reply = self.call(call).await.and_then(|reply| reply.json());
         reply.map_err(|failure| failure.classify(Subject::of(key, uid)))
@@ -230,6 +292,7 @@ impl Connection {
         key: &ResourceKey,
         uid: &str,
         propagation: Propagation,
+        account: Option<&ServiceAccount>,
     ) -> Result<Answer, ApiError> {
         let path = format!("{}?timeout={}s", self.locate(key, None).await?, REQUEST_DEADLINE.as_secs());
         let options = json!({
@@ -242,7 +305,8 @@ impl Connection {
                 Propagation::Orphan => "Orphan",
             },
         });
-        match self.call(Call::with_body(Method::DELETE, path, METADATA, (WHOLE, &options))).await {
+        let call = Call::with_body(Method::DELETE, path, METADATA, (WHOLE, &options));
+        match self.call(call.sent_for(account)).await {
             Ok(_gone_or_going) => Ok(Answer::Deleted),
             Err(failure) if failure.is_absent() => Ok(Answer::Deleted),
             Err(failure) => Err(failure.classify(Subject::of(key, Some(uid)))),
@@ -250,18 +314,29 @@ impl Connection {
     }
 
     /// Makes a namespace with labels and annotations, or gives them to it.
-    async fn mark_namespace(&self, name: &str, body: &Value, manager: &str) -> Result<Answer, ApiError> {
+    async fn mark_namespace(
+        &self,
+        name: &str,
+        body: &Value,
+        manager: &str,
+        account: Option<&ServiceAccount>,
+    ) -> Result<Answer, ApiError> {
         let path = format!(
             "/api/v1/namespaces/{}?fieldManager={manager}&force=true&fieldValidation=Strict&timeout={}s",
             path::segment(name),
             REQUEST_DEADLINE.as_secs()
         );
-        let call = Call::with_body(Method::PATCH, path, METADATA, (APPLY, body));
+        let call = Call::with_body(Method::PATCH, path, METADATA, (APPLY, body)).sent_for(account);
         let reply = self.call(call).await.map_err(|failure| failure.classify(Subject::default()))?;
         Ok(Answer::Namespace { created: reply.status == StatusCode::CREATED })
     }
 
-    async fn ensure_namespace(&self, name: &str) -> Result<Answer, ApiError> {
+    /// Looks as the agent itself, and makes it as the account.
+    async fn ensure_namespace(
+        &self,
+        name: &str,
+        account: Option<&ServiceAccount>,
+    ) -> Result<Answer, ApiError> {
         const NAMESPACES: &str = "/api/v1/namespaces";
         let plain = Subject::default();
         match self.call(Call::get(format!("{NAMESPACES}/{}", path::segment(name)), METADATA)).await {
@@ -271,7 +346,8 @@ impl Connection {
         }
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         let path = format!("{NAMESPACES}?fieldManager={}", tracking::FIELD_MANAGER);
-        match self.call(Call::with_body(Method::POST, path, METADATA, (WHOLE, &namespace))).await {
+        let call = Call::with_body(Method::POST, path, METADATA, (WHOLE, &namespace));
+        match self.call(call.sent_for(account)).await {
             Ok(_created) => Ok(Answer::Namespace { created: true }),
             Err(failure) if failure.already_exists() => Ok(Answer::Namespace { created: false }),
             Err(failure) => Err(failure.classify(plain)),

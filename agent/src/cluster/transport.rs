@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use argosy_core::cluster::Refusal;
+use argosy_core::policy::ServiceAccount;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -29,6 +30,9 @@ pub(super) const APPLY: &str = "application/apply-patch+yaml";
 /// A JSON patch.
 pub(super) const JSON_PATCH: &str = "application/json-patch+json";
 
+/// Names the user that a request is sent for.
+const IMPERSONATE: &str = "impersonate-user";
+
 /// Longest body of an answer.
 const BODY_LIMIT: usize = 128 << 20;
 /// Longest body of a refusal.
@@ -41,6 +45,8 @@ pub(super) struct Call {
     pub(super) path: String,
     pub(super) accept: &'static str,
     pub(super) content: Option<(&'static str, Vec<u8>)>,
+    /// Whom it is sent for; absent: whoever the connection is.
+    pub(super) user: Option<String>,
 }
 
 /// A good answer.
@@ -60,7 +66,7 @@ pub(super) struct Transport {
 
 impl Call {
     pub(super) fn get(path: impl Into<String>, accept: &'static str) -> Self {
-        Self { method: Method::GET, path: path.into(), accept, content: None }
+        Self { method: Method::GET, path: path.into(), accept, content: None, user: None }
     }
 
     pub(super) fn with_body(
@@ -69,7 +75,13 @@ impl Call {
         accept: &'static str,
         (media_type, body): (&'static str, &Value),
     ) -> Self {
-        Self { method, path: path.into(), accept, content: Some((media_type, body.to_string().into_bytes())) }
+        let content = Some((media_type, body.to_string().into_bytes()));
+        Self { method, path: path.into(), accept, content, user: None }
+    }
+
+    /// Sends it for a service account (Kubernetes: user impersonation).
+    pub(super) fn sent_for(self, account: Option<&ServiceAccount>) -> Self {
+        Self { user: account.map(ServiceAccount::user), ..self }
     }
 }
 
@@ -108,6 +120,9 @@ impl Transport {
     async fn send(&self, call: Call) -> Result<(StatusCode, Body), Failure> {
         let mut request =
             http::Request::builder().method(call.method).uri(call.path).header(header::ACCEPT, call.accept);
+        if let Some(user) = call.user {
+            request = request.header(IMPERSONATE, user);
+        }
         let body = match call.content {
             Some((media_type, body)) => {
                 request = request.header(header::CONTENT_TYPE, media_type);

@@ -81,7 +81,7 @@ const UNCHANGEABLE: [&str; 6] = [
     ": Forbidden: updates to ",
 ];
 /// How the API server says that whoever asks has no right to: the one 403 that no admission gives.
-const NO_RIGHT: [&str; 2] = [" cannot patch resource ", " cannot create resource "];
+const NO_RIGHT: [&str; 3] = [" cannot patch resource ", " cannot create resource ", " cannot impersonate"];
 
 // === impl Subject ===
 

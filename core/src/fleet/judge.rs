@@ -89,7 +89,7 @@ fn judge_within(
         cluster: target.cluster.name().unwrap_or_default().to_owned(),
         server: target.cluster.server().to_owned(),
     };
-    let limits = project.limits.of_app(&application.id.name, &destination);
+    let limits = project.limits.of_app(&application.id, &destination);
     let Some(name) = target.cluster.name() else {
         let message = format!(
             "{file}: spec.destination.server: {:?} is no registered cluster; name one by spec.destination.name",

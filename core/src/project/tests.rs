@@ -3,6 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::desired::Destination;
 use crate::key::ResourceKey;
+use crate::policy::{Acting, ServiceAccount};
 
 fn project(spec: impl Into<Value>) -> Project {
     read(spec).unwrap()
@@ -131,7 +132,10 @@ fn a_rule_that_is_not_supported_is_refused_by_its_name() {
     for (spec, field) in [
         (json!({"roles": [{"name": "x"}]}), "spec.roles"),
         (json!({"signatureKeys": [{"keyID": "x"}]}), "spec.signatureKeys"),
-        (json!({"destinationServiceAccounts": [{"server": "*"}]}), "spec.destinationServiceAccounts"),
+        (
+            json!({"destinationServiceAccounts": [{"server": "*", "name": "x", "defaultServiceAccount": "a"}]}),
+            "spec.destinationServiceAccounts[0].name",
+        ),
         (json!({"sourceNamespaces": ["*"]}), "spec.sourceNamespaces"),
         (json!({"orphanedResources": {"warn": true}}), "spec.orphanedResources"),
         (json!({"permitOnlyProjectScopedClusters": true}), "spec.permitOnlyProjectScopedClusters"),
@@ -213,7 +217,76 @@ fn a_window_is_about_an_application_by_any_of_its_lists_or_by_all() {
         (json!({"applications": ["api"], "namespaces": ["bank"], "andOperator": true}), "api", &edge, false),
         (json!({"applications": [], "namespaces": ["shop"], "andOperator": true}), "api", &edge, true),
     ] {
-        let limits = window(spec.clone()).unwrap().limits.of_app(name, destination);
+        let limits = window(spec.clone()).unwrap().limits.of_app(&AppId::new("", name), destination);
         assert_eq!(limits.windows.len() == 1, expected, "{spec} {name}");
     }
+}
+
+#[test]
+fn applications_act_as_the_account_of_the_first_rule_that_matches_their_destination() {
+    let rules = project(json!({"destinationServiceAccounts": [
+        {"server": "https://a", "namespace": "shop", "defaultServiceAccount": "first"},
+        {"server": "edge-*", "namespace": "{shop,mesh}", "defaultServiceAccount": "ops:second"},
+        {"server": "*", "namespace": "shop", "defaultServiceAccount": "third"},
+    ]}))
+    .limits;
+    let acts = |server: &str, cluster: &str, namespace: &str| {
+        let destination = Destination {
+            namespace: namespace.to_owned(),
+            cluster: cluster.to_owned(),
+            server: server.to_owned(),
+        };
+        let limits = rules.of_app(&AppId::new("", "web"), &destination);
+        assert!(limits.accounts.is_empty(), "an assignment carries what it needs");
+        limits.account().map(|account| account.map(ServiceAccount::user)).map_err(|denied| denied.to_string())
+    };
+    let user = |account: &str| Ok(Some(format!("system:serviceaccount:{account}")));
+    assert_eq!(acts("https://a", "edge-1", "shop"), user("shop:first"), "the document names it by its URL");
+    assert_eq!(acts("", "edge-1", "shop"), user("ops:second"));
+    assert_eq!(acts("", "edge-1", "mesh"), user("ops:second"));
+    assert_eq!(acts("", "other", "shop"), user("shop:third"));
+    assert_eq!(
+        acts("https://b", "edge-1", "mesh"),
+        Err("failed to find a matching service account to impersonate: no matching service account found for \
+             destination server https://b and namespace mesh"
+            .to_owned())
+    );
+    assert!(acts("", "edge-1", "").unwrap_err().ends_with("server edge-1 and namespace argocd"));
+    let none = project(json!({})).limits.of_app(&AppId::new("", "web"), &Destination::default());
+    assert_eq!(none.account(), Ok(None));
+}
+
+#[test]
+fn accounts_that_could_be_any_are_refused_in_argo_cds_words() {
+    let told = |server: &str, namespace: &str, account: &str| {
+        let rule = json!({"server": server, "namespace": namespace, "defaultServiceAccount": account});
+        read(json!({"destinationServiceAccounts": [rule]})).unwrap_err().to_string()
+    };
+    for account in ["", " ", "a*", "!a", "{a,b}", "[a]", "a/b", "a\\b", ":a", "a:", "a:b:c", "a b"] {
+        assert_eq!(
+            told("*", "*", account),
+            format!(
+                "spec.destinationServiceAccounts[0].defaultServiceAccount: defaultServiceAccount has an invalid format, \
+                 '{account}'"
+            )
+        );
+    }
+    assert!(told("!a", "*", "a").ends_with("server: server has an invalid format, '!a'"));
+    assert!(told("*", "[a", "a").ends_with("namespace: namespace has an invalid format, '[a'"));
+    let rule = json!({"server": "*", "namespace": "a", "defaultServiceAccount": "x"});
+    let twice = read(json!({"destinationServiceAccounts": [rule, rule]})).unwrap_err().to_string();
+    assert_eq!(twice, "spec.destinationServiceAccounts[1]: destinationServiceAccount '*/a' already added");
+}
+
+#[test]
+fn limits_without_accounts_are_the_bytes_that_they_were() {
+    let limits = Project::permissive().limits;
+    let bytes = minicbor::to_vec(&limits).unwrap();
+    // Eight elements would be one for the accounts, too.
+    assert_eq!(bytes.first(), Some(&0x86), "{bytes:x?}");
+    let acting = ProjectLimits {
+        acts: Some(Acting::As(ServiceAccount { namespace: "a".into(), name: "b".into() })),
+        ..limits
+    };
+    assert_eq!(minicbor::decode::<ProjectLimits>(&minicbor::to_vec(&acting).unwrap()).unwrap(), acting);
 }

@@ -7,7 +7,6 @@ use crate::application::SpecError;
 use crate::application::fields::Fields;
 use crate::desired::Destination;
 use crate::glob::Glob;
-use crate::policy::ProjectLimits;
 use crate::windows::{SyncWindow, WindowKind};
 
 /// Reads `spec.syncWindows`.
@@ -75,14 +74,5 @@ impl SyncWindow {
         ];
         let mut given = lists.into_iter().filter(|(patterns, _)| !patterns.is_empty());
         if self.all { given.all(|(_, hit)| hit) } else { given.any(|(_, hit)| hit) }
-    }
-}
-
-impl ProjectLimits {
-    /// Gives what an application needs of a project's limits: of the windows only those that are about it.
-    #[must_use]
-    pub fn of_app(&self, name: &str, destination: &Destination) -> Self {
-        let about = |window: &&SyncWindow| window.is_about(name, destination);
-        Self { windows: self.windows.iter().filter(about).cloned().collect(), ..self.clone() }
     }
 }

@@ -189,6 +189,10 @@ impl Reconciler {
         if !self.still_wanted(app, key, &body, heal) || blocked || !self.may_write() {
             return;
         }
+        if let Err(reason) = self.permits(app, key) {
+            self.fail(app, key, heal, reason, now);
+            return;
+        }
         if !self.kinds.contains_key(&key.group_kind()) {
             // It went while the object was looked at.
             if !heal {

@@ -225,6 +225,7 @@ impl Reconciler {
             && self.discovered
             && self.consent(listed, entry) != Consent::Refused
             && !delete.key.is_crd()
+            && listed.limits.account().is_ok()
             && self.permits_delete(&delete.key).is_ok()
             && self.kinds.contains_key(&delete.key.group_kind())
             && !self.is_refused(&delete.key.group_kind())
@@ -411,6 +412,7 @@ impl Reconciler {
             key: key.clone(),
             uid: delete.uid.clone(),
             propagation: propagation.unwrap_or_default(),
+            account: self.account(app),
         };
         self.send(key, Purpose::Delete { app: app.clone(), delete, counted }, request);
     }

@@ -36,6 +36,7 @@ struct Asked {
 /// A comparison that somebody waits for.
 #[derive(Debug)]
 pub(super) struct Diffing {
+    app: AppId,
     root: Root,
     /// What is still to be asked for.
     todo: BTreeMap<ResourceKey, Asked>,
@@ -72,6 +73,7 @@ impl Reconciler {
             return Err(format!("{DIFFS} comparisons are under way, and no more at a time; try again"));
         }
         let mut diffing = Diffing {
+            app: app.clone(),
             root: assigned.root,
             todo: BTreeMap::new(),
             under_way: BTreeMap::new(),
@@ -130,10 +132,12 @@ impl Reconciler {
         let diffing = self.diffs.get_mut(&command)?;
         let key = diffing.todo.keys().find(|key| !self.busy.contains(*key))?.clone();
         let asked = diffing.todo.remove(&key)?;
+        let app = diffing.app.clone();
         let desired = asked.body.clone().map(|body| (body.manifest, body.app));
         let manner = Manner { ignored: asked.ignored.clone(), strict: false };
         diffing.under_way.insert(key.clone(), asked);
-        Some((key.clone(), Request::Compare { key, desired, manner }))
+        let account = self.account(&app);
+        Some((key.clone(), Request::Compare { key, desired, manner, account }))
     }
 
     /// An object was compared, or could not be.

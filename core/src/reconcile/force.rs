@@ -132,7 +132,7 @@ impl Reconciler {
         self.put_inventory(key, Some(InventoryEntry { intent, ..entry }));
         let listed = self.apps.get(app).and_then(|state| state.listed.as_ref());
         let propagation = listed.map(|listed| listed.policy.propagation).unwrap_or_default();
-        let request = Request::Delete { key: key.clone(), uid, propagation };
+        let request = Request::Delete { key: key.clone(), uid, propagation, account: self.account(app) };
         self.send(key.clone(), super::Purpose::DeleteHook { app: app.clone() }, request);
     }
 }

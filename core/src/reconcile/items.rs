@@ -183,6 +183,7 @@ impl Reconciler {
             migrates: uid.is_some() && self.is_to_migrate(app, key),
             replaces: self.replaces(app, body.manifest, heal),
             respect: self.respected(app, key, heal),
+            account: self.account(app),
         };
         let purpose = Purpose::Apply { app: app.clone(), body, heal, uid, again };
         self.send(key.clone(), purpose, request);

@@ -9,6 +9,7 @@ use crate::desired::{Assignment, Phase};
 use crate::ids::AppId;
 use crate::key::ResourceKey;
 use crate::local::LocalPolicy;
+use crate::policy::ServiceAccount;
 use crate::status::{ResourceRow, ResultCode, ResultRow};
 
 /// So many objects are named in a condition.
@@ -33,8 +34,22 @@ impl Reconciler {
                 &listed.destination.server,
                 &listed.destination.cluster,
             )
+            .and_then(|()| listed.limits.account())
             .map_err(|denied| denied.to_string())?;
         self.permits_locally(key)
+    }
+
+    /// Gives the service account that an app acts as, by its project's newest limits; absent: the agent itself. An app that
+    /// may act as nobody is kept from writing by [`Self::permits`].
+    pub(super) fn account(&self, app: &AppId) -> Option<ServiceAccount> {
+        let listed = self.apps.get(app)?.listed.as_ref()?;
+        listed.limits.account().ok().flatten().cloned()
+    }
+
+    /// Says why an app may act as nobody.
+    pub(super) fn acts_as_nobody(&self, app: &AppId) -> Option<String> {
+        let listed = self.apps.get(app)?.listed.as_ref()?;
+        listed.limits.account().err().map(|denied| denied.to_string())
     }
 
     fn lives_in_namespace(&self, key: &ResourceKey) -> bool {
@@ -64,9 +79,10 @@ impl Reconciler {
     /// Gives what makes sure of a destination namespace: where the agent's policy does not let it be made, it has to be
     /// there.
     pub(super) fn namespace_request(&self, assignment: &Assignment) -> Request {
-        let key = ResourceKey::new("", "Namespace", "", assignment.destination.namespace.clone());
-        if self.permits_locally(&key).is_ok() {
-            Request::ensure_namespace(assignment)
+        let (app, name) = (&assignment.app, assignment.destination.namespace.clone());
+        let key = ResourceKey::new("", "Namespace", "", name);
+        if self.permits_locally(&key).is_ok() && self.acts_as_nobody(app).is_none() {
+            Request::ensure_namespace(assignment, self.account(app))
         } else {
             Request::Get { key }
         }
@@ -81,7 +97,7 @@ impl Reconciler {
     /// The destination namespace is not there, and must not be made: the sync writes nothing.
     pub(super) fn namespace_refused(&mut self, app: &AppId, name: &str) {
         let key = ResourceKey::new("", "Namespace", "", name);
-        let why = self.permits_locally(&key).err().unwrap_or_default();
+        let why = self.permits_locally(&key).err().or_else(|| self.acts_as_nobody(app)).unwrap_or_default();
         let why = format!("the namespace is not there, and {why}");
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
         work.namespace = None;

@@ -283,10 +283,11 @@ impl Reconciler {
                 queue.insert((rank, key.clone()), Item::default());
             }
         }
+        let nobody = self.acts_as_nobody(app);
         let plain = assignment.policy.namespace.is_empty();
         let idle = plain && queue.is_empty() && wanted.hooks.is_empty();
         let homeless = assignment.policy.create_namespace && !assignment.destination.namespace.is_empty();
-        let creates = homeless && !idle && !options.dry_run;
+        let creates = homeless && !idle && !options.dry_run && nobody.is_none();
         let shared = assignment.policy.fail_on_shared.then(|| self.shared(app, &wanted)).flatten();
         if let Some(state) = self.apps.get_mut(app) {
             // What is tried anew is still not right; the rest has come right by itself.
@@ -309,7 +310,7 @@ impl Reconciler {
         if let Some(state) = self.apps.get_mut(app) {
             state.work = Some(work);
         }
-        if let Some(refused) = unmatched.or(shared) {
+        if let Some(refused) = nobody.or(unmatched).or(shared) {
             self.refuse(app, refused);
         }
         self.judge.insert(app.clone());

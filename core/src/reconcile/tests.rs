@@ -1,3 +1,4 @@
+mod accounts;
 mod adversarial;
 mod bench;
 mod deletes;

@@ -139,11 +139,14 @@ impl Reconciler {
                 return;
             }
             self.weigh_queue.remove(&key);
-            if let Some((body, ignored)) = self.to_weigh(&key) {
+            let owner = self.inventory.get(&key).map(|entry| entry.app.clone());
+            let nobody = owner.as_ref().is_some_and(|owner| self.acts_as_nobody(owner).is_some());
+            if let Some((body, ignored)) = self.to_weigh(&key).filter(|_| !nobody) {
                 let purpose = Purpose::Weigh { rules: ignored.digest(), body: body.clone() };
                 let desired = Some((body.manifest, body.app));
                 let manner = Manner { ignored, strict: true };
-                self.send(key.clone(), purpose, Request::Compare { key, desired, manner });
+                let account = owner.and_then(|owner| self.account(&owner));
+                self.send(key.clone(), purpose, Request::Compare { key, desired, manner, account });
             }
         }
     }

@@ -147,7 +147,8 @@ impl Reconciler {
             return;
         }
         let unvalidated = self.is_unvalidated(app, manifest, false);
-        let request = Request::Try { key: key.clone(), manifest, app: app.clone(), unvalidated };
+        let account = self.account(app);
+        let request = Request::Try { key: key.clone(), manifest, app: app.clone(), unvalidated, account };
         self.send(key.clone(), Purpose::Try { app: app.clone() }, request);
     }
 

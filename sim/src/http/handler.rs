@@ -157,16 +157,29 @@ fn impersonated(shared: &Shared, user: User, parts: &Parts) -> Result<User, Stat
         let message = "requested groups without impersonating a user";
         return Err(Status::new(500, "InternalError", format!("Internal error occurred: {message}")));
     };
-    let wanted = std::iter::once(("users", &name)).chain(groups.iter().map(|group| ("groups", group)));
-    for (resource, name) in wanted {
+    // A service account is an object, and brings the groups of its namespace.
+    let account = name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+    let own = match account {
+        Some((namespace, name)) => ("serviceaccounts", namespace, name),
+        None => ("users", "", name.as_str()),
+    };
+    for (resource, namespace, name) in
+        std::iter::once(own).chain(groups.iter().map(|group| ("groups", "", group.as_str())))
+    {
         let wish =
-            Wish::Objects { verb: "impersonate", group: "", resource, subresource: "", namespace: "", name };
+            Wish::Objects { verb: "impersonate", group: "", resource, subresource: "", namespace, name };
         if shared.policy().allows(&user, &wish).is_none() {
             return Err(refusal::forbidden(&user, &wish));
         }
     }
     let known = if name == ANONYMOUS { UNAUTHENTICATED } else { AUTHENTICATED };
-    let groups = groups.into_iter().chain([known.to_owned()]).collect();
+    let of_accounts = match account {
+        Some((namespace, _)) if groups.is_empty() => {
+            vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")]
+        }
+        Some(_) | None => Vec::new(),
+    };
+    let groups = groups.into_iter().chain(of_accounts).chain([known.to_owned()]).collect();
     Ok(User { name, groups })
 }
 

@@ -56,6 +56,7 @@ impl Stage {
             migrates: false,
             replaces: false,
             respect: None,
+            account: None,
         };
         let answer = self.connection.execute(&request, Some(&bytes), self.installation).await.unwrap();
         let Answer::Applied(applied) = answer else { panic!("{answer:?}") };
@@ -88,6 +89,7 @@ async fn the_agent_applies_watches_and_deletes() {
         name: "shop".to_owned(),
         app: AppId::new("", "web"),
         metadata: argosy_core::policy::NamespaceMetadata::default(),
+        account: None,
     };
     assert_eq!(stage.ask(namespace.clone()).await, Answer::Namespace { created: true });
     assert_eq!(stage.ask(namespace).await, Answer::Namespace { created: false });
@@ -107,7 +109,8 @@ async fn the_agent_applies_watches_and_deletes() {
     assert!(other.live.resource_version > first.live.resource_version);
 
     let uid = first.live.uid;
-    let delete = Request::Delete { key: key.clone(), uid, propagation: Propagation::Background };
+    let delete =
+        Request::Delete { key: key.clone(), uid, propagation: Propagation::Background, account: None };
     assert_eq!(stage.ask(delete).await, Answer::Deleted);
     assert_eq!(stage.ask(Request::Get { key: key.clone() }).await, Answer::Absent);
     let WatchEvent::Seen(_) = watch.next().await else { panic!("no change was seen") };

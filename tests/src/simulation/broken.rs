@@ -128,10 +128,12 @@ pub enum Broken {
     TrialInEarnest,
     /// An agent starts without the policy that it was given.
     PolicyForgotten,
+    /// Requests are sent for nobody but the agent itself.
+    AccountForgotten,
 }
 
 /// Every variant with its name and the rules that it breaks.
-const ALL: [(Broken, &str, &str); 56] = [
+const ALL: [(Broken, &str, &str); 57] = [
     (Broken::AckBeforeCommit, "ack-before-commit", "I4"),
     (Broken::AnchorLate, "anchor-late", "I4 M23"),
     (Broken::AnchorNever, "anchor-never", "I4 M23"),
@@ -188,6 +190,7 @@ const ALL: [(Broken, &str, &str); 56] = [
     (Broken::PauseUnheard, "pause-unheard", "pause"),
     (Broken::TrialInEarnest, "trial-in-earnest", "I10"),
     (Broken::PolicyForgotten, "policy-forgotten", "policy"),
+    (Broken::AccountForgotten, "account-forgotten", "account"),
 ];
 
 impl Broken {

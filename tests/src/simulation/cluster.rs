@@ -156,9 +156,9 @@ impl Cluster {
                     now,
                 )
             }
-            Request::Delete { key, uid, propagation } => self.delete(key, uid, *propagation, manner, now),
+            Request::Delete { key, uid, propagation, .. } => self.delete(key, uid, *propagation, manner, now),
             Request::EnsureNamespace { name, .. } => self.ensure_namespace(name, manner, now),
-            Request::Compare { key, desired, manner: how } => {
+            Request::Compare { key, desired, manner: how, .. } => {
                 self.compare(key, desired.as_ref(), manifest, (manner, how), now)
             }
         }

@@ -123,6 +123,7 @@ impl Source {
                 "project": match self.document {
                     Document::Refused => "closed",
                     Document::Good | Document::BrokenFile | Document::Invalid if self.windowed => "windowed",
+                    Document::Good | Document::BrokenFile | Document::Invalid if acts(app) => ACTING,
                     Document::Good | Document::BrokenFile | Document::Invalid => "default",
                 },
                 "source": {
@@ -192,6 +193,9 @@ impl Git {
             document: String::new(),
         };
         read.projects.insert("windowed".to_owned(), windowed);
+        let acting =
+            ProjectDocument { file: "projects.yaml".to_owned(), project: acting(), document: String::new() };
+        read.projects.insert(ACTING.to_owned(), acting);
         for (app, source) in self.history.get(commit).into_iter().flatten() {
             let file = format!("apps/{}.yaml", app.name);
             if source.document == Document::BrokenFile {
@@ -226,22 +230,47 @@ impl Git {
     }
 }
 
+/// The project whose applications act as a service account.
+pub(super) const ACTING: &str = "acting";
+/// The account's name; it lives where the application goes.
+pub(super) const ACCOUNT: &str = "deployer";
+
+/// Tells whether an application is one that acts as a service account.
+fn acts(app: &AppId) -> bool {
+    app.name.bytes().last().is_some_and(|digit| digit.is_multiple_of(3))
+}
+
+/// A project that permits everything, to an account.
+fn acting() -> Result<Project, String> {
+    project(
+        ACTING,
+        serde_json::json!({
+            "destinationServiceAccounts": [{"server": "*", "namespace": "*", "defaultServiceAccount": ACCOUNT}],
+        }),
+    )
+}
+
 /// A project that permits everything, and never a sync.
 fn windowed() -> Result<Project, String> {
     let window = serde_json::json!({
         "kind": "deny", "schedule": "* * * * *", "duration": "1h", "applications": ["*"],
     });
+    project("windowed", serde_json::json!({"syncWindows": [window]}))
+}
+
+/// A project that permits everything, with something more in its spec.
+fn project(name: &str, more: serde_json::Value) -> Result<Project, String> {
     let any = serde_json::json!([{"group": "*", "kind": "*"}]);
+    let mut spec = serde_json::json!({
+        "sourceRepos": ["*"],
+        "destinations": [{"server": "*", "name": "*", "namespace": "*"}],
+        "clusterResourceWhitelist": any,
+    });
+    if let (Some(spec), serde_json::Value::Object(more)) = (spec.as_object_mut(), more) {
+        spec.extend(more);
+    }
     let document = serde_json::json!({
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "AppProject",
-        "metadata": {"name": "windowed"},
-        "spec": {
-            "sourceRepos": ["*"],
-            "destinations": [{"server": "*", "name": "*", "namespace": "*"}],
-            "clusterResourceWhitelist": any,
-            "syncWindows": [window],
-        },
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": name}, "spec": spec,
     });
     Project::try_from(&document).map_err(|error| error.to_string())
 }

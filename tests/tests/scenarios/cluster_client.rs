@@ -52,6 +52,7 @@ impl Hands {
             migrates: false,
             replaces: false,
             respect: None,
+            account: None,
         };
         let answer = self.connection.execute(&request, Some(&bytes), self.installation).await?;
         let Answer::Applied(applied) = answer else { panic!("{answer:?}") };
@@ -73,7 +74,7 @@ impl Hands {
 
     async fn delete(&self, key: &ResourceKey, uid: &str) -> Result<Answer, ApiError> {
         let propagation = Propagation::Background;
-        self.ask(Request::Delete { key: key.clone(), uid: uid.to_owned(), propagation }).await
+        self.ask(Request::Delete { key: key.clone(), uid: uid.to_owned(), propagation, account: None }).await
     }
 }
 
@@ -217,6 +218,7 @@ async fn what_is_not_there_is_named() {
         name: namespace.clone(),
         app: AppId::new("", "web"),
         metadata: argosy_core::policy::NamespaceMetadata::default(),
+        account: None,
     };
     assert_eq!(hands.ask(ensure.clone()).await, Ok(Answer::Namespace { created: true }));
     assert_eq!(hands.ask(ensure).await, Ok(Answer::Namespace { created: false }));

@@ -213,3 +213,15 @@ fn what_may_not_change_is_told_from_what_is_wrong_and_from_what_a_policy_forbids
         assert!(matches!(classify(message), ApiError::Refused(_)), "{message}");
     }
 }
+
+#[test]
+fn a_missing_right_to_act_for_an_account_is_told_before_the_first_write() {
+    for message in [
+        "serviceaccounts \"a\" is forbidden: User \"u\" cannot impersonate resource \"serviceaccounts\" in API group \"\"",
+        // From Kubernetes 1.36 on.
+        "configmaps \"a\" is forbidden: User \"u\" cannot impersonate-on:serviceaccount:patch resource \"configmaps\"",
+    ] {
+        let refused = status(403, "Forbidden", message, &json!({})).of_trial(PLAIN);
+        assert_eq!(refused, Err(ApiError::Refused(message.to_owned())));
+    }
+}

@@ -122,7 +122,10 @@ impl World {
 
     /// Sends requests; `false` when the agent died over it.
     fn agent_asks(&mut self, agent: usize, requests: Vec<(RequestId, Request)>) -> bool {
-        for (id, request) in requests {
+        for (id, mut request) in requests {
+            if self.is(Broken::AccountForgotten) {
+                forget_account(&mut request);
+            }
             if self.agent_dies(agent) {
                 return false;
             }
@@ -175,5 +178,16 @@ fn describe(frame: &AgentFrame) -> String {
         | AgentFrame::Facts { .. }
         | AgentFrame::Refused(_)
         | AgentFrame::Alive => format!("{frame:?}"),
+    }
+}
+
+fn forget_account(request: &mut Request) {
+    match request {
+        Request::Get { .. } => {}
+        Request::Apply { account, .. }
+        | Request::Try { account, .. }
+        | Request::Delete { account, .. }
+        | Request::EnsureNamespace { account, .. }
+        | Request::Compare { account, .. } => *account = None,
     }
 }

@@ -27,6 +27,7 @@ impl Bench {
                 name: "shop".to_owned(),
                 app: AppId::new("", "web"),
                 metadata: argosy_core::policy::NamespaceMetadata::default(),
+                account: None,
             })
             .unwrap();
         bench
@@ -55,6 +56,7 @@ impl Bench {
             migrates,
             replaces: false,
             respect,
+            account: None,
         };
         let answer = self.ask_with(&request, Some(&bytes))?;
         let Answer::Applied(applied) = answer else { panic!("{answer:?}") };
@@ -126,7 +128,12 @@ fn another_incarnation_is_told_from_an_absent_namespace() {
     assert!(matches!(bench.apply(&key, Some("gone"), 1), Err(ApiError::Replaced(_))));
     bench.apply(&key, None, 1).unwrap();
     assert!(matches!(bench.apply(&key, Some("another"), 1), Err(ApiError::Replaced(_))));
-    let delete = Request::Delete { key, uid: "another".to_owned(), propagation: Propagation::Foreground };
+    let delete = Request::Delete {
+        key,
+        uid: "another".to_owned(),
+        propagation: Propagation::Foreground,
+        account: None,
+    };
     assert!(matches!(bench.ask(&delete), Err(ApiError::Replaced(_))));
     let nowhere = bench.apply(&config_map("nowhere", "a"), None, 1);
     assert!(matches!(nowhere, Err(ApiError::NamespaceMissing(_))), "{nowhere:?}");
@@ -192,7 +199,8 @@ fn a_finalizer_delays_the_end_of_what_is_deleted() {
     let (mut bench, key) = (Bench::new(), config_map("shop", "a"));
     let uid = bench.apply(&key, None, 1).unwrap().live.uid;
     bench.cluster.hold(&key, &uid, bench.now);
-    let delete = Request::Delete { key: key.clone(), uid, propagation: Propagation::Background };
+    let delete =
+        Request::Delete { key: key.clone(), uid, propagation: Propagation::Background, account: None };
     assert_eq!(bench.ask(&delete), Ok(Answer::Deleted));
     let Ok(Answer::Found(live)) = bench.ask(&Request::Get { key: key.clone() }) else { panic!("it is gone") };
     assert!(live.deleting);

@@ -4,12 +4,13 @@ use argosy_core::cluster::Request;
 use argosy_core::desired::{Assignment, Phase};
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::ResourceKey;
+use argosy_core::policy::ServiceAccount;
 use argosy_core::reconcile::{Attempt, Intent, InventoryEntry, Operation, tables};
 use argosy_core::session::tables as link_tables;
 use argosy_core::store::{StoreRead as _, decode, encode, get_as};
 
 use super::super::agent::Disk;
-use super::super::git::Git;
+use super::super::git::{ACCOUNT, ACTING, Git};
 use super::super::guard::Guard;
 use super::super::objects::{digest, resolve};
 use super::super::offline;
@@ -21,6 +22,7 @@ impl Oracle {
     pub(in super::super) fn requested(&mut self, git: &Git, asked: &Asked<'_>) {
         let Asked { agent, life, id, state, request, now, .. } = *asked;
         let disk = &state.disk;
+        self.is_sent_for(agent, disk, request);
         let key = match request {
             Request::Get { .. } | Request::Try { .. } | Request::Compare { .. } => return,
             Request::EnsureNamespace { name, .. } => super::super::objects::namespace(name),
@@ -71,6 +73,28 @@ impl Oracle {
             | Request::Try { .. }
             | Request::Compare { .. }
             | Request::EnsureNamespace { .. } => {}
+        }
+    }
+
+    /// What an app writes or tries it does as the account of its project, and as nobody else.
+    fn is_sent_for(&mut self, agent: usize, disk: &Disk, request: &Request) {
+        let owner = |key: &ResourceKey| {
+            let entry = get_as::<InventoryEntry>(&disk.store, tables::INVENTORY, &encode(key)).ok().flatten();
+            entry.map(|entry| entry.app)
+        };
+        let app = match request {
+            Request::Try { app, .. } => Some(app.clone()),
+            Request::Apply { key, .. } | Request::Delete { key, .. } => owner(key),
+            Request::Get { .. } | Request::EnsureNamespace { .. } | Request::Compare { .. } => return,
+        };
+        let list = super::chain::list_on(&disk.store);
+        let Some(listed) = app.as_ref().and_then(|app| list.as_ref()?.get(app)) else { return };
+        let expected = (listed.limits.project == ACTING)
+            .then(|| format!("system:serviceaccount:{}:{ACCOUNT}", listed.destination.namespace));
+        let says = request.account().map(ServiceAccount::user);
+        if says != expected {
+            let message = format!("agent {agent} sends for {says:?}, and not for {expected:?}: {request:?}");
+            self.violate("account", message);
         }
     }
 
