@@ -10,6 +10,7 @@ mod diff;
 mod events;
 mod health;
 mod history;
+mod pause;
 mod plan;
 mod preview;
 mod project;
@@ -76,6 +77,8 @@ async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
         }
         AppCommand::Manifests { app, format } => app::manifests(hub, &app, format).await,
         AppCommand::Delete { app, cascade, output } => delete::run(hub, &app, cascade, output.format).await,
+        AppCommand::Pause { app } => pause::run(hub, &app, false).await,
+        AppCommand::Resume { app } => pause::run(hub, &app, true).await,
         AppCommand::Resources { app, watch, output } => {
             show(watch, async || app::resources(hub, &app, output.format).await).await
         }

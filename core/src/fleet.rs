@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::judge::{Outcome, Verdict, judge};
-pub use self::placement::{Placement, Revision};
+pub use self::placement::{Pause, Placement, Revision};
 use self::projects::Projects;
 pub use self::projects::{PROJECTS, ProjectState};
 pub use self::read::{AppDocument, BrokenFile, FleetRead, ProjectDocument, Words};
@@ -132,6 +132,15 @@ impl Fleet {
         }
         assignment.cascade_confirmed = true;
         Some(StoreOp::put(PLACEMENTS, encode(&key), placement))
+    }
+
+    /// Pauses an app on a cluster, or ends that: until then it is neither synced nor healed by itself. `None`: it is so
+    /// already, or the app is not there or leaves.
+    pub fn pause(&mut self, cluster: ClusterId, app: &AppId, pause: Option<Pause>) -> Option<StoreOp> {
+        let key = (cluster, app.clone());
+        let placement = self.placements.get_mut(&key)?;
+        let stays = matches!(placement.assignment.phase, Phase::Active | Phase::Frozen);
+        (stays && placement.pause(pause)).then(|| StoreOp::put(PLACEMENTS, encode(&key), placement))
     }
 
     /// Gives an app's placements, the active one first.
@@ -262,6 +271,8 @@ impl Fleet {
                     self.placements.get(&key).map(|old| old.assignment.held.clone()).unwrap_or_default();
                 let revisions =
                     self.placements.get(&key).map(|old| old.revisions.clone()).unwrap_or_default();
+                // An app that moves to another cluster stays paused.
+                let paused = self.placements_of(app).into_iter().find_map(|(_, old)| old.paused.clone());
                 let mut placement = Placement {
                     assignment: Assignment { held, ..assignment.as_ref().clone() },
                     repository: verdict.repository.clone(),
@@ -269,7 +280,9 @@ impl Fleet {
                     file,
                     cascade: application.cascade,
                     document,
+                    paused,
                 };
+                placement.keep_paused();
                 placement.note(assignment.root, commit);
                 self.placements.insert(key, placement);
                 self.release_elsewhere(app, *cluster);
@@ -287,6 +300,7 @@ impl Fleet {
                         held: old.held.clone(),
                         ..assignment.as_ref().clone()
                     };
+                    placement.keep_paused();
                     placement.cascade = application.cascade;
                     if let Some(document) = read.apps.get(app) {
                         placement.file.clone_from(&document.file);
@@ -324,6 +338,7 @@ impl Fleet {
                 // How the deletion was to propagate went with it.
                 if let Ok(application) = &document.application {
                     assignment.policy = application.policy.clone();
+                    placement.keep_paused();
                 }
             }
         }
@@ -337,6 +352,8 @@ impl Fleet {
                 placement.assignment.phase = Phase::Released;
                 placement.assignment.deletion = None;
                 placement.assignment.cascade_confirmed = false;
+                // The pause went along.
+                placement.paused = None;
             }
         }
     }

@@ -29,8 +29,8 @@ pub use self::effects::{Effects, Reply, Ticket};
 pub use self::events::{Event, Severity};
 pub use self::preview::{AppPreview, Fate, NoPreview, ObjectsPreview, Preview, Proposal};
 pub use self::requests::{
-    AppName, CommandProgress, DeletionOrdered, Disagreement, ExportId, ReceiptsRequest, ReceiptsTaken,
-    Reconciliation, Refused, Request, Side,
+    AppName, CommandProgress, DeletionOrdered, Disagreement, ExportId, PauseOrdered, ReceiptsRequest,
+    ReceiptsTaken, Reconciliation, Refused, Request, Side,
 };
 pub use self::view::{AppCounts, AppView, Chain, ClusterView, Observed, Shown, Summary};
 

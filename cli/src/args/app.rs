@@ -51,6 +51,19 @@ pub(crate) enum AppCommand {
         #[arg(short = 'o', long = "output", value_enum, default_value_t = ManifestFormat::Yaml)]
         format: ManifestFormat,
     },
+    /// Pauses an application: until it is resumed it is neither synced nor healed by itself. What differs is seen and told as
+    /// ever, a sync that runs goes on to its end, and `app sync` syncs all the same.
+    Pause {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+    },
+    /// Lets a paused application go on as its document says.
+    Resume {
+        /// Which.
+        #[command(flatten)]
+        app: AppArguments,
+    },
     /// Orders the deletion of an application whose document has left the fleet, and says of any other how it leaves.
     Delete {
         /// Which.

@@ -41,6 +41,10 @@ impl Fleet for OneApp {
     type GetManifestsStream = Messages<v1::Manifests>;
     type PreviewStream = Messages<v1::PreviewResponse>;
 
+    async fn pause_app(&self, _: Request<v1::PauseAppRequest>) -> Answer<v1::PauseAppResponse> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
     async fn preview(&self, _: Request<tonic::Streaming<v1::PreviewRequest>>) -> Answer<Self::PreviewStream> {
         Err(Status::unimplemented("not asked here"))
     }

@@ -49,7 +49,8 @@ impl HubMachine {
             };
             self.fleet.decide(inputs, &staged, context.entropy)?
         };
-        let Decision { ops, changed, conditions, fresh, failing, mass_loss } = decision;
+        let Decision { ops, changed, mut conditions, fresh, failing, mass_loss } = decision;
+        self.tell_pauses(&mut conditions);
         effects.ops.extend(ops);
         self.tell_phases(&before, context, effects);
         let carried_out = mass_loss.is_none() && !self.loss_waits();
@@ -63,6 +64,22 @@ impl HubMachine {
         self.take_fleet_conditions(context.now.wall);
         self.may_collect |= !changed.is_empty();
         self.publish(&changed, context, effects)
+    }
+
+    /// Says of every app that somebody paused it.
+    fn tell_pauses(&self, conditions: &mut BTreeMap<AppId, Vec<Condition>>) {
+        for ((_, app), placement) in self.fleet.placements() {
+            let stays = matches!(placement.assignment.phase, Phase::Active | Phase::Frozen);
+            if let Some(pause) = placement.paused.as_ref().filter(|_| stays) {
+                let message = format!(
+                    "{} paused it at {}: it is neither synced nor healed by itself until argosy app resume {app}",
+                    pause.by,
+                    text_of(pause.since)
+                );
+                let condition = Condition { kind: "Paused".to_owned(), message };
+                conditions.entry(app.clone()).or_default().push(condition);
+            }
+        }
     }
 
     /// Tells whether a confirmed loss has not been carried out, because new apps have not rendered yet.
@@ -213,4 +230,10 @@ impl HubMachine {
             .filter(|(_, placement)| placement.assignment.phase == Phase::Deleting)
             .map(|((of, app), placement)| ((*of, app), placement))
     }
+}
+
+/// Gives a time for people.
+fn text_of(time: WallTime) -> String {
+    jiff::Timestamp::from_millisecond(time.0)
+        .map_or_else(|_beyond| time.0.to_string(), |at| format!("{at:.0}"))
 }

@@ -1,6 +1,8 @@
 //! What the hub asks its shell to do.
 
-use super::{CommandProgress, DeletionOrdered, Event, ExportId, ReceiptsTaken, Reconciliation, Refused};
+use super::{
+    CommandProgress, DeletionOrdered, Event, ExportId, PauseOrdered, ReceiptsTaken, Reconciliation, Refused,
+};
 use crate::bundle::Header;
 use crate::desired::Signature;
 use crate::ids::{ClusterId, RejoinSerial};
@@ -76,6 +78,8 @@ pub enum Reply {
     Received(ReceiptsTaken),
     /// The deletion of an app was ordered.
     DeletionOrdered(DeletionOrdered),
+    /// A pause was ordered, or its end.
+    PauseOrdered(PauseOrdered),
     /// A command moved on; the last has a final state.
     Command(CommandProgress),
 }

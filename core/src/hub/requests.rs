@@ -4,6 +4,7 @@ mod bundles;
 mod commands;
 mod delete;
 mod members;
+mod pause;
 mod receipts;
 mod reconcile;
 
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 pub use self::bundles::ExportId;
 pub(super) use self::bundles::Making;
 pub use self::delete::DeletionOrdered;
+pub use self::pause::PauseOrdered;
 pub use self::receipts::{ReceiptsRequest, ReceiptsTaken};
 use super::{Context, Effects, HubMachine, Ticket};
 use crate::bundle::ReceiptsRefused;
@@ -87,6 +89,13 @@ pub enum Request {
         /// Confirms the deletes that are held, but Namespaces and claims (M22).
         cascade: bool,
     },
+    /// Pauses an app, or ends that: until then it is neither synced nor healed by itself.
+    PauseApp {
+        /// Which app, and on which cluster where it is on several.
+        app: AppName,
+        /// Who orders it; absent: it is to go on.
+        by: Option<String>,
+    },
     /// Sends a command to an app's agent; the hub carries out what is its own to do.
     Command {
         /// Which app, and on which cluster where it is on several.
@@ -150,6 +159,9 @@ pub enum Refused {
         /// Why.
         why: String,
     },
+    /// The app leaves its cluster.
+    #[error("app {0} leaves its cluster, and is not synced or healed any more")]
+    Leaves(AppId),
     /// The app's agent is away.
     #[error("the agent of cluster {0:?} is not connected")]
     Away(String),
@@ -298,6 +310,7 @@ impl HubMachine {
             Request::SealBundle { id, digest } => self.seal_bundle(id, digest, context),
             Request::Receipts(request) => self.take_receipts(*request, context, effects)?,
             Request::DeleteApp { app, cascade } => self.delete_app(&app, cascade, context, effects)?,
+            Request::PauseApp { app, by } => self.pause_app(&app, by, context, effects)?,
             Request::Command { app, kind, deadline_ms } => {
                 let begun = self.begin_command(ticket, &app, kind, deadline_ms, context, effects);
                 match begun {

@@ -3,6 +3,7 @@
 
 mod content;
 mod members;
+mod pause;
 mod preview;
 mod sources;
 

@@ -71,6 +71,8 @@ impl Fleet {
             Order::Receipts(receipts) => format!("bundle receipts (of cluster {})", receipts.cluster),
             Order::ExportBundle { name } => format!("bundle export {name}"),
             Order::DeleteApp { app, cascade } => format!("app delete {} (cascade: {cascade})", app.app),
+            Order::PauseApp { app, by: Some(_) } => format!("app pause {}", app.app),
+            Order::PauseApp { app, by: None } => format!("app resume {}", app.app),
             Order::Enrol(_)
             | Order::Command { .. }
             | Order::MoreOfBundle(_)
@@ -246,6 +248,26 @@ impl Service for Fleet {
         Ok(Response::new(v1::DeleteAppResponse { cluster, first, held: held.as_ref().map(Into::into) }))
     }
 
+    async fn pause_app(
+        &self,
+        request: Request<v1::PauseAppRequest>,
+    ) -> Result<Response<v1::PauseAppResponse>, Status> {
+        let operator = operator_of(&request)?;
+        let v1::PauseAppRequest { namespace, name, cluster, resume } = request.into_inner();
+        let by = (!resume).then(|| operator.clone());
+        let order = Order::PauseApp { app: app_name(namespace, name, cluster), by };
+        let Reply::PauseOrdered(ordered) = self.order(&operator, order).await? else {
+            return Err(unexpected());
+        };
+        let (paused_by, since) = ordered.paused.map(|pause| (pause.by, pause.since.0)).unwrap_or_default();
+        Ok(Response::new(v1::PauseAppResponse {
+            cluster: ordered.cluster,
+            changed: ordered.changed,
+            paused_by,
+            paused_since_unix_ms: since,
+        }))
+    }
+
     async fn list_projects(
         &self,
         request: Request<v1::ListProjectsRequest>,
@@ -419,6 +441,7 @@ fn status_of(refused: &Refused) -> Status {
         Refused::Waiting { .. }
         | Refused::InFleet { .. }
         | Refused::NotDeleting { .. }
+        | Refused::Leaves(_)
         | Refused::Away(_)
         | Refused::TooOld { .. }
         | Refused::NotJoined(_)

@@ -131,6 +131,32 @@ fn an_agent_that_is_not_running_can_be_paused_before_it_starts() {
 }
 
 #[test]
+fn an_app_that_is_paused_at_the_hub_is_neither_synced_nor_healed_by_itself() {
+    let stage = Stage::start();
+    stage.bring_up("web", &["a"]);
+    let argosy = |arguments: &[&str]| stage.world.hub().argosy_text(arguments).unwrap();
+    assert!(argosy(&["app", "pause", "web"]).contains("argosy app resume argocd/web"));
+    assert!(argosy(&["app", "pause", "web"]).contains("paused already"));
+    stage.world.await_app("web", "to be paused", |app| {
+        let conditions = app["status"]["conditions"].as_array();
+        conditions.into_iter().flatten().any(|condition| condition["type"] == "Paused")
+    });
+    eventually(PATIENCE, "the agent to have the order", || {
+        let cluster = stage.world.hub().cluster(EDGE).map_err(|error| format!("{error:#}"))?;
+        if cluster["head"]["generation"] == cluster["storedGeneration"] { Ok(()) } else { Err(cluster.to_string()) }
+    });
+    stage.spoil("a");
+    stage.commit(&[("web/b", "1")]);
+    stage.world.await_app("web", "to be out of sync", |app| app["status"]["sync"]["status"] == "OutOfSync");
+    stage.expect_untouched(&["a"]);
+    assert_eq!((stage.value("a").as_str(), stage.live("b")), ("spoilt", None));
+    assert!(argosy(&["app", "resume", "web"]).contains("goes on"));
+    stage.await_value("a", "1");
+    stage.await_value("b", "1");
+    stage.world.await_app("web", "to be resumed", |app| app["status"]["conditions"] == serde_json::json!([]));
+}
+
+#[test]
 fn an_agent_tells_of_itself_with_no_hub_and_being_offline_is_ready() {
     let stage = Stage::start();
     stage.bring_up("web", &["a"]);
