@@ -176,9 +176,9 @@ pub struct Reconciler {
     generations: BTreeMap<GroupKind, u64>,
     apps: BTreeMap<AppId, App>,
     desirers: BTreeMap<ResourceKey, BTreeSet<AppId>>,
-    /// Releases of the list that their apps have not switched to: verified entries.
+    /// Releases of the list that are still on their way: verified entries.
     announced: BTreeMap<Root, Release>,
-    /// The objects in them: what somebody is about to desire is not deleted (M21).
+    /// The objects in them, and in releases that were left: what somebody is about to desire is not deleted (M21).
     announced_keys: BTreeSet<ResourceKey>,
     /// Hooks, and objects that are to be left alone: they are pruned by nobody.
     set_aside: BTreeSet<ResourceKey>,

@@ -149,7 +149,7 @@ impl Reconciler {
             self.dirty.insert(name.clone());
             self.judge.insert(name.clone());
         }
-        self.announced_keys = self.announced_objects();
+        self.announced_keys = self.announced_objects(store)?;
         let forgotten: Vec<(AppId, ResourceKey)> = self
             .apps
             .keys()
@@ -204,15 +204,22 @@ impl Reconciler {
         }
     }
 
-    /// Gives the objects of listed releases that their apps have not switched to.
-    fn announced_objects(&self) -> BTreeSet<ResourceKey> {
+    /// Gives the objects of listed releases that their apps have not switched to, or left for an older one.
+    fn announced_objects(&mut self, store: &dyn StoreRead) -> Result<BTreeSet<ResourceKey>, StoreError> {
         let live = |listed: &&Assignment| matches!(listed.phase, Phase::Active | Phase::Frozen);
-        self.apps
-            .values()
-            .filter_map(|state| state.listed.as_ref().filter(live))
-            .filter_map(|listed| Some(self.wanted(listed, self.announced.get(&listed.root)?)))
-            .flat_map(|wanted| wanted.keys.into_keys())
-            .collect()
+        let listed = self.apps.values().filter_map(|state| state.listed.as_ref().filter(live));
+        let mut announced: Vec<(Assignment, Release)> = listed
+            .filter_map(|listed| Some((listed.clone(), self.announced.get(&listed.root)?.clone())))
+            .collect();
+        let left = self.apps.values().filter(|state| state.newest != state.assigned);
+        let left: Vec<Assignment> = left.filter_map(|state| state.newest.clone()).collect();
+        for newest in left {
+            let release = assigned_release(newest.root, store)?;
+            self.ingest(&release, store)?;
+            announced.push((newest, release));
+        }
+        let wanted = announced.iter().map(|(listed, release)| self.wanted(listed, release));
+        Ok(wanted.flat_map(|wanted| wanted.keys.into_keys()).collect())
     }
 
     pub(super) fn forget_confirmation(&mut self, app: &AppId, key: &ResourceKey) {

@@ -99,7 +99,7 @@ impl World {
         };
         for (app, source) in on_cluster.filter(|(_, source)| syncs(source)) {
             let status = process.machine.reconciler().statuses().get(app);
-            let refused = self.is_refused(agent, app, source.resolved().keys());
+            let refused = self.is_refused(agent, app, source);
             for (key, (rendered, piece)) in source.resolved() {
                 let says = cluster.says(&key, &rendered, piece);
                 if says == Some(true) {
@@ -181,13 +181,8 @@ impl World {
     }
 
     /// Tells whether the sync of an app was refused before its first write, as it should be: it holds an object of a kind that
-    /// nobody serves, or one that the agent's own policy refuses.
-    fn is_refused<'a>(
-        &self,
-        agent: usize,
-        app: &AppId,
-        mut keys: impl Iterator<Item = &'a ResourceKey>,
-    ) -> bool {
+    /// nobody serves, or one that the agent's own policy refuses, be it the namespace that is to be made for it.
+    fn is_refused(&self, agent: usize, app: &AppId, source: &Source) -> bool {
         let process = self.agents.get(agent).and_then(|state| state.process.as_ref());
         let status = process.and_then(|process| process.machine.reconciler().statuses().get(app));
         let said = status.and_then(|status| status.operation.as_ref());
@@ -195,7 +190,12 @@ impl World {
         let guard = self.oracle.guard(agent);
         let served =
             |key: &ResourceKey| self.clusters.get(agent).is_some_and(|of| of.serves(&key.group_kind()));
-        keys.any(|key| guard.is_some_and(|guard| !guard.permits(key)) || (told && !served(key)))
+        let makes = source.create_namespace.then(|| ResourceKey::new("", "Namespace", "", source.namespace.as_str()));
+        let homeless = self.clusters.get(agent).is_some_and(|of| !of.has_namespace(&source.namespace));
+        let made = makes.filter(|_| homeless);
+        let refuses = |key: &ResourceKey| guard.is_some_and(|guard| !guard.permits(key));
+        let mut keys = source.resolved().into_keys();
+        made.as_ref().is_some_and(refuses) || keys.any(|key| refuses(&key) || (told && !served(&key)))
     }
 
     /// Some objects need not be there: somebody else's, of a kind that is not served, without a namespace, done.
@@ -247,7 +247,7 @@ impl World {
             });
             let source = self.git.app(head, &entry.app);
             let refused =
-                source.is_some_and(|source| self.is_refused(agent, &entry.app, source.resolved().keys()));
+                source.is_some_and(|source| self.is_refused(agent, &entry.app, source));
             // What left an app waits for its window, and so does what a sync that waits may still put there.
             let windowed = listed
                 .is_some_and(|listed| listed.phase == Phase::Active && !listed.limits.windows.is_empty());

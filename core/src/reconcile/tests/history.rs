@@ -152,6 +152,24 @@ fn an_app_that_syncs_by_itself_stays_at_what_the_edge_went_back_to_until_a_newer
 }
 
 #[test]
+fn what_a_release_that_was_left_desires_is_deleted_by_no_other_app() {
+    let mut bench = Bench::new();
+    bench.assign("old", &[("h", 1)]);
+    bench.assign("web", &[("a", 1)]);
+    bench.assign("web", &[("a", 1), ("h", 1)]);
+    assert_eq!(roll_back(&mut bench, None, RollbackFrom::Edge), Ok(0));
+    let uid = bench.objects[&config("h")].uid.clone();
+    bench.change("old", |assignment| assignment.phase = Phase::Deleting);
+    bench.restart();
+    bench.pass(600_000);
+    assert_eq!(bench.deletes(), 0, "the newest list still desires it: {:?}", bench.objects);
+
+    bench.assign("web", &[("a", 2), ("h", 1)]);
+    assert_eq!((bench.deletes(), bench.objects[&config("h")].uid.clone()), (0, uid), "it changed hands");
+    assert_eq!(bench.reconciler.inventory()[&config("h")].app, app("web"));
+}
+
+#[test]
 fn a_sync_that_is_asked_for_returns_to_the_newest_release() {
     let mut bench = Bench::new();
     bench.assign("web", &[("a", 1)]);
