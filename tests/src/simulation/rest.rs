@@ -190,7 +190,8 @@ impl World {
         let guard = self.oracle.guard(agent);
         let served =
             |key: &ResourceKey| self.clusters.get(agent).is_some_and(|of| of.serves(&key.group_kind()));
-        let makes = source.create_namespace.then(|| ResourceKey::new("", "Namespace", "", source.namespace.as_str()));
+        let makes =
+            source.create_namespace.then(|| ResourceKey::new("", "Namespace", "", source.namespace.as_str()));
         let homeless = self.clusters.get(agent).is_some_and(|of| !of.has_namespace(&source.namespace));
         let made = makes.filter(|_| homeless);
         let refuses = |key: &ResourceKey| guard.is_some_and(|guard| !guard.permits(key));
@@ -246,8 +247,7 @@ impl World {
                     || (!failing.is_empty() && self.git.app(head, &entry.app).is_none())
             });
             let source = self.git.app(head, &entry.app);
-            let refused =
-                source.is_some_and(|source| self.is_refused(agent, &entry.app, source));
+            let refused = source.is_some_and(|source| self.is_refused(agent, &entry.app, source));
             // What left an app waits for its window, and so does what a sync that waits may still put there.
             let windowed = listed
                 .is_some_and(|listed| listed.phase == Phase::Active && !listed.limits.windows.is_empty());

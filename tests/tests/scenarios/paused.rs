@@ -143,7 +143,11 @@ fn an_app_that_is_paused_at_the_hub_is_neither_synced_nor_healed_by_itself() {
     });
     eventually(PATIENCE, "the agent to have the order", || {
         let cluster = stage.world.hub().cluster(EDGE).map_err(|error| format!("{error:#}"))?;
-        if cluster["head"]["generation"] == cluster["storedGeneration"] { Ok(()) } else { Err(cluster.to_string()) }
+        if cluster["head"]["generation"] == cluster["storedGeneration"] {
+            Ok(())
+        } else {
+            Err(cluster.to_string())
+        }
     });
     stage.spoil("a");
     stage.commit(&[("web/b", "1")]);
