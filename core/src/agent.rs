@@ -55,6 +55,7 @@ pub const TABLES: &[Table] = &[
     crate::reconcile::tables::FACTS,
     crate::reconcile::tables::INGESTED,
     crate::reconcile::tables::HISTORY,
+    crate::reconcile::tables::FAREWELLS,
     crate::journal::tables::JOURNAL,
     crate::journal::tables::JOURNAL_META,
 ];

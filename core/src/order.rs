@@ -49,7 +49,7 @@ const KINDS: &[&str] = &[
     "APIService",
 ];
 
-/// Part of a sync (Argo CD: sync phases), in order.
+/// Part of a sync (Argo CD: sync phases), in order; and of the deletion of an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Encode, Decode)]
 #[cbor(index_only)]
 pub enum SyncPhase {
@@ -66,6 +66,12 @@ pub enum SyncPhase {
     /// Hooks when it failed.
     #[n(3)]
     SyncFail,
+    /// Hooks before the objects of the app are deleted with it.
+    #[n(4)]
+    PreDelete,
+    /// Hooks after all of them are gone.
+    #[n(5)]
+    PostDelete,
 }
 
 /// A phase and a wave: what is in one step is done together, and steps follow each other.
@@ -103,7 +109,8 @@ pub struct Place {
 
 impl SyncPhase {
     /// All of them, in order.
-    pub const ALL: [Self; 4] = [Self::PreSync, Self::Sync, Self::PostSync, Self::SyncFail];
+    pub const ALL: [Self; 6] =
+        [Self::PreSync, Self::Sync, Self::PostSync, Self::SyncFail, Self::PreDelete, Self::PostDelete];
 
     /// Gives Argo CD's word.
     pub const fn as_str(self) -> &'static str {
@@ -112,6 +119,8 @@ impl SyncPhase {
             Self::Sync => "Sync",
             Self::PostSync => "PostSync",
             Self::SyncFail => "SyncFail",
+            Self::PreDelete => "PreDelete",
+            Self::PostDelete => "PostDelete",
         }
     }
 }

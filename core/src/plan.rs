@@ -398,6 +398,8 @@ fn why_of_hook(phase: SyncPhase, cleared: bool) -> String {
         SyncPhase::Sync => "runs among the objects of the app",
         SyncPhase::PostSync => "runs once all of the app is healthy",
         SyncPhase::SyncFail => "runs only if the sync fails",
+        SyncPhase::PreDelete => "runs only when the app is deleted, before its objects",
+        SyncPhase::PostDelete => "runs only when the app is deleted, once its objects are gone",
     };
     if cleared { format!("{when}; what an earlier sync left of it goes first") } else { when.to_owned() }
 }

@@ -33,6 +33,7 @@ mod deletes;
 mod desired;
 mod diffs;
 mod failures;
+mod farewell;
 mod force;
 mod gone;
 mod heal;
@@ -59,6 +60,7 @@ mod why;
 mod windows;
 mod work;
 
+pub use farewell::Farewell;
 pub use history::{From as RollbackFrom, Left, Rollback, RollbackRefused};
 pub use state::{AppliedBody, Attempt, HookOutcome, HookRun, Intent, InventoryEntry, Operation, tables};
 pub use why::{WhyLine, WhyLink, WhyState};

@@ -366,7 +366,7 @@ macro_rules! same_words {
 
 same_words!(SyncStatus, SyncStatus, [Synced, OutOfSync, Unknown]);
 same_words!(Health, Health, [Healthy, Suspended, Progressing, Missing, Degraded, Unknown]);
-same_words!(SyncPhase, SyncPhase, [PreSync, Sync, PostSync, SyncFail]);
+same_words!(SyncPhase, SyncPhase, [PreSync, Sync, PostSync, SyncFail, PreDelete, PostDelete]);
 same_words!(OperationPhase, OperationPhase, [Running, Succeeded, Failed, Error]);
 same_words!(ResultCode, ResultCode, [Synced, SyncFailed, Pruned, PruneSkipped, SharedSkipped]);
 same_words!(Change, Change, [Changed, Missing, Extra, Unknown]);

@@ -7,6 +7,10 @@ use crate::policy::Propagation;
 
 /// Argo CD's finalizer for an application whose objects are deleted with it.
 const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
+/// Finalizers that Argo CD gives an application with hooks for its deletion, each while they are to run and while they are
+/// to be deleted. The hooks run wherever its objects are deleted with it, so they say nothing of their own.
+const HOOK_FINALIZERS: [&str; 2] =
+    ["pre-delete-finalizer.argocd.argoproj.io", "post-delete-finalizer.argocd.argoproj.io"];
 
 /// Annotation: for how long an app may be Degraded before it goes back by itself to the release that was healthy.
 const ROLLBACK_ON_DEGRADED: &str = "argosy.dev/rollback-on-degraded";
@@ -53,6 +57,10 @@ pub(super) fn rollback_on_degraded(annotations: &BTreeMap<String, String>) -> Re
 pub(super) fn cascade(finalizers: &[String]) -> Result<Option<Propagation>, SpecError> {
     let mut cascade = None;
     for (index, finalizer) in finalizers.iter().enumerate() {
+        let rest = HOOK_FINALIZERS.iter().find_map(|of_hooks| finalizer.strip_prefix(of_hooks));
+        if matches!(rest, Some("" | "/cleanup")) {
+            continue;
+        }
         let propagation = match finalizer.strip_prefix(FINALIZER) {
             Some("" | "/foreground") => Propagation::Foreground,
             Some("/background") => Propagation::Background,

@@ -6,7 +6,8 @@ use crate::policy::{Automated, Consent, Retry};
 fn document() -> Value {
     json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
-        "metadata": {"name": "web", "finalizers": ["resources-finalizer.argocd.argoproj.io"]},
+        "metadata": {"name": "web", "finalizers": [
+            "resources-finalizer.argocd.argoproj.io", "post-delete-finalizer.argocd.argoproj.io/cleanup"]},
         "spec": {
             "project": "shop",
             "source": {"repoURL": "https://git.example.com/shop.git", "path": "apps/web", "targetRevision": "main",
@@ -228,7 +229,7 @@ fn what_is_not_supported_is_refused_by_its_path() {
         (&["metadata", "labels"], json!({"a": 1}), "metadata.labels[a]"),
         (
             &["metadata", "finalizers"],
-            json!(["post-delete-finalizer.argocd.argoproj.io"]),
+            json!(["post-delete-finalizer.argocd.argoproj.io/later"]),
             "metadata.finalizers[0]",
         ),
         (

@@ -1,5 +1,5 @@
-//! Hooks: objects that a sync makes, waits for and deletes, and that are no part of the app's state (Argo CD: resource
-//! hooks; Helm's own are read as Argo CD reads them).
+//! Hooks: objects that a sync, or the deletion of an app, makes, waits for and deletes, and that are no part of the app's
+//! state (Argo CD: resource hooks; Helm's own are read as Argo CD reads them).
 
 use minicbor::{Decode, Encode};
 
@@ -69,7 +69,8 @@ impl Role {
                 "SyncFail" => hook.runs(SyncPhase::SyncFail),
                 // Beside others it says nothing, as in Argo CD.
                 "Skip" => {}
-                "PreDelete" | "PostDelete" => return Err((HOOK, format!("hook {word:?} is not supported"))),
+                "PreDelete" => hook.runs(SyncPhase::PreDelete),
+                "PostDelete" => hook.runs(SyncPhase::PostDelete),
                 _ => return Err((HOOK, format!("{word:?} is no hook"))),
             }
         }
@@ -80,9 +81,8 @@ impl Role {
                     "pre-install" | "pre-upgrade" => hook.runs(SyncPhase::PreSync),
                     "post-install" | "post-upgrade" => hook.runs(SyncPhase::PostSync),
                     "crd-install" => return Ok(Self::Resource),
-                    "pre-delete" | "post-delete" => {
-                        return Err((HELM_HOOK, format!("hook {word:?} is not supported")));
-                    }
+                    "pre-delete" => hook.runs(SyncPhase::PreDelete),
+                    "post-delete" => hook.runs(SyncPhase::PostDelete),
                     "test" | "test-success" | "test-failure" | "pre-rollback" | "post-rollback" => {}
                     _ => return Err((HELM_HOOK, format!("{word:?} is no hook"))),
                 }
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn phases_and_policies_are_read_as_argo_cd_reads_them() {
-        use SyncPhase::{PostSync, PreSync, Sync, SyncFail};
+        use SyncPhase::{PostDelete, PostSync, PreDelete, PreSync, Sync, SyncFail};
 
         assert_eq!(read(&[]), Ok(Role::Resource));
         assert_eq!(read(&[(HOOK, "")]), Ok(Role::Resource));
@@ -169,6 +169,8 @@ mod tests {
         assert_eq!(hook(&kept).1, [false, true, true]);
         assert_eq!(hook(&[(HELM_HOOK, "pre-install,pre-upgrade")]).0, [PreSync]);
         assert_eq!(hook(&[(HELM_HOOK, "post-upgrade,test")]).0, [PostSync]);
+        assert_eq!(hook(&[(HOOK, "PostDelete,PreDelete")]).0, [PreDelete, PostDelete]);
+        assert_eq!(hook(&[(HELM_HOOK, "pre-delete, post-delete")]).0, [PreDelete, PostDelete]);
         let helm = [(HELM_HOOK, "post-install"), (HELM_DELETE_POLICY, "before-hook-creation,hook-succeeded")];
         assert_eq!(hook(&helm).1, [true, true, false]);
         assert_eq!(read(&[(HELM_HOOK, "crd-install")]), Ok(Role::Resource));
@@ -180,8 +182,8 @@ mod tests {
     fn what_is_not_known_is_refused_by_its_annotation() {
         for (annotations, at) in [
             (&[(HOOK, "Presync")][..], HOOK),
-            (&[(HOOK, "PreDelete")], HOOK),
-            (&[(HELM_HOOK, "post-delete")], HELM_HOOK),
+            (&[(HOOK, "Predelete")], HOOK),
+            (&[(HELM_HOOK, "after-delete")], HELM_HOOK),
             (&[(HELM_HOOK, "whenever")], HELM_HOOK),
             (&[(HOOK, "Sync"), (DELETE_POLICY, "Never")], DELETE_POLICY),
             (&[(HELM_HOOK, "pre-install"), (HELM_DELETE_POLICY, "never")], HELM_DELETE_POLICY),

@@ -108,8 +108,8 @@ fn missing_and_odd_fields_are_named() {
 #[test]
 fn what_an_annotation_asks_for_in_vain_is_refused_by_its_name() {
     for (name, value) in [
-        ("argocd.argoproj.io/hook", json!("PreDelete")),
-        ("helm.sh/hook", json!("pre-delete")),
+        ("argocd.argoproj.io/hook", json!("BeforeDelete")),
+        ("helm.sh/hook", json!("before-delete")),
         ("argocd.argoproj.io/sync-wave", json!(0)),
         ("argocd.argoproj.io/sync-options", json!("Prune=false,Replace=perhaps")),
         ("argocd.argoproj.io/sync-options", json!("Prune=perhaps")),

@@ -105,6 +105,12 @@ impl Reconciler {
         let Some(state) = self.apps.get_mut(app) else {
             return Err(format!("app {app} is not on this cluster"));
         };
+        if let Some(phase) = state.operation.as_ref().and_then(|operation| operation.farewell) {
+            return Err(format!(
+                "the {} hooks of its deletion run until they succeed: put the app's document back to stop its deletion",
+                phase.as_str()
+            ));
+        }
         let waiting = state.pending.take();
         let runs = state.operation.as_mut().map(|operation| {
             operation.terminated = true;

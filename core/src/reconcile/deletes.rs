@@ -11,7 +11,7 @@ use crate::desired::{Assignment, Phase};
 use crate::governor::{Candidate, Case};
 use crate::ids::AppId;
 use crate::key::ResourceKey;
-use crate::order::{Rank, Step};
+use crate::order::{Rank, Step, SyncPhase};
 use crate::policy::Consent;
 use crate::status::{Held, HeldDelete, ResultCode, ResultRow};
 use crate::store::{StoreOp, encode};
@@ -219,8 +219,11 @@ impl Reconciler {
             Phase::Frozen | Phase::Released => false,
         };
         let settled = entry.intent.is_none() && !entry.going && entry.belongs_to(app);
+        let runs = entry.hook.as_ref().is_some_and(|run| run.phase == SyncPhase::PreDelete)
+            && self.awaits_farewell(app);
         wanted
             && settled
+            && !runs
             && self.all_verified
             && self.discovered
             && self.consent(listed, entry) != Consent::Refused
@@ -250,7 +253,7 @@ impl Reconciler {
     /// Tells whether the sync that runs has come to the step of a delete. One that failed before it leaves it to the next
     /// sync, unless somebody confirmed it.
     fn is_delete_due(&self, app: &AppId, key: &ResourceKey, queued: &QueuedDelete) -> bool {
-        let blocked = self.is_delete_blocked(app, key, queued.counted);
+        let blocked = self.is_delete_blocked(app, key, queued.counted) || self.awaits_farewell(app);
         let Some(state) = self.apps.get(app).filter(|_| !blocked) else { return false };
         if state.operation.is_some() {
             if !state.operation.as_ref().is_some_and(|operation| operation.options.writes(key)) {
@@ -387,7 +390,7 @@ impl Reconciler {
         // What was free when it was queued may be held by now.
         let held = self.apps.get(app).and_then(|state| state.held.as_ref());
         let held = held.is_some_and(|held| held.deletes.binary_search(&delete).is_ok());
-        let blocked = self.is_delete_blocked(app, &key, counted);
+        let blocked = self.is_delete_blocked(app, &key, counted) || self.awaits_farewell(app);
         if !permitted || held || blocked || self.hold_deletes || !self.may_write() {
             self.judge.insert(app.clone());
             return;

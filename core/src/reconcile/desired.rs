@@ -13,6 +13,7 @@ use crate::desired::{Assignment, DesiredList, Phase};
 use crate::ids::AppId;
 use crate::key::{GroupKind, ResourceKey};
 use crate::manifest::{ObjectOptions, Role};
+use crate::order::SyncPhase;
 use crate::policy::Consent;
 use crate::release::{Release, Root};
 use crate::session::tables as link_tables;
@@ -54,9 +55,12 @@ impl Reconciler {
             self.forget_left(name);
         }
         for name in &names {
+            if self.phase_of(name) != Phase::Deleting {
+                self.stop_farewell(name);
+            }
             match self.phase_of(name) {
                 Phase::Released => self.release_app(name),
-                Phase::Deleting => self.end_operation(name, "the app is being deleted"),
+                Phase::Deleting => self.bid_farewell(name),
                 Phase::Frozen => self.end_operation(name, "the app's document is refused"),
                 Phase::Active => {}
             }
@@ -80,6 +84,7 @@ impl Reconciler {
             self.out.ops.push(StoreOp::delete(tables::OPERATIONS, encode(&name)));
             self.out.ops.push(StoreOp::delete(tables::CONFIRMED, encode(&name)));
             self.out.ops.push(StoreOp::delete(tables::HISTORY, encode(&name)));
+            self.out.ops.push(StoreOp::delete(tables::FAREWELLS, encode(&name)));
             self.delete_queue.remove(&name);
             self.reported.remove(&name);
             self.report_due.remove(&name);
@@ -170,7 +175,11 @@ impl Reconciler {
         let aside =
             self.apps.iter().filter(|(name, _)| matches!(self.phase_of(name), Phase::Active | Phase::Frozen));
         let aside = aside.flat_map(|(_, state)| state.wanted.hooks.keys().chain(&state.wanted.skipped));
-        self.set_aside = aside.cloned().collect();
+        // What runs once an app is gone does not go with it.
+        let leaving = self.apps.iter().filter(|(name, _)| self.phase_of(name) == Phase::Deleting);
+        let after = leaving.flat_map(|(_, state)| &state.wanted.hooks);
+        let after = after.filter(|(_, wanted)| wanted.hook.phases().any(|of| of == SyncPhase::PostDelete));
+        self.set_aside = aside.chain(after.map(|(key, _)| key)).cloned().collect();
         self.nameless = self.set_aside.iter().filter(|key| key.prefix().is_some()).cloned().collect();
         let managed: Vec<ResourceKey> = self.inventory.keys().cloned().collect();
         for key in managed {

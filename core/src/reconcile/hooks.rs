@@ -112,7 +112,8 @@ impl Reconciler {
             work.failed = true;
             work.unhealthy = Some(outcome.message.clone());
         }
-        self.queue_hooks_of(app, &[SyncPhase::PreSync, SyncPhase::Sync, SyncPhase::PostSync]);
+        let phases = operation.phases().to_vec();
+        self.queue_hooks_of(app, &phases);
     }
 
     /// A sync failed: its hooks for that are next. Tells whether there are any.

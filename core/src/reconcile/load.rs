@@ -154,6 +154,10 @@ fn load_apps(store: &dyn StoreRead) -> Result<BTreeMap<AppId, App>, StoreError> 
         let last = state.last.as_ref().and_then(|last| last.left.clone());
         state.left = rollback.and_then(|rollback| rollback.leaves.clone()).or(last);
     }
+    for (key, value) in store.scan(tables::FAREWELLS, &[])? {
+        let app: AppId = store::decode(tables::FAREWELLS, &key)?;
+        apps.entry(app).or_default().farewell = Some(store::decode(tables::FAREWELLS, &value)?);
+    }
     for (key, value) in store.scan(tables::HISTORY, &[])? {
         let app: AppId = store::decode(tables::HISTORY, &key)?;
         apps.entry(app).or_default().history = store::decode(tables::HISTORY, &value)?;

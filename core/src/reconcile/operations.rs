@@ -9,6 +9,7 @@ use super::{Purpose, Reconciler};
 use crate::desired::{Assignment, Phase};
 use crate::ids::{AppId, CommandId, Digest};
 use crate::key::{GroupKind, ResourceKey};
+use crate::order::SyncPhase;
 use crate::policy::{HistoryPolicy, ProjectLimits, SyncPolicy};
 use crate::selection::SyncOptions;
 use crate::session::frame::CommandState;
@@ -30,6 +31,8 @@ pub(super) struct Start {
     pub(super) rollback: Option<Rollback>,
     /// What it does otherwise than its application says.
     pub(super) options: SyncOptions,
+    /// Runs the hooks of this phase of the app's deletion.
+    pub(super) farewell: Option<SyncPhase>,
 }
 
 /// Tells attempts apart: what is synced, and how (Argo CD: an attempt is remembered by revision and source). When it may be
@@ -81,6 +84,7 @@ impl Reconciler {
         for app in &apps {
             self.start_what_is_asked(app, now);
             self.start_fall_back(app, now);
+            self.start_farewell(app, now);
             let remakes = self.apps.get(app).and_then(|state| state.remake_at);
             if self.dirty.contains(app) || remakes.is_some_and(|at| at <= now.ms()) {
                 self.start_automated(app, now);
@@ -125,7 +129,8 @@ impl Reconciler {
             return;
         }
         let PendingSync { command, expect: _, prune, rollback, options } = pending;
-        self.start(app, Start { command: Some(command), prune, rollback, options }, now);
+        let start = Start { command: Some(command), prune, rollback, options, ..Start::default() };
+        self.start(app, start, now);
     }
 
     /// Starts an automated sync if one is due: out of sync, not tried before, and everything it compares with seen.
@@ -219,7 +224,7 @@ impl Reconciler {
     }
 
     pub(super) fn start(&mut self, app: &AppId, how: Start, now: Now) {
-        let Start { command, prune, rollback, options } = how;
+        let Start { command, prune, rollback, options, farewell } = how;
         let began = self.trusted_time(now);
         match &rollback {
             Some(rollback) => self.take_left(app, rollback.leaves.clone()),
@@ -244,9 +249,13 @@ impl Reconciler {
             terminated: false,
             began,
             // Argo CD: a rollback runs none.
-            with_hooks: (rollback.is_some() || options.has_no_hooks()).then_some(false),
+            with_hooks: match farewell {
+                Some(_) => Some(true),
+                None => (rollback.is_some() || options.has_no_hooks()).then_some(false),
+            },
             rollback,
             options,
+            farewell,
         };
         self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), &operation));
         state.problems.clear();
@@ -274,6 +283,10 @@ impl Reconciler {
         let release = super::desired::assigned_release(assignment.root, store)?;
         self.ingest(&release, store)?;
         let (wanted, unmatched) = self.selected(app, options, self.wanted(assignment, &release));
+        let wanted = match operation.farewell {
+            Some(phase) => wanted.only_hooks(phase),
+            None => wanted,
+        };
         let wanted = wanted.named_for(&operation);
         let ranks = self.ranks_of(&wanted);
         let mut queue = BTreeMap::new();
@@ -287,7 +300,8 @@ impl Reconciler {
         let plain = assignment.policy.namespace.is_empty();
         let idle = plain && queue.is_empty() && wanted.hooks.is_empty();
         let homeless = assignment.policy.create_namespace && !assignment.destination.namespace.is_empty();
-        let creates = homeless && !idle && !options.dry_run && nobody.is_none();
+        let sync = !options.dry_run && operation.farewell.is_none();
+        let creates = homeless && !idle && sync && nobody.is_none();
         let shared = assignment.policy.fail_on_shared.then(|| self.shared(app, &wanted)).flatten();
         if let Some(state) = self.apps.get_mut(app) {
             // What is tried anew is still not right; the rest has come right by itself.

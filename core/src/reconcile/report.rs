@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Reconciler;
 use super::heal::Drift;
 use super::results::bounded;
 use super::state::{App, Attempt, Live};
 use super::windows::BLOCKED;
+use super::{InventoryEntry, Reconciler};
 use crate::desired::Phase;
 use crate::health::{Assessor, Health, Member, Standing, Verdict, has_binding_rule, roll_up};
 use crate::ids::{AppId, Digest};
 use crate::key::{GroupKind, ResourceKey};
+use crate::order::SyncPhase;
 use crate::status::{AppStatus, Condition, Counts, OperationPhase, OperationStatus, ResourceRow, SyncStatus};
 use crate::time::Now;
 
@@ -285,12 +286,23 @@ impl Reconciler {
             | super::Purpose::Weigh { .. }
             | super::Purpose::Compare { .. } => false,
         });
-        let remains = self.by_app.get(app).into_iter().flatten().any(|key| {
-            self.inventory
-                .get(key)
-                .is_some_and(|entry| entry.belongs_to(app) && (!self.stays(entry) || entry.intent.is_some()))
-        });
-        looked && !writes && !remains && self.may_write()
+        let owes = self.apps.get(app).is_some_and(App::owes_farewell);
+        looked && !writes && !owes && !self.remains(app, |_| true) && self.may_write()
+    }
+
+    /// Tells whether nothing remains of an app but what is kept, and what runs after its deletion.
+    pub(super) fn is_bare(&self, app: &AppId) -> bool {
+        let after = |entry: &InventoryEntry| {
+            entry.hook.as_ref().is_some_and(|run| run.phase == SyncPhase::PostDelete)
+        };
+        self.discovered && !self.remains(app, |entry| !after(entry))
+    }
+
+    fn remains(&self, app: &AppId, counts: impl Fn(&InventoryEntry) -> bool) -> bool {
+        self.by_app.get(app).into_iter().flatten().any(|key| {
+            let entry = self.inventory.get(key).filter(|entry| entry.belongs_to(app) && counts(entry));
+            entry.is_some_and(|entry| !self.stays(entry) || entry.intent.is_some())
+        })
     }
 
     /// Says of every kind that the app needs and that cannot be watched why not.
@@ -337,6 +349,9 @@ impl Reconciler {
                 "SyncError",
                 format!("Failed last sync attempt to {}: {}", last.root.0.short(), last.message),
             );
+        }
+        if let Some(message) = state.farewell_error() {
+            add("DeletionError", message);
         }
         if let Some(held) = &state.held {
             add("DeletesHeld", format!("{} deletes are held: {}", held.deletes.len(), held.reason));

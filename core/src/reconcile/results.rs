@@ -4,7 +4,6 @@ use super::Reconciler;
 use super::deletes::held_back;
 use super::state::{Attempt, Operation, tables};
 use crate::ids::{AppId, Digest};
-use crate::policy::Retry;
 use crate::session::frame::CommandState;
 use crate::status::{HistoryRow, OperationPhase, ResultCode, ResultRow};
 use crate::store::{StoreOp, encode};
@@ -24,11 +23,9 @@ impl Reconciler {
         let refused = self.refused_deletes(app);
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), Some(work)) = (&state.operation, &mut state.work) else { return };
-        let automated = operation.command.is_none();
         if work.failed && !operation.terminated && !operation.options.dry_run && !work.hopeless {
-            let retry = operation.assignment.policy.retry.or(automated.then(Retry::default));
             let tries = i64::try_from(operation.retries).unwrap_or(i64::MAX);
-            if let Some(retry) = retry.filter(|retry| retry.limit < 0 || tries < retry.limit) {
+            if let Some(retry) = operation.retry().filter(|retry| retry.limit < 0 || tries < retry.limit) {
                 let factor = u64::from(retry.factor.max(1))
                     .saturating_pow(u32::try_from(operation.retries).unwrap_or(32).min(32));
                 let delay = retry.delay_ms.saturating_mul(factor).min(retry.max_delay_ms);
@@ -44,6 +41,8 @@ impl Reconciler {
             format!("one or more synchronization tasks completed unsuccessfully, reason: {unhealthy}")
         } else if work.failed {
             format!("one or more objects failed to apply, reason: {}", first_failure(&work.results))
+        } else if let Some(phase) = operation.farewell {
+            format!("{} hooks succeeded", phase.as_str())
         } else {
             "successfully synced (all tasks run)".to_owned()
         }];
@@ -124,7 +123,7 @@ impl Reconciler {
             left: state.left.clone(),
             results: bounded(work.map(|work| work.results).unwrap_or_default()),
         };
-        let whole = operation.options.is_whole();
+        let whole = operation.options.is_whole() && operation.farewell.is_none();
         let attempt = if whole { attempt } else { state.beside(attempt) };
         self.out.ops.push(StoreOp::put(tables::ATTEMPTS, encode(app), &attempt));
         self.out.ops.push(StoreOp::delete(tables::OPERATIONS, encode(app)));
@@ -143,11 +142,16 @@ impl Reconciler {
         if succeeded && whole {
             self.remember(app, &row);
         }
-        let told = match (operation.options.dry_run, succeeded) {
-            (true, _) => "Rehearsed",
-            (false, true) => "Synced",
-            (false, false) => "SyncFailed",
+        let told = match (operation.farewell, operation.options.dry_run, succeeded) {
+            (Some(_), _, true) => "HooksSucceeded",
+            (Some(_), _, false) => "HooksFailed",
+            (None, true, _) => "Rehearsed",
+            (None, false, true) => "Synced",
+            (None, false, false) => "SyncFailed",
         };
+        if let Some(phase) = operation.farewell.filter(|_| succeeded) {
+            self.farewell_done(app, phase);
+        }
         self.event(app, None, told, message.clone());
         if let Some(command) = operation.command {
             let outcome = if succeeded { CommandState::Succeeded } else { CommandState::Failed };

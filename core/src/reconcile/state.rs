@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use minicbor::{Decode, Encode};
 
+use super::farewell::Farewell;
 use super::history::{Left, Rollback};
 use super::windows::Gatekeeper;
 pub(super) use super::work::{Item, NamespaceStep, Wanted, WantedHook, WantedSet, Work};
@@ -38,10 +39,12 @@ pub mod tables {
     pub const INGESTED: Table = "ingested";
     /// App → the releases that it was synced to ([`crate::status::HistoryRow`]), oldest first.
     pub const HISTORY: Table = "history";
+    /// App → [`super::Farewell`].
+    pub const FAREWELLS: Table = "farewells";
 
     /// All of them.
-    pub const ALL: [Table; 8] =
-        [INVENTORY, OPERATIONS, ATTEMPTS, GOVERNOR, CONFIRMED, FACTS, INGESTED, HISTORY];
+    pub const ALL: [Table; 9] =
+        [INVENTORY, OPERATIONS, ATTEMPTS, GOVERNOR, CONFIRMED, FACTS, INGESTED, HISTORY, FAREWELLS];
 }
 
 /// What an ingested release is marked with: facts of an earlier version are read anew.
@@ -250,6 +253,9 @@ pub struct Operation {
     /// It goes back to an older release.
     #[n(13)]
     pub rollback: Option<Rollback>,
+    /// It is no sync: it runs the hooks of this phase of its app's deletion.
+    #[n(14)]
+    pub farewell: Option<SyncPhase>,
 }
 
 /// How the last sync of an app ended.
@@ -360,6 +366,8 @@ pub(super) struct App {
     pub(super) history: Vec<HistoryRow>,
     /// The newest release, where it is left.
     pub(super) left: Option<Left>,
+    /// How far its deletion came, where it has hooks for that.
+    pub(super) farewell: Option<Farewell>,
     /// What is enforced has to be worked out anew.
     pub(super) reassign: bool,
     /// Since when it is Degraded, where its document says for how long it may be.

@@ -3,6 +3,7 @@ mod adversarial;
 mod bench;
 mod deletes;
 mod diffs;
+mod farewell;
 mod force;
 mod fresh;
 mod heals;

@@ -278,6 +278,9 @@ impl Reconciler {
         let listed = self.apps.get(app).is_some_and(|state| state.listed.is_some());
         let desired = self.desirers.contains_key(&live.key);
         let (app, live_key) = (app.clone(), live.key.clone());
+        if self.follows_deletion(&app, &live_key) {
+            return;
+        }
         if *installation != Some(self.installation) || *names != live_key || !listed || desired {
             return;
         }

@@ -96,6 +96,8 @@ impl Reconciler {
             Leaving { wave: self.applied_wave(key), last }
         };
         let running = state.and_then(|state| state.operation.as_ref());
+        // What goes with its app goes beside the hooks of that.
+        let running = running.filter(|running| running.farewell.is_none());
         let takes = |key: &&ResourceKey| running.is_some_and(|running| running.options.writes(key));
         let keys = self.delete_queue.get(app).into_iter().flat_map(BTreeMap::keys).filter(takes);
         let deletes = keys.map(|key| (key.clone(), leaving(key))).collect();

@@ -172,8 +172,9 @@ impl Reconciler {
         let time = self.clock.time(now).time();
         let Some(state) = self.apps.get_mut(app) else { return false };
         let Some(operation) = &state.operation else { return false };
-        // One that was ended goes on to its end.
+        // One that was ended goes on to its end; what leaves with its whole app waits for no window (Argo CD).
         let blocked = !operation.terminated
+            && operation.farewell.is_none()
             && !state.gatekeeper.windows.passage(time, state.asked(), operation.began).is_open();
         let Some(work) = &mut state.work else { return blocked };
         if work.blocked != blocked {

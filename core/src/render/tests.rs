@@ -68,8 +68,8 @@ fn an_error_names_its_file_document_line_and_field() {
     assert!(error.line.is_some());
     let error = fails(&format!("{}---\njust: data\n", config("b")));
     assert_eq!(error.to_string(), "app/x.yaml: document 2: line 6: apiVersion: is missing");
-    let error = fails(&format!("{}  annotations:\n    argocd.argoproj.io/hook: PreDelete\n", config("b")));
-    let why = "metadata.annotations[argocd.argoproj.io/hook]: hook \"PreDelete\" is not supported";
+    let error = fails(&format!("{}  annotations:\n    argocd.argoproj.io/hook: Predelete\n", config("b")));
+    let why = "metadata.annotations[argocd.argoproj.io/hook]: \"Predelete\" is no hook";
     assert!(error.to_string().contains(why), "{error}");
     assert!(fails("kin: ConfigMap\napiVersion: v1\n").to_string().contains("kind: is missing"));
 }

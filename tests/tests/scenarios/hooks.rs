@@ -180,3 +180,50 @@ fn a_hook_without_a_name_runs_anew_at_each_sync() {
     assert_eq!(app["status"]["health"]["status"], "Healthy", "{app}");
     throughout(QUIET, "what they left to stay, and no more to be made", || jobs().len() == 2);
 }
+
+#[test]
+fn an_app_is_deleted_between_its_hooks_with_no_hub_and_over_a_crash() {
+    let stage = Stage::start();
+    stage.bring_up("other", &["z"]);
+    let files = [
+        job("drain", "PreDelete", "HookSucceeded"),
+        config("a", "1"),
+        job("tell", "PostDelete", "BeforeHookCreation"),
+    ];
+    let commit = write(&stage, &files);
+    stage.world.put_app(&stage.app("web").with_finalizer()).unwrap();
+    stage.await_value("a", "1");
+    stage.world.await_synced("web", &commit);
+    assert!(live_job(&stage, "drain").is_none(), "no sync runs it");
+
+    stage.world.remove_app("web").unwrap();
+    let first = await_job(&stage, "drain");
+    stage.world.hub().stop().unwrap();
+    stage.edge().kill_agent().unwrap();
+    stage.edge().start_agent().unwrap();
+    throughout(QUIET, "the app's object to wait", || stage.live("a").is_some());
+    assert_eq!(uid(live_job(&stage, "drain").as_ref()), first);
+    end(&stage, "drain", Fate::Failed);
+    eventually(PATIENCE, "the hook to be tried again", || {
+        let now = uid(live_job(&stage, "drain").as_ref());
+        !now.is_empty() && now != first
+    });
+    assert!(stage.live("a").is_some(), "it failed: nothing is deleted");
+    end(&stage, "drain", Fate::Succeeded);
+    stage.await_absent("a");
+    await_no_job(&stage, "drain");
+    await_job(&stage, "tell");
+
+    stage.world.hub().start().unwrap();
+    stage.world.await_app("web", "to wait for its last hook", |app| {
+        let said = app["status"]["operationState"]["message"].as_str();
+        said.is_some_and(|said| said.contains("waiting for completion of hook batch/Job/tell"))
+    });
+    end(&stage, "tell", Fate::Succeeded);
+    eventually(PATIENCE, "the app to have left", || {
+        let names = stage.world.hub().argosy_text(&["app", "list", "-o", "name"]).unwrap();
+        if names.lines().any(|line| line.ends_with("web")) { Err(names) } else { Ok(()) }
+    });
+    assert!(live_job(&stage, "tell").is_some(), "its policy leaves it");
+    stage.expect_heal("z");
+}
