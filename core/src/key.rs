@@ -26,6 +26,12 @@ impl GroupKind {
         Self { group: group.into(), kind: kind.into() }
     }
 
+    /// Tells whether its group is one of Kubernetes itself, whose types leave empty values out and change with its version
+    /// alone.
+    pub fn is_built_in(&self) -> bool {
+        !self.group.contains('.') || self.group.ends_with(".k8s.io")
+    }
+
     /// Tells whether this is the core `Namespace`.
     pub fn is_namespace(&self) -> bool {
         self.group.is_empty() && self.kind == "Namespace"

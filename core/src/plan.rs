@@ -276,7 +276,7 @@ impl<'a> Sides<'a> {
         if metadata.get("deletionTimestamp").is_some() {
             return (Action::Create, "it is being deleted, and made anew once it is gone".to_owned());
         }
-        let (secret, built_in) = (key.group_kind().is_secret(), is_built_in(&key.group));
+        let (secret, built_in) = (key.group_kind().is_secret(), key.group_kind().is_built_in());
         let differences = compare::differences(manifest, live, secret, built_in);
         if differences.is_empty() && note.is_empty() {
             return (Action::None, "it is as it should be".to_owned());
@@ -402,11 +402,6 @@ fn why_of_hook(phase: SyncPhase, cleared: bool) -> String {
         SyncPhase::PostDelete => "runs only when the app is deleted, once its objects are gone",
     };
     if cleared { format!("{when}; what an earlier sync left of it goes first") } else { when.to_owned() }
-}
-
-/// Tells whether a group is one of Kubernetes itself, whose types leave empty values out.
-fn is_built_in(group: &str) -> bool {
-    !group.contains('.') || group.ends_with(".k8s.io")
 }
 
 /// Gives the apps that live objects of Argosy name in their tracking.

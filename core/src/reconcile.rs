@@ -49,6 +49,7 @@ mod report;
 mod results;
 mod slots;
 mod state;
+mod sweep;
 mod terminate;
 #[cfg(test)]
 mod tests;
@@ -144,6 +145,8 @@ enum Purpose {
     Compare { command: CommandId },
     /// To tell whether a change concerns ignored differences only.
     Weigh { rules: Digest, body: AppliedBody },
+    /// To tell whether values differ though metadata tell of no change.
+    Sweep { body: AppliedBody },
 }
 
 #[derive(Debug, Clone)]
@@ -221,6 +224,7 @@ pub struct Reconciler {
     /// Changes of objects with ignored differences that are to be asked about, and what is known of them.
     weigh_queue: BTreeMap<ResourceKey, u64>,
     weighed: BTreeMap<ResourceKey, Weighed>,
+    sweep: sweep::Sweep,
     /// Comparisons that somebody waits for.
     diffs: BTreeMap<CommandId, Diffing>,
     dirty: BTreeSet<AppId>,
@@ -323,6 +327,7 @@ impl Reconciler {
             }
             self.run_verifies(now);
             self.run_weighing(now);
+            self.run_sweep(now);
             self.run_diffs();
             if !self.moved && self.judge.is_empty() {
                 break;
@@ -341,9 +346,9 @@ impl Reconciler {
         let work = self.apps.values().flat_map(App::timers);
         let reads = self.verify_queue.values().chain(self.settle_queue.values()).chain(self.late.values());
         let reads = reads.chain(self.report_due.values()).chain(self.weigh_queue.values());
+        let reads = reads.copied().chain(self.sweep.timer());
         let windows = self.apps.values().filter_map(|app| app.gatekeeper.due());
-        let all =
-            reads.copied().chain(self.discover_due).chain(heals).chain(deletes).chain(work).chain(windows);
+        let all = reads.chain(self.discover_due).chain(heals).chain(deletes).chain(work).chain(windows);
         all.filter(|at| *at > self.turned_at).min()
     }
 

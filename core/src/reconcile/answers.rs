@@ -59,6 +59,7 @@ impl Reconciler {
                 self.compared(command, &key, answer);
                 return;
             }
+            Purpose::Sweep { body } => self.swept(&key, &body, answer, now),
             Purpose::Weigh { rules, body } => self.weighed(&key, rules, &body, answer, now, entropy),
         }
         self.touch(&key, now);

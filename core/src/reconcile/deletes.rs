@@ -87,7 +87,8 @@ impl Reconciler {
             | Purpose::ClearHook { .. }
             | Purpose::DeleteHook { .. }
             | Purpose::Compare { .. }
-            | Purpose::Weigh { .. } => false,
+            | Purpose::Weigh { .. }
+            | Purpose::Sweep { .. } => false,
         });
         queued.saturating_add(looked_at.count())
     }
@@ -312,7 +313,8 @@ impl Reconciler {
             | Purpose::ClearHook { .. }
             | Purpose::DeleteHook { .. }
             | Purpose::Compare { .. }
-            | Purpose::Weigh { .. } => false,
+            | Purpose::Weigh { .. }
+            | Purpose::Sweep { .. } => false,
         });
         flights.map(|flight| &flight.key)
     }

@@ -185,6 +185,7 @@ impl Reconciler {
         for key in managed {
             self.note_stray(&key);
             self.weigh(&key, now);
+            self.note_written(&key, now);
             self.heal_queue.entry(key).or_insert(now.ms());
         }
         let seen: Vec<super::LiveMeta> = self

@@ -88,6 +88,7 @@ impl Reconciler {
             delete_queue: BTreeMap::new(),
             weigh_queue: BTreeMap::new(),
             weighed: BTreeMap::new(),
+            sweep: super::sweep::Sweep::default(),
             diffs: BTreeMap::new(),
             dirty: BTreeSet::new(),
             judge: BTreeSet::new(),

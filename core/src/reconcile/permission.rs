@@ -71,7 +71,8 @@ impl Reconciler {
             | Purpose::DeleteCheck { .. }
             | Purpose::ClearHook { .. }
             | Purpose::Compare { .. }
-            | Purpose::Weigh { .. } => false,
+            | Purpose::Weigh { .. }
+            | Purpose::Sweep { .. } => false,
         });
         writes.count()
     }

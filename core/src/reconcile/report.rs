@@ -284,6 +284,7 @@ impl Reconciler {
             | super::Purpose::Settle
             | super::Purpose::Try { .. }
             | super::Purpose::Weigh { .. }
+            | super::Purpose::Sweep { .. }
             | super::Purpose::Compare { .. } => false,
         });
         let owes = self.apps.get(app).is_some_and(App::owes_farewell);

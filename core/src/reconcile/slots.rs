@@ -33,7 +33,11 @@ impl Use {
 
     fn of(flight: &Flight) -> Self {
         match &flight.purpose {
-            Purpose::Verify | Purpose::Settle | Purpose::Compare { .. } | Purpose::Weigh { .. } => Self::Look,
+            Purpose::Verify
+            | Purpose::Settle
+            | Purpose::Compare { .. }
+            | Purpose::Weigh { .. }
+            | Purpose::Sweep { .. } => Self::Look,
             Purpose::Claim { heal, .. } | Purpose::Apply { heal, .. } => {
                 if *heal {
                     Self::Heal
@@ -88,6 +92,7 @@ impl Reconciler {
             | Purpose::Settle
             | Purpose::Compare { .. }
             | Purpose::Weigh { .. }
+            | Purpose::Sweep { .. }
             | Purpose::DeleteCheck { .. }
             | Purpose::Delete { .. }
             | Purpose::Namespace { .. }

@@ -52,7 +52,8 @@ impl Reconciler {
             | Purpose::ClearHook { .. }
             | Purpose::DeleteHook { .. }
             | Purpose::Compare { .. }
-            | Purpose::Weigh { .. } => false,
+            | Purpose::Weigh { .. }
+            | Purpose::Sweep { .. } => false,
         });
         if !under_way {
             self.finish_operation(app, now);

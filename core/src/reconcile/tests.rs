@@ -17,6 +17,7 @@ mod partial;
 mod paused;
 mod slots;
 mod stuck;
+mod sweep;
 mod taken;
 mod tolerance;
 mod unwatched;

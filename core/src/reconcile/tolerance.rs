@@ -1,9 +1,12 @@
-//! Changes by others that concern nothing but ignored differences: they are no drift (Argo CD: `ignoreDifferences`).
+//! Changes by others that concern nothing but ignored differences: they are no drift (Argo CD: `ignoreDifferences`). Nor is
+//! what a changed definition makes of our mark on an object of its kind, with nothing lost.
 //!
 //! What changed is seen by the fingerprint of our fields. Of an object with ignored differences the API server is asked
 //! then, once, what an apply would change; that nothing else differs is remembered for this fingerprint, these rules and this
 //! body, durably, so that an object which has not changed costs no request, also after a restart. Where others have a value
 //! now that is ignored in part, such as a list of routes for the sake of its weights, it holds for this version alone.
+
+use std::borrow::Cow;
 
 use super::slots::Use;
 use super::state::Live;
@@ -64,9 +67,13 @@ impl About<'_> {
 }
 
 impl Reconciler {
-    /// Gives what is ignored of a managed object.
-    fn ignored(&self, key: &ResourceKey, entry: &InventoryEntry) -> Option<&Ignored> {
-        self.apps.get(&entry.app)?.wanted.keys.get(key)?.ignored.as_deref()
+    /// Gives what is ignored of a managed object, where its changes are asked about: that may be nothing, of a kind whose
+    /// definition may change and rewrite what we own.
+    fn ignored(&self, key: &ResourceKey, entry: &InventoryEntry) -> Option<Cow<'_, Ignored>> {
+        let wanted = self.apps.get(&entry.app)?.wanted.keys.get(key)?;
+        let defined = !key.group_kind().is_built_in() && self.acts_as_nobody(&entry.app).is_none();
+        let own = wanted.ignored.as_deref().map(Cow::Borrowed);
+        own.or_else(|| defined.then(|| Cow::Owned(Ignored::default())))
     }
 
     /// Tells what a change is.
@@ -81,6 +88,8 @@ impl Reconciler {
         }
         match self.weighed.get(key).filter(|weighed| is_of(weighed.about)) {
             Some(Weighed { failed: None, .. }) => Tolerance::Differs,
+            // Where nothing is ignored it is a change, unless the API server says otherwise.
+            Some(Weighed { failed: Some(_), .. }) if *ignored == Ignored::default() => Tolerance::Differs,
             Some(Weighed { failed: Some(why), .. }) => Tolerance::Unknown(Some(why.clone())),
             None => Tolerance::Unknown(None),
         }
@@ -128,7 +137,7 @@ impl Reconciler {
             return None;
         }
         match self.tolerance(key, entry, live) {
-            Tolerance::Unknown(_) => Some((entry.applied.clone()?, self.ignored(key, entry)?.clone())),
+            Tolerance::Unknown(_) => Some((entry.applied.clone()?, self.ignored(key, entry)?.into_owned())),
             Tolerance::NotAsked | Tolerance::Tolerated | Tolerance::Differs => None,
         }
     }

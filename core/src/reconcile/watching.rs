@@ -245,6 +245,7 @@ impl Reconciler {
             self.heal_queue.entry(key.clone()).or_insert(now.ms());
         }
         self.weigh(key, now);
+        self.note_written(key, now);
         self.tell_drift(key);
         if let Some(apps) = self.desirers.get(key) {
             self.dirty.extend(apps.iter().cloned());

@@ -143,3 +143,42 @@ fn an_extraneous_object_that_says_so_leaves_its_app_synced() {
     let row = &bench.reconciler.rows(&app("web"), now(bench.now))[0];
     assert!(row.requires_pruning && row.status == SyncStatus::OutOfSync, "{row:?}");
 }
+
+#[test]
+fn a_definition_that_changes_what_is_ours_and_takes_nothing_is_no_drift_and_no_write() {
+    let mut bench = Bench::new();
+    let widget = GroupKind::new("example.com", "Widget");
+    let known = kinds().into_iter().chain([(widget.clone(), KindInfo { namespaced: true })]).collect();
+    bench.reconciler.set_kinds(known, BTreeSet::new(), &bench.store, now(bench.now)).unwrap();
+    let key = ResourceKey::new("example.com", "Widget", "shop", "w");
+    let body = json!({"apiVersion": "example.com/v1", "kind": "Widget", "spec": {"size": 1},
+        "metadata": {"name": "w", "namespace": "shop"}});
+    let assignment = bench.put_manifests("web", vec![(key.clone(), body)]);
+    bench.list.set(assignment);
+    bench.desire();
+    assert_eq!(bench.writes.len(), 1);
+
+    let rewrite = |bench: &mut Bench| {
+        bench.version += 1;
+        let version = bench.version;
+        let live = bench.objects.get_mut(&key).unwrap();
+        live.resource_version = version;
+        live.fingerprint = Some(Digest::of(&version.to_be_bytes()));
+        let live = live.clone();
+        bench.reconciler.watched(&widget, WatchEvent::Seen(live), now(bench.now));
+        bench.settle();
+    };
+    bench.compares.insert("w", None);
+    let reads = bench.reads;
+    rewrite(&mut bench);
+    bench.pass(600_000);
+    assert_eq!((bench.writes.len(), bench.reads), (1, reads + 1), "it is asked about once");
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+    assert!(bench.events.iter().all(|event| event.reason != "Drifted"), "{:?}", bench.events);
+    bench.compares.insert("w", Some(String::new()));
+    rewrite(&mut bench);
+    assert_eq!(bench.writes.len(), 2, "a value was lost: it is healed");
+    bench.compares.insert("w", Some("a webhook refuses trials".to_owned()));
+    rewrite(&mut bench);
+    assert_eq!(bench.writes.len(), 3, "it cannot be told: it is healed");
+}
