@@ -16,6 +16,8 @@ use crate::time::{MonoTime, WallTime};
 
 /// Most bytes of a message.
 const MESSAGE: usize = 1024;
+/// Most releases of a status that an application was synced to.
+const HISTORY: usize = 10;
 /// Most rows of a status: objects, results, held deletes. Counts tell of the rest.
 const ROWS: usize = 500;
 
@@ -196,6 +198,14 @@ pub struct ResourceRow {
     /// What a person should know: who owns it, who fights over it, what admission changes.
     #[n(5)]
     pub message: String,
+    /// Its wave.
+    #[n(6)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub wave: i32,
+    /// Somebody has to confirm that it is deleted (Argo CD: `requiresDeletionConfirmation`).
+    #[n(7)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub confirms: bool,
 }
 
 /// A release that an application was synced to (Argo CD: `status.history`).
@@ -350,6 +360,10 @@ pub struct AppStatus {
     /// The deletion of which only kept objects remain (M6).
     #[n(13)]
     pub emptied: Option<DeletionId>,
+    /// The releases that it was synced to, oldest first; the newest of them.
+    #[n(14)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub history: Vec<HistoryRow>,
 }
 
 impl AppStatus {
@@ -376,6 +390,7 @@ impl AppStatus {
             cut(&mut held.reason);
             held.shorten(ROWS);
         }
+        self.history.drain(..self.history.len().saturating_sub(HISTORY));
         self
     }
 

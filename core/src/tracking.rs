@@ -19,6 +19,10 @@ pub const ARGOCD_INSTALLATION_ID: &str = "argocd.argoproj.io/installation-id";
 pub const MANAGED: &str = "argosy.dev/managed";
 /// Value of [`MANAGED`].
 pub const MANAGED_VALUE: &str = "true";
+/// Label by which Argo CD tracks where its installation is set to; charts and people use it as well.
+const INSTANCE: &str = "app.kubernetes.io/instance";
+/// Field managers of Argo CD: its server-side and its client-side apply.
+const ARGOCD_MANAGERS: [&str; 2] = ["argocd-controller", "argocd-application-controller"];
 /// Field manager of whole objects.
 pub const FIELD_MANAGER: &str = "argosy";
 
@@ -66,7 +70,21 @@ pub fn read(metadata: &Value) -> Tracking {
             return Tracking::Other(format!("{tool} {name}"));
         }
     }
+    if let Some(name) = get("labels", INSTANCE).filter(|_| is_written_by_argo_cd(metadata)) {
+        return Tracking::Other(format!("Argo CD, by the label {INSTANCE} {name:?}"));
+    }
     Tracking::None
+}
+
+/// Tells whether Argo CD owns the label by which it tracks.
+fn is_written_by_argo_cd(metadata: &Value) -> bool {
+    let entries = metadata.get("managedFields").and_then(Value::as_array);
+    entries.into_iter().flatten().any(|entry| {
+        let manager = entry.get("manager").and_then(Value::as_str).unwrap_or_default();
+        let label = ["fieldsV1", "f:metadata", "f:labels", "f:app.kubernetes.io/instance"];
+        let owned = label.iter().try_fold(entry, |value, name| value.get(name));
+        ARGOCD_MANAGERS.contains(&manager) && owned.is_some()
+    })
 }
 
 /// Makes the body that is applied: the manifest in its namespace, with tracking metadata. The same inputs always give
@@ -148,6 +166,15 @@ mod tests {
         assert_eq!(read(&helm), Tracking::Other("Helm release shop/web".to_owned()));
         let argo = json!({"annotations": {TRACKING_ID: "web:/ConfigMap:shop/a"}});
         assert!(matches!(read(&argo), Tracking::Other(name) if name.starts_with("Argo CD")));
+        let labels = json!({INSTANCE: "web"});
+        let owned = json!({"f:metadata": {"f:labels": {"f:app.kubernetes.io/instance": {}}}});
+        let by = |manager: &str| json!({"labels": labels, "managedFields": [{"manager": manager, "fieldsV1": owned}]});
+        let by_label = "Argo CD, by the label app.kubernetes.io/instance \"web\"".to_owned();
+        for manager in ARGOCD_MANAGERS {
+            assert_eq!(read(&by(manager)), Tracking::Other(by_label.clone()), "{manager}");
+        }
+        assert_eq!(read(&by("kubectl-client-side-apply")), Tracking::None, "a chart's label tracks nothing");
+        assert_eq!(read(&json!({"labels": labels})), Tracking::None);
         let flux = json!({"labels": {"kustomize.toolkit.fluxcd.io/name": "web"}});
         assert_eq!(read(&flux), Tracking::Other("Flux Kustomization web".to_owned()));
         assert_eq!(read(&json!({})), Tracking::None);

@@ -82,6 +82,8 @@ impl From<&ResourceRow> for v1::ResourceRow {
             health_message: row.health_message.clone(),
             requires_pruning: row.requires_pruning,
             message: row.message.clone(),
+            wave: row.wave,
+            confirms: row.confirms,
         }
     }
 }
@@ -163,6 +165,7 @@ impl From<&AppStatus> for v1::AppStatus {
             conditions: status.conditions.iter().map(Into::into).collect(),
             held: status.held.as_ref().map(Into::into),
             emptied: status.emptied.is_some(),
+            history: status.history.iter().map(|row| v1::HistoryRow::as_of(row, status.observed)).collect(),
         }
     }
 }
@@ -171,7 +174,9 @@ impl v1::AppStatus {
     /// Fills in the commits of its releases, as far as `revision` knows them.
     pub fn fill_revisions(&mut self, revision: impl Fn(Root) -> Option<String>) {
         let operation = self.operation.as_mut().and_then(|operation| operation.release.as_mut());
-        for release in [self.listed.as_mut(), self.assigned.as_mut(), self.synced.as_mut(), operation] {
+        let past = self.history.iter_mut().map(|row| row.release.as_mut());
+        let named = [self.listed.as_mut(), self.assigned.as_mut(), self.synced.as_mut(), operation];
+        for release in named.into_iter().chain(past) {
             if let Some(release) = release
                 && let Some(root) = release.root()
             {
@@ -183,6 +188,7 @@ impl v1::AppStatus {
     /// Takes out what a list of many apps leaves out: rows, results, and the objects of held deletes.
     pub fn leave_out_details(&mut self) {
         self.resources.clear();
+        self.history.clear();
         if let Some(operation) = &mut self.operation {
             operation.results.clear();
         }
@@ -275,6 +281,11 @@ impl From<&HistoryRow> for v1::HistoryRow {
 }
 
 impl v1::HistoryRow {
+    /// Tells of a row as of `observed`, which its age is counted back from.
+    fn as_of(row: &HistoryRow, observed: MonoTime) -> Self {
+        Self { age_ms: observed.since(&row.finished).map(millis), ..row.into() }
+    }
+
     /// Counts its times back from `now_unix_ms` at the hub, where the agent knows how long ago they were.
     pub fn by_hub_clock(&mut self, now_unix_ms: i64) {
         let Some(age) = self.age_ms.and_then(|age| i64::try_from(age).ok()) else { return };

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::text;
+use crate::view::history::Deployment;
 use crate::view::{Condition, Observed, revision_of};
 
 mod detail;
@@ -41,6 +42,9 @@ struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     resources: Option<Vec<Resource>>,
     conditions: Vec<Condition>,
+    /// The newest releases that it was synced to, oldest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history: Option<Vec<Deployment>>,
     /// When the status held, as Argo CD's tools ask for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     reconciled_at: Option<String>,
@@ -130,6 +134,10 @@ pub(crate) struct Resource {
     #[serde(skip_serializing_if = "Option::is_none")]
     health: Option<Health>,
     requires_pruning: bool,
+    #[serde(skip_serializing_if = "is_zero")]
+    sync_wave: i32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    requires_deletion_confirmation: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     message: String,
 }
@@ -218,6 +226,7 @@ impl Application {
         let mut application = Self::from(view);
         let status = &mut application.status;
         status.resources = None;
+        status.history = None;
         if let Some(operation) = &mut status.operation_state {
             operation.sync_result.resources = None;
         }
@@ -268,6 +277,7 @@ impl From<&v1::AppView> for Status {
                 .map(|operation| OperationState::of(operation, stated, document.spec("/source"))),
             resources: Some(resources.into_iter().map(Into::into).collect()),
             conditions: conditions.into_iter().map(Into::into).collect(),
+            history: status.map(|status| status.history.iter().map(Into::into).collect()),
             reconciled_at: view.observed.as_ref().map(|observed| text::time(observed.at_unix_ms)),
             source_type: document.spec("/source").map(|_| "Directory"),
             observed: view.observed.as_ref().map(Into::into),
@@ -352,6 +362,8 @@ impl From<&v1::ResourceRow> for Resource {
             status: row.status().word(),
             health,
             requires_pruning: row.requires_pruning,
+            sync_wave: row.wave,
+            requires_deletion_confirmation: row.confirms,
             message: row.message.clone(),
         }
     }
@@ -380,6 +392,12 @@ impl From<&v1::ReleaseRef> for Release {
             revision: release.revision.clone(),
         }
     }
+}
+
+/// Wave 0 is not told, as in Argo CD.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+const fn is_zero(wave: &i32) -> bool {
+    *wave == 0
 }
 
 /// Gives the digest of a held plan, as a confirmation names it.

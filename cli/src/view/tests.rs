@@ -145,6 +145,8 @@ fn failing() -> v1::AppView {
                     health_message: String::new(),
                     requires_pruning: true,
                     message: "held".to_owned(),
+                    wave: -1,
+                    confirms: true,
                 },
                 v1::ResourceRow {
                     key: Some(object("Deployment", "web")),
@@ -153,6 +155,7 @@ fn failing() -> v1::AppView {
                     health_message: "1 of 3 pods is unavailable".to_owned(),
                     requires_pruning: false,
                     message: String::new(),
+                    ..Default::default()
                 },
             ],
             conditions: vec![v1::Condition {
@@ -170,6 +173,15 @@ fn failing() -> v1::AppView {
                 more: 0,
             }),
             emptied: false,
+            history: vec![v1::HistoryRow {
+                id: 7,
+                release: Some(release(1, "c0ffee0000000000000000000000000000000001")),
+                finished_unix_ms: 1_699_990_000_000,
+                started_unix_ms: Some(1_699_989_990_000),
+                automated: true,
+                healthy: true,
+                ..Default::default()
+            }],
         }),
         observed: Some(v1::Observation {
             at_unix_ms: 1_700_000_010_000,

@@ -204,6 +204,7 @@ impl World {
             held: None,
             observed: at(self.ms).mono,
             emptied: None,
+            history: Vec::new(),
         };
         change(&mut status);
         let batch = StatusBatch {

@@ -421,5 +421,6 @@ fn unknown_status() -> AppStatus {
         held: None,
         observed: crate::time::MonoTime { boot: crate::ids::BootId::default(), elapsed_ms: 0 },
         emptied: None,
+        history: Vec::new(),
     }
 }

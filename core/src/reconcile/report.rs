@@ -7,11 +7,13 @@ use super::results::bounded;
 use super::state::{App, Attempt, Live};
 use super::windows::BLOCKED;
 use super::{InventoryEntry, Reconciler};
+use crate::cluster::ManifestFacts;
 use crate::desired::Phase;
 use crate::health::{Assessor, Health, Member, Standing, Verdict, has_binding_rule, roll_up};
 use crate::ids::{AppId, Digest};
 use crate::key::{GroupKind, ResourceKey};
 use crate::order::SyncPhase;
+use crate::policy::Consent;
 use crate::status::{AppStatus, Condition, Counts, OperationPhase, OperationStatus, ResourceRow, SyncStatus};
 use crate::time::Now;
 
@@ -144,7 +146,13 @@ impl Reconciler {
                 notes.push("kept: never deleted".to_owned());
             }
         }
+        let applied = || self.inventory.get(key).and_then(|entry| Some(entry.applied.as_ref()?.manifest));
+        let manifest = state.wanted.keys.get(key).map(|wanted| wanted.manifest).or_else(applied);
+        let facts = manifest.and_then(|manifest| self.facts.get(&manifest));
+        let asks = |facts: &ManifestFacts| [facts.prune, facts.delete].contains(&Some(Consent::Asked));
         ResourceRow {
+            wave: facts.map_or(0, |facts| facts.wave),
+            confirms: facts.is_some_and(asks),
             key: key.clone(),
             status,
             health: verdict.as_ref().map(|verdict| verdict.health),
@@ -246,6 +254,7 @@ impl Reconciler {
             conditions: self.conditions(name, state, &rows),
             held: state.held.clone(),
             observed: now.mono,
+            history: state.history.clone(),
             emptied: state
                 .listed
                 .as_ref()

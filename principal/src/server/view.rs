@@ -105,11 +105,15 @@ fn condition(shown: &Shown) -> v1::Condition {
 /// One app on one cluster.
 pub(super) fn app(view: AppView, now: Now, detail: Detail) -> v1::AppView {
     let commit = |root: Root| view.commits.get(&root).cloned();
+    let observed = view.observed.map(|observed| observation(observed, now));
     let status = view.status.as_ref().map(|status| {
         let mut shown = v1::AppStatus::from(status);
         shown.fill_revisions(commit);
         for (shown, condition) in shown.conditions.iter_mut().zip(&status.conditions) {
             shown.since_unix_ms = view.since.get(condition).map(|since| since.0);
+        }
+        if let Some(stated) = observed.as_ref().map(|observed| observed.stated_unix_ms) {
+            shown.history.iter_mut().for_each(|row| row.by_hub_clock(stated));
         }
         if detail == Detail::List {
             shown.leave_out_details();
@@ -129,7 +133,7 @@ pub(super) fn app(view: AppView, now: Now, detail: Detail) -> v1::AppView {
         waiting: view.waiting.unwrap_or_default(),
         desired,
         status,
-        observed: view.observed.map(|observed| observation(observed, now)),
+        observed,
         sync_window: view.sync_window.unwrap_or_default().to_owned(),
         windows: view.windows,
     }

@@ -1,5 +1,6 @@
 use argosy_core::ids::BootId;
 use argosy_core::store::encode;
+use argosy_core::time::WallTime;
 
 use super::*;
 
@@ -40,11 +41,23 @@ fn status() -> AppStatus {
             health_message: String::new(),
             requires_pruning: true,
             message: "held".to_owned(),
+            wave: -2,
+            confirms: true,
         }],
         conditions: vec![Condition { kind: "SyncError".to_owned(), message: "no".to_owned() }],
         held: Some(Held { plan: Held::plan_of(&deletes), reason: "too many".to_owned(), deletes, more: 0 }),
         observed: at(1, 10_000),
         emptied: None,
+        history: vec![HistoryRow {
+            id: 3,
+            root: Root(Digest::of(b"a")),
+            started: at(1, 2_000),
+            finished: at(1, 4_000),
+            finished_at: WallTime(50_000),
+            automated: true,
+            healthy: true,
+            age_ms: None,
+        }],
     }
 }
 
@@ -58,6 +71,9 @@ fn a_status_keeps_all_that_it_says() {
     assert_eq!(operation.results[0].hook(), v1::SyncPhase::PostSync);
     assert_eq!(operation.results[0].hook_phase(), v1::OperationPhase::Failed);
     assert_eq!(view.resources[0].health(), v1::Health::Unspecified);
+    assert_eq!((view.resources[0].wave, view.resources[0].confirms), (-2, true));
+    let row = &view.history[0];
+    assert_eq!((row.finished_unix_ms, row.started_unix_ms, row.age_ms), (50_000, Some(48_000), Some(6_000)));
     assert!(view.resources[0].requires_pruning);
     assert_eq!(view.held.unwrap().deletes.len(), 1);
     assert_eq!(view.conditions[0].r#type, "SyncError");
@@ -148,7 +164,7 @@ fn the_times_of_a_history_are_the_hubs_where_the_agent_knows_its_age() {
         root: Root(Digest::of(b"r")),
         started: at(1_000),
         finished: at(4_000),
-        finished_at: argosy_core::time::WallTime(50_000),
+        finished_at: WallTime(50_000),
         automated: true,
         healthy: false,
         age_ms: Some(10_000),

@@ -48,6 +48,13 @@ fn an_app_that_is_synced_by_hand_goes_back_by_command_to_a_row_of_its_history() 
     let revisions: Vec<&Value> = rows.iter().map(|row| &row["revision"]).collect();
     assert_eq!(revisions, commits.iter().collect::<Vec<_>>(), "{rows:?}");
     assert_eq!((&rows[2]["id"], &rows[2]["byClusterClock"]), (&json!(2), &json!(false)), "{rows:?}");
+    // The status tells it as well, by its own age, whether or not the agent is there to be asked.
+    let app = stage.world.await_app("web", "to tell its history", |app| {
+        app["status"]["history"].as_array().is_some_and(|rows| rows.len() == commits.len())
+    });
+    let told: Vec<&Value> = app["status"]["history"].as_array().unwrap().iter().collect();
+    assert!(told.iter().zip(&commits).all(|(row, commit)| row["revision"] == **commit), "{app}");
+    assert!(told.iter().all(|row| row["byClusterClock"] == false && row["deployedAt"].is_string()), "{app}");
     let table = stage.world.hub().argosy_text(&["app", "history", "web"]).unwrap();
     assert!(table.starts_with("SOURCE  file://") && table.contains("ID  DATE"), "{table}");
     assert!(table.contains(&format!("main ({})", &commits[2][..7])), "{table}");

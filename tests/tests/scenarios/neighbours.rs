@@ -130,7 +130,14 @@ fn an_object_of_another_tool_is_refused_and_the_rest_goes_on() {
     });
     let path = format!("/api/v1/namespaces/{}/configmaps", stage.namespace);
     stage.plane().api().create(&path, &helm).unwrap();
-    stage.commit(&[("web/a", "1"), ("web/b", "1")]);
+    // Argo CD where it is set to track by label.
+    let argo = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "c", "labels": {"app.kubernetes.io/instance": "guestbook"}},
+        "data": {"value": "of Argo CD"},
+    });
+    stage.plane().api().apply(&stage.path("c"), "argocd-controller", &argo).unwrap();
+    stage.commit(&[("web/a", "1"), ("web/b", "1"), ("web/c", "1")]);
 
     stage.world.put_app(&stage.app("web")).unwrap();
 
@@ -139,8 +146,9 @@ fn an_object_of_another_tool_is_refused_and_the_rest_goes_on() {
         .world
         .await_app("web", "to refuse it", |app| row_message(app, "a").contains("Helm release team/shop"));
     assert_eq!(row(&app, "a")["status"], "OutOfSync", "{app}");
-    assert_eq!(stage.value("a"), "of helm");
-    stage.expect_untouched(&["a"]);
+    assert!(row_message(&app, "c").contains("Argo CD, by the label"), "{app}");
+    assert_eq!((stage.value("a"), stage.value("c")), ("of helm".to_owned(), "of Argo CD".to_owned()));
+    stage.expect_untouched(&["a", "c"]);
 }
 
 #[test]
