@@ -90,6 +90,18 @@ const DOCUMENT: &str = r#"{
   }
 }"#;
 
+fn deployment() -> v1::HistoryRow {
+    v1::HistoryRow {
+        id: 7,
+        release: Some(release(1, "c0ffee0000000000000000000000000000000001")),
+        finished_unix_ms: 1_699_990_000_000,
+        started_unix_ms: Some(1_699_989_990_000),
+        automated: true,
+        healthy: true,
+        ..Default::default()
+    }
+}
+
 fn failing() -> v1::AppView {
     v1::AppView {
         namespace: "argocd".to_owned(),
@@ -173,15 +185,7 @@ fn failing() -> v1::AppView {
                 more: 0,
             }),
             emptied: false,
-            history: vec![v1::HistoryRow {
-                id: 7,
-                release: Some(release(1, "c0ffee0000000000000000000000000000000001")),
-                finished_unix_ms: 1_699_990_000_000,
-                started_unix_ms: Some(1_699_989_990_000),
-                automated: true,
-                healthy: true,
-                ..Default::default()
-            }],
+            history: vec![deployment()],
         }),
         observed: Some(v1::Observation {
             at_unix_ms: 1_700_000_010_000,
