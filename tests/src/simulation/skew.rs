@@ -8,7 +8,7 @@ const UNHEARD_OF: &[u8] = &[0x64, b'n', b'e', b'w', b'!'];
 /// Fields of an assignment, of a list's settings and of a status that this version knows.
 const ASSIGNMENT: u8 = 10;
 const SETTINGS: u8 = 2;
-pub(super) const STATUS: u8 = 14;
+pub(super) const STATUS: u8 = 15;
 
 /// Adds a field to a CBOR array whose type has so many; those at the end that are absent are written as null then.
 pub(super) fn widen(bytes: &mut Vec<u8>, fields: u8) {
