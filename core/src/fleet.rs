@@ -363,7 +363,7 @@ impl Fleet {
     fn refresh_limits(&mut self) {
         for placement in self.placements.values_mut() {
             let assignment = &mut placement.assignment;
-            if matches!(assignment.phase, Phase::Active | Phase::Frozen)
+            if matches!(assignment.phase, Phase::Active | Phase::Frozen | Phase::Deleting)
                 && let Some(limits) = self.projects.limits(&assignment.limits.project)
             {
                 let limits = limits.of_app(&assignment.app, &assignment.destination);

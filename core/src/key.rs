@@ -9,6 +9,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Digest, ParseIdError};
 
+/// Groups of Kubernetes itself with a dot in their names.
+const BUILT_IN: [&str; 17] = [
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+];
+
 /// Group and kind of an object, whatever its version.
 #[derive(Clone, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
 pub struct GroupKind {
@@ -29,7 +50,7 @@ impl GroupKind {
     /// Tells whether its group is one of Kubernetes itself, whose types leave empty values out and change with its version
     /// alone.
     pub fn is_built_in(&self) -> bool {
-        !self.group.contains('.') || self.group.ends_with(".k8s.io")
+        !self.group.contains('.') || BUILT_IN.contains(&self.group.as_str())
     }
 
     /// Tells whether this is the core `Namespace`.

@@ -60,8 +60,9 @@ impl ObjectOptions {
         }
         options.ignore_extraneous =
             list(annotation(COMPARE_OPTIONS)).any(|option| option == "IgnoreExtraneous");
-        // What is wrong with a hook was refused when it was rendered.
-        options.role = Role::read(texts).unwrap_or_default();
+        // What is wrong with a hook was refused when it was rendered, so it is one of a later version: nothing that this one
+        // may apply.
+        options.role = Role::read(texts).unwrap_or(Role::Skipped);
         options.wave = WAVES.iter().find_map(|name| annotation(name).parse().ok()).unwrap_or_default();
         options
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::state::{PendingSync, Work, tables};
 use super::terminate::TERMINATED;
 use super::{Reconciler, operations};
+use crate::desired::Phase;
 use crate::governor::ConfirmError;
 use crate::ids::{AppId, CommandId, Digest};
 use crate::release::Root;
@@ -36,6 +37,10 @@ impl Reconciler {
     pub(super) fn ask(&mut self, app: &AppId, pending: PendingSync) -> Result<(), String> {
         let known = self.apps.get(app).filter(|state| state.listed.is_some());
         let Some(state) = known else { return Err(format!("app {app} is not on this cluster")) };
+        let phase = self.phase_of(app);
+        if phase != Phase::Active {
+            return Err(format!("app {app} is {phase:?} and is not synced"));
+        }
         if let Some(paused) = &self.paused {
             return Err(format!("{paused}; argosy-agent resume at the edge lets it go on"));
         }

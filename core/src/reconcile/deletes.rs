@@ -71,6 +71,9 @@ impl Reconciler {
 
     /// Counts the unconfirmed deletes of an app that are queued or being looked at.
     fn waiting_deletes(&self, app: &AppId) -> usize {
+        if self.is_before_farewell(app) {
+            return 0;
+        }
         let queue = self.delete_queue.get(app);
         let queued = queue.into_iter().flatten().filter(|(_, queued)| queued.counted).count();
         let looked_at = self.flights.values().filter(|flight| match &flight.purpose {
@@ -208,20 +211,20 @@ impl Reconciler {
         let asked = state.is_some_and(|state| state.is_asked_to_prune(&delete.key));
         let confirmed = self.governor.is_confirmed(app, delete);
         let automated = listed.policy.automated.is_some_and(|automated| automated.prune);
+        let assigned = state.and_then(|state| state.assigned.as_ref());
+        let switched = assigned.is_some_and(|assigned| assigned.root == listed.root);
         let wanted = match listed.phase {
             Phase::Active => {
-                let switched = state
-                    .and_then(|state| state.assigned.as_ref())
-                    .is_some_and(|assigned| assigned.root == listed.root);
                 let policy = confirmed || asked || (automated && !entry.recovered);
                 switched && policy && entry.hook.is_none()
             }
-            Phase::Deleting => true,
+            // Its hooks are known by then.
+            Phase::Deleting => switched,
             Phase::Frozen | Phase::Released => false,
         };
         let settled = entry.intent.is_none() && !entry.going && entry.belongs_to(app);
         let runs = entry.hook.as_ref().is_some_and(|run| run.phase == SyncPhase::PreDelete)
-            && self.awaits_farewell(app);
+            && self.awaits_farewell(app, &delete.key);
         wanted
             && settled
             && !runs
@@ -254,7 +257,7 @@ impl Reconciler {
     /// Tells whether the sync that runs has come to the step of a delete. One that failed before it leaves it to the next
     /// sync, unless somebody confirmed it.
     fn is_delete_due(&self, app: &AppId, key: &ResourceKey, queued: &QueuedDelete) -> bool {
-        let blocked = self.is_delete_blocked(app, key, queued.counted) || self.awaits_farewell(app);
+        let blocked = self.is_delete_blocked(app, key, queued.counted) || self.awaits_farewell(app, key);
         let Some(state) = self.apps.get(app).filter(|_| !blocked) else { return false };
         if state.operation.is_some() {
             if !state.operation.as_ref().is_some_and(|operation| operation.options.writes(key)) {
@@ -392,7 +395,9 @@ impl Reconciler {
         // What was free when it was queued may be held by now.
         let held = self.apps.get(app).and_then(|state| state.held.as_ref());
         let held = held.is_some_and(|held| held.deletes.binary_search(&delete).is_ok());
-        let blocked = self.is_delete_blocked(app, &key, counted) || self.awaits_farewell(app);
+        let blocked = self.is_delete_blocked(app, &key, counted)
+            || (entry.hook.is_none() && self.is_before_farewell(app))
+            || self.awaits_farewell(app, &key);
         if !permitted || held || blocked || self.hold_deletes || !self.may_write() {
             self.judge.insert(app.clone());
             return;
@@ -458,7 +463,7 @@ impl Reconciler {
 
 /// Tells whether an object's tracking is still ours: our installation, our app (or the one that it was taken over from
 /// and last applied by), naming the object itself.
-fn is_tracking_ours(
+pub(super) fn is_tracking_ours(
     installation: crate::ids::InstallationId,
     entry: &InventoryEntry,
     live: &LiveMeta,

@@ -53,6 +53,10 @@ impl Reconciler {
                 let creates = assignment.is_some_and(|assignment| {
                     assignment.policy.create_namespace && assignment.destination.namespace == key.namespace
                 });
+                let farewell = state
+                    .and_then(|state| state.operation.as_ref())
+                    .is_some_and(|operation| operation.farewell.is_some());
+                let creates = creates && (heal || !farewell);
                 if creates && !heal {
                     if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) {
                         work.namespace = Some(NamespaceStep::Due(now.ms()));

@@ -5,12 +5,15 @@
 //! succeeded; those after it hold back the word that nothing remains. What fails is told (`DeletionError`), deleted and
 //! tried again for as long as the app is to go: its document, put back, ends that.
 
+use std::collections::BTreeMap;
+
 use minicbor::{Decode, Encode};
 
 use super::Reconciler;
+use super::deletes::is_tracking_ours;
 use super::operations::Start;
 use super::results::first_failure;
-use super::state::{App, Operation, WantedSet, tables};
+use super::state::{App, Live, Operation, WantedSet, tables};
 use crate::desired::Phase;
 use crate::ids::{AppId, DeletionId};
 use crate::key::ResourceKey;
@@ -110,13 +113,20 @@ impl Reconciler {
         }
     }
 
-    /// The app is not deleted any more.
+    /// The app is not deleted any more: what its hooks were about to do is ended, and those that run are deleted.
     pub(super) fn stop_farewell(&mut self, app: &AppId) {
-        let operation = self.apps.get(app).and_then(|state| state.operation.as_ref());
-        if operation.is_some_and(|operation| operation.farewell.is_some()) {
-            self.end_operation(app, "the app is not deleted any more");
-        }
         self.forget_farewell(app);
+        let released = self.phase_of(app) == Phase::Released;
+        let operation = self.apps.get_mut(app).and_then(|state| state.operation.as_mut());
+        let Some(operation) = operation.filter(|operation| operation.farewell.is_some()) else { return };
+        if released {
+            self.end_operation(app, "the app was released");
+        } else if !operation.terminated {
+            operation.terminated = true;
+            self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), operation));
+            self.moved = true;
+            self.dirty.insert(app.clone());
+        }
     }
 
     fn forget_farewell(&mut self, app: &AppId) {
@@ -148,8 +158,9 @@ impl Reconciler {
         }
         let owes_before = state.owes(SyncPhase::PreDelete);
         if state.farewell.is_none() {
-            let goes = self.delete_queue.contains_key(app) && (state.held.is_none() || !owes_before);
-            if goes {
+            let queued = self.delete_queue.get(app);
+            let goes = queued.into_iter().flat_map(BTreeMap::keys).any(|key| self.is_torn_down(key));
+            if goes && (state.held.is_none() || !owes_before) {
                 self.put_farewell(app, Farewell { deletion, done: Vec::new() });
             }
             return;
@@ -164,10 +175,25 @@ impl Reconciler {
         self.start(app, Start { farewell: Some(phase), ..Start::default() }, now);
     }
 
-    /// Tells whether hooks of an app's deletion are to succeed before anything is deleted.
-    pub(super) fn awaits_farewell(&self, app: &AppId) -> bool {
-        self.phase_of(app) == Phase::Deleting
-            && self.apps.get(app).is_some_and(|state| state.owes(SyncPhase::PreDelete))
+    /// Tells whether an object of an app is seen to be there and to be ours, so that its deletion is one: what an earlier sync
+    /// left of a hook is none, nor what somebody else has by now.
+    fn is_torn_down(&self, key: &ResourceKey) -> bool {
+        let Some(entry) = self.inventory.get(key).filter(|entry| entry.hook.is_none()) else { return false };
+        let Some(Live::Present(live)) = self.live.get(key) else { return false };
+        entry.uid.as_deref() == Some(live.uid.as_str()) && is_tracking_ours(self.installation, entry, live)
+    }
+
+    /// Tells whether hooks of an app's deletion are to succeed before an object is deleted.
+    pub(super) fn awaits_farewell(&self, app: &AppId, key: &ResourceKey) -> bool {
+        let state = self.apps.get(app).filter(|state| state.owes(SyncPhase::PreDelete));
+        let Some(state) = state.filter(|_| self.phase_of(app) == Phase::Deleting) else { return false };
+        state.farewell.is_some() || self.is_torn_down(key)
+    }
+
+    /// Tells whether an app's deletes wait for hooks of its deletion: they take nothing of the hour until those succeeded.
+    pub(super) fn is_before_farewell(&self, app: &AppId) -> bool {
+        let owes = self.apps.get(app).is_some_and(|state| state.owes(SyncPhase::PreDelete));
+        owes && self.phase_of(app) == Phase::Deleting
     }
 
     /// Tells whether an object is what a deletion of its app leaves behind, or makes once the rest is gone.
@@ -189,8 +215,7 @@ impl Reconciler {
         }
         let made = |key: &&ResourceKey| {
             self.inventory.get(*key).is_some_and(|entry| {
-                let made = entry.hook.as_ref().is_some_and(|run| run.phase == phase);
-                made && entry.belongs_to(app) && !entry.going && entry.intent.is_none()
+                entry.hook.is_some() && entry.belongs_to(app) && !entry.going && entry.intent.is_none()
             })
         };
         let left: Vec<ResourceKey> =

@@ -458,7 +458,9 @@ impl Reconciler {
             };
             let goes = |key: &&ResourceKey| {
                 let hook = work.wanted.hooks.get(*key).map(|wanted| wanted.hook);
-                hook.is_some_and(|hook| hook.is_deleted_after(succeeded))
+                // What ran before a deletion goes with the app.
+                let leaves = operation.farewell == Some(SyncPhase::PreDelete) && succeeded;
+                hook.is_some_and(|hook| leaves || hook.is_deleted_after(succeeded))
             };
             let ran = operation.hooks.iter().map(|outcome| &outcome.key).filter(goes);
             // Whoever ends a sync ends what it runs.

@@ -269,6 +269,12 @@ impl Reconciler {
 
     pub(super) fn item_shared(&mut self, app: &AppId, key: &ResourceKey, owner: &AppId) {
         let message = format!("app {owner} owns it");
+        let operation = self.apps.get(app).and_then(|state| state.operation.as_ref());
+        if operation.is_some_and(|operation| operation.farewell.is_some()) {
+            // What is to run before or after a deletion has to run.
+            self.item_failed(app, key, message);
+            return;
+        }
         if let Some(state) = self.apps.get_mut(app) {
             state.problems.insert(key.clone(), format!("not applied: {message}"));
         }

@@ -425,7 +425,11 @@ impl Reconciler {
                     && self.deletes_are_stuck(app, now))
         };
         // What tells attempts apart costs the most.
-        if operation.command.is_some() || !stuck() || attempt_of(assigned) == operation.attempt {
+        if operation.farewell.is_some()
+            || operation.command.is_some()
+            || !stuck()
+            || attempt_of(assigned) == operation.attempt
+        {
             return false;
         }
         self.drop_operation(app);

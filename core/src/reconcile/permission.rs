@@ -33,7 +33,8 @@ impl Reconciler {
             let busy = app.work.as_ref().is_some_and(|work| {
                 !work.running.is_empty() || work.queue.keys().any(|(_, key)| self.busy.contains(key))
             });
-            operation.command.is_none() && attempt_of(assigned) != operation.attempt && !busy
+            let automated = operation.command.is_none() && operation.farewell.is_none();
+            automated && attempt_of(assigned) != operation.attempt && !busy
         };
         let outdated: Vec<AppId> =
             self.apps.iter().filter(|(_, app)| overtaken(app)).map(|(app, _)| app.clone()).collect();

@@ -311,7 +311,9 @@ impl Reconciler {
     fn remains(&self, app: &AppId, counts: impl Fn(&InventoryEntry) -> bool) -> bool {
         self.by_app.get(app).into_iter().flatten().any(|key| {
             let entry = self.inventory.get(key).filter(|entry| entry.belongs_to(app) && counts(entry));
-            entry.is_some_and(|entry| !self.stays(entry) || entry.intent.is_some())
+            // What comes after the deletion, or was left by it before, is not waited for.
+            let goes = |entry: &InventoryEntry| !self.stays(entry) && !self.is_set_aside(key);
+            entry.is_some_and(|entry| goes(entry) || entry.intent.is_some())
         })
     }
 

@@ -13,6 +13,7 @@ use super::{AppliedBody, InventoryEntry, Purpose, Reconciler};
 use crate::cluster::{Answer, ApiError, Request};
 use crate::compare::{Change, Comparison, Manner, ObjectDiff};
 use crate::desired::Phase;
+use crate::ids::AppId;
 use crate::key::ResourceKey;
 use crate::time::Now;
 
@@ -54,37 +55,42 @@ impl Reconciler {
         {
             return;
         }
-        let longest = self.sweep.waiting.iter().filter(|(key, _)| !self.busy.contains(*key));
-        let Some(key) = longest.min_by_key(|(_, due)| **due).map(|(key, _)| key.clone()) else { return };
-        if self.sweep.waiting.remove(&key).is_none_or(|due| due > now.ms()) {
-            return;
+        let mut due = self.due(&self.sweep.waiting, now);
+        due.sort_by_key(|key| self.sweep.waiting.get(key).copied());
+        for key in due {
+            self.sweep.waiting.remove(&key);
+            let entry = self.inventory.get(&key).filter(|entry| self.is_to_sweep(&key, entry));
+            if let Some((app, body)) =
+                entry.and_then(|entry| Some((entry.app.clone(), entry.applied.clone()?)))
+            {
+                self.sweep_object(key, &app, body, now);
+                return;
+            }
         }
-        let entry = self.inventory.get(&key).filter(|entry| self.is_to_sweep(&key, entry));
-        let Some((app, body)) = entry.and_then(|entry| Some((entry.app.clone(), entry.applied.clone()?)))
-        else {
-            return;
-        };
+    }
+
+    fn sweep_object(&mut self, key: ResourceKey, app: &AppId, body: AppliedBody, now: Now) {
         self.sweep.rests_until = now.ms().saturating_add(STEP_MS);
-        let wanted = self.apps.get(&app).and_then(|state| state.wanted.keys.get(&key));
+        let wanted = self.apps.get(app).and_then(|state| state.wanted.keys.get(&key));
         let ignored = wanted.and_then(|wanted| wanted.ignored.as_deref()).cloned().unwrap_or_default();
         let manner = Manner { ignored, strict: false };
         let desired = Some((body.manifest, body.app.clone()));
-        let account = self.account(&app);
+        let account = self.account(app);
         self.send(key.clone(), Purpose::Sweep { body }, Request::Compare { key, desired, manner, account });
     }
 
     /// Tells whether an object is as it was applied by its metadata, and somebody wrote to it since.
     fn is_to_sweep(&self, key: &ResourceKey, entry: &InventoryEntry) -> bool {
         let Some(Live::Present(live)) = self.live.get(key) else { return false };
-        let settled = entry.intent.is_none() && !entry.going && !entry.detached && !live.deleting;
-        let wanted = self.apps.get(&entry.app).and_then(|state| state.wanted.keys.get(key));
-        let applied = entry.applied.as_ref().map(|body| body.manifest);
-        settled
-            && entry.uid.as_deref() == Some(live.uid.as_str())
-            && live.resource_version > entry.resource_version
+        let seen = live.resource_version > entry.resource_version
             && entry.fingerprint.is_some()
             && live.fingerprint == entry.fingerprint
-            && wanted.is_some_and(|wanted| Some(wanted.manifest) == applied)
+            && entry.uid.as_deref() == Some(live.uid.as_str());
+        let settled = entry.intent.is_none() && !entry.going && !entry.detached && !live.deleting;
+        let applied = entry.applied.as_ref().map(|body| body.manifest);
+        let wanted = || self.apps.get(&entry.app).and_then(|state| state.wanted.keys.get(key));
+        seen && settled
+            && wanted().is_some_and(|wanted| Some(wanted.manifest) == applied)
             && matches!(self.phase_of(&entry.app), Phase::Active | Phase::Frozen)
             && !self.is_queued(&entry.app, key)
             && self.permits(&entry.app, key).is_ok()
@@ -148,7 +154,6 @@ fn is_of_admission(difference: &ObjectDiff, entry: &InventoryEntry) -> bool {
 mod tests {
     use super::*;
     use crate::compare::FieldDiff;
-    use crate::ids::AppId;
 
     #[test]
     fn only_what_admission_was_seen_to_decide_is_left_to_it() {

@@ -192,7 +192,8 @@ impl Reconciler {
                 | Answer::Deleted
                 | Answer::Namespace { .. },
             ) => return,
-            Err(ApiError::Conflict(_) | ApiError::Replaced(_)) => {
+            // Where nothing is ignored, what cannot be told is put back.
+            Err(ApiError::Conflict(_) | ApiError::Replaced(_)) if rules != Ignored::default().digest() => {
                 self.weigh_queue.insert(key.clone(), now.ms().saturating_add(AGAIN_MS));
                 return;
             }

@@ -65,7 +65,7 @@ fn a_hook_without_a_policy_goes_with_the_app_or_stays_if_it_comes_after_it() {
     bench.pass(60_000);
     becomes(&mut bench, "pre", Health::Healthy);
     bench.pass(60_000);
-    assert_eq!(written(&mut bench), ["pre", "-a", "-pre", "post"]);
+    assert_eq!(written(&mut bench), ["pre", "-pre", "-a", "post"]);
     becomes(&mut bench, "post", Health::Healthy);
     bench.pass(60_000);
     assert_eq!(written(&mut bench), [""; 0]);
@@ -156,11 +156,13 @@ fn a_document_that_comes_back_ends_the_hooks_and_another_deletion_runs_them_anew
     bench.pass(60_000);
     assert!(bench.store.keys(tables::FAREWELLS).unwrap().is_empty());
     let rest = written(&mut bench);
+    assert_eq!(rest[0], "-pre", "what runs is deleted: it would go on tearing down");
     assert!(!rest.contains(&"-a".to_owned()) && !rest.contains(&"post".to_owned()), "{rest:?}");
-    assert!(bench.objects.contains_key(&config("a")));
+    assert!(bench.objects.contains_key(&config("a")) && !bench.objects.contains_key(&config("pre")));
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
     delete(&mut bench, 6);
     bench.pass(60_000);
-    assert_eq!(written(&mut bench), ["-pre", "pre"], "what an earlier run left makes way");
+    assert_eq!(written(&mut bench), ["pre"]);
 }
 
 #[test]
@@ -188,7 +190,7 @@ fn nothing_runs_for_a_rename_nor_while_the_deletes_are_held() {
     let plan = bench.status("web").held.as_ref().unwrap().plan;
     bench.reconciler.confirm(&app("web"), plan).unwrap();
     bench.pass(600_000);
-    assert_eq!(written(&mut bench)[..2], ["pre", "-a00"]);
+    assert_eq!(written(&mut bench)[..3], ["pre", "-pre", "-a00"]);
     assert_eq!(bench.objects.len(), 0);
     assert!(emptied(&bench));
 }
@@ -218,4 +220,99 @@ fn rows_of_a_farewell_name_its_phase() {
     let row = rows.iter().find(|row| row.key.name == "post").unwrap();
     assert_eq!((row.hook, row.hook_phase), (Some(SyncPhase::PostDelete), Some(OperationPhase::Succeeded)));
     assert!(bench.reconciler.history(&app("web"), now(bench.now)).len() == 1, "it is no sync");
+}
+
+#[test]
+fn what_a_sync_left_of_a_hook_tears_nothing_down() {
+    let mut bench = Bench::new();
+    assign(&mut bench, &[("a", 1, json!({})), ("old", 1, hook("PreSync", "BeforeHookCreation"))]);
+    bench.pass(60_000);
+    let pieces =
+        [("a", 2, json!({})), ("pre", 1, hook("PreDelete", "")), ("post", 1, hook("PostDelete", ""))];
+    assign(&mut bench, &pieces);
+    bench.pass(60_000);
+    assert!(bench.objects.contains_key(&config("old")), "a hook that left Git stays");
+    written(&mut bench);
+    let assignment = put(&mut bench, &[("a", 2, json!({}))]);
+    bench.list.set(Assignment { app: app("site"), ..assignment });
+    delete(&mut bench, 5);
+    bench.pass(60_000);
+    let done = written(&mut bench);
+    assert!(!done.contains(&"pre".to_owned()) && !done.contains(&"post".to_owned()), "a rename: {done:?}");
+    assert!(emptied(&bench) && bench.objects.contains_key(&config("a")), "{:?}", bench.objects);
+
+    let mut bench = with_hooks("");
+    let live = foreign(&config("a"), "restored", bench.version + 1);
+    bench.version += 1;
+    bench.objects.insert(config("a"), live.clone());
+    bench.reconciler.watched(&live.key.group_kind(), WatchEvent::Seen(live), now(bench.now));
+    delete(&mut bench, 5);
+    bench.pass(60_000);
+    assert_eq!(written(&mut bench), [""; 0], "somebody else has it by now");
+    assert!(emptied(&bench));
+}
+
+#[test]
+fn a_hook_that_another_app_has_is_no_success() {
+    let mut bench = Bench::new();
+    bench.assign("owner", &[("pre", 1)]);
+    assign(&mut bench, &[("a", 1, json!({})), ("pre", 1, hook("PreDelete", ""))]);
+    bench.pass(60_000);
+    written(&mut bench);
+    delete(&mut bench, 5);
+    bench.pass(600_000);
+    assert_eq!(written(&mut bench), [""; 0]);
+    assert!(error(&bench).unwrap().contains("argocd/owner owns it"), "{:?}", error(&bench));
+}
+
+#[test]
+fn nothing_is_deleted_before_the_release_with_the_hooks_is_complete() {
+    let mut bench = Bench::new();
+    assign(&mut bench, &[("a", 1, json!({}))]);
+    written(&mut bench);
+    let older = bench.list.get(&app("web")).unwrap().clone();
+    let newer = put(&mut bench, &[("a", 1, json!({})), ("pre", 1, hook("PreDelete", ""))]);
+    bench.list.set(Assignment { phase: Phase::Deleting, deletion: Some(DeletionId::new([5; 16])), ..newer });
+    bench.assign_as(&BTreeMap::from([(app("web"), older)]), true);
+    bench.pass(60_000);
+    assert_eq!(written(&mut bench), [""; 0]);
+    bench.desire();
+    bench.pass(60_000);
+    assert_eq!(written(&mut bench), ["pre", "-pre", "-a"]);
+}
+
+#[test]
+fn a_hook_of_a_sync_and_of_a_deletion_leaves_nothing_waiting() {
+    let mut bench = Bench::new();
+    assign(&mut bench, &[("a", 1, json!({})), ("both", 1, hook("PreSync,PostDelete", ""))]);
+    bench.pass(60_000);
+    assert_eq!(written(&mut bench), ["both", "a"]);
+    delete(&mut bench, 5);
+    bench.pass(60_000);
+    assert_eq!(written(&mut bench), ["-a", "-both", "both"]);
+    assert!(emptied(&bench), "{:?}", bench.reconciler.inventory());
+    // It is deployed again, over what was left, and deleted once more.
+    bench.list.remove(&app("web"));
+    bench.desire();
+    assign(&mut bench, &[("a", 1, json!({})), ("both", 1, hook("PostDelete", ""))]);
+    bench.restart();
+    bench.pass(60_000);
+    written(&mut bench);
+    delete(&mut bench, 6);
+    bench.pass(60_000);
+    assert_eq!(written(&mut bench), ["-a", "-both", "both"]);
+    assert!(emptied(&bench), "{:?}", bench.reconciler.inventory());
+}
+
+#[test]
+fn a_sync_that_is_asked_for_is_refused_and_ends_no_hook() {
+    let mut bench = with_hooks("HookSucceeded");
+    delete(&mut bench, 5);
+    bench.pass(1_000);
+    becomes(&mut bench, "pre", Health::Degraded);
+    bench.pass(1_000);
+    bench.sync("web", false);
+    let told = bench.outcomes.last().unwrap();
+    assert!(told.message.contains("Deleting and is not synced"), "{told:?}");
+    assert!(error(&bench).is_some(), "it waits for its next try as before");
 }
