@@ -286,12 +286,14 @@ impl Reconciler {
     /// Tells whether deletes of an app are to be sent, or were sent and have no answer. What the API server refused is
     /// neither: it rests.
     pub(super) fn has_deletes_under_way(&self, app: &AppId) -> bool {
+        // An open intent has its place in the settle queue, or a request is under way.
+        let sent = |key: &ResourceKey| {
+            let entry = self.inventory.get(key).filter(|entry| entry.app == *app);
+            entry.is_some_and(|entry| matches!(entry.intent, Some(Intent::Delete { .. })))
+        };
         self.next_deletes(app).iter().any(|queued| !queued.refused)
             || self.is_deleting(app)
-            || self.by_app.get(app).into_iter().flatten().any(|key| {
-                let intent = self.inventory.get(key).and_then(|entry| entry.intent.as_ref());
-                matches!(intent, Some(Intent::Delete { .. }))
-            })
+            || self.settle_queue.keys().chain(&self.busy).any(sent)
     }
 
     /// Tells whether the deletes of an app wait for the API server to come back.

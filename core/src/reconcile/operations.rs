@@ -20,6 +20,9 @@ use crate::time::Now;
 /// How soon after a sync an app is synced again whose objects are not managed any more.
 const REMAKE_MS: u64 = 60_000;
 
+/// How many objects of an app are looked at before others have their turn: more than there are slots.
+pub(super) const AT_ONCE: usize = 64;
+
 /// How a sync begins; by default as its application says, asked for by nobody.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Start {
@@ -395,12 +398,17 @@ impl Reconciler {
             self.end_step(app, now);
             return;
         };
-        let keys: Vec<ResourceKey> =
-            work.queue.keys().take_while(|(of, _)| *of == rank).map(|(_, key)| key.clone()).collect();
+        // What is beyond has to wait for a slot, or for another round; what was applied waits for none.
+        let mut room = AT_ONCE;
+        let mut is_due = |item: &Item| {
+            let due = item.establishing.is_none() && item.due <= now.ms() && room > 0;
+            room = room.saturating_sub(usize::from(due));
+            due || item.establishing.is_some()
+        };
+        let items = work.queue.iter().take_while(|((of, _), _)| *of == rank);
+        let items = items.filter(|((_, key), item)| !self.busy.contains(key) && is_due(item));
+        let keys: Vec<ResourceKey> = items.map(|((_, key), _)| key.clone()).collect();
         for key in keys {
-            if self.busy.contains(&key) {
-                continue;
-            }
             if !self.has_room_for(app) {
                 if !self.has_room(Use::Sync) {
                     self.first_served.get_or_insert_with(|| app.clone());

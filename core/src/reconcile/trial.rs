@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use super::operations::AT_ONCE;
 use super::slots::Use;
 use super::state::{Live, Work};
 use super::{Purpose, Reconciler};
@@ -74,11 +75,8 @@ impl Reconciler {
         }
         let Some(work) = self.apps.get(app).and_then(|state| state.work.as_ref()) else { return false };
         let Trial::Runs { left, .. } = &work.trial else { return work.is_tried() };
-        let due = left.iter().filter(|(_, at)| **at <= now.ms()).map(|(key, _)| key);
-        for key in due.cloned().collect::<Vec<_>>() {
-            if self.busy.contains(&key) {
-                continue;
-            }
+        let due = left.iter().filter(|(key, at)| **at <= now.ms() && !self.busy.contains(*key));
+        for key in due.map(|(key, _)| key.clone()).take(AT_ONCE).collect::<Vec<_>>() {
             if !self.has_room_for(app) {
                 if !self.has_room(Use::Sync) {
                     self.first_served.get_or_insert_with(|| app.clone());
