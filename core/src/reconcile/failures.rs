@@ -62,7 +62,7 @@ impl Reconciler {
                         work.namespace = Some(NamespaceStep::Due(now.ms()));
                     }
                     self.later(app, key, heal, soon, "its namespace", true);
-                } else if let Some(request) = request.filter(|_| creates) {
+                } else if let Some(request) = request.filter(|request| creates && request.is_write()) {
                     let name = key.namespace.clone();
                     let pseudo =
                         ResourceKey::new("argosy.dev", "DestinationNamespace", app.to_string(), name);

@@ -160,7 +160,7 @@ impl Oracle {
         self.guard(agent).is_some_and(Guard::is_closed)
     }
 
-    fn seat(&self, agent: usize) -> usize {
+    pub(super) fn seat(&self, agent: usize) -> usize {
         self.seats.get(agent).copied().unwrap_or(agent)
     }
 

@@ -367,7 +367,8 @@ impl World {
 
     /// Goes back to an older release, at the hub or at the edge: objects may be what they were at an older commit from now on.
     fn roll_back(&mut self, agent: usize, app: AppId) {
-        self.oracle.rolled_back.insert((agent, app.clone()));
+        let seat = self.oracle.seat(agent);
+        self.oracle.rolled_back.insert((seat, app.clone()));
         if self.chance.people.percent(50) {
             note!(self, "somebody rolls {app} back at the edge of {agent}");
             self.agent_takes(agent, argosy_core::agent::Input::Rollback { app, id: None });

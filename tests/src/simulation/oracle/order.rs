@@ -77,7 +77,8 @@ impl Oracle {
             let assignment = &operation.assignment;
             let asks =
                 assignment.policy.create_namespace && assignment.destination.namespace == key.namespace;
-            asks || (self.holds(assignment, &home).is_some() && !self.is_anothers(asked, &home))
+            let brings = operation.options.writes(&home) && self.holds(assignment, &home).is_some();
+            asks || (brings && !self.is_anothers(asked, &home))
         });
         if makes {
             self.violate("I14", format!("agent {agent} applies {key} of {app} before its namespace is made"));

@@ -219,10 +219,12 @@ impl Oracle {
         });
         let assigned =
             get_as::<Assignment>(&disk.store, link_tables::ASSIGNED, &encode(&owner)).ok().flatten();
-        // An older release may take the place of the one that is assigned, where somebody went back to it.
+        // An older release may take the place of the one that is assigned, where somebody went back to it. A copy of the disk
+        // remembers that as well.
+        let seat = self.seat(agent);
         let last = get_as::<Attempt>(&disk.store, tables::ATTEMPTS, &encode(&owner)).ok().flatten();
         let left =
-            last.and_then(|last| last.left).filter(|_| self.rolled_back.contains(&(agent, owner.clone())));
+            last.and_then(|last| last.left).filter(|_| self.rolled_back.contains(&(seat, owner.clone())));
         let desired = assigned.is_some_and(|assigned| {
             let kept = left.filter(|left| left.root == assigned.root).map(|left| left.kept);
             let enforced = Assignment { root: kept.unwrap_or(assigned.root), ..assigned };
@@ -242,7 +244,7 @@ impl Oracle {
             let why = format!("desired={desired} applied={applied} selfHeal={heals}");
             self.violate("M8", format!("agent {agent} applies {key} of {app} out of nowhere: {why}"));
         }
-        let rolled_back = self.rolled_back.contains(&(agent, app.clone()));
+        let rolled_back = self.rolled_back.contains(&(seat, app.clone()));
         if !rolled_back && self.commit_of_object(git, agent, key, manifest, app).is_none() {
             self.violate(
                 "I1",
