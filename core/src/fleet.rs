@@ -7,10 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::judge::{Outcome, Verdict, judge};
+use self::parents::Parents;
+pub use self::parents::{Family, Grown, PARENTS, Renderings};
 pub use self::placement::{Pause, Placement, Revision};
 use self::projects::Projects;
 pub use self::projects::{PROJECTS, ProjectState};
-pub use self::read::{AppDocument, BrokenFile, FleetRead, ProjectDocument, Words};
+#[cfg(test)]
+pub(crate) use self::read::DOCUMENT_BYTES;
+pub use self::read::{AppDocument, BrokenFile, Child, ChildState, FleetRead, ProjectDocument, Words};
 pub use self::source::{Listing, SourceError, SourceFile, find_documents, is_document};
 use crate::desired::{Assignment, DesiredList, ListSettings, Phase};
 use crate::ids::{AppId, ClusterId, DeletionId, Digest, InstallationId};
@@ -21,6 +25,7 @@ use crate::time::Entropy;
 
 mod judge;
 mod leave;
+mod parents;
 mod placement;
 mod projects;
 mod read;
@@ -98,6 +103,7 @@ pub struct Fleet {
     installation: InstallationId,
     placements: BTreeMap<(ClusterId, AppId), Placement>,
     projects: Projects,
+    parents: Parents,
 }
 
 impl Fleet {
@@ -108,7 +114,8 @@ impl Fleet {
             let key: (ClusterId, AppId) = store::decode(PLACEMENTS, &key)?;
             placements.insert(key, store::decode(PLACEMENTS, &value)?);
         }
-        Ok(Self { installation, placements, projects: Projects::load(store)? })
+        let (projects, parents) = (Projects::load(store)?, Parents::load(store)?);
+        Ok(Self { installation, placements, projects, parents })
     }
 
     /// Gives all placements.
@@ -162,12 +169,14 @@ impl Fleet {
         DesiredList::build(settings, of_cluster.map(|(_, placement)| placement.assignment.clone()))
     }
 
-    /// Gives the releases that placements name.
+    /// Gives the releases that placements name, and those that hold documents of the fleet.
     pub fn pinned_roots(&self) -> BTreeSet<Root> {
-        self.placements.values().map(|placement| placement.assignment.root).collect()
+        let placed = self.placements.values().map(|placement| placement.assignment.root);
+        placed.chain(self.parents.roots()).collect()
     }
 
-    /// Decides again. Deterministic but for the names of new deletions.
+    /// Decides again. Deterministic but for the names of new deletions. The read is as [`Self::grow`] gives it, and the
+    /// renderings are without the documents that it found.
     pub fn decide(
         &mut self,
         inputs: Inputs<'_>,

@@ -11,6 +11,7 @@ mod decide;
 mod documents;
 mod effects;
 mod events;
+mod growing;
 mod preview;
 mod reports;
 mod requests;
@@ -27,7 +28,7 @@ pub use self::content::{DesiredRelease, ProjectView};
 pub use self::documents::{Documents, read_documents};
 pub use self::effects::{Effects, Reply, Ticket};
 pub use self::events::{Event, Severity};
-pub use self::preview::{AppPreview, Fate, NoPreview, ObjectsPreview, Preview, Proposal};
+pub use self::preview::{AppPreview, Fate, NoPreview, ObjectsPreview, Preview, Proposal, ProposedSources};
 pub use self::requests::{
     AppName, CommandProgress, DeletionOrdered, Disagreement, ExportId, PauseOrdered, ReceiptsRequest,
     ReceiptsTaken, Reconciliation, Refused, Request, Side,
@@ -36,7 +37,7 @@ pub use self::view::{AppCounts, AppView, Chain, ClusterView, Observed, Shown, Su
 
 use crate::application::Source;
 use crate::desired::{SignHead, VerifyHead};
-use crate::fleet::{Fleet, FleetRead, MassLoss, PLACEMENTS, PROJECTS, Rendering};
+use crate::fleet::{Family, Fleet, FleetRead, MassLoss, PARENTS, PLACEMENTS, PROJECTS, Rendering};
 use crate::ids::{AppId, ClusterId, CommandId, DeletionId, Digest, InstallationId, RejoinSerial};
 use crate::journal::{JournalBatch, tables as journal_tables};
 use crate::registry::{REGISTRY, REGISTRY_META, Registry, Standing};
@@ -70,6 +71,7 @@ pub const TABLES: &[Table] = &[
     journal_tables::HUB_JOURNAL_BASE,
     PLACEMENTS,
     PROJECTS,
+    PARENTS,
     REGISTRY,
     REGISTRY_META,
 ];
@@ -162,7 +164,13 @@ pub struct HubMachine {
     links: BTreeMap<ClusterId, HubLink>,
     sessions: BTreeMap<SessionId, ClusterId>,
     fleet: Fleet,
+    /// The newest read of the fleet's source.
+    base: Option<FleetRead>,
+    /// The same with what apps bring, as of the last decision.
     read: Option<FleetRead>,
+    families: BTreeMap<AppId, Family>,
+    /// When sync windows of apps that bring documents are looked at again, in elapsed milliseconds.
+    look_again: Option<u64>,
     fleet_problem: Option<SourceProblem>,
     rendered: BTreeMap<AppId, RenderedApp>,
     repository_problems: BTreeMap<String, SourceProblem>,
@@ -210,7 +218,10 @@ impl HubMachine {
             links,
             sessions: BTreeMap::new(),
             fleet: Fleet::load(context.store, installation)?,
+            base: None,
             read: None,
+            families: BTreeMap::new(),
+            look_again: None,
             fleet_problem: None,
             rendered: BTreeMap::new(),
             repository_problems: BTreeMap::new(),
@@ -254,12 +265,7 @@ impl HubMachine {
     /// Gives the elapsed milliseconds at which an [`Input::Tick`] is due.
     pub fn next_timer(&self) -> Option<u64> {
         let collect = self.may_collect.then_some(self.collect_at);
-        self.links.values().filter_map(HubLink::next_timer).chain(collect).min()
-    }
-
-    /// Gives the sources of the fleet's apps: what has to be rendered.
-    pub fn sources(&self) -> BTreeMap<AppId, Source> {
-        self.read.as_ref().map(FleetRead::sources).unwrap_or_default()
+        self.links.values().filter_map(HubLink::next_timer).chain(collect).chain(self.look_again).min()
     }
 
     fn take(
@@ -314,6 +320,7 @@ impl HubMachine {
                 }
             }
             Input::Tick => {
+                self.dirty |= self.look_again.is_some_and(|at| at <= context.now.ms());
                 for cluster in self.links.keys().copied().collect::<Vec<_>>() {
                     let Some(link) = self.links.get_mut(&cluster) else { continue };
                     let link = link.tick(context.now);

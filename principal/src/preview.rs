@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use argosy_core::application::Source;
 use argosy_core::fleet::{FleetRead, Rendering, SourceFile};
-use argosy_core::hub::{Proposal, read_documents};
+use argosy_core::hub::{Proposal, ProposedSources, read_documents};
 use argosy_core::ids::AppId;
 use argosy_core::project::normalise_repository;
 use argosy_core::tree::TreePath;
@@ -19,6 +19,9 @@ use crate::fleet::{FleetSource, files_of};
 use crate::git::{GitError, RepositoryUrl};
 use crate::metrics::Metrics;
 use crate::sources::{Batch, Cache, Repository, one_spelling};
+
+/// How often apps are looked for that others bring: as deep as the hub takes them, and once more.
+const LEVELS: usize = 10;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +51,9 @@ pub(crate) enum AskError {
     /// The fleet's repository cannot be read so.
     #[error("the fleet at {revision:?}: {why}")]
     Fleet { revision: String, why: String },
+    /// The hub's store cannot be read.
+    #[error("the hub's store: {0}")]
+    Store(String),
     /// The hub stops.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -93,13 +99,8 @@ impl Previewer {
             Some(files) => Some(documents(files).await?),
             None => None,
         };
-        let looked = handle
-            .query(move |machine, _, _| {
-                let sources = machine.proposed_sources(read.as_ref());
-                (machine.unrendered(read.as_ref()), sources, read)
-            })
-            .await;
-        let (mut sources, all, read) = looked?;
+        let mut proposal = Proposal { read, ..Proposal::default() };
+        let ProposedSources { all, unrendered: mut sources } = sources_of(&mut proposal, handle).await?;
         for (repository, revision) in &asked.revisions {
             let wanted = normalise_repository(repository);
             let of = all.iter().filter(|(_, source)| normalise_repository(&source.repo_url) == wanted);
@@ -111,8 +112,20 @@ impl Previewer {
             }
             sources.extend(changed);
         }
-        let mut proposal = Proposal { read, ..Proposal::default() };
-        self.render(sources, &mut repositories, &mut proposal).await;
+        let asked_for = |source: Source| {
+            let wanted = normalise_repository(&source.repo_url);
+            let revision = asked.revisions.iter().find(|(url, _)| normalise_repository(url) == wanted);
+            Source { revision: revision.map_or(source.revision, |(_, revision)| revision.clone()), ..source }
+        };
+        // What is rendered may bring apps that are to be rendered in turn, each deeper than the one that brings it.
+        for _level in 0..LEVELS {
+            self.render(sources, &mut repositories, &mut proposal).await;
+            let found = sources_of(&mut proposal, handle).await?;
+            if found.unrendered.is_empty() {
+                break;
+            }
+            sources = found.unrendered.into_iter().map(|(app, source)| (app, asked_for(source))).collect();
+        }
         Ok(proposal)
     }
 
@@ -187,6 +200,16 @@ impl Previewer {
             }
         }
     }
+}
+
+/// Gives what a proposal's apps are rendered from, as far as it is known yet.
+async fn sources_of(proposal: &mut Proposal, handle: &Handle) -> Result<ProposedSources, AskError> {
+    let asked = std::mem::take(proposal);
+    let (sources, asked) = handle
+        .query(move |machine, store, now| (machine.proposed_sources(&asked, now.wall, store), asked))
+        .await?;
+    *proposal = asked;
+    sources.map_err(|error| AskError::Store(error.to_string()))
 }
 
 /// Reads the documents of a whole fleet.

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod scenarios {
+    mod app_of_apps;
     mod asking;
     mod bundles;
     mod cells;

@@ -1,9 +1,9 @@
 //! What one app's document and its rendering ask for.
 
 use super::projects::Projects;
-use super::read::{AppDocument, FleetRead};
+use super::read::{AppDocument, Child, ChildState, FleetRead};
 use super::{Inputs, Rendering, condition};
-use crate::application::Application;
+use crate::application::{Application, ClusterRef};
 use crate::desired::{Assignment, Destination, Phase};
 use crate::ids::{ClusterId, Digest};
 use crate::policy::ProjectLimits;
@@ -38,6 +38,41 @@ impl Verdict {
         self.failing
     }
 
+    /// Takes in how current a document is that another app brings (M9).
+    fn brought(mut self, child: &Child) -> Self {
+        let parent = &child.parent;
+        match &child.state {
+            ChildState::Current => self,
+            ChildState::LeftOver(why) => {
+                self.because("OrphanedResourceWarning", format!("{why}; it stays as it is"))
+            }
+            // As if nothing had been read yet.
+            ChildState::Unread(why) => {
+                self.outcome = Outcome::Wait;
+                self.failing = true;
+                self.because(
+                    "ComparisonError",
+                    format!("app {parent} brings it: {why}; its last good state stays"),
+                )
+            }
+            ChildState::Failing(why) => {
+                let limits = match self.outcome {
+                    Outcome::Place { assignment, .. } | Outcome::KeepRelease { assignment, .. } => {
+                        Some(assignment.limits)
+                    }
+                    Outcome::Freeze { limits } => limits,
+                    Outcome::Wait => None,
+                };
+                self.outcome = Outcome::Freeze { limits };
+                self.failing = true;
+                self.because(
+                    "InvalidSpecError",
+                    format!("app {parent} brings it and fails: {why}; its last good state stays"),
+                )
+            }
+        }
+    }
+
     pub(super) fn because(mut self, kind: &str, message: String) -> Self {
         self.conditions.push(condition(kind, message));
         self
@@ -62,8 +97,12 @@ pub(super) fn judge(
     match projects.find(&application.project, read) {
         Ok(found) => {
             let verdict = judge_within(found.project, application, &document.file, inputs, rendering);
-            match found.stale {
+            let verdict = match found.stale {
                 Some(why) => verdict.because("InvalidSpecError", why),
+                None => verdict,
+            };
+            match read.children.get(&application.id) {
+                Some(child) => verdict.brought(child),
                 None => verdict,
             }
         }
@@ -105,6 +144,11 @@ fn judge_within(
         return Verdict::frozen(Some(limits), repository).because("InvalidSpecError", denied.to_string());
     }
     let Some(cluster) = inputs.clusters.get(name).copied() else {
+        if name == ClusterRef::IN_CLUSTER
+            && let Some(verdict) = without_cluster(application, &repository, inputs, rendering)
+        {
+            return verdict;
+        }
         let message = format!("waits for cluster {name} to be registered: argosy cluster add {name}");
         return Verdict { outcome: Outcome::Wait, repository, conditions: Vec::new(), failing: false }
             .because("UnknownError", message);
@@ -146,5 +190,33 @@ fn judge_within(
         }
         None => Verdict { outcome: keep(application), repository, conditions: Vec::new(), failing: true }
             .because("ComparisonError", "its source was not read yet".to_owned()),
+    }
+}
+
+/// Judges an app for `in-cluster` on a hub without that cluster: it may bring documents of the fleet, which need none. `None`
+/// when it renders objects, too, which wait for the cluster.
+fn without_cluster(
+    application: &Application,
+    repository: &str,
+    inputs: Inputs<'_>,
+    rendering: Option<&Rendering>,
+) -> Option<Verdict> {
+    let waits = |failing, conditions| Verdict {
+        outcome: Outcome::Wait,
+        repository: repository.to_owned(),
+        conditions,
+        failing,
+    };
+    let only = |read: &FleetRead| read.only_documents.contains(&application.id);
+    match rendering {
+        Some(Rendering::Rendered { warnings, .. }) => {
+            inputs.read.is_some_and(only).then(|| waits(false, warnings.clone()))
+        }
+        Some(Rendering::Failed(message) | Rendering::Pending(message)) => {
+            Some(waits(true, vec![condition("ComparisonError", message.clone())]))
+        }
+        None => {
+            Some(waits(true, vec![condition("ComparisonError", "its source was not read yet".to_owned())]))
+        }
     }
 }

@@ -60,8 +60,11 @@ impl Fleet {
         }
         // Deleting waits until what is new in the read has rendered: an object may be on its way to it.
         let newcomers_rendered = verdicts.iter().all(|(app, verdict)| {
-            known.contains(app) || matches!(verdict.outcome, Outcome::Place { .. } | Outcome::Wait)
+            let settled = matches!(verdict.outcome, Outcome::Place { .. } | Outcome::Wait);
+            known.contains(app) || (settled && !verdict.is_failing())
         });
+        // A document may be on its way to an app that brings others and was never rendered.
+        let newcomers_rendered = newcomers_rendered && read.unread_parents.is_empty();
         // What was confirmed leaves as one: a part of it would be another loss, with another plan.
         let together = mass && !newcomers_rendered;
         for ((_, app), placement) in &mut self.placements {

@@ -83,6 +83,20 @@ impl Projects {
                 self.0.insert(DEFAULT.to_owned(), known);
             }
         }
+        self.learn(read);
+        let mut ops: Vec<StoreOp> = self
+            .0
+            .iter()
+            .filter(|(name, known)| before.get(*name) != Some(known))
+            .map(|(name, known)| StoreOp::put(PROJECTS, store::encode(name), known))
+            .collect();
+        let gone = before.keys().filter(|name| !self.0.contains_key(*name));
+        ops.extend(gone.map(|name| StoreOp::delete(PROJECTS, store::encode(name))));
+        ops
+    }
+
+    /// Takes the good documents of a read, and nothing away.
+    pub(super) fn learn(&mut self, read: &FleetRead) {
         for (name, document) in &read.projects {
             if let Ok(project) = &document.project {
                 let known = Known {
@@ -93,15 +107,6 @@ impl Projects {
                 self.0.insert(name.clone(), known);
             }
         }
-        let mut ops: Vec<StoreOp> = self
-            .0
-            .iter()
-            .filter(|(name, known)| before.get(*name) != Some(known))
-            .map(|(name, known)| StoreOp::put(PROJECTS, store::encode(name), known))
-            .collect();
-        let gone = before.keys().filter(|name| !self.0.contains_key(*name));
-        ops.extend(gone.map(|name| StoreOp::delete(PROJECTS, store::encode(name))));
-        ops
     }
 
     /// Gives the newest good limits of a project.

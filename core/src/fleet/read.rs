@@ -3,9 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde_json::{Value, json};
+
 use crate::application::{Application, Source};
 use crate::ids::AppId;
 use crate::project::Project;
+
+/// Largest document of an application or a project, as JSON: what an assignment holds of both fits a frame.
+pub(crate) const DOCUMENT_BYTES: usize = 1 << 20;
 
 /// One app's document as it was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +62,73 @@ pub struct FleetRead {
     pub broken: Vec<BrokenFile>,
     /// Documents of Argo CD's group of kinds that are not known here: each may be a misspelt one that is.
     pub unknown_kinds: Vec<BrokenFile>,
+    /// Applications that other applications bring (M9); the rest is the source's own.
+    pub children: BTreeMap<AppId, Child>,
+    /// Applications that may bring others, and of which nothing is known that they brought.
+    pub unread_parents: BTreeSet<AppId>,
+    /// Applications that render documents of the fleet and nothing else.
+    pub only_documents: BTreeSet<AppId>,
+}
+
+/// An application that another one brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// That one.
+    pub parent: AppId,
+    /// How current its document is.
+    pub state: ChildState,
+    /// How many applications bring one another down to it.
+    pub depth: usize,
+}
+
+/// How current a document is that an application brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChildState {
+    /// It is what the application renders, or was told to stay at.
+    Current,
+    /// The application does not render it any more, and it stays: why.
+    LeftOver(String),
+    /// What the application renders is not known yet: why. The document is what it rendered last.
+    Unread(String),
+    /// The application fails: why. The document is what it rendered last that was good.
+    Failing(String),
+}
+
+// === impl AppDocument ===
+
+impl AppDocument {
+    /// Reads a document that is an `Application`, whatever is wrong with it.
+    pub fn read(file: &str, document: &Value) -> Self {
+        let application =
+            fits(document).and_then(|()| Application::try_from(document).map_err(|error| error.to_string()));
+        Self { file: file.to_owned(), application, document: shown(document) }
+    }
+}
+
+// === impl ProjectDocument ===
+
+impl ProjectDocument {
+    /// Reads a document that is an `AppProject`, whatever is wrong with it.
+    pub fn read(file: &str, document: &Value) -> Self {
+        let project =
+            fits(document).and_then(|()| Project::try_from(document).map_err(|error| error.to_string()));
+        Self { file: file.to_owned(), project, document: shown(document) }
+    }
+}
+
+/// Gives what is shown of a document: its metadata and its spec.
+fn shown(value: &Value) -> String {
+    let part = |name: &str| value.get(name).cloned().unwrap_or_default();
+    json!({"metadata": part("metadata"), "spec": part("spec")}).to_string()
+}
+
+/// Refuses a document that is too large to be a part of what a cluster is sent.
+fn fits(document: &Value) -> Result<(), String> {
+    let size = document.to_string().len();
+    if size > DOCUMENT_BYTES {
+        return Err(format!("the document has {size} bytes as JSON; at most {DOCUMENT_BYTES} are supported"));
+    }
+    Ok(())
 }
 
 // === impl Words ===

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{CONFIRMED_LOSS, Context, Effects, HubMachine, Severity, SourceProblem, Staged, link_context};
 use crate::desired::Phase;
-use crate::fleet::{Decision, Inputs, Placement, Rendering};
+use crate::fleet::{Decision, Inputs, Placement};
 use crate::ids::{AppId, ClusterId};
 use crate::project::normalise_repository;
 use crate::registry::REGISTRY_META;
@@ -34,8 +34,7 @@ impl HubMachine {
     }
 
     fn decide(&mut self, context: &mut Context<'_>, effects: &mut Effects) -> Result<(), StoreError> {
-        let renderings: BTreeMap<AppId, Rendering> =
-            self.rendered.iter().map(|(app, rendered)| (app.clone(), rendered.rendering.clone())).collect();
+        let renderings = self.grow(context, effects)?;
         let before: BTreeMap<(ClusterId, AppId), Phase> = self.phases();
         let decision = {
             let staged = Staged::new(context.store, &effects.ops);
@@ -51,6 +50,7 @@ impl HubMachine {
         };
         let Decision { ops, changed, mut conditions, fresh, failing, mass_loss } = decision;
         self.tell_pauses(&mut conditions);
+        self.tell_families(&mut conditions);
         effects.ops.extend(ops);
         self.tell_phases(&before, context, effects);
         let carried_out = mass_loss.is_none() && !self.loss_waits();

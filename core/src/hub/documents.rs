@@ -3,16 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::application::Application;
 use crate::fleet::{AppDocument, BrokenFile, FleetRead, ProjectDocument, SourceFile, Words};
 use crate::ids::AppId;
 use crate::project::Project;
 use crate::yaml::{self, Document, Limits};
-
-/// Largest document of an application or a project, as JSON: what an assignment holds of both fits a frame.
-const DOCUMENT_BYTES: usize = 1 << 20;
 
 /// A read of the fleet and what is in its source that is neither application nor project.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -101,49 +98,31 @@ impl Reader {
     }
 
     fn application(&mut self, file: &str, at: &str, app: AppId, value: &Value) {
-        let mut application = fits(value)
-            .and_then(|()| Application::try_from(value).map_err(|error| error.to_string()))
-            .map_err(|error| format!("{at}: {error}"));
+        let mut document = AppDocument::read(file, value);
+        document.application = document.application.map_err(|error| format!("{at}: {error}"));
         if let Some(first) = self.seen.get(&app) {
-            application = Err(format!("application {app} is given twice, in {first} and in {file} ({at})"));
+            document.application =
+                Err(format!("application {app} is given twice, in {first} and in {file} ({at})"));
         } else {
             self.seen.insert(app.clone(), format!("{file} ({at})"));
         }
-        let document = AppDocument { file: file.to_owned(), application, document: shown(value) };
         self.documents.read.apps.insert(app, document);
     }
 
     fn project(&mut self, file: &str, at: &str, name: String, value: &Value) {
-        let mut project = fits(value)
-            .and_then(|()| Project::try_from(value).map_err(|error| error.to_string()))
-            .map_err(|error| format!("{file}: {at}: {error}"));
+        let mut document = ProjectDocument::read(file, value);
+        document.project = document.project.map_err(|error| format!("{file}: {at}: {error}"));
         if let Some(first) = self.projects.get(&name) {
-            project = Err(format!("project {name} is given twice, in {first} and in {file} ({at})"));
+            document.project = Err(format!("project {name} is given twice, in {first} and in {file} ({at})"));
         } else {
             self.projects.insert(name.clone(), format!("{file} ({at})"));
         }
-        let document = ProjectDocument { file: file.to_owned(), project, document: shown(value) };
         self.documents.read.projects.insert(name, document);
     }
 
     fn broken(&mut self, file: &str, message: String, words: Words) {
         self.documents.read.broken.push(BrokenFile { file: file.to_owned(), message, words });
     }
-}
-
-/// Gives what is shown of a document: its metadata and its spec.
-fn shown(value: &Value) -> String {
-    let part = |name: &str| value.get(name).cloned().unwrap_or_default();
-    json!({"metadata": part("metadata"), "spec": part("spec")}).to_string()
-}
-
-/// Refuses a document that is too large to be a part of what a cluster is sent.
-fn fits(document: &Value) -> Result<(), String> {
-    let size = document.to_string().len();
-    if size > DOCUMENT_BYTES {
-        return Err(format!("the document has {size} bytes as JSON; at most {DOCUMENT_BYTES} are supported"));
-    }
-    Ok(())
 }
 
 /// Tells by its name whether a file is JSON; names are compared as they are, as everywhere in Git.
@@ -154,6 +133,7 @@ fn is_json(file: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::DOCUMENT_BYTES;
 
     fn app(name: &str, extra: &str) -> String {
         format!(

@@ -7,19 +7,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::HubMachine;
+use super::growing::without_documents;
 use super::sources::document_conditions;
 use super::staged::Staged;
 use crate::application::Source;
 use crate::compare::{ObjectDiff, stated};
 use crate::desired::{Assignment, Phase};
-use crate::fleet::{Fleet, FleetRead, Inputs, MassLoss, Rendering};
+use crate::fleet::{Fleet, FleetRead, Grown, Inputs, MassLoss, Rendering};
 use crate::ids::{AppId, ClusterId, InstallationId};
 use crate::key::ResourceKey;
 use crate::plan::{self, Action, Plan, Scopes};
 use crate::session::tables::{MANIFESTS, RELEASES, get_manifest, get_release};
 use crate::status::Condition;
 use crate::store::{StoreError, StoreOp, StoreRead};
-use crate::time::Entropy;
+use crate::time::{Entropy, WallTime};
 use crate::tracking;
 
 /// A change that somebody would make.
@@ -31,6 +32,15 @@ pub struct Proposal {
     pub renderings: BTreeMap<AppId, Rendering>,
     /// The releases and manifests of these.
     pub content: Vec<StoreOp>,
+}
+
+/// The sources of a proposal.
+#[derive(Debug, Clone, Default)]
+pub struct ProposedSources {
+    /// Of every app.
+    pub all: BTreeMap<AppId, Source>,
+    /// Of those that are to be rendered.
+    pub unrendered: BTreeMap<AppId, Source>,
 }
 
 /// What would become of an app on a cluster.
@@ -96,6 +106,8 @@ pub struct Preview {
     pub conditions: Vec<Condition>,
     /// The apps that the fleet would lose at once: nothing of them is let go or deleted until that is confirmed (M6).
     pub loss: Option<MassLoss>,
+    /// Releases that the hub would make: the proposal's content with them is what the objects are looked up in.
+    pub content: Vec<StoreOp>,
 }
 
 /// Why there is no preview.
@@ -107,34 +119,64 @@ pub enum NoPreview {
 }
 
 impl HubMachine {
-    /// Gives the sources that a proposal's documents state and the hub has not rendered.
-    pub fn unrendered(&self, read: Option<&FleetRead>) -> BTreeMap<AppId, Source> {
-        let mut sources = read.or(self.read.as_ref()).map(FleetRead::sources).unwrap_or_default();
-        sources
-            .retain(|app, source| self.rendered.get(app).is_none_or(|rendered| rendered.source != *source));
-        sources
+    /// Gives the sources that a proposal's documents state, those among them that its apps bring; and of these the ones
+    /// that neither the hub nor the proposal has rendered.
+    pub fn proposed_sources(
+        &self,
+        proposal: &Proposal,
+        at: WallTime,
+        store: &dyn StoreRead,
+    ) -> Result<ProposedSources, StoreError> {
+        let mut fleet = self.fleet.clone();
+        let grown = self.grow_proposal(&mut fleet, proposal, at, store)?;
+        let all = grown.map(|grown| grown.read.sources()).unwrap_or_default();
+        let is_rendered = |app: &AppId, source: &Source| {
+            proposal.renderings.contains_key(app)
+                || self.rendered.get(app).is_some_and(|rendered| rendered.source == *source)
+        };
+        let unrendered = all.iter().filter(|(app, source)| !is_rendered(app, source));
+        let unrendered = unrendered.map(|(app, source)| (app.clone(), source.clone())).collect();
+        Ok(ProposedSources { all, unrendered })
     }
 
-    /// Gives the sources that a proposal's documents state.
-    pub fn proposed_sources(&self, read: Option<&FleetRead>) -> BTreeMap<AppId, Source> {
-        read.or(self.read.as_ref()).map(FleetRead::sources).unwrap_or_default()
+    /// Adds to a proposal's documents what its apps bring; `None` before the hub read its fleet.
+    fn grow_proposal(
+        &self,
+        fleet: &mut Fleet,
+        proposal: &Proposal,
+        at: WallTime,
+        store: &dyn StoreRead,
+    ) -> Result<Option<Grown>, StoreError> {
+        let Some(base) = proposal.read.as_ref().or(self.base.as_ref()) else { return Ok(None) };
+        let rendering = |app: &AppId, source: &Source| {
+            let of = self.rendered.get(app).filter(|rendered| rendered.source == *source);
+            proposal.renderings.get(app).or(of.map(|rendered| &rendered.rendering)).cloned()
+        };
+        fleet.grow(base, &rendering, at, &Staged::new(store, &proposal.content)).map(Some)
     }
 
     /// Decides as if a proposal were the fleet. Nothing changes.
     pub fn preview(
         &self,
         proposal: &Proposal,
+        at: WallTime,
         store: &dyn StoreRead,
         entropy: &mut dyn Entropy,
     ) -> Result<Result<Preview, NoPreview>, StoreError> {
         let Some(present) = &self.read else { return Ok(Err(NoPreview::Unread)) };
-        let read = proposal.read.as_ref().unwrap_or(present);
+        let mut fleet = self.fleet.clone();
+        let Some(grown) = self.grow_proposal(&mut fleet, proposal, at, store)? else {
+            return Ok(Err(NoPreview::Unread));
+        };
+        let Grown { read, rest, families, ops: made, windows: _ } = grown;
+        let read = &read;
         let mut renderings: BTreeMap<AppId, Rendering> =
             self.rendered.iter().map(|(app, rendered)| (app.clone(), rendered.rendering.clone())).collect();
         renderings
             .extend(proposal.renderings.iter().map(|(app, rendering)| (app.clone(), rendering.clone())));
-        let staged = Staged::new(store, &proposal.content);
-        let mut fleet = self.fleet.clone();
+        let renderings = without_documents(renderings, &rest);
+        let content: Vec<StoreOp> = proposal.content.iter().chain(&made).cloned().collect();
+        let staged = Staged::new(store, &content);
         let inputs = Inputs {
             read: Some(read),
             renderings: &renderings,
@@ -144,7 +186,10 @@ impl HubMachine {
             confirmed_loss: None,
         };
         let mut decision = fleet.decide(inputs, &staged, entropy)?;
-        let mut preview = Preview { loss: decision.mass_loss.take(), ..Preview::default() };
+        for (app, family) in families.into_iter().filter(|(_, family)| !family.conditions.is_empty()) {
+            decision.conditions.entry(app).or_default().extend(family.conditions);
+        }
+        let mut preview = Preview { loss: decision.mass_loss.take(), content: made, ..Preview::default() };
         let known: BTreeSet<Condition> = document_conditions(present).collect();
         preview.conditions = document_conditions(read).filter(|said| !known.contains(said)).collect();
         for (cluster, app) in keys(&self.fleet, &fleet) {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Context, Effects, HubMachine, RenderedApp, Severity, Shown, SourceProblem, Staged};
 use crate::fleet::{FleetRead, Rendering};
 use crate::ids::AppId;
-use crate::project::normalise_repository;
 use crate::session::tables::has_release;
 use crate::status::Condition;
 use crate::store::{StoreError, StoreOp};
@@ -80,27 +79,11 @@ impl HubMachine {
             let message = "the fleet's source is read again".to_owned();
             self.tell(Severity::Info, "FleetRead", message, None, None, context.now, effects);
         }
-        if self.read.as_ref() == Some(&read) {
+        if self.base.as_ref() == Some(&read) {
             self.dirty |= self.told.is_none();
             return;
         }
-        let known: BTreeSet<Condition> = self.read.iter().flat_map(document_conditions).collect();
-        for condition in document_conditions(&read) {
-            if !known.contains(&condition) {
-                let severity =
-                    if condition.kind == UNSUPPORTED { Severity::Warning } else { Severity::Error };
-                self.tell(severity, DOCUMENT, condition.message, None, None, context.now, effects);
-            }
-        }
-        let before = self.sources();
-        self.read = Some(read);
-        let sources = self.sources();
-        // A rendering of another source than the document states now says nothing.
-        self.rendered.retain(|app, rendered| sources.get(app) == Some(&rendered.source));
-        let used: BTreeSet<String> =
-            sources.values().map(|source| normalise_repository(&source.repo_url)).collect();
-        self.repository_problems.retain(|repository, _| used.contains(repository));
-        effects.sources_changed |= before != sources;
+        self.base = Some(read);
         self.dirty = true;
         self.may_collect = true;
     }
@@ -204,6 +187,11 @@ pub(super) fn document_conditions(read: &FleetRead) -> impl Iterator<Item = Cond
         .iter()
         .map(|unknown| condition(UNSUPPORTED, format!("{}: {}", unknown.file, unknown.message)));
     broken.chain(refused).chain(unknown)
+}
+
+/// Gives how bad it is, and the reason of the event.
+pub(super) fn news_of(condition: &Condition) -> (Severity, &'static str) {
+    (if condition.kind == UNSUPPORTED { Severity::Warning } else { Severity::Error }, DOCUMENT)
 }
 
 fn refused_projects(read: &FleetRead) -> impl Iterator<Item = String> {

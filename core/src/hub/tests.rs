@@ -1,6 +1,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test names the frames that it looks for")]
 #![expect(unused_must_use, reason = "the world of a test commits what it is given")]
 
+mod app_of_apps;
 mod content;
 mod members;
 mod pause;

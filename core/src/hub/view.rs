@@ -343,11 +343,15 @@ impl HubMachine {
         let assignment = placed.map(|(_, placement)| &placement.assignment);
         let link = placed.and_then(|(cluster, _)| self.links.get(&cluster));
         let row = link.and_then(|link| link.statuses().get(app));
-        let mut status = row.and_then(|row| read_status(row.value()));
+        let mut status = self.with_family(app, row.and_then(|row| read_status(row.value())));
+        let family = self.family_here(app);
+        let done = family.is_some() && self.is_done_here(app);
         if let Some(held) = self.lost(app, placed.map(|(_, placement)| placement), store)? {
             status.get_or_insert_with(unknown_status).held = Some(held);
         }
-        let observed = placed.and_then(|(cluster, _)| self.observed(cluster, app, now));
+        let here = Observed { age: Duration::ZERO, stated: Duration::ZERO, last_known: false };
+        let observed =
+            placed.and_then(|(cluster, _)| self.observed(cluster, app, now)).or_else(|| family.map(|_| here));
         let since = placed.and_then(|(cluster, _)| self.heard.get(&(cluster, app.clone())));
         let named = application.map(|application| &application.destination.cluster);
         let cluster = placed
@@ -367,9 +371,12 @@ impl HubMachine {
             project: project.unwrap_or_default(),
             document: document.unwrap_or_default(),
             phase: assignment.map(|assignment| assignment.phase),
-            waiting: placed.is_none().then(|| self.waiting(app)),
-            desired: assignment.map(|assignment| assignment.root),
-            commits: commits.map(|revision| (revision.root, revision.commit.clone())).collect(),
+            waiting: (placed.is_none() && !done).then(|| self.waiting(app)),
+            desired: assignment.map(|assignment| assignment.root).or(family.and_then(|family| family.root)),
+            commits: commits
+                .map(|revision| (revision.root, revision.commit.clone()))
+                .chain(family.and_then(|family| Some((family.root?, family.commit.clone()?))))
+                .collect(),
             conditions: conditions
                 .map(|(condition, since)| Shown { condition: condition.clone(), since: *since })
                 .collect(),
@@ -405,7 +412,7 @@ impl HubMachine {
 }
 
 /// Says nothing: for an app whose agent has not spoken.
-fn unknown_status() -> AppStatus {
+pub(super) fn unknown_status() -> AppStatus {
     AppStatus {
         sync: SyncStatus::Unknown,
         health: Health::Unknown,

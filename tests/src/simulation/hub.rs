@@ -1,6 +1,7 @@
 //! The shell of a simulated hub: reads the fleet, decides, publishes, and carries out what its links ask for.
 
 mod fleet;
+mod grove;
 
 use std::collections::BTreeSet;
 
@@ -47,6 +48,8 @@ pub(super) struct HubProcess {
     pub(super) links: Vec<HubLink>,
     pub(super) entropy: Random,
     pub(super) read: Option<FleetRead>,
+    /// The app of apps was rendered in this life.
+    pub(super) grove: bool,
     pub(super) at: ReadAt,
     tick: Option<u64>,
     pub(super) decision: Decision,
@@ -137,6 +140,7 @@ impl World {
             links,
             entropy,
             read: None,
+            grove: false,
             at: ReadAt::default(),
             tick: None,
             decision: Decision::default(),

@@ -11,6 +11,9 @@ use super::random::Random;
 /// Begins the stream of what is drawn of local policies.
 const POLICIES: u64 = 0x706f_6c69_6369_6573;
 
+/// Begins the stream of what is drawn of apps that bring others.
+const GROVES: u64 = 0x6772_6f76_6573;
+
 /// A kind of trouble. Every run has some of them, so that none hides another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
@@ -74,11 +77,13 @@ pub enum Trouble {
     Couriers,
     /// Agents have policies of their own.
     Policies,
+    /// Most apps are brought by an app of apps, which is not read at once when the hub starts.
+    Groves,
 }
 
 impl Trouble {
     /// All of them with the name and how many runs of a hundred have it.
-    const ALL: [(Self, &'static str, u64); 30] = [
+    const ALL: [(Self, &'static str, u64); 31] = [
         (Self::Links, "links", 50),
         (Self::OneWay, "one-way", 25),
         (Self::SlowLinks, "slow-links", 25),
@@ -109,6 +114,7 @@ impl Trouble {
         (Self::Pauses, "pauses", 20),
         (Self::Couriers, "couriers", 20),
         (Self::Policies, "policies", 20),
+        (Self::Groves, "groves", 30),
     ];
 
     fn name(self) -> &'static str {
@@ -208,6 +214,8 @@ impl Plan {
         for (trouble, _, of_hundred) in Trouble::ALL {
             let drawn = if trouble == Trouble::Policies {
                 apart.percent(of_hundred)
+            } else if trouble == Trouble::Groves {
+                Random::new(settings.seed ^ GROVES).percent(of_hundred)
             } else {
                 random.percent(of_hundred)
             };

@@ -90,6 +90,10 @@ impl HubMachine {
 
     /// Says what an app waits for that is on no cluster yet.
     pub(in crate::hub) fn waiting(&self, app: &AppId) -> String {
+        if self.is_done_here(app) {
+            return "it renders documents of the fleet and nothing else, which the hub takes by itself"
+                .to_owned();
+        }
         let conditions = self.conditions.get(app).and_then(|conditions| conditions.keys().next());
         conditions.map_or("its source was not read yet", |condition| &condition.message).to_owned()
     }

@@ -25,9 +25,15 @@ impl World {
 
     fn preview(&mut self, proposal: &Proposal) -> Preview {
         let held = format!("{:?}", (&self.hub, &self.store));
-        let preview = self.hub.preview(proposal, &self.store, &mut self.entropy).unwrap().unwrap();
+        let preview =
+            self.hub.preview(proposal, WallTime(0), &self.store, &mut self.entropy).unwrap().unwrap();
         assert_eq!(format!("{:?}", (&self.hub, &self.store)), held, "a preview changes nothing");
         preview
+    }
+
+    fn unrendered(&self, read: Option<&FleetRead>) -> BTreeMap<AppId, Source> {
+        let proposal = Proposal { read: read.cloned(), ..Proposal::default() };
+        self.hub.proposed_sources(&proposal, WallTime(0), &self.store).unwrap().unrendered
     }
 
     fn objects(&self, app: &AppPreview, proposal: &Proposal) -> ObjectsPreview {
@@ -61,7 +67,7 @@ fn the_fleet_as_it_is_changes_nothing() {
     let preview = world.preview(&Proposal::default());
     assert_eq!((preview.apps.len(), preview.same), (0, 2));
     assert_eq!((preview.loss, preview.conditions), (None, Vec::new()));
-    assert_eq!(world.hub.unrendered(None), BTreeMap::new());
+    assert_eq!(world.unrendered(None), BTreeMap::new());
 }
 
 #[test]
@@ -121,7 +127,7 @@ fn apps_that_come_go_and_wait_are_told() {
         let document = AppDocument { file: format!("{name}.yaml"), application, document: String::new() };
         read.apps.insert(id(name), document);
     }
-    assert_eq!(world.hub.unrendered(Some(&read)).len(), 2);
+    assert_eq!(world.unrendered(Some(&read)).len(), 2);
     let (first, content) = rendering(&[("x", "1")]);
     let renderings = BTreeMap::from([(id("new"), first.clone()), (id("far"), first)]);
     let proposal = Proposal { read: Some(read), renderings, content };
@@ -181,6 +187,6 @@ fn a_fleet_that_loses_most_apps_is_told_as_that() {
 fn a_hub_that_has_read_nothing_says_so() {
     let mut world = World::new();
     let proposal = Proposal::default();
-    let preview = world.hub.preview(&proposal, &world.store, &mut world.entropy).unwrap();
+    let preview = world.hub.preview(&proposal, WallTime(0), &world.store, &mut world.entropy).unwrap();
     assert_eq!(preview, Err(NoPreview::Unread));
 }

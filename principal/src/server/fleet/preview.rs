@@ -35,10 +35,12 @@ impl Fleet {
             self.services.preview.propose(asked, &handle).await.map_err(|error| refusal(&error))?;
         let proposal = Arc::new(proposal);
         let looked = Arc::clone(&proposal);
-        let decided =
-            handle.query(move |machine, store, _| machine.preview(&looked, store, &mut SystemEntropy));
+        let decided = handle
+            .query(move |machine, store, now| machine.preview(&looked, now.wall, store, &mut SystemEntropy));
         let preview = decided.await.map_err(stopped)?.map_err(|error| failed(&error))?;
-        let preview = preview.map_err(|error| Status::failed_precondition(error.to_string()))?;
+        let mut preview = preview.map_err(|error| Status::failed_precondition(error.to_string()))?;
+        let made = std::mem::take(&mut preview.content);
+        let content: Arc<Vec<_>> = Arc::new(proposal.content.iter().cloned().chain(made).collect());
         let stopping = self.services.supervisor.stopping();
         self.services.supervisor.spawn_isolated("preview", async move {
             let work = async {
@@ -47,11 +49,10 @@ impl Fleet {
                     return;
                 }
                 for app in preview.apps {
-                    let content = Arc::clone(&proposal);
+                    let content = Arc::clone(&content);
                     let looked = handle
                         .query(move |_, store, _| {
-                            app.objects(&content.content, store)
-                                .map(|objects| v1::AppPreview::of(&app, objects))
+                            app.objects(&content, store).map(|objects| v1::AppPreview::of(&app, objects))
                         })
                         .await;
                     let answer = match looked {
@@ -82,6 +83,7 @@ fn refusal(error: &AskError) -> Status {
         AskError::Busy => Status::resource_exhausted(message),
         AskError::NoRevisions(_) | AskError::NoApp(_) => Status::invalid_argument(message),
         AskError::Fleet { .. } => Status::failed_precondition(message),
+        AskError::Store(_) => Status::internal(message),
         AskError::Stopped(_) => Status::unavailable(message),
     }
 }

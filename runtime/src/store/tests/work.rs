@@ -34,7 +34,7 @@ pub(super) const HUB: Kind = Kind {
     name: "hub",
     tables: argosy_core::hub::TABLES,
     steps: &[
-        &["placements", "projects", "releases", "manifests"],
+        &["placements", "projects", "parents", "releases", "manifests"],
         &["hub_link", "hub_inflight"],
         &["hub_link", "hub_inflight", "hub_acked", "hub_recent"],
         &["hub_status", "hub_journal", "hub_journal_meta"],

@@ -35,6 +35,10 @@ impl World {
                 process.at.fleet = head;
                 changed = true;
             }
+            if repository == 0 && process.read.is_some() && !changed && !process.grove {
+                process.grove = true;
+                changed = true;
+            }
             if let Some(at) = process.at.repositories.get_mut(repository).filter(|at| **at != Some(head)) {
                 *at = Some(head);
                 changed = true;
@@ -143,9 +147,20 @@ impl World {
         let (emptied, released) = (self.emptied(), self.released());
         let clusters: BTreeMap<String, ClusterId> =
             (0..self.plan.agents).map(|agent| (cluster_name(agent), cluster_id(agent))).collect();
+        let grown = match self.grown(&renderings) {
+            Ok(grown) => grown,
+            Err(error) => {
+                self.oracle.violate("I7", format!("what apps bring is not read: {error}"));
+                return;
+            }
+        };
         let Some(process) = &mut self.hub.process else { return };
+        let (read, brought) = match grown {
+            Some(grown) => (Some(grown.read), grown.ops),
+            None => (process.read.clone(), Vec::new()),
+        };
         let inputs = Inputs {
-            read: process.read.as_ref(),
+            read: read.as_ref(),
             renderings: &renderings,
             clusters: &clusters,
             emptied: &emptied,
@@ -159,7 +174,7 @@ impl World {
                 return;
             }
         };
-        let ops = decision.ops.clone();
+        let ops: Vec<StoreOp> = brought.into_iter().chain(decision.ops.iter().cloned()).collect();
         process.decision = decision;
         if self.hub_dies() || self.hub_is_full() {
             return;

@@ -1,0 +1,140 @@
+//! A release, apart: the documents of the fleet that are in it, and the rest.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::application::{API_VERSION, Application};
+use crate::fleet::read::{AppDocument, ProjectDocument};
+use crate::ids::{AppId, Digest};
+use crate::key::{ResourceKey, split_api_version};
+use crate::project::Project;
+use crate::release::{Release, Root};
+use crate::session::tables::{MANIFESTS, get_manifest, get_release};
+use crate::store::{StoreError, StoreRead};
+
+/// Where a document states its sync wave, as a pointer into its JSON.
+const WAVE: &str = "/metadata/annotations/argocd.argoproj.io~1sync-wave";
+
+/// A release, apart.
+#[derive(Debug)]
+pub(super) struct Split {
+    /// In the order of their keys.
+    pub(super) documents: Vec<Document>,
+    /// What goes to the cluster.
+    pub(super) rest: Release,
+    /// Whether the whole release has nothing in it.
+    pub(super) empty: bool,
+}
+
+/// A document of the fleet that an app renders.
+#[derive(Debug, Clone)]
+pub(super) struct Document {
+    /// As rendered.
+    pub(super) key: ResourceKey,
+    pub(super) digest: Digest,
+    pub(super) content: Content,
+    /// It states a sync wave, which orders nothing: all documents of an app are taken at once.
+    pub(super) wave: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Content {
+    App(AppId, AppDocument),
+    Project(String, ProjectDocument),
+    /// It does not say what it is about.
+    Nameless,
+}
+
+// === impl Document ===
+
+impl Document {
+    /// Gives its key as the fleet knows it: in the only namespace that is supported.
+    pub(super) fn id(&self) -> ResourceKey {
+        self.key.in_namespace(AppId::DEFAULT_NAMESPACE)
+    }
+
+    /// Gives why it is refused, whoever brings it.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        match &self.content {
+            Content::App(_, document) => document.application.as_ref().err().map(String::as_str),
+            Content::Project(_, document) => document.project.as_ref().err().map(String::as_str),
+            Content::Nameless => Some("metadata.name: is no name"),
+        }
+    }
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.key.kind, self.key.name)
+    }
+}
+
+/// Tells whether objects of this name are documents of the fleet, of whatever version.
+fn is_document(key: &ResourceKey) -> bool {
+    let (group, _version) = split_api_version(API_VERSION);
+    key.group == group && ["Application", "AppProject"].contains(&key.kind.as_str())
+}
+
+/// Gives what an app's documents are said to come from.
+pub(super) fn origin(parent: &AppId) -> String {
+    format!("app {parent}")
+}
+
+/// Takes a release apart; `None` when it is not in the store.
+pub(super) fn split(parent: &AppId, root: Root, store: &dyn StoreRead) -> Result<Option<Split>, StoreError> {
+    let Some(release) = get_release(store, root)? else { return Ok(None) };
+    let (found, rest): (Vec<_>, Vec<_>) =
+        release.entries().iter().partition(|entry| is_document(&entry.id.key));
+    let mut documents = Vec::with_capacity(found.len());
+    for entry in found {
+        let undecodable = |why: String| StoreError::Undecodable { table: MANIFESTS, why };
+        let bytes = get_manifest(store, entry.digest)?
+            .ok_or_else(|| undecodable(format!("manifest {} is not there", entry.digest)))?;
+        let value: Value = serde_json::from_slice(&bytes).map_err(|error| undecodable(error.to_string()))?;
+        let wave = value.pointer(WAVE).and_then(Value::as_str).is_some_and(is_wave);
+        let content = content(&origin(parent), &entry.id.key, &value, wave);
+        documents.push(Document { key: entry.id.key.clone(), digest: entry.digest, content, wave });
+    }
+    let empty = release.is_empty();
+    let rest = if documents.is_empty() {
+        release
+    } else {
+        Release::build(rest.into_iter().map(|entry| (entry.id.key.clone(), entry.digest))).0
+    };
+    Ok(Some(Split { documents, rest, empty }))
+}
+
+fn content(file: &str, key: &ResourceKey, value: &Value, wave: bool) -> Content {
+    if key.kind == "Application" {
+        match Application::identity(value) {
+            Some(app) => {
+                let mut document = AppDocument::read(file, value);
+                if wave {
+                    document.application = AppDocument::read(file, &without_wave(value)).application;
+                }
+                Content::App(app, document)
+            }
+            None => Content::Nameless,
+        }
+    } else {
+        match Project::identity(value) {
+            Some(name) => Content::Project(name, ProjectDocument::read(file, value)),
+            None => Content::Nameless,
+        }
+    }
+}
+
+fn is_wave(text: &str) -> bool {
+    text.trim().parse::<i64>().is_ok_and(|wave| wave != 0)
+}
+
+/// A child application has no health of its own, in Argo CD neither: no wave of them waits for another, and one that is
+/// stated is told, not refused.
+fn without_wave(value: &Value) -> Value {
+    let mut value = value.clone();
+    if let Some(Value::Object(annotations)) = value.pointer_mut("/metadata/annotations") {
+        annotations.remove("argocd.argoproj.io/sync-wave");
+    }
+    value
+}
