@@ -27,7 +27,7 @@ impl Growth<'_> {
                 if let Some(first) = self.read.apps.get(id) {
                     return first_keeps(first.document == document.document, &first.file);
                 }
-                self.read.apps.insert(id.clone(), document.clone());
+                self.read.apps.insert(id.clone(), document.as_ref().clone());
                 let depth = self.depth_of(parent).saturating_add(1);
                 self.read.children.insert(id.clone(), Child { parent: parent.clone(), state, depth });
                 self.frontier.insert(id.clone());
@@ -37,7 +37,7 @@ impl Growth<'_> {
                 if let Some(first) = self.read.projects.get(name) {
                     return first_keeps(first.document == document.document, &first.file);
                 }
-                self.read.projects.insert(name.clone(), document.clone());
+                self.read.projects.insert(name.clone(), document.as_ref().clone());
                 Claimed::Taken
             }
             Content::Nameless => Claimed::Nameless,

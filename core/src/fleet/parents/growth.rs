@@ -137,11 +137,13 @@ impl<'a> Growth<'a> {
         };
         self.unknown.insert(normalise_repository(&application.source.repo_url), app.clone());
         if self.before.known.contains_key(app) {
-            self.keep(app, &state, cascade)
-        } else {
-            self.read.unread_parents.insert(app.clone());
-            Ok(())
+            return self.keep(app, &state, cascade);
         }
+        // One that is on a cluster was rendered before, and brought nothing.
+        if !self.placements.keys().any(|(_, of)| of == app) {
+            self.read.unread_parents.insert(app.clone());
+        }
+        Ok(())
     }
 
     /// Leaves what an app brought last as it is.

@@ -40,8 +40,8 @@ pub(super) struct Document {
 
 #[derive(Debug, Clone)]
 pub(super) enum Content {
-    App(AppId, AppDocument),
-    Project(String, ProjectDocument),
+    App(AppId, Box<AppDocument>),
+    Project(String, Box<ProjectDocument>),
     /// It does not say what it is about.
     Nameless,
 }
@@ -113,13 +113,13 @@ fn content(file: &str, key: &ResourceKey, value: &Value, wave: bool) -> Content 
                 if wave {
                     document.application = AppDocument::read(file, &without_wave(value)).application;
                 }
-                Content::App(app, document)
+                Content::App(app, Box::new(document))
             }
             None => Content::Nameless,
         }
     } else {
         match Project::identity(value) {
-            Some(name) => Content::Project(name, ProjectDocument::read(file, value)),
+            Some(name) => Content::Project(name, Box::new(ProjectDocument::read(file, value))),
             None => Content::Nameless,
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{AppName, Refused};
 use crate::desired::Phase;
+use crate::fleet::ChildState;
 use crate::hub::{Context, Effects, HubMachine, Reply, Severity, read_status};
 use crate::ids::{AppId, ClusterId};
 use crate::status::Held;
@@ -59,6 +60,13 @@ impl HubMachine {
     fn deleting_on(&self, name: &AppName, cascade: bool) -> Result<ClusterId, Refused> {
         let app = &name.app;
         if let Some(document) = self.read.iter().find_map(|read| read.apps.get(app)) {
+            let child = self.read.iter().find_map(|read| read.children.get(app));
+            if let Some(ChildState::LeftOver(why)) = child.map(|child| &child.state) {
+                let why = format!(
+                    "it is left over ({why}); give its document in the fleet's folder, and take it out there"
+                );
+                return Err(Refused::NotDeleting { app: app.clone(), why });
+            }
             let finalizer = match &document.application {
                 Ok(application) if application.cascade.is_some() => {
                     "its document has the finalizer resources-finalizer.argocd.argoproj.io, so its objects are deleted \

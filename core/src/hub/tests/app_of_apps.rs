@@ -422,6 +422,9 @@ fn what_is_not_pruned_stays_until_somebody_else_gives_it() {
     assert_eq!(world.phase("web"), Some(Phase::Active));
     assert!(world.said("web").contains("OrphanedResourceWarning"), "{}", world.said("web"));
     assert!(world.said("web").contains("spec.syncPolicy.automated.prune is not set"));
+    let name = AppName { app: id("web"), cluster: None };
+    let refused = world.ask(Request::DeleteApp { app: name, cascade: false }).unwrap_err();
+    assert!(refused.to_string().contains("give its document in the fleet's folder"), "{refused}");
     let row = world.rows("root").into_iter().find(|(name, _, _)| name == "web").unwrap();
     assert_eq!(row.1, SyncStatus::OutOfSync);
     world.restart();
