@@ -179,6 +179,7 @@ fn what_a_change_of_a_root_app_would_bring_is_told_before_it_is_merged() {
     // Without automated sync nothing is taken, and the field is named.
     let manual = parent("root").set("/spec", "syncPolicy", json!({}));
     grove.world.put_app(&manual).unwrap();
+    grove.world.await_app("root", "to be manual", |app| app["spec"]["syncPolicy"]["automated"].is_null());
     apps.git(["merge", "--quiet", "change"]).unwrap();
     grove.await_said("root", "spec.syncPolicy.automated");
     assert!(grove.world.app("new").is_err());
