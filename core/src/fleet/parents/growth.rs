@@ -196,7 +196,7 @@ impl<'a> Growth<'a> {
                 Claimed::Taken => {
                     let (status, message) = match document.refusal() {
                         Some(why) => (SyncStatus::OutOfSync, format!("refused: {why}")),
-                        None if document.wave => (SyncStatus::Synced, WAVE.to_owned()),
+                        None if document.wave != 0 => (SyncStatus::Synced, WAVE.to_owned()),
                         None => (SyncStatus::Synced, String::new()),
                     };
                     self.row(app, document, status, false, message);
@@ -406,6 +406,8 @@ impl<'a> Growth<'a> {
             health_message,
             requires_pruning,
             message,
+            wave: document.wave,
+            confirms: false,
         };
         self.families.entry(app.clone()).or_default().rows.push(row);
     }

@@ -34,8 +34,8 @@ pub(super) struct Document {
     pub(super) key: ResourceKey,
     pub(super) digest: Digest,
     pub(super) content: Content,
-    /// It states a sync wave, which orders nothing: all documents of an app are taken at once.
-    pub(super) wave: bool,
+    /// The sync wave that it states. It orders nothing: all documents of an app are taken at once.
+    pub(super) wave: i32,
 }
 
 #[derive(Debug, Clone)]
@@ -92,7 +92,8 @@ pub(super) fn split(parent: &AppId, root: Root, store: &dyn StoreRead) -> Result
         let bytes = get_manifest(store, entry.digest)?
             .ok_or_else(|| undecodable(format!("manifest {} is not there", entry.digest)))?;
         let value: Value = serde_json::from_slice(&bytes).map_err(|error| undecodable(error.to_string()))?;
-        let wave = value.pointer(WAVE).and_then(Value::as_str).is_some_and(is_wave);
+        let wave = value.pointer(WAVE).and_then(Value::as_str).and_then(|text| text.trim().parse().ok());
+        let wave = wave.unwrap_or_default();
         let content = content(&origin(parent), &entry.id.key, &value, wave);
         documents.push(Document { key: entry.id.key.clone(), digest: entry.digest, content, wave });
     }
@@ -105,12 +106,12 @@ pub(super) fn split(parent: &AppId, root: Root, store: &dyn StoreRead) -> Result
     Ok(Some(Split { documents, rest, empty }))
 }
 
-fn content(file: &str, key: &ResourceKey, value: &Value, wave: bool) -> Content {
+fn content(file: &str, key: &ResourceKey, value: &Value, wave: i32) -> Content {
     if key.kind == "Application" {
         match Application::identity(value) {
             Some(app) => {
                 let mut document = AppDocument::read(file, value);
-                if wave {
+                if wave != 0 {
                     document.application = AppDocument::read(file, &without_wave(value)).application;
                 }
                 Content::App(app, Box::new(document))
@@ -123,10 +124,6 @@ fn content(file: &str, key: &ResourceKey, value: &Value, wave: bool) -> Content 
             None => Content::Nameless,
         }
     }
-}
-
-fn is_wave(text: &str) -> bool {
-    text.trim().parse::<i64>().is_ok_and(|wave| wave != 0)
 }
 
 /// A child application has no health of its own, in Argo CD neither: no wave of them waits for another, and one that is
