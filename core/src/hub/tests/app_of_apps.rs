@@ -223,7 +223,8 @@ fn a_parent_that_fails_freezes_what_it_brought_until_it_renders() {
     world.bring("root", &[app("web"), parent("inner")]);
     world.run("web");
     assert_eq!((world.phase("web"), world.phase("deep")), (Some(Phase::Active), Some(Phase::Active)));
-    assert_eq!(world.hub.fleet.placements(), before.placements());
+    let edge = world.hub.registry.by_name()["edge"];
+    assert_eq!(world.hub.fleet.list(edge).root(), before.list(edge).root());
 }
 
 #[test]
