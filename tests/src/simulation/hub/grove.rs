@@ -10,7 +10,6 @@ use argosy_core::session::tables::{put_manifest, put_release};
 use argosy_core::store::{StoreError, StoreOp};
 use argosy_core::time::WallTime;
 
-use super::super::broken::Broken;
 use super::super::plan::Trouble;
 use super::super::world::World;
 
@@ -30,26 +29,14 @@ impl World {
         let mut base = read.clone();
         let (release, content) = plant(&mut base);
         self.hub.store.commit(&content);
-        let empty = Release::build([]).0;
-        let broken = self.broken == Some(Broken::UnreadGroveIsEmpty);
-        if broken {
-            self.hub.store.commit(&[put_release(&empty)]);
-        }
         let root = AppId::new("", ROOT);
         let ready = process.grove;
         let rendering = |app: &AppId, _: &_| {
             if *app != root {
                 return renderings.get(app).cloned();
             }
-            let rendered = if ready {
-                &release
-            } else if broken {
-                &empty
-            } else {
-                return None;
-            };
-            let (root, commit) = (rendered.root(), String::new());
-            Some(Rendering::Rendered { root, commit, warnings: Vec::new() })
+            let (root, commit) = (release.root(), String::new());
+            ready.then_some(Rendering::Rendered { root, commit, warnings: Vec::new() })
         };
         process.fleet.grow(&base, &rendering, WallTime(0), &self.hub.store).map(Some)
     }
