@@ -45,7 +45,7 @@ pub(super) fn claim(
         Tracking::Ours { app: theirs, .. } if has(theirs) => Claim::Shared(theirs.clone()),
         Tracking::Ours { app: theirs, .. } => take(Some(format!("taken over from app {theirs}"))),
         // A definition carries our label alone.
-        Tracking::None | Tracking::Other(_) if key.is_crd() && live.labelled => take(None),
+        Tracking::None if key.is_crd() && live.labelled => take(None),
         Tracking::None => take(Some("adopted: it was there and nobody tracked it".to_owned())),
         Tracking::Other(tool) => Claim::Refused(format!("tracked by {tool}")),
     }

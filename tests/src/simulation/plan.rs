@@ -215,7 +215,9 @@ impl Plan {
             let drawn = if trouble == Trouble::Policies {
                 apart.percent(of_hundred)
             } else if trouble == Trouble::Groves {
-                Random::new(settings.seed ^ GROVES).percent(of_hundred)
+                // A document that cannot be read is no part of what an app brings, so commits break none here.
+                let breaks = troubles.contains(&Trouble::Commits);
+                Random::new(settings.seed ^ GROVES).percent(of_hundred) && !breaks
             } else {
                 random.percent(of_hundred)
             };
