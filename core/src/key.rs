@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{Digest, ParseIdError};
 
-/// Groups of Kubernetes itself with a dot in their names.
-const BUILT_IN: [&str; 17] = [
+/// Groups of Kubernetes itself that have a dot in their name; those without one are its own anyway.
+const BUILT_IN: [&str; 19] = [
     "admissionregistration.k8s.io",
     "apiextensions.k8s.io",
     "apiregistration.k8s.io",
@@ -21,6 +21,8 @@ const BUILT_IN: [&str; 17] = [
     "discovery.k8s.io",
     "events.k8s.io",
     "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "metrics.k8s.io",
     "networking.k8s.io",
     "node.k8s.io",
     "rbac.authorization.k8s.io",

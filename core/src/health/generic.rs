@@ -9,29 +9,6 @@ use super::conditions::{Condition, condition, conditions, is_lagging, lagging};
 use super::{Basis, Verdict};
 use crate::key::GroupKind;
 
-/// Groups of Kubernetes itself that have a dot in their name; those without one are its own anyway.
-const BUILT_IN: [&str; 19] = [
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-    "internal.apiserver.k8s.io",
-    "metrics.k8s.io",
-    "networking.k8s.io",
-    "node.k8s.io",
-    "rbac.authorization.k8s.io",
-    "resource.k8s.io",
-    "scheduling.k8s.io",
-    "storage.k8s.io",
-    "storagemigration.k8s.io",
-];
-
 /// Kinds of which Argo CD has no opinion on purpose, and groups of whose kinds none has conditions that tell its health.
 const OPINIONLESS: [(&str, &str); 10] = [
     ("argoproj.io", "Application"),
@@ -55,8 +32,7 @@ const WELL: [&str; 3] = ["Ready", "Available", "Succeeded"];
 
 /// Tells whether the generic rule may say something of a kind that has no rule of its own.
 pub(super) fn speaks_for(kind: &GroupKind) -> bool {
-    kind.group.contains('.')
-        && !BUILT_IN.contains(&kind.group.as_str())
+    !kind.is_built_in()
         && !OPINIONLESS
             .iter()
             .any(|(group, name)| *group == kind.group && (name.is_empty() || *name == kind.kind))

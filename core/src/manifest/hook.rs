@@ -120,7 +120,12 @@ impl Hook {
 
     /// Gives the phases in which it runs, in their order.
     pub fn phases(self) -> impl Iterator<Item = SyncPhase> {
-        SyncPhase::ALL.into_iter().filter(move |phase| self.phases & (1 << *phase as u8) != 0)
+        SyncPhase::ALL.into_iter().filter(move |phase| self.runs_in(*phase))
+    }
+
+    /// Tells whether it runs in a phase.
+    pub const fn runs_in(self, phase: SyncPhase) -> bool {
+        self.phases & (1 << phase as u8) != 0
     }
 
     /// Gives the same hook in one of its phases alone.

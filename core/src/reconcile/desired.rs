@@ -178,7 +178,7 @@ impl Reconciler {
         // What runs once an app is gone does not go with it.
         let leaving = self.apps.iter().filter(|(name, _)| self.phase_of(name) == Phase::Deleting);
         let after = leaving.flat_map(|(_, state)| &state.wanted.hooks);
-        let after = after.filter(|(_, wanted)| wanted.hook.phases().any(|of| of == SyncPhase::PostDelete));
+        let after = after.filter(|(_, wanted)| wanted.hook.runs_in(SyncPhase::PostDelete));
         self.set_aside = aside.chain(after.map(|(key, _)| key)).cloned().collect();
         self.nameless = self.set_aside.iter().filter(|key| key.prefix().is_some()).cloned().collect();
         let managed: Vec<ResourceKey> = self.inventory.keys().cloned().collect();

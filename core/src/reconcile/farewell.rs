@@ -37,7 +37,7 @@ impl WantedSet {
     /// Gives the hooks of one phase of a deletion alone. What an earlier try left makes way, whatever its policy.
     pub(super) fn only_hooks(self, phase: SyncPhase) -> Self {
         let mut hooks = self.hooks;
-        hooks.retain(|_, wanted| wanted.hook.phases().any(|of| of == phase));
+        hooks.retain(|_, wanted| wanted.hook.runs_in(phase));
         for wanted in hooks.values_mut() {
             wanted.hook = wanted.hook.only_in(phase);
             wanted.hook.before_creation = true;
@@ -65,7 +65,7 @@ impl Operation {
 
 impl App {
     fn has_hooks_in(&self, phase: SyncPhase) -> bool {
-        self.wanted.hooks.values().any(|wanted| wanted.hook.phases().any(|of| of == phase))
+        self.wanted.hooks.values().any(|wanted| wanted.hook.runs_in(phase))
     }
 
     /// Tells whether hooks of a phase are still to succeed.
@@ -185,9 +185,8 @@ impl Reconciler {
 
     /// Tells whether hooks of an app's deletion are to succeed before an object is deleted.
     pub(super) fn awaits_farewell(&self, app: &AppId, key: &ResourceKey) -> bool {
-        let state = self.apps.get(app).filter(|state| state.owes(SyncPhase::PreDelete));
-        let Some(state) = state.filter(|_| self.phase_of(app) == Phase::Deleting) else { return false };
-        state.farewell.is_some() || self.is_torn_down(key)
+        let begun = || self.apps.get(app).is_some_and(|state| state.farewell.is_some());
+        self.is_before_farewell(app) && (begun() || self.is_torn_down(key))
     }
 
     /// Tells whether an app's deletes wait for hooks of its deletion: they take nothing of the hour until those succeeded.
@@ -199,8 +198,7 @@ impl Reconciler {
     /// Tells whether an object is what a deletion of its app leaves behind, or makes once the rest is gone.
     pub(super) fn follows_deletion(&self, app: &AppId, key: &ResourceKey) -> bool {
         let hooks = self.apps.get(app).into_iter().flat_map(|state| &state.wanted.hooks);
-        let mut after =
-            hooks.filter(|(_, wanted)| wanted.hook.phases().any(|of| of == SyncPhase::PostDelete));
+        let mut after = hooks.filter(|(_, wanted)| wanted.hook.runs_in(SyncPhase::PostDelete));
         self.phase_of(app) == Phase::Deleting && after.any(|(hook, _)| hook == key || key.may_be(hook))
     }
 
