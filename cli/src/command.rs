@@ -137,8 +137,8 @@ async fn clusters(hub: &Hub) -> Result<v1::ListClustersResponse, Failure> {
 
 async fn get_app(hub: &Hub, app: &AppArguments) -> Result<v1::AppView, Failure> {
     let request = v1::GetAppRequest {
-        namespace: app.app.namespace.clone(),
-        name: app.app.name.clone(),
+        namespace: app.app.namespace.to_string(),
+        name: app.app.name.to_string(),
         cluster: app.cluster.clone(),
     };
     hub.call(|mut client| async move { client.get_app(request).await }).await
@@ -153,8 +153,8 @@ async fn run_command(
     mut news: impl FnMut(&v1::CommandProgress) -> Result<bool, Failure>,
 ) -> Result<v1::CommandProgress, Failure> {
     let request = v1::RunCommandRequest {
-        namespace: app.app.namespace.clone(),
-        name: app.app.name.clone(),
+        namespace: app.app.namespace.to_string(),
+        name: app.app.name.to_string(),
         cluster: app.cluster.clone(),
         timeout_ms: argosy_core::time::millis(timeout),
         kind: Some(kind),

@@ -3,14 +3,13 @@
 //! Every identifier is a type of its own, so that a generation is never compared with a sequence number and a cluster
 //! never named where an application is meant.
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::key::order;
+use crate::word::Word;
 
 /// Text that is not what it should be: an identifier, a digest, a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -270,26 +269,14 @@ impl fmt::Display for RejoinSerial {
 }
 
 /// An application: namespace and name of its `Application` document (M1).
-#[derive(Clone, PartialEq, Eq, Hash, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
 pub struct AppId {
     /// Namespace of the document; `argocd` where the document gives none.
     #[n(0)]
-    pub namespace: String,
+    pub namespace: Word,
     /// Name of the document.
     #[n(1)]
-    pub name: String,
-}
-
-impl Ord for AppId {
-    fn cmp(&self, other: &Self) -> Ordering {
-        order(&self.namespace, &other.namespace).then_with(|| order(&self.name, &other.name))
-    }
-}
-
-impl PartialOrd for AppId {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
+    pub name: Word,
 }
 
 impl AppId {
@@ -297,9 +284,9 @@ impl AppId {
     pub const DEFAULT_NAMESPACE: &'static str = "argocd";
 
     /// Makes an id; an empty namespace is the default one.
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(namespace: impl Into<Word>, name: impl Into<Word>) -> Self {
         let namespace = namespace.into();
-        let namespace = if namespace.is_empty() { Self::DEFAULT_NAMESPACE.to_owned() } else { namespace };
+        let namespace = if namespace.is_empty() { Self::DEFAULT_NAMESPACE.into() } else { namespace };
         Self { namespace, name: name.into() }
     }
 
@@ -307,7 +294,7 @@ impl AppId {
     /// is not the default one (Argo CD: resource tracking).
     pub fn instance(&self) -> String {
         if self.namespace == Self::DEFAULT_NAMESPACE {
-            self.name.clone()
+            self.name.to_string()
         } else {
             format!("{}_{}", self.namespace, self.name)
         }

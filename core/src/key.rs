@@ -1,6 +1,5 @@
 //! Names of Kubernetes objects: group, kind, namespace, name; no version (M2).
 
-use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -8,6 +7,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{Digest, ParseIdError};
+use crate::word::Word;
 
 /// Groups of Kubernetes itself that have a dot in their name; those without one are its own anyway.
 const BUILT_IN: [&str; 19] = [
@@ -33,20 +33,25 @@ const BUILT_IN: [&str; 19] = [
 ];
 
 /// Group and kind of an object, whatever its version.
-#[derive(Clone, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
 pub struct GroupKind {
     /// API group; empty for the core group.
     #[n(0)]
-    pub group: String,
+    pub group: Word,
     /// Kind.
     #[n(1)]
-    pub kind: String,
+    pub kind: Word,
 }
 
 impl GroupKind {
     /// Makes one.
-    pub fn new(group: impl Into<String>, kind: impl Into<String>) -> Self {
+    pub fn new(group: impl Into<Word>, kind: impl Into<Word>) -> Self {
         Self { group: group.into(), kind: kind.into() }
+    }
+
+    /// Tells whether an object is of this kind.
+    pub fn is_of(&self, key: &ResourceKey) -> bool {
+        self.kind == key.kind && self.group == key.group
     }
 
     /// Tells whether its group is one of Kubernetes itself, whose types leave empty values out and change with its version
@@ -105,79 +110,20 @@ const BEGAN_DIGITS: usize = 10;
 
 /// One Kubernetes object: (group, kind, namespace, name), no version (M2). The namespace is empty for an object of the
 /// cluster's scope and, in a release, for one whose manifest names none (the agent resolves it).
-#[derive(Clone, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
 pub struct ResourceKey {
     /// API group; empty for the core group.
     #[n(0)]
-    pub group: String,
+    pub group: Word,
     /// Kind.
     #[n(1)]
-    pub kind: String,
+    pub kind: Word,
     /// Namespace, or empty.
     #[n(2)]
-    pub namespace: String,
+    pub namespace: Word,
     /// Name.
     #[n(3)]
-    pub name: String,
-}
-
-impl Ord for GroupKind {
-    fn cmp(&self, other: &Self) -> Ordering {
-        order(&self.group, &other.group).then_with(|| order(&self.kind, &other.kind))
-    }
-}
-
-impl PartialOrd for GroupKind {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ResourceKey {
-    fn cmp(&self, other: &Self) -> Ordering {
-        order(&self.group, &other.group)
-            .then_with(|| order(&self.kind, &other.kind))
-            .then_with(|| order(&self.namespace, &other.namespace))
-            .then_with(|| order(&self.name, &other.name))
-    }
-}
-
-impl PartialOrd for ResourceKey {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// Orders short strings as [`str`] does. Every look into a map of objects compares some, most of them equal but for the
-/// last one: words are compared in place, and nothing is called.
-#[inline]
-pub(crate) fn order(one: &str, other: &str) -> Ordering {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    let common = one.len().min(other.len());
-    let (Some(left), Some(right)) = (one.get(..common), other.get(..common)) else { return one.cmp(other) };
-    let (words, _) = left.as_chunks::<8>();
-    let (others, _) = right.as_chunks::<8>();
-    for (word, other) in words.iter().zip(others) {
-        if word != other {
-            return u64::from_be_bytes(*word).cmp(&u64::from_be_bytes(*other));
-        }
-    }
-    last_word(left).cmp(&last_word(right)).then(one.len().cmp(&other.len()))
-}
-
-/// Gives the end of a string, up to eight bytes, as a number that orders strings of one length which are the same before
-/// it. Bytes may be in it twice.
-#[inline]
-fn last_word(bytes: &[u8]) -> u64 {
-    if let Some(last) = bytes.last_chunk::<8>() {
-        u64::from_be_bytes(*last)
-    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        u64::from(u32::from_be_bytes(*first)) << 32 | u64::from(u32::from_be_bytes(*last))
-    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<2>(), bytes.last_chunk::<2>()) {
-        u64::from(u16::from_be_bytes(*first)) << 16 | u64::from(u16::from_be_bytes(*last))
-    } else {
-        bytes.first().copied().map_or(0, u64::from)
-    }
+    pub name: Word,
 }
 
 impl ResourceKey {
@@ -187,7 +133,7 @@ impl ResourceKey {
     pub fn nameless(self, rank: u32) -> Self {
         let prefix = self.prefix().unwrap_or(&self.name);
         let rank = if rank == 0 { String::new() } else { rank.to_string() };
-        let name = format!("{prefix}{NAMELESS}{rank}");
+        let name = format!("{prefix}{NAMELESS}{rank}").into();
         Self { name, ..self }
     }
 
@@ -203,7 +149,7 @@ impl ResourceKey {
         let rank = if rank.is_empty() { String::new() } else { format!("-{rank}") };
         let short = |digest: Digest, digits| digest.to_string().chars().take(digits).collect::<String>();
         let (release, began) = (short(release, RELEASE_DIGITS), short(began, BEGAN_DIGITS));
-        let name = format!("{prefix}{release}-{}-{began}{rank}", phase.to_lowercase());
+        let name = format!("{prefix}{release}-{}-{began}{rank}", phase.to_lowercase()).into();
         Some(Self { name, ..self.clone() })
     }
 
@@ -223,10 +169,10 @@ impl ResourceKey {
 
     /// Makes one.
     pub fn new(
-        group: impl Into<String>,
-        kind: impl Into<String>,
-        namespace: impl Into<String>,
-        name: impl Into<String>,
+        group: impl Into<Word>,
+        kind: impl Into<Word>,
+        namespace: impl Into<Word>,
+        name: impl Into<Word>,
     ) -> Self {
         Self { group: group.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() }
     }
@@ -239,7 +185,7 @@ impl ResourceKey {
     /// Gives the same key in another namespace.
     #[must_use]
     pub fn in_namespace(&self, namespace: &str) -> Self {
-        Self { namespace: namespace.to_owned(), ..self.clone() }
+        Self { namespace: namespace.into(), ..self.clone() }
     }
 
     /// Tells whether this is the core `Namespace`.
@@ -314,18 +260,6 @@ mod tests {
             assert_eq!(text.parse::<ResourceKey>().unwrap().to_string(), text);
         }
         assert!("ConfigMap/web".parse::<ResourceKey>().is_err());
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn strings_are_ordered_as_ever(
-            one in "[a-b\\x00\u{e9}]{0,20}", other in "[a-b\\x00\u{e9}]{0,20}", common in "[a-b]{0,20}",
-        ) {
-            proptest::prop_assert_eq!(order(&one, &other), one.cmp(&other));
-            let (one, other) = (format!("{common}{one}"), format!("{common}{other}"));
-            proptest::prop_assert_eq!(order(&one, &other), one.cmp(&other));
-            proptest::prop_assert_eq!(order(&one, &one), Ordering::Equal);
-        }
     }
 
     #[test]

@@ -46,4 +46,5 @@ pub mod time;
 pub mod tracking;
 pub mod tree;
 pub mod windows;
+pub mod word;
 pub mod yaml;

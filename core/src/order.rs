@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use minicbor::{Decode, Encode};
 
 use crate::key::{GroupKind, ResourceKey};
+use crate::word::Word;
 
 /// Kinds in the order in which they are applied, whatever their group; what is not listed comes last.
 const KINDS: &[&str] = &[
@@ -161,19 +162,27 @@ impl Rank {
 /// one that would come later is moved right before it, into its step (Argo CD: wave -3 pulls a wave-5 Namespace along).
 pub fn ranks<'a>(objects: impl IntoIterator<Item = (&'a ResourceKey, Place)>) -> BTreeMap<ResourceKey, Rank> {
     let mut ranks = BTreeMap::new();
-    let mut lives_in: BTreeMap<&str, Rank> = BTreeMap::new();
+    let mut lives_in: BTreeMap<&Word, Rank> = BTreeMap::new();
     let mut of_kind: BTreeMap<GroupKind, Rank> = BTreeMap::new();
     let mut definitions = Vec::new();
+    let mut last: Option<(&ResourceKey, Rank)> = None;
     for (key, place) in objects {
         let rank = Rank::of(key, place.wave).in_phase(place.phase);
-        let earliest = |first: &mut Rank| *first = (*first).min(rank);
-        lives_in.entry(key.namespace.as_str()).and_modify(earliest).or_insert(rank);
-        of_kind.entry(key.group_kind()).and_modify(earliest).or_insert(rank);
+        let known = last.is_some_and(|(of, first)| {
+            of.kind == key.kind && of.group == key.group && of.namespace == key.namespace && first <= rank
+        });
+        if !known {
+            let earliest = |first: &mut Rank| *first = (*first).min(rank);
+            lives_in.entry(&key.namespace).and_modify(earliest).or_insert(rank);
+            of_kind.entry(key.group_kind()).and_modify(earliest).or_insert(rank);
+            last = Some((key, rank));
+        }
         definitions.extend(place.defines.map(|kind| (key, kind)));
         ranks.insert(key.clone(), rank);
     }
-    let namespaces =
-        lives_in.into_iter().map(|(name, first)| (ResourceKey::new("", "Namespace", "", name), first));
+    let namespaces = lives_in
+        .into_iter()
+        .map(|(name, first)| (ResourceKey::new("", "Namespace", "", name.clone()), first));
     let defined = definitions.into_iter().filter_map(|(key, kind)| Some((key.clone(), *of_kind.get(&kind)?)));
     for (key, first) in namespaces.chain(defined) {
         if let Some(rank) = ranks.get_mut(&key).filter(|rank| **rank >= first) {
@@ -197,6 +206,9 @@ pub fn delete_steps(
     deletes: &BTreeMap<ResourceKey, Leaving>,
     applies: impl IntoIterator<Item = Step>,
 ) -> BTreeMap<ResourceKey, Step> {
+    if deletes.is_empty() {
+        return BTreeMap::new();
+    }
     let mirror = mirrored(&deletes.values().map(|leaving| leaving.wave).collect());
     let step = |leaving: &Leaving| Step::wave(mirror.get(&leaving.wave).copied().unwrap_or_default());
     let steps = applies.into_iter().chain(deletes.values().map(step));

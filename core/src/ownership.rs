@@ -29,7 +29,7 @@ pub fn read(object: &Value, kind: &GroupKind, assessor: &Assessor<'_>) -> Result
     if uid.is_empty() {
         return Err(MetadataError("uid"));
     }
-    let key = ResourceKey::new(&kind.group, &kind.kind, text("namespace"), name);
+    let key = ResourceKey::new(kind.group.clone(), kind.kind.clone(), text("namespace"), name);
     let verdict = assessor.assess(kind, object);
     Ok(LiveMeta {
         uid: uid.to_owned(),

@@ -32,6 +32,7 @@ mod consent;
 mod deletes;
 mod desired;
 mod diffs;
+mod facts;
 mod failures;
 mod farewell;
 mod force;
@@ -66,8 +67,8 @@ pub use history::{From as RollbackFrom, Left, Rollback, RollbackRefused};
 pub use state::{AppliedBody, Attempt, HookOutcome, HookRun, Intent, InventoryEntry, Operation, tables};
 pub use why::{WhyLine, WhyLink, WhyState};
 
-pub(crate) use desired::facts_of;
 use diffs::Diffing;
+pub(crate) use facts::facts_of;
 use state::{App, Heals, Live, QueuedDelete};
 use tolerance::Weighed;
 use watching::{KindWatch, settle_ms};
@@ -285,7 +286,7 @@ impl Reconciler {
         let known: BTreeSet<GroupKind> =
             served.into_keys().chain(self.managed_kinds.keys().cloned()).collect();
         for kind in &known {
-            if !self.kinds.contains_key(kind) && !self.unasked.contains(&kind.group) {
+            if !self.kinds.contains_key(kind) && !self.unasked.contains(kind.group.as_str()) {
                 self.kind_removed(kind, now);
             }
         }

@@ -96,13 +96,13 @@ pub fn body(manifest: &Value, key: &ResourceKey, app: &AppId, installation: Inst
     let text = |text: String| Value::String(text);
     change(root, "metadata", |metadata| {
         if metadata.get("name").and_then(Value::as_str).is_none_or(str::is_empty) {
-            metadata.insert("name".to_owned(), text(key.name.clone()));
+            metadata.insert("name".to_owned(), text(key.name.to_string()));
             metadata.remove("generateName");
         }
         if key.namespace.is_empty() {
             metadata.remove("namespace");
         } else {
-            metadata.insert("namespace".to_owned(), text(key.namespace.clone()));
+            metadata.insert("namespace".to_owned(), text(key.namespace.to_string()));
         }
         change(metadata, "labels", |labels| {
             labels.insert(MANAGED.to_owned(), text(MANAGED_VALUE.to_owned()));

@@ -145,7 +145,7 @@ impl World {
                 self.version += 1;
                 let live = LiveMeta {
                     tracking: Tracking::Ours { installation: Some(installation()), app, names: key.clone() },
-                    uid: uid.clone().unwrap_or_else(|| key.name.clone()),
+                    uid: uid.clone().unwrap_or_else(|| key.name.to_string()),
                     key,
                     resource_version: self.version,
                     labelled: true,

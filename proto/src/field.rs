@@ -70,7 +70,7 @@ pub(crate) fn app(namespace: String, name: String) -> Result<AppId, FrameError> 
 
 /// Gives an app's namespace as it travels: the default one is empty.
 pub(crate) fn namespace_of(app: &AppId) -> String {
-    if app.namespace == AppId::DEFAULT_NAMESPACE { String::new() } else { app.namespace.clone() }
+    if app.namespace == AppId::DEFAULT_NAMESPACE { String::new() } else { app.namespace.to_string() }
 }
 
 /// Cuts text to at most `limit` bytes at the border of a character.

@@ -40,10 +40,10 @@ impl fmt::Debug for v1::AddClusterResponse {
 impl From<&ResourceKey> for v1::ResourceKey {
     fn from(key: &ResourceKey) -> Self {
         Self {
-            group: key.group.clone(),
-            kind: key.kind.clone(),
-            namespace: key.namespace.clone(),
-            name: key.name.clone(),
+            group: key.group.to_string(),
+            kind: key.kind.to_string(),
+            namespace: key.namespace.to_string(),
+            name: key.name.to_string(),
         }
     }
 }

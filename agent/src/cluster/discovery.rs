@@ -120,7 +120,7 @@ impl Catalogue {
             return Err(ApiError::NotServed(message));
         };
         Ok(Endpoint {
-            group: kind.group.clone(),
+            group: kind.group.to_string(),
             version: found.version.clone(),
             plural: found.plural.clone(),
             namespaced: served.namespaced,

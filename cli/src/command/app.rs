@@ -55,8 +55,8 @@ pub(super) async fn tree(hub: &Hub, app: &AppArguments, format: Format) -> Resul
 /// Prints the manifests of the release that the hub desires.
 pub(super) async fn manifests(hub: &Hub, app: &AppArguments, format: ManifestFormat) -> Result<u8, Failure> {
     let request = v1::GetAppRequest {
-        namespace: app.app.namespace.clone(),
-        name: app.app.name.clone(),
+        namespace: app.app.namespace.to_string(),
+        name: app.app.name.to_string(),
         cluster: app.cluster.clone(),
     };
     let mut pieces = hub.call(|mut client| async move { client.get_manifests(request).await }).await?;

@@ -60,10 +60,7 @@ fn elapsed() -> Duration {
 /// Judges all objects, in the order of the files, each among all others.
 fn judge(objects: &Objects, assessor: &Assessor<'_>) -> Vec<Row> {
     let assessor = assessor.among(objects);
-    objects
-        .iter()
-        .map(|(key, object)| Row::new(key.clone(), assessor.assess(&key.group_kind(), object)))
-        .collect()
+    objects.iter().map(|(key, object)| Row::new(key, assessor.assess(&key.group_kind(), object))).collect()
 }
 
 /// Reads a file, or the standard input.

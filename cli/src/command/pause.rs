@@ -10,8 +10,8 @@ use crate::{output, text};
 
 pub(super) async fn run(hub: &Hub, app: &AppArguments, resume: bool) -> Result<u8, Failure> {
     let request = v1::PauseAppRequest {
-        namespace: app.app.namespace.clone(),
-        name: app.app.name.clone(),
+        namespace: app.app.namespace.to_string(),
+        name: app.app.name.to_string(),
         cluster: app.cluster.clone(),
         resume,
     };

@@ -22,7 +22,7 @@ pub(super) async fn run(
     format: Format,
 ) -> Result<u8, Failure> {
     let view = super::get_app(hub, app).await?;
-    let ResourceKey { group, kind, namespace, name } = key.clone();
+    let v1::ResourceKey { group, kind, namespace, name } = key.into();
     let asked = v1::run_command_request::Kind::Why(v1::WhyCommand { group, kind, namespace, name });
     let why = match super::run_command(hub, app, READ, asked, |_| Ok(false)).await {
         Ok(progress) if progress.state() == v1::CommandState::Succeeded => Why::of(&view, key, &progress),

@@ -64,8 +64,8 @@ impl Differences {
     /// Puts the answer together.
     pub(crate) fn of(app: &AppId, diff: &v1::Diff, observed: Option<&v1::Observation>) -> Self {
         Self {
-            namespace: app.namespace.clone(),
-            name: app.name.clone(),
+            namespace: app.namespace.to_string(),
+            name: app.name.to_string(),
             revision: revision_of(diff.release.as_ref()),
             observed: observed.map(Into::into),
             same: diff.same,

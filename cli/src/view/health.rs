@@ -2,6 +2,7 @@
 
 use argosy_core::health::Verdict;
 use argosy_core::key::ResourceKey;
+use argosy_proto::v1;
 use serde::Serialize;
 
 use crate::output::Table;
@@ -22,8 +23,8 @@ pub(crate) struct Row {
 
 impl Row {
     /// Makes one.
-    pub(crate) fn new(key: ResourceKey, verdict: Option<Verdict>) -> Self {
-        let ResourceKey { group, kind, namespace, name } = key;
+    pub(crate) fn new(key: &ResourceKey, verdict: Option<Verdict>) -> Self {
+        let v1::ResourceKey { group, kind, namespace, name } = key.into();
         let status = verdict.as_ref().map_or("", |verdict| verdict.health.as_str());
         let message = verdict.map(|verdict| verdict.message).unwrap_or_default();
         Self { group, kind, namespace, name, status, message }

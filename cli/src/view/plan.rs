@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use argosy_core::ids::AppId;
 use argosy_core::plan::{Action, Plan, Planned};
+use argosy_proto::v1;
 use serde::Serialize;
 
 use crate::output::Table;
@@ -53,15 +54,15 @@ impl PlanView {
 
 impl Line {
     fn of(planned: &Planned) -> Self {
-        let key = planned.key.clone();
+        let v1::ResourceKey { group, kind, namespace, name } = (&planned.key).into();
         Self {
             phase: planned.step.phase.as_str(),
             wave: planned.step.wave,
             action: planned.action.as_str(),
-            group: key.group,
-            kind: key.kind,
-            namespace: key.namespace,
-            name: key.name,
+            group,
+            kind,
+            namespace,
+            name,
             why: planned.why.clone(),
         }
     }

@@ -118,7 +118,9 @@ impl ObjectDiff {
 
     fn cost(&self) -> usize {
         let ResourceKey { group, kind, namespace, name } = &self.key;
-        [group, kind, namespace, name, &self.message].iter().map(|text| text.len()).sum::<usize>() + COST
+        [group, kind, namespace, name].iter().map(|word| word.len()).sum::<usize>()
+            + self.message.len()
+            + COST
     }
 }
 

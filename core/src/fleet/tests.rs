@@ -152,7 +152,7 @@ impl World {
 
     fn held(&self, name: &str) -> Vec<String> {
         let held = &self.fleet.placements[&(EDGE, id(name))].assignment.held;
-        held.iter().map(|key| key.name.clone()).collect()
+        held.iter().map(|key| key.name.to_string()).collect()
     }
 }
 

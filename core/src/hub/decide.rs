@@ -12,6 +12,7 @@ use crate::session::hub::Published;
 use crate::status::Condition;
 use crate::store::{StoreError, StoreOp};
 use crate::time::WallTime;
+use crate::word::Word;
 
 impl HubMachine {
     /// Decides and publishes until nothing changes any more, and drops what nothing names.
@@ -222,7 +223,7 @@ impl HubMachine {
         &self,
         cluster: ClusterId,
     ) -> impl Iterator<Item = ((ClusterId, &AppId), &Placement)> {
-        let first = (cluster, AppId { namespace: String::new(), name: String::new() });
+        let first = (cluster, AppId { namespace: Word::default(), name: Word::default() });
         self.fleet
             .placements()
             .range(first..)

@@ -75,7 +75,8 @@ fn lists_are_expanded_and_lists_of_nothing_dropped() {
     let item = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
     let list = json!({"apiVersion": "v1", "kind": "List", "items": [item("a"),
         {"apiVersion": "v1", "kind": "ConfigMapList", "items": [item("b")]}]});
-    let names: Vec<String> = Manifest::expand(list).unwrap().into_iter().map(|m| m.key.name).collect();
+    let names: Vec<String> =
+        Manifest::expand(list).unwrap().into_iter().map(|m| m.key.name.to_string()).collect();
     assert_eq!(names, ["a", "b"]);
     assert_eq!(Manifest::expand(json!({"apiVersion": "v1", "kind": "List", "items": null})).unwrap(), []);
     let bad = json!({"apiVersion": "v1", "kind": "List", "items": [item("a"), {"kind": "X"}]});

@@ -83,16 +83,17 @@ impl ProjectLimits {
         if self.accounts.is_empty() {
             return None;
         }
-        let own = if destination.namespace.is_empty() { &app.namespace } else { &destination.namespace };
+        let own: &str =
+            if destination.namespace.is_empty() { &app.namespace } else { &destination.namespace };
         let of = |rule: &AccountRule| {
-            let namespace =
-                if rule.account_namespace.is_empty() { own } else { &rule.account_namespace }.clone();
+            let namespace = if rule.account_namespace.is_empty() { own } else { &rule.account_namespace };
+            let namespace = namespace.to_owned();
             Acting::As(ServiceAccount { namespace, name: rule.account.clone() })
         };
         let nobody = || {
             let server =
                 if destination.server.is_empty() { &destination.cluster } else { &destination.server };
-            Acting::Nobody { server: server.clone(), namespace: own.clone() }
+            Acting::Nobody { server: server.clone(), namespace: own.to_owned() }
         };
         Some(self.accounts.iter().find(|rule| rule.is_about(destination)).map_or_else(nobody, of))
     }

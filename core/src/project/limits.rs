@@ -20,7 +20,7 @@ impl ProjectLimits {
         self.permits_kind(key, namespaced)?;
         if namespaced && !self.allows(server, cluster, &key.namespace) {
             let project = self.project.clone();
-            return Err(NotPermitted::Namespace { namespace: key.namespace.clone(), project });
+            return Err(NotPermitted::Namespace { namespace: key.namespace.to_string(), project });
         }
         Ok(())
     }
@@ -37,7 +37,7 @@ impl ProjectLimits {
         if permitted {
             Ok(())
         } else {
-            let (group, kind) = (key.group.clone(), key.kind.clone());
+            let (group, kind) = (key.group.to_string(), key.kind.to_string());
             Err(NotPermitted::Kind { group, kind, project: self.project.clone() })
         }
     }

@@ -41,7 +41,9 @@ impl Reconciler {
 
     fn judge_app(&mut self, app: &AppId, waiting: usize, now: Now) {
         let candidates = self.candidates(app);
-        let judged = match self.case(app, waiting, now) {
+        // Where nothing may be deleted there is nothing to judge.
+        let case = if candidates.is_empty() { None } else { self.case(app, waiting, now) };
+        let judged = match case {
             Some(case) => self.governor.judge(app, case, &candidates),
             None => crate::governor::Judgement::default(),
         };
@@ -185,6 +187,8 @@ impl Reconciler {
             .get(app)
             .into_iter()
             .flatten()
+            // Most of what an app manages is desired.
+            .filter(|key| !self.desirers.contains_key(*key))
             .filter_map(|key| {
                 let entry = self.inventory.get(key)?;
                 let uid = entry.uid.clone()?;

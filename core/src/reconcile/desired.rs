@@ -3,18 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use super::state::{App, FACTS_VERSION, Wanted, WantedHook, WantedSet, tables};
+use super::state::{App, Wanted, WantedHook, WantedSet, tables};
 use super::{InventoryEntry, Reconciler};
-use crate::cluster::{ManifestFacts, Tracking};
+use crate::cluster::Tracking;
 use crate::compare::Ignored;
 use crate::desired::{Assignment, DesiredList, Phase};
 use crate::ids::AppId;
 use crate::key::{GroupKind, ResourceKey};
-use crate::manifest::{ObjectOptions, Role};
+use crate::manifest::Role;
 use crate::order::SyncPhase;
-use crate::policy::Consent;
 use crate::release::{Release, Root};
 use crate::session::tables as link_tables;
 use crate::store::{StoreError, StoreOp, StoreRead, encode};
@@ -170,8 +167,7 @@ impl Reconciler {
         let leaving = self.apps.iter().filter(|(name, _)| self.phase_of(name) == Phase::Deleting);
         let leaving = leaving.flat_map(|(_, state)| state.wanted.keys.keys());
         let hooks = self.apps.values().flat_map(|state| state.wanted.hooks.keys());
-        self.desired_kinds =
-            self.desirers.keys().chain(leaving).chain(hooks).map(ResourceKey::group_kind).collect();
+        self.desired_kinds = kinds_of(self.desirers.keys().chain(leaving).chain(hooks));
         let aside =
             self.apps.iter().filter(|(name, _)| matches!(self.phase_of(name), Phase::Active | Phase::Frozen));
         let aside = aside.flat_map(|(_, state)| state.wanted.hooks.keys().chain(&state.wanted.skipped));
@@ -181,13 +177,7 @@ impl Reconciler {
         let after = after.filter(|(_, wanted)| wanted.hook.runs_in(SyncPhase::PostDelete));
         self.set_aside = aside.chain(after.map(|(key, _)| key)).cloned().collect();
         self.nameless = self.set_aside.iter().filter(|key| key.prefix().is_some()).cloned().collect();
-        let managed: Vec<ResourceKey> = self.inventory.keys().cloned().collect();
-        for key in managed {
-            self.note_stray(&key);
-            self.weigh(&key, now);
-            self.note_written(&key, now);
-            self.heal_queue.entry(key).or_insert(now.ms());
-        }
+        self.note_managed(now);
         let seen: Vec<super::LiveMeta> = self
             .live
             .iter()
@@ -243,37 +233,6 @@ impl Reconciler {
         }
     }
 
-    /// Reads the facts of a release's manifests, once.
-    pub(super) fn ingest(&mut self, release: &Release, store: &dyn StoreRead) -> Result<(), StoreError> {
-        if !self.ingested.insert(release.root()) {
-            return Ok(());
-        }
-        for entry in release.entries() {
-            let table = link_tables::MANIFESTS;
-            let bytes =
-                store.get(table, entry.digest.as_bytes())?.ok_or_else(|| StoreError::Undecodable {
-                    table,
-                    why: format!("manifest {} of a complete release is not there", entry.digest.short()),
-                })?;
-            let manifest: Value = serde_json::from_slice(&bytes)
-                .map_err(|error| StoreError::Undecodable { table, why: error.to_string() })?;
-            let facts = facts_of(&entry.id.key, &manifest);
-            if self.facts.get(&entry.digest) == Some(&facts) {
-                continue;
-            }
-            if facts != ManifestFacts::default() {
-                self.out.ops.push(StoreOp::put(tables::FACTS, entry.digest.as_bytes().as_slice(), &facts));
-                self.facts.insert(entry.digest, facts);
-            }
-        }
-        self.out.ops.push(StoreOp::put_bytes(
-            tables::INGESTED,
-            release.root().0.as_bytes().as_slice(),
-            [FACTS_VERSION],
-        ));
-        Ok(())
-    }
-
     /// Tells whether a kind is namespaced: by discovery, else by a definition that is desired.
     pub(super) fn is_namespaced(&self, kind: &GroupKind) -> Option<bool> {
         self.kinds.get(kind).map(|info| info.namespaced).or_else(|| self.defined.get(kind).copied())
@@ -283,9 +242,19 @@ impl Reconciler {
     /// destination's, one of the cluster's scope loses any. Of two that meet the last wins (M2).
     pub(super) fn wanted(&self, assignment: &Assignment, release: &Release) -> WantedSet {
         let mut set = WantedSet { respects: assignment.policy.respect_ignored, ..WantedSet::default() };
+        let mut last: Option<(GroupKind, Option<bool>)> = None;
         for entry in release.entries() {
             let rendered = entry.id.key.clone();
-            let namespace = match self.is_namespaced(&rendered.group_kind()) {
+            let namespaced = match &last {
+                Some((kind, namespaced)) if kind.is_of(&rendered) => *namespaced,
+                Some(_) | None => {
+                    let kind = rendered.group_kind();
+                    let namespaced = self.is_namespaced(&kind);
+                    last = Some((kind, namespaced));
+                    namespaced
+                }
+            };
+            let namespace = match namespaced {
                 Some(false) => "",
                 // An unknown kind counts as namespaced until it is served (Argo CD: unknown scope).
                 Some(true) | None if rendered.namespace.is_empty() => &assignment.destination.namespace,
@@ -348,13 +317,48 @@ impl Reconciler {
         tracked.or_else(|| desirers.first()).cloned()
     }
 
-    /// Notes whether an object is where it belongs.
-    pub(super) fn note_stray(&mut self, key: &ResourceKey) {
-        let stray = self.inventory.get(key).is_some_and(|entry| match self.desirers.get(key) {
+    /// Notes of all that is managed whether it is where it belongs, and what is to be asked about or put back: something else
+    /// than the objects changed.
+    fn note_managed(&mut self, now: Now) {
+        let (mut strays, mut weighed, mut written, mut drifted) =
+            (BTreeSet::new(), Vec::new(), Vec::new(), Vec::new());
+        for (key, entry) in &self.inventory {
+            let live = self.live.get(key);
+            if self.is_stray(key, entry) {
+                strays.insert(key.clone());
+            }
+            if self.is_to_weigh(key, entry, live) {
+                weighed.push(key.clone());
+            }
+            if self.is_to_sweep(key, entry, live) {
+                written.push(key.clone());
+            }
+            if self.may_need_healing(key, entry, live) {
+                drifted.push(key.clone());
+            }
+        }
+        self.strays = strays;
+        for key in weighed {
+            self.weigh_queue.entry(key).or_insert(now.ms());
+        }
+        for key in written {
+            self.sweep_later(key, now);
+        }
+        for key in drifted {
+            self.heal_queue.entry(key).or_insert(now.ms());
+        }
+    }
+
+    fn is_stray(&self, key: &ResourceKey, entry: &InventoryEntry) -> bool {
+        match self.desirers.get(key) {
             Some(apps) => entry.detached || !(apps.contains(&entry.app) || self.has(&entry.app, key)),
             None => (entry.kept && !entry.detached) || is_lost(entry),
-        });
-        if stray {
+        }
+    }
+
+    /// Notes whether an object is where it belongs.
+    pub(super) fn note_stray(&mut self, key: &ResourceKey) {
+        if self.inventory.get(key).is_some_and(|entry| self.is_stray(key, entry)) {
             self.strays.insert(key.clone());
         } else {
             self.strays.remove(key);
@@ -422,34 +426,23 @@ fn is_lost(entry: &InventoryEntry) -> bool {
     entry.uid.is_none() && entry.intent.is_none()
 }
 
+/// Gives the kinds of objects: most of them are of the kind of the one before.
+pub(super) fn kinds_of<'a>(keys: impl Iterator<Item = &'a ResourceKey>) -> BTreeSet<GroupKind> {
+    let mut kinds = BTreeSet::new();
+    let mut last: Option<&ResourceKey> = None;
+    for key in keys {
+        if last.is_none_or(|last| last.kind != key.kind || last.group != key.group) {
+            kinds.insert(key.group_kind());
+            last = Some(key);
+        }
+    }
+    kinds
+}
+
 /// Reads a release that is assigned: it was complete, so it is there.
 pub(super) fn assigned_release(root: Root, store: &dyn StoreRead) -> Result<Release, StoreError> {
     link_tables::get_release(store, root)?.ok_or_else(|| StoreError::Undecodable {
         table: link_tables::RELEASES,
         why: format!("release {} is assigned and not there", root.0.short()),
     })
-}
-
-/// Reads what the reconciler needs to know of a manifest.
-pub(crate) fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
-    let options = ObjectOptions::of(manifest);
-    let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let defines = key.is_crd().then(|| {
-        (GroupKind::new(text("/spec/group"), text("/spec/names/kind")), text("/spec/scope") != "Cluster")
-    });
-    ManifestFacts {
-        defines,
-        kept: key.is_crd() || options.delete == Some(Consent::Refused),
-        prune_refused: options.prune == Some(Consent::Refused),
-        wave: options.wave,
-        prune_last: options.prune_last,
-        role: options.role,
-        prune: options.prune,
-        delete: options.delete,
-        unvalidated: options.unvalidated,
-        skip_dry_run: options.skip_dry_run,
-        ignore_extraneous: options.ignore_extraneous,
-        replace: options.replace,
-        force: options.force,
-    }
 }

@@ -35,8 +35,13 @@ pub(super) enum Drift {
 impl Reconciler {
     /// Compares a managed object with what was applied, by metadata alone.
     pub(super) fn drift(&self, key: &ResourceKey) -> Drift {
-        let Some(entry) = self.inventory.get(key) else { return Drift::Unknown };
-        match self.live.get(key) {
+        let entry = self.inventory.get(key);
+        entry.map_or(Drift::Unknown, |entry| self.drift_of(key, entry, self.live.get(key)))
+    }
+
+    /// Compares what was looked up already.
+    pub(super) fn drift_of(&self, key: &ResourceKey, entry: &InventoryEntry, live: Option<&Live>) -> Drift {
+        match live {
             None => Drift::Unknown,
             Some(Live::Absent) if entry.done => Drift::None,
             Some(Live::Absent) => Drift::Missing,
@@ -129,6 +134,17 @@ impl Reconciler {
                 self.begin(&app, &key, body, true, now);
             }
         }
+    }
+
+    /// Tells whether there may be something to put back of an object, or to be forgotten that was wrong with it.
+    pub(super) fn may_need_healing(
+        &self,
+        key: &ResourceKey,
+        entry: &InventoryEntry,
+        live: Option<&Live>,
+    ) -> bool {
+        let told = || self.apps.get(&entry.app).is_some_and(|state| state.problems.contains_key(key));
+        entry.intent.is_some() || self.drift_of(key, entry, live) != Drift::None || told()
     }
 
     /// Gives what to apply again: only under automated sync with selfHeal, only what the assigned release still holds,

@@ -1,10 +1,13 @@
 //! Operations: a sync of one app, from its start over its ordered applies to its result.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::desired::{assigned_release, kinds_of};
 use super::history::Rollback;
 use super::slots::Use;
-use super::state::{App, Attempt, Item, NamespaceStep, Operation, PendingSync, WantedSet, Work, tables};
+use super::state::{
+    App, Attempt, Item, NamespaceStep, Operation, PendingSync, Wanted, WantedSet, Work, tables,
+};
 use super::{Purpose, Reconciler};
 use crate::desired::{Assignment, Phase};
 use crate::ids::{AppId, CommandId, Digest};
@@ -185,23 +188,17 @@ impl Reconciler {
     fn has_looked(&self, app: &AppId) -> bool {
         let Some(state) = self.apps.get(app) else { return false };
         let managed = || self.by_app.get(app).into_iter().flatten();
-        let unseen = state
-            .wanted
-            .keys
-            .keys()
-            .chain(state.wanted.hooks.keys())
-            .chain(managed())
-            .map(ResourceKey::group_kind)
-            .any(|kind| self.is_unseen(&kind));
-        let looking = managed().any(|key| {
-            // What goes away goes when its finalizers let it, and what cannot be read is not waited for.
-            let not_awaited =
-                self.inventory.get(key).is_some_and(|entry| entry.intent.is_some() || entry.going)
-                    || self.is_dying(key)
-                    || self.backoffs.contains_key(key);
-            !not_awaited && (self.verify_queue.contains_key(key) || self.busy.contains(key))
+        let wanted = state.wanted.keys.keys().chain(state.wanted.hooks.keys());
+        if kinds_of(wanted.chain(managed())).iter().any(|kind| self.is_unseen(kind)) {
+            return false;
+        }
+        let asked = managed().filter(|key| self.verify_queue.contains_key(*key) || self.busy.contains(*key));
+        // What goes away goes when its finalizers let it, and what cannot be read is not waited for.
+        let mut awaited = asked.filter(|key| {
+            let going = self.inventory.get(*key).is_some_and(|entry| entry.intent.is_some() || entry.going);
+            !going && !self.is_dying(key) && !self.backoffs.contains_key(*key)
         });
-        !unseen && !looking
+        awaited.next().is_none()
     }
 
     /// Tells whether a kind is to be listed first. One that the API server refuses to list is looked at by object.
@@ -213,8 +210,7 @@ impl Reconciler {
     pub(super) fn unseen_kinds(&self, app: &AppId) -> String {
         let Some(state) = self.apps.get(app) else { return String::new() };
         let managed = self.by_app.get(app).into_iter().flatten();
-        let kinds: BTreeSet<GroupKind> =
-            state.wanted.keys.keys().chain(managed).map(ResourceKey::group_kind).collect();
+        let kinds = kinds_of(state.wanted.keys.keys().chain(managed));
         let waits: Vec<String> = kinds
             .iter()
             .filter(|kind| self.is_unseen(kind))
@@ -283,22 +279,25 @@ impl Reconciler {
         self.moved = true;
         let operation = operation.clone();
         let Operation { assignment, options, .. } = &operation;
-        let release = super::desired::assigned_release(assignment.root, store)?;
-        self.ingest(&release, store)?;
-        let (wanted, unmatched) = self.selected(app, options, self.wanted(assignment, &release));
+        let wanted = if state.assigned.as_ref() == Some(assignment) {
+            state.wanted.clone()
+        } else {
+            let release = assigned_release(assignment.root, store)?;
+            self.ingest(&release, store)?;
+            self.wanted(assignment, &release)
+        };
+        let (wanted, unmatched) = self.selected(app, options, wanted);
         let wanted = match operation.farewell {
             Some(phase) => wanted.only_hooks(phase),
             None => wanted,
         };
         let wanted = wanted.named_for(&operation);
         let ranks = self.ranks_of(&wanted);
-        let mut queue = BTreeMap::new();
-        for (key, one) in &wanted.keys {
-            if options.replace || !self.is_in_sync(app, key, one.manifest) {
-                let rank = ranks.get(key).copied().unwrap_or_default();
-                queue.insert((rank, key.clone()), Item::default());
-            }
-        }
+        let is_due =
+            |key: &ResourceKey, one: &Wanted| options.replace || !self.is_in_sync(app, key, one.manifest);
+        let rank = |key: &ResourceKey| ranks.get(key).copied().unwrap_or_default();
+        let due = wanted.keys.iter().filter(|(key, one)| is_due(key, one));
+        let queue: BTreeMap<_, _> = due.map(|(key, _)| ((rank(key), key.clone()), Item::default())).collect();
         let nobody = self.acts_as_nobody(app);
         let plain = assignment.policy.namespace.is_empty();
         let idle = plain && queue.is_empty() && wanted.hooks.is_empty();

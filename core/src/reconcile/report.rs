@@ -1,7 +1,6 @@
 //! Status: what is said of each app, and when.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use super::desired::kinds_of;
 use super::heal::Drift;
 use super::results::bounded;
 use super::state::{App, Attempt, Live};
@@ -27,7 +26,19 @@ impl Reconciler {
     }
 
     fn compare(&self, app: &AppId, key: &ResourceKey, manifest: Digest) -> SyncStatus {
-        let Some(entry) = self.inventory.get(key) else {
+        self.compare_known(app, key, manifest, self.inventory.get(key), self.live.get(key))
+    }
+
+    /// Compares what was looked up already.
+    fn compare_known(
+        &self,
+        app: &AppId,
+        key: &ResourceKey,
+        manifest: Digest,
+        entry: Option<&InventoryEntry>,
+        live: Option<&Live>,
+    ) -> SyncStatus {
+        let Some(entry) = entry else {
             let kind = key.group_kind();
             let told = self.was_looked_for(&kind) || self.is_refused(&kind);
             return if told { SyncStatus::OutOfSync } else { SyncStatus::Unknown };
@@ -40,7 +51,7 @@ impl Reconciler {
         if self.is_refused(&key.group_kind()) {
             return SyncStatus::Unknown;
         }
-        match self.drift(key) {
+        match self.drift_of(key, entry, live) {
             Drift::None => SyncStatus::Synced,
             Drift::Missing | Drift::Changed => SyncStatus::OutOfSync,
             Drift::Unknown => SyncStatus::Unknown,
@@ -85,15 +96,18 @@ impl Reconciler {
     }
 
     fn all_rows(&self, app: &AppId, state: &App, now: Now) -> Vec<ResourceRow> {
-        let mut rows: BTreeMap<ResourceKey, ResourceRow> = BTreeMap::new();
+        let mut rows: Vec<ResourceRow> = Vec::with_capacity(state.wanted.keys.len());
         for (key, wanted) in &state.wanted.keys {
-            let status = self.compare(app, key, wanted.manifest);
-            rows.insert(key.clone(), self.row(state, key, status, false, now));
+            let (entry, live) = (self.inventory.get(key), self.live.get(key));
+            let status = self.compare_known(app, key, wanted.manifest, entry, live);
+            rows.push(self.row(state, key, Some(wanted.manifest), status, (entry, live), now));
         }
         for key in self.left_over(app, state) {
-            rows.insert(key.clone(), self.row(state, key, SyncStatus::OutOfSync, true, now));
+            let known = (self.inventory.get(key), self.live.get(key));
+            rows.push(self.row(state, key, None, SyncStatus::OutOfSync, known, now));
         }
-        rows.into_values().collect()
+        rows.sort_by(|one, other| one.key.cmp(&other.key));
+        rows
     }
 
     /// Gives the objects that an app manages and does not desire any more.
@@ -102,23 +116,27 @@ impl Reconciler {
         app: &'a AppId,
         state: &'a App,
     ) -> impl Iterator<Item = &'a ResourceKey> {
-        self.by_app.get(app).into_iter().flatten().filter(move |key| {
+        let left = self.by_app.get(app).into_iter().flatten();
+        left.filter(|key| !state.wanted.keys.contains_key(*key)).filter(move |key| {
             let attached =
                 self.inventory.get(*key).is_some_and(|entry| entry.belongs_to(app) && entry.hook.is_none());
             let gone = matches!(self.live.get(*key), Some(Live::Absent));
-            attached && !gone && !state.wanted.keys.contains_key(*key) && !state.wanted.sets_aside(key)
+            attached && !gone && !state.wanted.sets_aside(key)
         })
     }
 
+    /// Gives the row of an object that is desired as a manifest says, or left over, and of which this much is known.
     fn row(
         &self,
         state: &App,
         key: &ResourceKey,
+        desired: Option<Digest>,
         status: SyncStatus,
-        requires_pruning: bool,
+        (entry, live): (Option<&InventoryEntry>, Option<&Live>),
         now: Now,
     ) -> ResourceRow {
-        let verdict = match self.live.get(key) {
+        let requires_pruning = desired.is_none();
+        let verdict = match live {
             _ if self.is_refused(&key.group_kind()) => self
                 .has_binding_rule(&key.group_kind())
                 .then(|| Verdict::new(Health::Unknown, "its kind cannot be watched")),
@@ -126,7 +144,7 @@ impl Reconciler {
                 Some(Verdict::new(Health::Progressing, "Pending deletion"))
             }
             Some(Live::Present(live)) => live.health.clone(),
-            Some(Live::Absent) if self.inventory.get(key).is_some_and(|entry| entry.done) => None,
+            Some(Live::Absent) if entry.is_some_and(|entry| entry.done) => None,
             Some(Live::Absent) => Some(Verdict::new(Health::Missing, "")),
             None => self.unseen_health(key),
         };
@@ -134,8 +152,10 @@ impl Reconciler {
         notes.extend(state.problems.get(key).cloned());
         notes.extend(self.local_note(state, key, requires_pruning).filter(|note| !notes.contains(note)));
         notes.extend(self.fight_message(key, now.ms()));
-        notes.extend(self.intolerable(key));
-        if let Some(entry) = self.inventory.get(key) {
+        if let (Some(entry), Some(Live::Present(live))) = (entry, live) {
+            notes.extend(self.intolerable(key, entry, live));
+        }
+        if let Some(entry) = entry {
             if !entry.changed.is_empty() {
                 notes.push(format!("admission or the API server changed {}", entry.changed.join(", ")));
             }
@@ -146,8 +166,8 @@ impl Reconciler {
                 notes.push("kept: never deleted".to_owned());
             }
         }
-        let applied = || self.inventory.get(key).and_then(|entry| Some(entry.applied.as_ref()?.manifest));
-        let manifest = state.wanted.keys.get(key).map(|wanted| wanted.manifest).or_else(applied);
+        let applied = || entry.and_then(|entry| Some(entry.applied.as_ref()?.manifest));
+        let manifest = desired.or_else(applied);
         let facts = manifest.and_then(|manifest| self.facts.get(&manifest));
         let asks = |facts: &ManifestFacts| [facts.prune, facts.delete].contains(&Some(Consent::Asked));
         ResourceRow {
@@ -164,7 +184,7 @@ impl Reconciler {
 
     /// Tells whether what is there of a kind is known: it is listed, or not served at all.
     fn was_looked_for(&self, kind: &GroupKind) -> bool {
-        let unserved = !self.must_watch(kind) && !self.unasked.contains(&kind.group);
+        let unserved = !self.must_watch(kind) && !self.unasked.contains(kind.group.as_str());
         self.discovered && (self.is_watched(kind) || unserved)
     }
 
@@ -320,8 +340,7 @@ impl Reconciler {
     /// Says of every kind that the app needs and that cannot be watched why not.
     fn unwatched(&self, name: &AppId, state: &App) -> Vec<String> {
         let managed = self.by_app.get(name).into_iter().flatten();
-        let kinds: BTreeSet<GroupKind> =
-            state.wanted.keys.keys().chain(managed).map(ResourceKey::group_kind).collect();
+        let kinds = kinds_of(state.wanted.keys.keys().chain(managed));
         let why = |kind: GroupKind| {
             let watch = self.watches.get(&kind).filter(|watch| watch.is_refused() || !watch.listed)?;
             Some(format!("cannot watch {kind}: {}", watch.broken.as_ref()?))

@@ -41,10 +41,13 @@ impl Sweep {
 impl Reconciler {
     /// Notes an object that was seen: somebody may have written to it.
     pub(super) fn note_written(&mut self, key: &ResourceKey, now: Now) {
-        if self.inventory.get(key).is_some_and(|entry| self.is_to_sweep(key, entry)) {
-            let due = now.ms().saturating_add(REST_MS);
-            self.sweep.waiting.entry(key.clone()).or_insert(due);
+        if self.inventory.get(key).is_some_and(|entry| self.is_to_sweep(key, entry, self.live.get(key))) {
+            self.sweep_later(key.clone(), now);
         }
+    }
+
+    pub(super) fn sweep_later(&mut self, key: ResourceKey, now: Now) {
+        self.sweep.waiting.entry(key).or_insert(now.ms().saturating_add(REST_MS));
     }
 
     /// Compares the object that waits for longest, if it is time for that.
@@ -59,7 +62,8 @@ impl Reconciler {
         due.sort_by_key(|key| self.sweep.waiting.get(key).copied());
         for key in due {
             self.sweep.waiting.remove(&key);
-            let entry = self.inventory.get(&key).filter(|entry| self.is_to_sweep(&key, entry));
+            let entry =
+                self.inventory.get(&key).filter(|entry| self.is_to_sweep(&key, entry, self.live.get(&key)));
             if let Some((app, body)) =
                 entry.and_then(|entry| Some((entry.app.clone(), entry.applied.clone()?)))
             {
@@ -80,8 +84,8 @@ impl Reconciler {
     }
 
     /// Tells whether an object is as it was applied by its metadata, and somebody wrote to it since.
-    fn is_to_sweep(&self, key: &ResourceKey, entry: &InventoryEntry) -> bool {
-        let Some(Live::Present(live)) = self.live.get(key) else { return false };
+    pub(super) fn is_to_sweep(&self, key: &ResourceKey, entry: &InventoryEntry, live: Option<&Live>) -> bool {
+        let Some(Live::Present(live)) = live else { return false };
         let seen = live.resource_version > entry.resource_version
             && entry.fingerprint.is_some()
             && live.fingerprint == entry.fingerprint

@@ -96,10 +96,12 @@ impl Reconciler {
     }
 
     /// Says why it cannot be told whether only ignored fields of an object changed.
-    pub(super) fn intolerable(&self, key: &ResourceKey) -> Option<String> {
-        let (Some(entry), Some(Live::Present(live))) = (self.inventory.get(key), self.live.get(key)) else {
-            return None;
-        };
+    pub(super) fn intolerable(
+        &self,
+        key: &ResourceKey,
+        entry: &InventoryEntry,
+        live: &LiveMeta,
+    ) -> Option<String> {
         if !super::heal::is_changed(entry, live) {
             return None;
         }
@@ -126,20 +128,22 @@ impl Reconciler {
         self.weighed.remove(key);
     }
 
+    /// Tells whether it has to be asked what the change of an object is about.
+    pub(super) fn is_to_weigh(&self, key: &ResourceKey, entry: &InventoryEntry, live: Option<&Live>) -> bool {
+        let Some(Live::Present(live)) = live else { return false };
+        let settled = entry.intent.is_none() && !entry.going && !entry.detached && !live.deleting;
+        settled
+            && entry.uid.as_deref() == Some(live.uid.as_str())
+            && super::heal::is_changed(entry, live)
+            && matches!(self.tolerance(key, entry, live), Tolerance::Unknown(_))
+    }
+
     fn to_weigh(&self, key: &ResourceKey) -> Option<(AppliedBody, Ignored)> {
         let entry = self.inventory.get(key)?;
-        let Some(Live::Present(live)) = self.live.get(key) else { return None };
-        let settled = entry.intent.is_none() && !entry.going && !entry.detached && !live.deleting;
-        if !settled
-            || entry.uid.as_deref() != Some(live.uid.as_str())
-            || !super::heal::is_changed(entry, live)
-        {
+        if !self.is_to_weigh(key, entry, self.live.get(key)) {
             return None;
         }
-        match self.tolerance(key, entry, live) {
-            Tolerance::Unknown(_) => Some((entry.applied.clone()?, self.ignored(key, entry)?.into_owned())),
-            Tolerance::NotAsked | Tolerance::Tolerated | Tolerance::Differs => None,
-        }
+        Some((entry.applied.clone()?, self.ignored(key, entry)?.into_owned()))
     }
 
     pub(super) fn run_weighing(&mut self, now: Now) {

@@ -63,8 +63,7 @@ impl Reconciler {
     /// A kind is no longer served: its objects went with it.
     pub(super) fn kind_removed(&mut self, kind: &GroupKind, now: Now) {
         self.forget_watch(kind);
-        let keys: Vec<ResourceKey> =
-            self.inventory.keys().filter(|key| key.group_kind() == *kind).cloned().collect();
+        let keys: Vec<ResourceKey> = self.inventory.keys().filter(|key| kind.is_of(key)).cloned().collect();
         for key in keys {
             self.gone(&key, now);
         }
@@ -81,8 +80,8 @@ impl Reconciler {
 
     /// Gives the apps that desire or manage objects of a kind.
     fn apps_of_kind(&self, kind: &GroupKind) -> BTreeSet<AppId> {
-        let desirers = self.desirers.iter().filter(|(key, _)| key.group_kind() == *kind);
-        let managers = self.inventory.iter().filter(|(key, _)| key.group_kind() == *kind);
+        let desirers = self.desirers.iter().filter(|(key, _)| kind.is_of(key));
+        let managers = self.inventory.iter().filter(|(key, _)| kind.is_of(key));
         let managers = managers.map(|(_, entry)| &entry.app);
         desirers.flat_map(|(_, apps)| apps).chain(managers).cloned().collect()
     }
@@ -145,7 +144,7 @@ impl Reconciler {
 
     fn listed(&mut self, kind: &GroupKind, resource_version: u64, objects: Vec<LiveMeta>, now: Now) {
         let of_kind: Vec<ResourceKey> =
-            self.inventory.keys().filter(|key| key.group_kind() == *kind).cloned().collect();
+            self.inventory.keys().filter(|key| kind.is_of(key)).cloned().collect();
         let remembered = of_kind
             .iter()
             .filter_map(|key| self.inventory.get(key))
@@ -174,7 +173,7 @@ impl Reconciler {
             self.observe(live, now);
         }
         let known: BTreeSet<ResourceKey> =
-            self.live.keys().filter(|key| key.group_kind() == *kind).cloned().chain(of_kind).collect();
+            self.live.keys().filter(|key| kind.is_of(key)).cloned().chain(of_kind).collect();
         for key in known.difference(&there) {
             let newer = matches!(self.live.get(key),
                 Some(Live::Present(live)) if live.resource_version > resource_version);

@@ -10,7 +10,7 @@ fn render_at(tree: &MemoryTree, path: &str, options: &DirectoryOptions) -> Resul
 }
 
 fn names(rendered: &Rendered) -> Vec<String> {
-    rendered.manifests.iter().map(|manifest| manifest.key.name.clone()).collect()
+    rendered.manifests.iter().map(|manifest| manifest.key.name.to_string()).collect()
 }
 
 fn recurse() -> DirectoryOptions {

@@ -233,7 +233,7 @@ async fn a_cluster_enrols_and_gets_its_list_and_its_manifests() {
         _ => None,
     };
     agent.until(last).await;
-    let request = v1::GetAppRequest { name: web.name.clone(), ..Default::default() };
+    let request = v1::GetAppRequest { name: web.name.to_string(), ..Default::default() };
     let view = hub.operator().await.get_app(request).await.unwrap().into_inner();
     assert_eq!((view.cluster.as_str(), view.phase()), ("edge", v1::AppPhase::Active));
     assert_eq!(view.desired.unwrap().revision.len(), 40, "the commit is known");

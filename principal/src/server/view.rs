@@ -124,8 +124,8 @@ pub(super) fn app(view: AppView, now: Now, detail: Detail) -> v1::AppView {
     let desired = view.desired.map(|root| reference(root, commit(root)));
     v1::AppView {
         conditions: view.conditions.iter().map(condition).collect(),
-        namespace: view.app.namespace,
-        name: view.app.name,
+        namespace: view.app.namespace.to_string(),
+        name: view.app.name.to_string(),
         cluster: view.cluster,
         project: view.project,
         document_json: view.document,
@@ -191,8 +191,8 @@ pub(super) fn reconciliation(reconciliation: Reconciliation) -> v1::ReconcileClu
             side.map_or(v1::AppPhase::Unspecified, |side| side.phase.into()).into()
         };
         v1::ReconcileRow {
-            namespace: app.namespace,
-            name: app.name,
+            namespace: app.namespace.to_string(),
+            name: app.name.to_string(),
             difference: difference.into(),
             hub_phase: phase(hub.as_ref()),
             agent_phase: phase(agent.as_ref()),
@@ -216,7 +216,7 @@ pub(super) fn reconciliation(reconciliation: Reconciliation) -> v1::ReconcileClu
 /// Something that happened.
 pub(super) fn event(event: &Event, now: Now) -> v1::Event {
     let (namespace, name) =
-        event.app.as_ref().map(|app| (app.namespace.clone(), app.name.clone())).unwrap_or_default();
+        event.app.as_ref().map(|app| (app.namespace.to_string(), app.name.to_string())).unwrap_or_default();
     v1::Event {
         sequence: event.sequence,
         at_unix_ms: event.at.wall.0,

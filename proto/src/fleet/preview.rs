@@ -14,8 +14,8 @@ impl v1::AppPreview {
         let differences =
             DiffReport { root: Root(Digest::ZERO), objects: objects.differences, same: 0, more: 0 };
         Self {
-            namespace: app.app.namespace.clone(),
-            name: app.app.name.clone(),
+            namespace: app.app.namespace.to_string(),
+            name: app.app.name.to_string(),
             cluster: app.cluster.clone(),
             fate: v1::Fate::from(app.fate).into(),
             settings: app.settings.iter().map(|name| (*name).to_owned()).collect(),

@@ -378,7 +378,7 @@ impl From<StatusEntry> for v1::StatusEntry {
         Self {
             sequence: entry.sequence,
             namespace: field::namespace_of(&entry.app),
-            name: entry.app.name,
+            name: entry.app.name.to_string(),
             value: entry.value,
         }
     }

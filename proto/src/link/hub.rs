@@ -238,7 +238,8 @@ impl From<Command> for v1::Command {
                 (app, Kind::Rollback(v1::RollbackCommand { id, prune }))
             }
             CommandKind::History { app } => (app, Kind::History(v1::HistoryCommand {})),
-            CommandKind::Why { app, key: ResourceKey { group, kind, namespace, name } } => {
+            CommandKind::Why { app, key } => {
+                let v1::ResourceKey { group, kind, namespace, name } = (&key).into();
                 (app, Kind::Why(v1::WhyCommand { group, kind, namespace, name }))
             }
         };
@@ -246,7 +247,7 @@ impl From<Command> for v1::Command {
             id: command.id.as_bytes().to_vec(),
             deadline_ms: command.deadline_ms,
             namespace: field::namespace_of(&app),
-            name: app.name,
+            name: app.name.to_string(),
             kind: Some(kind),
         }
     }

@@ -164,7 +164,7 @@ pub(super) fn manifest(key: &ResourceKey, piece: Piece) -> Vec<u8> {
     let mut metadata = json!({"name": key.name});
     if let Some(map) = metadata.as_object_mut() {
         if !key.namespace.is_empty() {
-            map.insert("namespace".to_owned(), key.namespace.clone().into());
+            map.insert("namespace".to_owned(), key.namespace.as_str().into());
         }
         if !annotations.is_empty() {
             map.insert("annotations".to_owned(), annotations.into());

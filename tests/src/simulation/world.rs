@@ -349,8 +349,8 @@ impl World {
             let kinds: Vec<GroupKind> = objects::group_kinds().collect();
             let picked = self.chance.people.pick(&kinds);
             options.resources.extend(picked.map(|GroupKind { group, kind }| Selector {
-                group,
-                kind,
+                group: group.to_string(),
+                kind: kind.to_string(),
                 namespace: String::new(),
                 name: "*".to_owned(),
                 exclude: false,

@@ -24,7 +24,7 @@ pub(super) fn merge(known: &Catalogue, snapshot: &Snapshot) -> Merged {
                 continue;
             }
             if !snapshot.is_stale(&kind.group, &version.version) {
-                let place = (kind.group.clone(), version.version.clone());
+                let place = (kind.group.to_string(), version.version.clone());
                 merged.missing.entry(place).or_default().insert(kind.clone());
             }
             let kept = ServedKind { namespaced: served.namespaced, versions: Vec::new() };
@@ -43,7 +43,7 @@ pub(super) fn unconfirmed(merged: &Merged) -> Vec<(String, String)> {
 pub(super) fn confirm(merged: &mut Merged, group: &str, version: &str, served: Option<&BTreeSet<String>>) {
     let missing = merged.missing.remove(&(group.to_owned(), version.to_owned())).unwrap_or_default();
     let Some(served) = served else { return };
-    for kind in missing.into_iter().filter(|kind| !served.contains(&kind.kind)) {
+    for kind in missing.into_iter().filter(|kind| !served.contains(kind.kind.as_str())) {
         if let Some(known) = merged.catalogue.kinds.get_mut(&kind) {
             known.versions.retain(|known| known.version != version);
             if known.versions.is_empty() {

@@ -119,7 +119,7 @@ impl World {
     /// The rows of an app: name, status, and what is said.
     fn rows(&self, name: &str) -> Vec<(String, SyncStatus, String)> {
         let rows = self.shown(name).status.map(|status| status.resources).unwrap_or_default();
-        rows.into_iter().map(|row| (row.key.name, row.status, row.message)).collect()
+        rows.into_iter().map(|row| (row.key.name.to_string(), row.status, row.message)).collect()
     }
 
     fn is_known(&self, name: &str) -> bool {
@@ -183,7 +183,7 @@ fn the_rest_of_what_a_parent_renders_goes_to_its_cluster_and_the_documents_do_no
     let placement = world.hub.fleet.placements_of(&id("root"))[0].1.clone();
     let release = crate::session::tables::get_release(&world.store, placement.assignment.root).unwrap();
     let keys: Vec<String> =
-        release.unwrap().entries().iter().map(|entry| entry.id.key.kind.clone()).collect();
+        release.unwrap().entries().iter().map(|entry| entry.id.key.kind.to_string()).collect();
     assert_eq!(keys, ["ConfigMap"]);
     assert_eq!(placement.commit_of(placement.assignment.root), Some("commit of root"));
     // What its agent has not said is not known.
@@ -601,7 +601,7 @@ fn a_preview_tells_what_a_parents_change_would_bring() {
         world.hub.preview(&proposal, WallTime(0), &world.store, &mut world.entropy).unwrap().unwrap();
     assert_eq!(format!("{:?}", world.hub), held, "a preview changes nothing");
     let fates: Vec<(String, Fate)> =
-        preview.apps.iter().map(|app| (app.app.name.clone(), app.fate)).collect();
+        preview.apps.iter().map(|app| (app.app.name.to_string(), app.fate)).collect();
     assert!(fates.contains(&("web".to_owned(), Fate::Released)), "{fates:?}");
     assert!(fates.contains(&("new".to_owned(), Fate::Waits)), "{fates:?}");
 }

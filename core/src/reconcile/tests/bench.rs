@@ -162,7 +162,7 @@ impl Bench {
         let manifests: Vec<_> = objects
             .iter()
             .map(|(object, value)| {
-                let key = ResourceKey { kind: self.kind.to_owned(), ..config(object) };
+                let key = ResourceKey { kind: self.kind.into(), ..config(object) };
                 let body = json!({"apiVersion": "v1", "kind": self.kind, "data": {"v": value},
                     "metadata": {"name": object, "namespace": "shop", "annotations": self.annotations}});
                 (key, body)

@@ -25,7 +25,7 @@ fn nothing_changes(request: &Request) -> Option<ApiError> {
 
 fn replaced(bench: &Bench) -> Vec<(String, bool)> {
     let replaced = |request: &Request| match request {
-        Request::Apply { key, replaces, .. } => Some((key.name.clone(), *replaces)),
+        Request::Apply { key, replaces, .. } => Some((key.name.to_string(), *replaces)),
         Request::Get { .. }
         | Request::Try { .. }
         | Request::Delete { .. }

@@ -50,7 +50,7 @@ fn an_app_whose_store_was_lost_is_not_called_missing_before_anybody_looked() {
 #[test]
 fn an_object_with_a_health_rule_that_was_not_seen_makes_its_app_unknown() {
     let mut bench = Bench::new();
-    let service = ResourceKey { kind: "Service".to_owned(), ..config("extra") };
+    let service = ResourceKey { kind: "Service".into(), ..config("extra") };
     let service_body = json!({"kind": "Service", "metadata": {"name": "extra"}}).to_string().into_bytes();
     let config_body = json!({"kind": "ConfigMap", "metadata": {"name": "a"}}).to_string().into_bytes();
     let (release, _) =

@@ -38,7 +38,7 @@ const WHY: &str =
     "this agent's policy refuses the kind Secret: kinds.deny[0] {group: \"\", kind: \"Secret\"}";
 
 fn secret(name: &str) -> ResourceKey {
-    ResourceKey { kind: "Secret".to_owned(), ..config(name) }
+    ResourceKey { kind: "Secret".into(), ..config(name) }
 }
 
 /// An app of a config map and a secret.

@@ -39,7 +39,7 @@ fn outdated(bench: &mut Bench, names: &[&'static str]) {
 
 fn rows(bench: &Bench) -> Vec<(String, ResultCode, String)> {
     let rows = bench.operation("web").results.iter();
-    rows.map(|row| (row.key.name.clone(), row.code, row.message.clone())).collect()
+    rows.map(|row| (row.key.name.to_string(), row.code, row.message.clone())).collect()
 }
 
 #[test]

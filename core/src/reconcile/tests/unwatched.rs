@@ -8,7 +8,7 @@ fn secrets() -> GroupKind {
 }
 
 fn secret(name: &str) -> ResourceKey {
-    ResourceKey { kind: "Secret".to_owned(), ..config(name) }
+    ResourceKey { kind: "Secret".into(), ..config(name) }
 }
 
 fn forbidden() -> ApiError {

@@ -40,7 +40,7 @@ pub(super) fn becomes(bench: &mut Bench, name: &str, health: Health) {
 /// Gives all writes so far, and forgets them.
 pub(super) fn written(bench: &mut Bench) -> Vec<String> {
     let name = |request: Request| match request {
-        Request::Apply { key, .. } => key.name,
+        Request::Apply { key, .. } => key.name.to_string(),
         Request::Delete { key, .. } => format!("-{}", key.name),
         Request::Get { .. }
         | Request::Try { .. }

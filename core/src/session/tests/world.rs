@@ -441,13 +441,13 @@ impl World {
                 let content = text.rsplit(':').next().unwrap().trim_end_matches('}');
                 content.parse().unwrap()
             });
-            running.insert(app.name.clone(), objects.collect());
+            running.insert(app.name.to_string(), objects.collect());
         }
         running
     }
 
     pub(crate) fn hub_statuses(&self) -> BTreeMap<String, Vec<u8>> {
-        self.hub.statuses().iter().map(|(app, row)| (app.name.clone(), row.value().to_vec())).collect()
+        self.hub.statuses().iter().map(|(app, row)| (app.name.to_string(), row.value().to_vec())).collect()
     }
 }
 

@@ -64,8 +64,8 @@ fn app(name: &AppId, known: &Known, commit: impl Fn(Root) -> Option<String>) -> 
     let Known { state, at, doubtful_since, .. } = known;
     let release = |root: Root| v1::ReleaseRef { revision: commit(root).unwrap_or_default(), ..root.into() };
     v1::AuditApp {
-        namespace: name.namespace.clone(),
-        name: name.name.clone(),
+        namespace: name.namespace.to_string(),
+        name: name.name.to_string(),
         phase: v1::AppPhase::from(state.phase).into(),
         desired: state.listed.map(release),
         assigned: state.assigned.map(release),

@@ -25,9 +25,9 @@ impl Oracle {
     /// to be before it.
     pub(super) fn home_answered(&mut self, agent: usize, request: &Request, is_there: bool) {
         let (name, looks) = match request {
-            Request::EnsureNamespace { name, .. } => (name, false),
-            Request::Apply { key, .. } if key.is_namespace() => (&key.name, false),
-            Request::Get { key } if key.is_namespace() => (&key.name, true),
+            Request::EnsureNamespace { name, .. } => (name.as_str(), false),
+            Request::Apply { key, .. } if key.is_namespace() => (key.name.as_str(), false),
+            Request::Get { key } if key.is_namespace() => (key.name.as_str(), true),
             Request::Get { .. }
             | Request::Try { .. }
             | Request::Apply { .. }
@@ -36,7 +36,7 @@ impl Oracle {
         };
         let Some(seen) = self.agents.get_mut(agent) else { return };
         if !is_there {
-            seen.homeless.insert(name.clone());
+            seen.homeless.insert(name.to_owned());
         } else if !looks {
             seen.homeless.remove(name);
         }
@@ -66,8 +66,8 @@ impl Oracle {
         let seat = self.seat(agent);
         let homed = !objects::is_namespaced(key)
             || asked.cluster.has_namespace(&key.namespace)
-            || self.agents.get(agent).is_some_and(|seen| seen.homeless.contains(&key.namespace))
-            || self.homes.contains(&(seat, key.namespace.clone()));
+            || self.agents.get(agent).is_some_and(|seen| seen.homeless.contains(key.namespace.as_str()))
+            || self.homes.contains(&(seat, key.namespace.to_string()));
         if homed {
             return;
         }

@@ -1,0 +1,115 @@
+//! Facts: what the reconciler needs to know of a manifest, read once.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Deserializer as _;
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::Reconciler;
+use super::state::{FACTS_VERSION, tables};
+use crate::cluster::ManifestFacts;
+use crate::ids::Digest;
+use crate::key::{GroupKind, ResourceKey};
+use crate::manifest::ObjectOptions;
+use crate::policy::Consent;
+use crate::release::Release;
+use crate::session::tables as link_tables;
+use crate::store::{StoreError, StoreOp, StoreRead};
+
+impl Reconciler {
+    /// Reads the facts of a release's manifests, once.
+    pub(super) fn ingest(&mut self, release: &Release, store: &dyn StoreRead) -> Result<(), StoreError> {
+        if !self.ingested.insert(release.root()) {
+            return Ok(());
+        }
+        // What is desired now was read before.
+        let desired = self.apps.values().flat_map(|state| state.wanted.keys.values());
+        let known: BTreeSet<Digest> = desired.map(|wanted| wanted.manifest).collect();
+        for entry in release.entries().iter().filter(|entry| !known.contains(&entry.digest)) {
+            let table = link_tables::MANIFESTS;
+            let bytes =
+                store.get(table, entry.digest.as_bytes())?.ok_or_else(|| StoreError::Undecodable {
+                    table,
+                    why: format!("manifest {} of a complete release is not there", entry.digest.short()),
+                })?;
+            let undecodable = |why: String| StoreError::Undecodable { table, why };
+            let manifest =
+                Head::read(&bytes, &entry.id.key).map_err(|error| undecodable(error.to_string()))?;
+            let facts = facts_of(&entry.id.key, &manifest);
+            if self.facts.get(&entry.digest) == Some(&facts) {
+                continue;
+            }
+            if facts != ManifestFacts::default() {
+                self.out.ops.push(StoreOp::put(tables::FACTS, entry.digest.as_bytes().as_slice(), &facts));
+                self.facts.insert(entry.digest, facts);
+            }
+        }
+        self.out.ops.push(StoreOp::put_bytes(
+            tables::INGESTED,
+            release.root().0.as_bytes().as_slice(),
+            [FACTS_VERSION],
+        ));
+        Ok(())
+    }
+}
+
+/// Reads what the reconciler needs to know of a manifest.
+pub(crate) fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
+    let options = ObjectOptions::of(manifest);
+    let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let defines = key.is_crd().then(|| {
+        (GroupKind::new(text("/spec/group"), text("/spec/names/kind")), text("/spec/scope") != "Cluster")
+    });
+    ManifestFacts {
+        defines,
+        kept: key.is_crd() || options.delete == Some(Consent::Refused),
+        prune_refused: options.prune == Some(Consent::Refused),
+        wave: options.wave,
+        prune_last: options.prune_last,
+        role: options.role,
+        prune: options.prune,
+        delete: options.delete,
+        unvalidated: options.unvalidated,
+        skip_dry_run: options.skip_dry_run,
+        ignore_extraneous: options.ignore_extraneous,
+        replace: options.replace,
+        force: options.force,
+    }
+}
+
+/// Reads a manifest but for what no fact is about, which is most of it.
+struct Head {
+    /// Definitions are told by their spec.
+    with_spec: bool,
+}
+
+impl Head {
+    fn read(bytes: &[u8], key: &ResourceKey) -> Result<Value, serde_json::Error> {
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let head = reader.deserialize_map(Self { with_spec: key.is_crd() })?;
+        reader.end()?;
+        Ok(Value::Object(head))
+    }
+}
+
+impl<'de> Visitor<'de> for Head {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a manifest")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut head = Map::new();
+        while let Some(name) = fields.next_key::<String>()? {
+            if name == "metadata" || (self.with_spec && name == "spec") {
+                head.insert(name, fields.next_value()?);
+            } else {
+                fields.next_value::<IgnoredAny>()?;
+            }
+        }
+        if head.is_empty() { Err(A::Error::missing_field("metadata")) } else { Ok(head) }
+    }
+}
