@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Deserializer as _;
-use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::Reconciler;
@@ -87,6 +87,10 @@ struct Head {
 
 impl Head {
     fn read(bytes: &[u8], key: &ResourceKey) -> Result<Value, serde_json::Error> {
+        // What is no object has no facts, and is refused when it is applied.
+        if bytes.first() != Some(&b'{') {
+            return serde_json::from_slice(bytes);
+        }
         let mut reader = serde_json::Deserializer::from_slice(bytes);
         let head = reader.deserialize_map(Self { with_spec: key.is_crd() })?;
         reader.end()?;
@@ -110,6 +114,36 @@ impl<'de> Visitor<'de> for Head {
                 fields.next_value::<IgnoredAny>()?;
             }
         }
-        if head.is_empty() { Err(A::Error::missing_field("metadata")) } else { Ok(head) }
+        Ok(head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_head_of_a_manifest_has_the_facts_of_all_of_it() {
+        let crd = ResourceKey::new("apiextensions.k8s.io", "CustomResourceDefinition", "", "meshes.shop.io");
+        let spec = json!({"group": "shop.io", "names": {"kind": "Mesh"}, "scope": "Cluster"});
+        let annotations =
+            json!({"argocd.argoproj.io/sync-wave": "3", "argocd.argoproj.io/sync-options": "Prune=false"});
+        let manifest = json!({"apiVersion": "v1", "data": {"a": [1, {"metadata": 2}]},
+            "metadata": {"name": "web", "annotations": annotations}, "spec": spec});
+        let bytes = manifest.to_string().into_bytes();
+        for key in [crd, ResourceKey::new("", "ConfigMap", "shop", "web")] {
+            let head = Head::read(&bytes, &key).unwrap();
+            assert_eq!(facts_of(&key, &head), facts_of(&key, &manifest));
+            assert_eq!((facts_of(&key, &head).wave, head.get("data")), (3, None));
+        }
+        let key = ResourceKey::new("", "ConfigMap", "shop", "web");
+        for odd in ["[]", "7", "{}"] {
+            assert_eq!(facts_of(&key, &Head::read(odd.as_bytes(), &key).unwrap()), ManifestFacts::default());
+        }
+        for broken in ["{", "{\"metadata\": {}} x", ""] {
+            assert!(Head::read(broken.as_bytes(), &key).is_err(), "{broken}");
+        }
     }
 }
