@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::windows::SyncWindow;
 
+mod retry;
+
+pub use retry::Retry;
+
 /// How an application is synced (Argo CD: `spec.syncPolicy`).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "independent options of Argo CD")]
@@ -169,29 +173,6 @@ pub struct Automated {
     /// Lets a release that became empty delete everything (the governor's other rules still hold).
     #[n(2)]
     pub allow_empty: bool,
-}
-
-/// Retries of a failed sync (Argo CD: `spec.syncPolicy.retry`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-pub struct Retry {
-    /// How many times; below zero: without end.
-    #[n(0)]
-    pub limit: i64,
-    /// First delay in milliseconds.
-    #[n(1)]
-    pub delay_ms: u64,
-    /// What each further delay is multiplied by.
-    #[n(2)]
-    pub factor: u32,
-    /// Longest delay in milliseconds.
-    #[n(3)]
-    pub max_delay_ms: u64,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self { limit: 5, delay_ms: 5_000, factor: 2, max_delay_ms: 180_000 }
-    }
 }
 
 /// How a delete reaches dependents (Argo CD: `PrunePropagationPolicy`, foreground unless stated).

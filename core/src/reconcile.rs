@@ -48,6 +48,7 @@ mod partial;
 mod permission;
 mod report;
 mod results;
+mod retries;
 mod slots;
 mod state;
 mod sweep;

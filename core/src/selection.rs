@@ -7,6 +7,7 @@ use std::str::FromStr;
 use minicbor::{Decode, Encode};
 
 use crate::key::ResourceKey;
+use crate::policy::Retry;
 
 /// Most selectors of one sync.
 pub const SELECTORS: usize = 256;
@@ -36,6 +37,9 @@ pub struct SyncOptions {
     #[n(4)]
     #[cbor(with = "crate::later", has_nil)]
     pub force: bool,
+    /// How it is tried again if it fails; absent: as its application says.
+    #[n(5)]
+    pub retry: Option<Retry>,
 }
 
 /// Names objects (Argo CD: `[!]GROUP:KIND:[NAMESPACE/]NAME`, each part a word or `*`).

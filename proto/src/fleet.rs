@@ -326,7 +326,7 @@ impl v1::RunCommandRequest {
                     .map(|root| Root(Digest::new(root))),
                 prune: *prune,
             },
-            Kind::SyncWith(command) => CommandKind::SyncWith {
+            Kind::SyncWith(command) | Kind::SyncRetried(command) => CommandKind::SyncWith {
                 app,
                 expect: field::optional("run_command.sync_with.expect", &command.expect)?
                     .map(|root| Root(Digest::new(root))),

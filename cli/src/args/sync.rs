@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use argosy_core::ids::Digest;
+use argosy_core::policy::Retry;
 use argosy_core::selection::{Selector, SyncOptions};
 use clap::{Args, ValueEnum};
 
@@ -45,9 +46,31 @@ pub(crate) struct SyncArguments {
     /// As it is done anyway.
     #[arg(long, hide = true)]
     pub(crate) server_side: bool,
-    /// Refused: the document says what is synced.
-    #[arg(long, hide = true, value_parser = no_revision)]
-    pub(crate) revision: Option<Infallible>,
+    /// Tries a sync that fails again, so many times; below 0: without end, 0: as the document says. A rehearsal is not tried
+    /// again.
+    #[arg(long, value_name = "TIMES", default_value_t = 0, allow_negative_numbers = true)]
+    retry_limit: i64,
+    /// How long it waits before it is tried again the first time (5s unless given).
+    #[arg(long, value_name = "DURATION", value_parser = delay)]
+    retry_backoff_duration: Option<u64>,
+    /// What each further wait is multiplied by (2 unless given).
+    #[arg(long, value_name = "FACTOR", value_parser = factor)]
+    retry_backoff_factor: Option<u32>,
+    /// How long it waits at most (3m unless given).
+    #[arg(long, value_name = "DURATION", value_parser = delay)]
+    retry_backoff_max_duration: Option<u64>,
+    /// Tries again with the newest release instead of the one that failed.
+    #[arg(long, conflicts_with_all = ["expect", "revision", "preview_changes"])]
+    retry_refresh: bool,
+    /// Syncs this commit, or what the document's targetRevision names, as the hub has it; no other.
+    #[arg(long, value_name = "REVISION", conflicts_with = "expect")]
+    pub(crate) revision: Option<String>,
+    /// Shows first what would change, and asks; what was shown is synced, or nothing.
+    #[arg(long)]
+    pub(crate) preview_changes: bool,
+    /// Takes yes for the answer to what --preview-changes asks.
+    #[arg(long = "assumeYes", alias = "assume-yes", requires = "preview_changes")]
+    pub(crate) assume_yes: bool,
     /// Refused: what is synced comes from Git.
     #[arg(long, hide = true, value_parser = no_local)]
     pub(crate) local: Option<Infallible>,
@@ -74,9 +97,9 @@ pub(crate) enum Strategy {
 // === impl SyncArguments ===
 
 impl SyncArguments {
-    /// Gives what the sync does otherwise than the document says.
-    pub(crate) fn options(&self) -> SyncOptions {
-        SyncOptions {
+    /// Gives what the sync does otherwise than the document says, or why that makes no sense.
+    pub(crate) fn options(&self) -> Result<SyncOptions, String> {
+        Ok(SyncOptions {
             resources: self.resources.clone(),
             dry_run: self.dry_run,
             replace: self.replace,
@@ -85,14 +108,45 @@ impl SyncArguments {
                 Strategy::Apply => true,
                 Strategy::Hook => false,
             },
+            retry: self.retry()?,
+        })
+    }
+
+    /// Gives how it is tried again; absent: as the document says (Argo CD: no limit is no wish).
+    fn retry(&self) -> Result<Option<Retry>, String> {
+        let Self { retry_limit: limit, retry_refresh: refresh, .. } = *self;
+        let backoff = [
+            ("--retry-backoff-duration", self.retry_backoff_duration.is_some()),
+            ("--retry-backoff-factor", self.retry_backoff_factor.is_some()),
+            ("--retry-backoff-max-duration", self.retry_backoff_max_duration.is_some()),
+            ("--retry-refresh", refresh),
+        ];
+        if limit == 0 {
+            return match backoff.iter().find(|(_, given)| *given) {
+                Some((flag, _)) => Err(format!(
+                    "{flag} says nothing without --retry-limit: how often is it to be tried again?"
+                )),
+                None => Ok(None),
+            };
         }
+        let default = Retry::default();
+        Ok(Some(Retry {
+            limit,
+            delay_ms: self.retry_backoff_duration.unwrap_or(default.delay_ms),
+            factor: self.retry_backoff_factor.unwrap_or(default.factor),
+            max_delay_ms: self.retry_backoff_max_duration.unwrap_or(default.max_delay_ms),
+            refresh,
+        }))
     }
 }
 
-fn no_revision(_revision: &str) -> Result<Infallible, &'static str> {
-    Err(
-        "is not supported: set spec.source.targetRevision in the document, or name a release that the hub has with --expect",
-    )
+fn delay(text: &str) -> Result<u64, &'static str> {
+    Retry::read_delay(text).ok_or("expected a duration of at most a day, like 5s or 1m30s")
+}
+
+fn factor(text: &str) -> Result<u32, String> {
+    let factor = text.parse().ok().and_then(Retry::read_factor);
+    factor.ok_or_else(|| format!("expected a number between 1 and {}", Retry::MOST))
 }
 
 fn no_local(_folder: &str) -> Result<Infallible, &'static str> {

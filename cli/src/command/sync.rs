@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use argosy_core::ids::Digest;
 use argosy_core::selection::{SELECTORS, SyncOptions};
 use argosy_proto::v1;
 use tokio::time::Instant;
@@ -12,25 +13,50 @@ use crate::failure::{FAILED, Failure, OK};
 use crate::output;
 use crate::view::command;
 
+mod revision;
+mod shown;
+
 pub(super) async fn run(hub: &Hub, arguments: &SyncArguments) -> Result<u8, Failure> {
-    let kind = command_of(arguments)?;
+    let options = options_of(arguments)?;
     let SyncArguments { app, timeout, detach, output, .. } = arguments;
-    follow(hub, app, kind, *timeout, *detach, output.format).await
+    let mut expect = arguments.expect;
+    if let Some(revision) = &arguments.revision {
+        expect = Some(revision::release_of(&super::get_app(hub, app).await?, revision)?);
+    }
+    if arguments.preview_changes {
+        match shown::show(hub, arguments, expect).await? {
+            Some(release) => expect = Some(release),
+            None => return Ok(OK),
+        }
+    }
+    follow(hub, app, command_of(expect, arguments.prune, options), *timeout, *detach, output.format).await
 }
 
-/// Gives what is asked of the agent. A sync that is as the document says is one that every agent knows.
-fn command_of(arguments: &SyncArguments) -> Result<v1::run_command_request::Kind, Failure> {
-    use v1::run_command_request::Kind;
-    let expect = arguments.expect.map(|root| root.as_bytes().to_vec()).unwrap_or_default();
-    let (prune, options) = (arguments.prune, arguments.options());
+fn options_of(arguments: &SyncArguments) -> Result<SyncOptions, Failure> {
+    let options = arguments.options().map_err(Failure::Usage)?;
     if options.resources.len() > SELECTORS {
         return Err(Failure::Usage(format!("--resource may be given at most {SELECTORS} times")));
     }
-    Ok(if options == SyncOptions::default() {
-        Kind::Sync(v1::SyncCommand { expect, prune })
-    } else {
-        Kind::SyncWith(v1::SyncWithCommand::new(expect, prune, options))
-    })
+    if arguments.preview_changes && arguments.output.format != Format::Table {
+        return Err(Failure::Usage(
+            "--preview-changes is for people: `argosy app diff -o json` tells programs what would change"
+                .to_owned(),
+        ));
+    }
+    Ok(options)
+}
+
+/// Gives what is asked of the agent. A sync that is as the document says is one that every agent knows, and one that says how
+/// it is tried again is a command of its own: a hub or an agent that does not know it refuses it.
+fn command_of(expect: Option<Digest>, prune: bool, options: SyncOptions) -> v1::run_command_request::Kind {
+    use v1::run_command_request::Kind;
+    let expect = expect.map(|root| root.as_bytes().to_vec()).unwrap_or_default();
+    if options == SyncOptions::default() {
+        return Kind::Sync(v1::SyncCommand { expect, prune });
+    }
+    let retried = options.retry.is_some();
+    let command = v1::SyncWithCommand::new(expect, prune, options);
+    if retried { Kind::SyncRetried(command) } else { Kind::SyncWith(command) }
 }
 
 /// How long what a sync did is waited for after its end, and how often it is asked for.
@@ -193,7 +219,8 @@ mod tests {
         }
         let line = ["sync", "web"].iter().chain(line);
         let parsed = <Line as clap::Parser>::try_parse_from(line).map_err(|error| error.to_string())?;
-        command_of(&parsed.arguments).map_err(|failure| failure.to_string())
+        let options = options_of(&parsed.arguments).map_err(|failure| failure.to_string())?;
+        Ok(command_of(parsed.arguments.expect, parsed.arguments.prune, options))
     }
 
     #[test]
@@ -213,16 +240,39 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_said_of_retries_is_as_in_argo_cd() {
+        use v1::run_command_request::Kind;
+        let retry = |line: &[&str]| {
+            let Ok(Kind::SyncRetried(command)) = asked(line) else { panic!("{line:?}") };
+            let retry = command.retry.unwrap();
+            (retry.limit, retry.delay_ms, retry.factor, retry.max_delay_ms, retry.refresh)
+        };
+        assert_eq!(retry(&["--retry-limit", "3"]), (3, 5_000, 2, 180_000, false));
+        assert_eq!(retry(&["--retry-limit", "-1", "--retry-refresh"]), (-1, 5_000, 2, 180_000, true));
+        let all = ["--retry-limit=1", "--retry-backoff-duration=1m30s", "--retry-backoff-factor=3"];
+        let all: Vec<&str> = all.into_iter().chain(["--retry-backoff-max-duration=1h"]).collect();
+        assert_eq!(retry(&all), (1, 90_000, 3, 3_600_000, false));
+        assert!(matches!(asked(&["--retry-limit", "0"]), Ok(Kind::Sync(_))), "as the document says");
+    }
+
+    #[test]
     fn what_cannot_be_had_is_refused_by_its_flag() {
         let wrong = asked(&["--resource", "ConfigMap:a"]).unwrap_err();
         assert!(
             wrong.contains("Resource should have GROUP:KIND:NAME, but instead got: ConfigMap:a"),
             "{wrong}"
         );
-        for (line, remedy) in
-            [(["--revision", "c0ffee"], "spec.source.targetRevision"), (["--local", "."], "argosy plan")]
-        {
-            let wrong = asked(&line).unwrap_err();
+        for (line, remedy) in [
+            (&["--local", "."][..], "argosy plan"),
+            (&["--retry-backoff-factor", "3"], "--retry-limit"),
+            (&["--retry-refresh", "--retry-limit", "0"], "--retry-limit"),
+            (&["--retry-backoff-duration", "2d"], "1m30s"),
+            (&["--retry-backoff-factor", "0"], "between 1 and 100"),
+            (&["--retry-refresh", "--retry-limit", "1", "--expect", &"00".repeat(32)], "cannot be used with"),
+            (&["--preview-changes", "-o", "json"], "argosy app diff"),
+            (&["--assumeYes"], "--preview-changes"),
+        ] {
+            let wrong = asked(line).unwrap_err();
             assert!(wrong.contains(line[0]) && wrong.contains(remedy), "{wrong}");
         }
         let many = vec!["--resource=:ConfigMap:a"; 257];

@@ -7,9 +7,6 @@ use super::fields::Fields;
 use crate::policy::{Automated, Consent, NamespaceMetadata, Propagation, Retry, SyncPolicy};
 use crate::tracking::TRACKING_ID;
 
-/// Longest duration that is read: a day.
-const MAX_MILLIS: u64 = 24 * 3600 * 1000;
-
 /// Reads `syncPolicy` of a spec.
 pub(super) fn policy(spec: &mut Fields<'_>) -> Result<SyncPolicy, SpecError> {
     let Some(mut sync) = spec.object("syncPolicy")? else { return Ok(SyncPolicy::default()) };
@@ -109,9 +106,10 @@ fn automated(mut fields: Fields<'_>) -> Result<Option<Automated>, SpecError> {
 }
 
 fn retry(mut fields: Fields<'_>) -> Result<Retry, SpecError> {
-    fields.unsupported(&["refresh"])?;
     // A retry block without a limit retries nothing, as in Argo CD.
-    let mut retry = Retry { limit: fields.integer("limit")?.unwrap_or(0), ..Retry::default() };
+    let limit = fields.integer("limit")?.unwrap_or(0);
+    let refresh = fields.boolean("refresh")?.unwrap_or(false);
+    let mut retry = Retry { limit, refresh, ..Retry::default() };
     if let Some(mut backoff) = fields.object("backoff")? {
         if let Some(delay) = duration(&mut backoff, "duration")? {
             retry.delay_ms = delay;
@@ -120,10 +118,8 @@ fn retry(mut fields: Fields<'_>) -> Result<Retry, SpecError> {
             retry.max_delay_ms = longest;
         }
         if let Some(factor) = backoff.integer("factor")? {
-            retry.factor = u32::try_from(factor)
-                .ok()
-                .filter(|factor| (1..=100).contains(factor))
-                .ok_or_else(|| backoff.error("factor", "must be between 1 and 100"))?;
+            let wrong = || backoff.error("factor", format!("must be between 1 and {}", Retry::MOST));
+            retry.factor = Retry::read_factor(factor).ok_or_else(wrong)?;
         }
         backoff.finish()?;
     }
@@ -140,50 +136,7 @@ fn duration(fields: &mut Fields<'_>, key: &'static str) -> Result<Option<u64>, S
         Some(Value::Number(number)) => number.to_string(),
         Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => String::new(),
     };
-    parse_duration(&text).filter(|millis| *millis <= MAX_MILLIS).map(Some).ok_or_else(|| {
+    Retry::read_delay(&text).map(Some).ok_or_else(|| {
         fields.error(key, format!("{text:?} is not a duration of at most a day, like 5s or 1m30s"))
     })
-}
-
-fn parse_duration(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse::<u64>().ok()?.checked_mul(1000);
-    }
-    let mut rest = text;
-    let mut millis: u64 = 0;
-    while !rest.is_empty() {
-        let end = rest.find(|character: char| !character.is_ascii_digit())?;
-        let (digits, tail) = rest.split_at_checked(end)?;
-        let number: u64 = digits.parse().ok()?;
-        let (unit, tail) = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)]
-            .iter()
-            .find_map(|(name, unit)| tail.strip_prefix(name).map(|tail| (*unit, tail)))?;
-        millis = millis.checked_add(number.checked_mul(unit)?)?;
-        rest = tail;
-    }
-    Some(millis)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_read_as_go_writes_them() {
-        for (text, expected) in [
-            ("5s", Some(5_000)),
-            ("1m30s", Some(90_000)),
-            ("250ms", Some(250)),
-            ("1h", Some(3_600_000)),
-            ("7", Some(7_000)),
-            ("5", Some(5_000)),
-            ("s", None),
-            ("5x", None),
-            ("-5s", None),
-            ("5s3", None),
-            ("99999999999999999999s", None),
-        ] {
-            assert_eq!(parse_duration(text), expected, "{text}");
-        }
-    }
 }

@@ -16,7 +16,7 @@ fn document() -> Value {
             "syncPolicy": {
                 "automated": {"prune": true, "selfHeal": true},
                 "syncOptions": ["CreateNamespace=true", "ServerSideApply=true", "PrunePropagationPolicy=background"],
-                "retry": {"limit": 3, "backoff": {"duration": "2s", "factor": 3, "maxDuration": "1m"}}
+                "retry": {"limit": 3, "refresh": true, "backoff": {"duration": "2s", "factor": 3, "maxDuration": "1m"}}
             },
             "info": [{"name": "owner", "value": "shop"}], "revisionHistoryLimit": 3, "ignoreDifferences": []
         },
@@ -43,7 +43,8 @@ fn a_document_is_read_as_it_states() {
     assert_eq!(app.policy.automated, Some(Automated { prune: true, self_heal: true, allow_empty: false }));
     assert!(app.policy.create_namespace);
     assert_eq!(app.policy.propagation, Propagation::Background);
-    assert_eq!(app.policy.retry, Some(Retry { limit: 3, delay_ms: 2_000, factor: 3, max_delay_ms: 60_000 }));
+    let retry = Retry { limit: 3, delay_ms: 2_000, factor: 3, max_delay_ms: 60_000, refresh: true };
+    assert_eq!(app.policy.retry, Some(retry));
     assert_eq!(app.spec["info"][0]["name"], "owner");
 }
 
@@ -209,7 +210,7 @@ fn what_is_not_supported_is_refused_by_its_path() {
             "spec.syncPolicy.syncOptions[0]",
         ),
         (&["spec", "syncPolicy", "automated"], json!({"prune": "yes"}), "spec.syncPolicy.automated.prune"),
-        (&["spec", "syncPolicy", "retry", "refresh"], json!(true), "spec.syncPolicy.retry.refresh"),
+        (&["spec", "syncPolicy", "retry", "refresh"], json!("yes"), "spec.syncPolicy.retry.refresh"),
         (
             &["spec", "syncPolicy", "retry", "backoff", "duration"],
             json!("soon"),

@@ -18,7 +18,6 @@ use crate::desired::Phase;
 use crate::ids::{AppId, DeletionId};
 use crate::key::ResourceKey;
 use crate::order::SyncPhase;
-use crate::policy::Retry;
 use crate::store::{StoreOp, encode};
 use crate::time::Now;
 
@@ -47,15 +46,6 @@ impl WantedSet {
 }
 
 impl Operation {
-    /// Gives how often it is tried again: hooks of a deletion until they succeed.
-    pub(super) fn retry(&self) -> Option<Retry> {
-        let own = self.assignment.policy.retry;
-        match self.farewell {
-            Some(_) => Some(Retry { limit: -1, ..own.unwrap_or_default() }),
-            None => own.or(self.command.is_none().then(Retry::default)),
-        }
-    }
-
     /// Gives the phases whose hooks it runs, but those for its failure.
     pub(super) fn phases(&self) -> &[SyncPhase] {
         const SYNC: &[SyncPhase] = &[SyncPhase::PreSync, SyncPhase::Sync, SyncPhase::PostSync];

@@ -39,6 +39,8 @@ pub(super) struct Start {
     pub(super) options: SyncOptions,
     /// Runs the hooks of this phase of the app's deletion.
     pub(super) farewell: Option<SyncPhase>,
+    /// Exactly this release was asked for.
+    pub(super) exact: bool,
 }
 
 /// Tells attempts apart: what is synced, and how (Argo CD: an attempt is remembered by revision and source). When it may be
@@ -134,8 +136,9 @@ impl Reconciler {
             self.finish(pending.command, state, message);
             return;
         }
-        let PendingSync { command, expect: _, prune, rollback, options } = pending;
-        let start = Start { command: Some(command), prune, rollback, options, ..Start::default() };
+        let PendingSync { command, expect, prune, rollback, options } = pending;
+        let exact = expect.is_some();
+        let start = Start { command: Some(command), prune, rollback, options, exact, ..Start::default() };
         self.start(app, start, now);
     }
 
@@ -223,7 +226,7 @@ impl Reconciler {
     }
 
     pub(super) fn start(&mut self, app: &AppId, how: Start, now: Now) {
-        let Start { command, prune, rollback, options, farewell } = how;
+        let Start { command, prune, rollback, options, farewell, exact } = how;
         let began = self.trusted_time(now);
         match &rollback {
             Some(rollback) => self.take_left(app, rollback.leaves.clone()),
@@ -255,6 +258,7 @@ impl Reconciler {
             rollback,
             options,
             farewell,
+            exact,
         };
         self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), &operation));
         state.problems.clear();
@@ -460,19 +464,6 @@ impl Reconciler {
             && work.running.is_empty()
             && !work.is_sweeping()
             && !work.queue.keys().any(|(_, key)| self.busy.contains(key))
-    }
-
-    fn try_again(&mut self, app: &AppId) {
-        let Some(state) = self.apps.get_mut(app) else { return };
-        if let Some(operation) = &mut state.operation {
-            operation.retries = operation.retries.saturating_add(1);
-            operation.hooks.clear();
-            self.out.ops.push(StoreOp::put(tables::OPERATIONS, encode(app), operation));
-        }
-        state.work = None;
-        self.retry_deletes(app);
-        self.moved = true;
-        self.dirty.insert(app.clone());
     }
 
     fn ensure_namespace(&mut self, app: &AppId) {

@@ -24,11 +24,7 @@ impl Reconciler {
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), Some(work)) = (&state.operation, &mut state.work) else { return };
         if work.failed && !operation.terminated && !operation.options.dry_run && !work.hopeless {
-            let tries = i64::try_from(operation.retries).unwrap_or(i64::MAX);
-            if let Some(retry) = operation.retry().filter(|retry| retry.limit < 0 || tries < retry.limit) {
-                let factor = u64::from(retry.factor.max(1))
-                    .saturating_pow(u32::try_from(operation.retries).unwrap_or(32).min(32));
-                let delay = retry.delay_ms.saturating_mul(factor).min(retry.max_delay_ms);
+            if let Some(delay) = operation.retry().and_then(|retry| retry.delay_after(operation.retries)) {
                 work.retry_at = Some(now.ms().saturating_add(delay));
                 self.dirty.insert(app.clone());
                 return;

@@ -256,6 +256,10 @@ pub struct Operation {
     /// It is no sync: it runs the hooks of this phase of its app's deletion.
     #[n(14)]
     pub farewell: Option<SyncPhase>,
+    /// Exactly its release was asked for: it is tried again with no other.
+    #[n(15)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub exact: bool,
 }
 
 /// How the last sync of an app ended.

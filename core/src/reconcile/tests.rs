@@ -15,6 +15,7 @@ mod namespaces;
 mod options;
 mod partial;
 mod paused;
+mod retries;
 mod slots;
 mod stuck;
 mod sweep;

@@ -22,14 +22,14 @@ pub use import::ImportResult;
 use crate::backoff::Backoff;
 use crate::desired::{Anchor, DesiredList, SignedHead, VerifyHead};
 use crate::ids::{AppId, ClusterId, InstallationId};
-use crate::journal::{CAPABILITY, JournalBatch};
+use crate::journal::JournalBatch;
 use crate::pause::PauseOrder;
 use crate::release::{Release, Root};
 use crate::session::RECONNECT_WITHIN;
 use crate::session::bulk::Codec;
 use crate::session::frame::{
-    AgentFrame, ClusterFacts, Command, CommandState, CommandUpdate, DIFF, HISTORY, Hello, HubFrame, PROTOCOL,
-    RefusalReason, SYNC_OPTIONS, WHY,
+    AgentFrame, CAPABILITIES, ClusterFacts, Command, CommandState, CommandUpdate, Hello, HubFrame, PROTOCOL,
+    RefusalReason,
 };
 use crate::session::list::ListPatch;
 use crate::session::liveness::Liveness;
@@ -201,7 +201,7 @@ impl AgentLink {
         effects.ops.extend(ops);
         Hello {
             protocol: PROTOCOL,
-            capabilities: BTreeSet::from([CAPABILITY, DIFF, HISTORY, SYNC_OPTIONS, WHY].map(str::to_owned)),
+            capabilities: BTreeSet::from(CAPABILITIES.map(str::to_owned)),
             facts,
             head: self.held,
             anchor: self.identity.anchor,

@@ -17,7 +17,9 @@ use crate::time::{MonoTime, WallTime};
 
 mod command;
 
-pub use command::{Command, CommandKind, CommandState, CommandUpdate, DIFF, HISTORY, SYNC_OPTIONS, WHY};
+pub use command::{
+    Command, CommandKind, CommandState, CommandUpdate, DIFF, HISTORY, SYNC_OPTIONS, SYNC_RETRY, WHY,
+};
 
 /// Largest frame in bytes, encoded.
 pub const FRAME_LIMIT: usize = 4 << 20;
@@ -29,6 +31,10 @@ pub const CHUNK: usize = 16 << 10;
 pub const UNASKED: u64 = 64 << 10;
 /// The protocol versions that this program speaks.
 pub const PROTOCOL: ProtocolRange = ProtocolRange { oldest: 1, newest: 1 };
+
+/// What agents of this version can do beyond the protocol, as named in their [`Hello`].
+pub const CAPABILITIES: [&str; 6] =
+    [crate::journal::CAPABILITY, DIFF, HISTORY, SYNC_OPTIONS, SYNC_RETRY, WHY];
 
 /// A range of protocol versions; the newest that both ends speak is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -115,6 +115,13 @@ fn commands_are_checked() {
     );
     assert!(with("a b", 1).unwrap_err().to_string().contains("sync.resources"));
     assert!(with("web", 257).unwrap_err().to_string().contains("sync.resources"));
+    let retried = |factor, delay_ms| {
+        let retry = Some(v1::RetryPolicy { limit: -1, factor, delay_ms, ..Default::default() });
+        request(Some(Kind::SyncRetried(v1::SyncWithCommand { retry, ..Default::default() }))).command()
+    };
+    assert!(matches!(retried(2, 5), Ok(CommandKind::SyncWith { options, .. }) if options.retry.is_some()));
+    assert!(retried(0, 5).unwrap_err().to_string().contains("sync.retry.factor"));
+    assert!(retried(2, 86_400_001).unwrap_err().to_string().contains("sync.retry.delay_ms"));
     let error = request(Some(Kind::Confirm(vec![1]))).command().unwrap_err();
     assert_eq!(error.to_string(), "run_command.confirm has 1 bytes instead of 32");
     assert!(request(None).command().unwrap_err().to_string().contains("run_command.kind"));

@@ -227,7 +227,9 @@ impl From<Command> for v1::Command {
             }
             CommandKind::SyncWith { app, expect, prune, options } => {
                 let expect = shared::optional_bytes(expect);
-                (app, Kind::SyncWith(v1::SyncWithCommand::new(expect, prune, options)))
+                let retried = options.retry.is_some();
+                let command = v1::SyncWithCommand::new(expect, prune, options);
+                (app, if retried { Kind::SyncRetried(command) } else { Kind::SyncWith(command) })
             }
             CommandKind::Confirm { app, plan } => (app, Kind::Confirm(plan.as_bytes().to_vec())),
             CommandKind::Refresh { app } => (app, Kind::Refresh(v1::RefreshCommand {})),
@@ -265,7 +267,7 @@ impl TryFrom<v1::Command> for Command {
                 expect: shared::optional_root("command.sync.expect", &expect)?,
                 prune,
             },
-            Kind::SyncWith(command) => CommandKind::SyncWith {
+            Kind::SyncWith(command) | Kind::SyncRetried(command) => CommandKind::SyncWith {
                 app,
                 expect: shared::optional_root("command.sync_with.expect", &command.expect)?,
                 prune: command.prune,

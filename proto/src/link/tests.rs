@@ -6,6 +6,7 @@ use argosy_core::journal::{JournalBatch, JournalHeld, JournalPosition};
 use argosy_core::key::ResourceKey;
 use argosy_core::local::PolicySummary;
 use argosy_core::pause::ToldPause;
+use argosy_core::policy::Retry;
 use argosy_core::release::Root;
 use argosy_core::selection::{Selector, SyncOptions};
 use argosy_core::session::frame::{
@@ -222,6 +223,18 @@ fn selector() -> impl Strategy<Value = Selector> {
     )
 }
 
+fn retry() -> impl Strategy<Value = Retry> {
+    (any::<i64>(), 0..=Retry::LONGEST_MS, 1..=Retry::MOST, 0..=Retry::LONGEST_MS, any::<bool>()).prop_map(
+        |(limit, delay_ms, factor, max_delay_ms, refresh)| Retry {
+            limit,
+            delay_ms,
+            factor,
+            max_delay_ms,
+            refresh,
+        },
+    )
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let kind = prop_oneof![
         (app(), of(digest()), any::<bool>()).prop_map(|(app, expect, prune)| CommandKind::Sync {
@@ -229,16 +242,15 @@ fn command() -> impl Strategy<Value = Command> {
             expect: expect.map(Root),
             prune
         }),
-        (app(), of(digest()), any::<bool>(), vec(selector(), 0..3), any::<[bool; 4]>()).prop_map(
-            |(app, expect, prune, resources, [dry_run, without_hooks, replace, force])| {
+        (app(), of(digest()), any::<bool>(), vec(selector(), 0..3), any::<[bool; 4]>(), of(retry()))
+            .prop_map(|(app, expect, prune, resources, [dry_run, without_hooks, replace, force], retry)| {
                 CommandKind::SyncWith {
                     app,
                     expect: expect.map(Root),
                     prune,
-                    options: SyncOptions { resources, dry_run, without_hooks, replace, force },
+                    options: SyncOptions { resources, dry_run, without_hooks, replace, force, retry },
                 }
-            }
-        ),
+            }),
         (app(), digest()).prop_map(|(app, plan)| CommandKind::Confirm { app, plan }),
         app().prop_map(|app| CommandKind::Refresh { app }),
         app().prop_map(|app| CommandKind::Resources { app }),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use argosy_core::ids::{AppId, BootId, CommandId, Digest};
 use argosy_core::key::GroupKind;
+use argosy_core::policy::Retry;
 use argosy_core::selection::{Selector, SyncOptions};
 use argosy_core::session::frame::{Command, CommandKind};
 use argosy_core::status::{OperationPhase, OperationStatus, SyncStatus};
@@ -357,6 +358,10 @@ impl World {
             }));
         }
         options.dry_run = self.chance.people.percent(10);
+        let delay_ms = 500 + self.chance.people.under(4_000);
+        let refresh = self.chance.people.percent(50);
+        let retry = Retry { limit: 2, delay_ms, refresh, ..Retry::default() };
+        options.retry = self.chance.people.percent(25).then_some(retry);
         options
     }
 

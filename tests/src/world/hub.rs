@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -187,6 +187,22 @@ impl Hub {
         self.command(&our_binary("argosy")?).args(arguments).output().context("cannot start argosy")
     }
 
+    /// Runs the `argosy` command with a text on its standard input, and returns what it printed, whatever its exit code.
+    pub fn argosy_with(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
+        use std::io::Write as _;
+
+        let mut command = self.command(&our_binary("argosy")?);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().context("cannot start argosy")?;
+        if let Some(mut stdin) = child.stdin.take()
+            && let Err(error) = stdin.write_all(input.as_bytes())
+            && error.kind() != std::io::ErrorKind::BrokenPipe
+        {
+            return Err(error).context("cannot write to argosy");
+        }
+        child.wait_with_output().context("cannot wait for argosy")
+    }
+
     /// Runs the `argosy` command and returns its standard output, or an error with its standard error.
     pub fn argosy_text(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let output = self.argosy(arguments)?;
@@ -217,7 +233,7 @@ impl Hub {
     /// Returns a command in the operator's environment.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        command.env("XDG_CONFIG_HOME", &self.config).stdin(std::process::Stdio::null());
+        command.env("XDG_CONFIG_HOME", &self.config).stdin(Stdio::null());
         if self.proxy.is_some() {
             command.env("ARGOSY_HUB", self.address().to_string());
         }

@@ -172,3 +172,49 @@ fn the_namespace_that_is_made_gets_its_labels_and_keeps_what_others_gave_it() {
     eventually(PATIENCE, "the namespace to get its other label", || live()["labels"]["team"] == "two");
     assert_eq!(live()["labels"]["theirs"], "x");
 }
+
+#[test]
+fn a_sync_that_fails_is_tried_again_as_often_as_somebody_says() {
+    let stage = Stage::start();
+    write_fixed(&stage, "a", "1", true, "");
+    let first = stage.commit(&[("web/b", "1")]);
+    let never = json!({"retry": {"limit": 0}});
+    let by_hand = Application::new("web", EDGE, &stage.namespace, "web").set("/spec", "syncPolicy", never);
+    stage.world.put_app(&by_hand).unwrap();
+    stage.world.await_app("web", "to have its first release", |app| revision(app) == first);
+    expect(&sync(&stage, &[]), 0, &[]);
+
+    write_fixed(&stage, "a", "2", true, "");
+    let second = stage.commit(&[("web/b", "2")]);
+    stage.world.await_app("web", "to have its second release", |app| revision(app) == second);
+    let tries = || stage.world.app("web").unwrap()["status"]["operationState"]["retryCount"].clone();
+    expect(&sync(&stage, &[]), 1, &["immutable"]);
+    assert_eq!(tries(), 0, "as its document says");
+    let again = ["--retry-limit", "2", "--retry-backoff-duration", "200ms", "--retry-backoff-factor", "3"];
+    expect(&sync(&stage, &again), 1, &["immutable"]);
+    eventually(PATIENCE, "the sync to be told with its tries", || tries() == 2);
+    expect(&sync(&stage, &["--retry-backoff-factor", "3"]), 2, &["--retry-limit"]);
+}
+
+#[test]
+fn what_would_change_is_shown_before_somebody_says_yes_and_the_commit_can_be_named() {
+    let (stage, second) = outdated();
+    let hub = stage.world.hub();
+    let asked = |answer: &str| {
+        hub.argosy_with(&["app", "sync", "web", "--prune", "--preview-changes"], answer).unwrap()
+    };
+    let question = "Do you want to continue the sync process? (y/n)";
+    expect(&asked("n\n"), 0, &["Previewing differences", "/ConfigMap", question]);
+    expect(&asked(""), 2, &[question, "--assumeYes"]);
+    stage.expect_untouched(&["a", "b", "gone"]);
+
+    let other = sync(&stage, &["--revision", "v1.2"]);
+    expect(&other, 1, &[&second, "spec.source.targetRevision", "app wait web --revision v1.2"]);
+    assert_eq!(stage.value("a"), "1");
+    expect(&asked("y\n"), 0, &["successfully synced"]);
+    assert_eq!((stage.value("a").as_str(), stage.live("gone")), ("2", None));
+    expect(&asked("y\n"), 0, &["No Differences found"]);
+    assert_eq!(rows_of_history(&stage), 2, "nothing was synced where nothing differs");
+    expect(&sync(&stage, &["--revision", &second[..12]]), 0, &["successfully synced"]);
+    expect(&sync(&stage, &["--preview-changes", "--assumeYes"]), 0, &["No Differences found"]);
+}

@@ -155,6 +155,9 @@ pub const WHY: &str = "why";
 /// What an agent must be able to do for [`CommandKind::SyncWith`], as named in its [`Hello`].
 pub const SYNC_OPTIONS: &str = "sync-options";
 
+/// What an agent must be able to do for [`CommandKind::SyncWith`] that says how it is tried again, beyond [`SYNC_OPTIONS`].
+pub const SYNC_RETRY: &str = "sync-retry";
+
 /// What an agent must be able to do for [`CommandKind::Diff`], as named in its [`Hello`].
 pub const DIFF: &str = "diff";
 
@@ -181,6 +184,7 @@ impl CommandKind {
             Self::Diff { .. } => Some(DIFF),
             Self::Rollback { .. } | Self::History { .. } => Some(HISTORY),
             Self::Why { .. } => Some(WHY),
+            Self::SyncWith { options: SyncOptions { retry: Some(_), .. }, .. } => Some(SYNC_RETRY),
             Self::SyncWith { .. } => Some(SYNC_OPTIONS),
             Self::Sync { .. }
             | Self::Confirm { .. }
@@ -213,4 +217,25 @@ pub struct CommandUpdate {
     pub message: String,
     /// CBOR of the answer of a read; empty otherwise.
     pub payload: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Retry;
+    use crate::session::frame::CAPABILITIES;
+
+    #[test]
+    fn a_sync_that_says_how_it_is_tried_again_is_kept_from_agents_that_would_not_hear_it() {
+        let sync = |retry| {
+            let options = SyncOptions { dry_run: true, retry, ..SyncOptions::default() };
+            let app = AppId::new("argocd", "web");
+            CommandKind::SyncWith { app, expect: None, prune: false, options }.needs()
+        };
+        assert_eq!(sync(None), Some(SYNC_OPTIONS));
+        assert_eq!(sync(Some(Retry::default())), Some(SYNC_RETRY));
+        for needs in [DIFF, HISTORY, WHY, SYNC_OPTIONS, SYNC_RETRY] {
+            assert!(CAPABILITIES.contains(&needs), "{needs}");
+        }
+    }
 }
