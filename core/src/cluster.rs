@@ -365,9 +365,20 @@ pub struct ManifestFacts {
     /// Whether it is deleted and made anew where it cannot be changed; absent where it does not say.
     #[n(12)]
     pub force: Option<bool>,
+    /// The version of its kind that it states, where that is not [`Self::VERSION`].
+    #[n(13)]
+    pub version: Option<String>,
 }
 
 impl ManifestFacts {
+    /// The version of most kinds: it is not kept for every manifest.
+    pub const VERSION: &str = "v1";
+
+    /// Gives the version of its kind that it states.
+    pub fn version(&self) -> &str {
+        self.version.as_deref().unwrap_or(Self::VERSION)
+    }
+
     /// Gives the kind that it defines.
     pub fn defines_kind(&self) -> Option<GroupKind> {
         self.defines.as_ref().map(|(kind, _)| kind.clone())

@@ -57,6 +57,7 @@ mod terminate;
 mod tests;
 mod tolerance;
 mod trial;
+mod versions;
 mod watching;
 mod waves;
 mod why;

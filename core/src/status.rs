@@ -139,12 +139,16 @@ pub struct ResultRow {
     /// How it stands, if it is a hook.
     #[n(4)]
     pub hook_phase: Option<OperationPhase>,
+    /// The version of its kind that its manifest states; empty where that is not known.
+    #[n(5)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub version: String,
 }
 
 impl ResultRow {
     /// Makes the row of an object that is no hook.
     pub fn new(key: ResourceKey, code: ResultCode, message: impl Into<String>) -> Self {
-        Self { key, code, message: message.into(), hook: None, hook_phase: None }
+        Self { key, code, message: message.into(), hook: None, hook_phase: None, version: String::new() }
     }
 }
 
@@ -206,6 +210,10 @@ pub struct ResourceRow {
     #[n(7)]
     #[cbor(with = "crate::later", has_nil)]
     pub confirms: bool,
+    /// The version of its kind that its manifest states; empty where that is not known.
+    #[n(8)]
+    #[cbor(with = "crate::later", has_nil)]
+    pub version: String,
 }
 
 /// A release that an application was synced to (Argo CD: `status.history`).

@@ -84,6 +84,7 @@ impl From<&ResourceRow> for v1::ResourceRow {
             message: row.message.clone(),
             wave: row.wave,
             confirms: row.confirms,
+            version: row.version.clone(),
         }
     }
 }
@@ -96,6 +97,7 @@ impl From<&ResultRow> for v1::ResultRow {
             message: row.message.clone(),
             hook: row.hook.map(v1::SyncPhase::from).unwrap_or_default().into(),
             hook_phase: row.hook_phase.map(v1::OperationPhase::from).unwrap_or_default().into(),
+            version: row.version.clone(),
         }
     }
 }

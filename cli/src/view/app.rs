@@ -110,6 +110,8 @@ struct SyncResult {
 #[serde(rename_all = "camelCase")]
 struct ResultResource {
     group: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    version: String,
     kind: String,
     namespace: String,
     name: String,
@@ -127,6 +129,8 @@ struct ResultResource {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Resource {
     group: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    version: String,
     kind: String,
     namespace: String,
     name: String,
@@ -335,6 +339,7 @@ impl From<&v1::ResultRow> for ResultResource {
         let key = row.key.clone().unwrap_or_default();
         Self {
             group: key.group,
+            version: row.version.clone(),
             kind: key.kind,
             namespace: key.namespace,
             name: key.name,
@@ -356,6 +361,7 @@ impl From<&v1::ResourceRow> for Resource {
             .map(|health| Health { status: health.as_str(), message: row.health_message.clone() });
         Self {
             group: key.group,
+            version: row.version.clone(),
             kind: key.kind,
             namespace: key.namespace,
             name: key.name,

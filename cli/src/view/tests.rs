@@ -144,6 +144,7 @@ fn failing() -> v1::AppView {
                         key: Some(object("Deployment", "web")),
                         code: v1::ResultCode::SyncFailed.into(),
                         message: "spec.replicas: Invalid value\x1b[31m".to_owned(),
+                        version: "v1".to_owned(),
                         ..Default::default()
                     },
                 ],
@@ -159,6 +160,7 @@ fn failing() -> v1::AppView {
                     message: "held".to_owned(),
                     wave: -1,
                     confirms: true,
+                    version: "v1".to_owned(),
                 },
                 v1::ResourceRow {
                     key: Some(object("Deployment", "web")),

@@ -443,7 +443,8 @@ impl Reconciler {
             self.settle_queue.remove(&delete.key);
             self.verify_queue.insert(delete.key.clone(), now.ms());
         }
-        let row = ResultRow::new(delete.key.clone(), ResultCode::Pruned, "pruned");
+        let version = self.apps.get(app).map(|state| self.version_of(state, &delete.key)).unwrap_or_default();
+        let row = ResultRow { version, ..ResultRow::new(delete.key.clone(), ResultCode::Pruned, "pruned") };
         if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) {
             work.results.push(row);
             work.touched = true;

@@ -11,7 +11,7 @@ use super::Reconciler;
 use super::state::{FACTS_VERSION, tables};
 use crate::cluster::ManifestFacts;
 use crate::ids::Digest;
-use crate::key::{GroupKind, ResourceKey};
+use crate::key::{GroupKind, ResourceKey, split_api_version};
 use crate::manifest::ObjectOptions;
 use crate::policy::Consent;
 use crate::release::Release;
@@ -62,6 +62,8 @@ pub(crate) fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
     let defines = key.is_crd().then(|| {
         (GroupKind::new(text("/spec/group"), text("/spec/names/kind")), text("/spec/scope") != "Cluster")
     });
+    let (_, version) = split_api_version(text("/apiVersion"));
+    let stated = |version: &str| !version.is_empty() && version != ManifestFacts::VERSION;
     ManifestFacts {
         defines,
         kept: key.is_crd() || options.delete == Some(Consent::Refused),
@@ -76,6 +78,7 @@ pub(crate) fn facts_of(key: &ResourceKey, manifest: &Value) -> ManifestFacts {
         ignore_extraneous: options.ignore_extraneous,
         replace: options.replace,
         force: options.force,
+        version: Some(version).filter(|version| stated(version)).map(str::to_owned),
     }
 }
 
@@ -108,7 +111,7 @@ impl<'de> Visitor<'de> for Head {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
         let mut head = Map::new();
         while let Some(name) = fields.next_key::<String>()? {
-            if name == "metadata" || (self.with_spec && name == "spec") {
+            if ["apiVersion", "metadata"].contains(&name.as_str()) || (self.with_spec && name == "spec") {
                 head.insert(name, fields.next_value()?);
             } else {
                 fields.next_value::<IgnoredAny>()?;
@@ -130,13 +133,14 @@ mod tests {
         let spec = json!({"group": "shop.io", "names": {"kind": "Mesh"}, "scope": "Cluster"});
         let annotations =
             json!({"argocd.argoproj.io/sync-wave": "3", "argocd.argoproj.io/sync-options": "Prune=false"});
-        let manifest = json!({"apiVersion": "v1", "data": {"a": [1, {"metadata": 2}]},
+        let manifest = json!({"apiVersion": "v1beta1", "data": {"a": [1, {"metadata": 2}]},
             "metadata": {"name": "web", "annotations": annotations}, "spec": spec});
         let bytes = manifest.to_string().into_bytes();
         for key in [crd, ResourceKey::new("", "ConfigMap", "shop", "web")] {
             let head = Head::read(&bytes, &key).unwrap();
             assert_eq!(facts_of(&key, &head), facts_of(&key, &manifest));
             assert_eq!((facts_of(&key, &head).wave, head.get("data")), (3, None));
+            assert_eq!(facts_of(&key, &head).version(), "v1beta1");
         }
         let key = ResourceKey::new("", "ConfigMap", "shop", "web");
         for odd in ["[]", "7", "{}"] {

@@ -92,7 +92,9 @@ impl Reconciler {
 
     /// Gives every row of an app, for an operator who asks.
     pub fn rows(&self, app: &AppId, now: Now) -> Vec<ResourceRow> {
-        self.apps.get(app).map(|state| self.all_rows(app, state, now)).unwrap_or_default()
+        let Some(state) = self.apps.get(app) else { return Vec::new() };
+        let rows = self.all_rows(app, state, now).into_iter();
+        rows.map(|row| self.versioned(state, row)).collect()
     }
 
     fn all_rows(&self, app: &AppId, state: &App, now: Now) -> Vec<ResourceRow> {
@@ -179,6 +181,7 @@ impl Reconciler {
             health_message: verdict.map(|verdict| verdict.message).unwrap_or_default(),
             requires_pruning,
             message: notes.join("; "),
+            version: String::new(),
         }
     }
 
@@ -259,7 +262,8 @@ impl Reconciler {
                     || !row.message.is_empty())
                 || !row.message.is_empty()
         };
-        let resources = rows.iter().filter(|row| telling(row)).cloned().collect();
+        let told = rows.iter().filter(|row| telling(row)).cloned();
+        let resources = told.map(|row| self.versioned(state, row)).collect();
         AppStatus {
             sync,
             health,
@@ -268,7 +272,8 @@ impl Reconciler {
             assigned: state.assigned.as_ref().map(|assigned| assigned.root),
             synced: state.last.as_ref().and_then(|last| last.synced),
             phase,
-            operation: operation_status(state, self.paused.as_deref(), || self.unseen_kinds(name)),
+            operation: operation_status(state, self.paused.as_deref(), || self.unseen_kinds(name))
+                .map(|operation| self.with_versions(state, operation)),
             counts,
             resources,
             conditions: self.conditions(name, state, &rows),

@@ -90,6 +90,7 @@ impl Reconciler {
     }
 
     pub(super) fn end_with(&mut self, app: &AppId, phase: OperationPhase, message: String, now: Now) {
+        self.note_versions(app);
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), work) = (state.operation.take(), state.work.take()) else { return };
         let root = operation.assignment.root;

@@ -48,7 +48,7 @@ pub mod tables {
 }
 
 /// What an ingested release is marked with: facts of an earlier version are read anew.
-pub(super) const FACTS_VERSION: u8 = 4;
+pub(super) const FACTS_VERSION: u8 = 5;
 
 /// What was last applied of an object. The body is made anew from the manifest, which stays pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]

@@ -22,6 +22,7 @@ mod sweep;
 mod taken;
 mod tolerance;
 mod unwatched;
+mod versions;
 mod waves;
 mod why;
 mod windows;

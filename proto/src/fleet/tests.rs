@@ -30,6 +30,7 @@ fn status() -> AppStatus {
             results: vec![ResultRow {
                 hook: Some(SyncPhase::PostSync),
                 hook_phase: Some(OperationPhase::Failed),
+                version: "v1".to_owned(),
                 ..ResultRow::new(key.clone(), ResultCode::SyncFailed, "no")
             }],
         }),
@@ -43,6 +44,7 @@ fn status() -> AppStatus {
             message: "held".to_owned(),
             wave: -2,
             confirms: true,
+            version: "v1beta1".to_owned(),
         }],
         conditions: vec![Condition { kind: "SyncError".to_owned(), message: "no".to_owned() }],
         held: Some(Held { plan: Held::plan_of(&deletes), reason: "too many".to_owned(), deletes, more: 0 }),

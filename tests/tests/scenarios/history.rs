@@ -65,6 +65,8 @@ fn an_app_that_is_synced_by_hand_goes_back_by_command_to_a_row_of_its_history() 
         app["status"]["sync"]["status"] == "OutOfSync"
     });
     assert_eq!(app["status"]["releases"]["synced"]["revision"], commits[1], "{app}");
+    let rows = ["/status/resources/0/version", "/status/operationState/syncResult/resources/0/version"];
+    assert!(rows.iter().all(|row| app.pointer(row) == Some(&json!("v1"))), "{app}");
     stage.world.hub().argosy_text(&["app", "rollback", "web", "0"]).unwrap();
     assert_eq!((stage.value("a").as_str(), history(&stage).len()), ("1", 5));
     let unknown = stage.world.hub().argosy(&["app", "rollback", "web", "9"]).unwrap();

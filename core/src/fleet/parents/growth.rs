@@ -7,12 +7,12 @@ use super::claim::Claimed;
 use super::split::{Document, Split, split};
 use super::standing::{Good, Standing, Still};
 use super::{Family, Grown, Known, PARENTS, Parents, Renderings};
-use crate::application::{Application, ClusterRef};
+use crate::application::{API_VERSION, Application, ClusterRef};
 use crate::fleet::projects::Projects;
 use crate::fleet::read::{ChildState, FleetRead};
 use crate::fleet::{Fleet, Placement, condition};
 use crate::ids::{AppId, ClusterId};
-use crate::key::ResourceKey;
+use crate::key::{ResourceKey, split_api_version};
 use crate::project::normalise_repository;
 use crate::release::{Release, Root};
 use crate::session::tables::{RELEASES, has_release, put_release};
@@ -408,6 +408,7 @@ impl<'a> Growth<'a> {
             message,
             wave: document.wave,
             confirms: false,
+            version: split_api_version(API_VERSION).1.to_owned(),
         };
         self.families.entry(app.clone()).or_default().rows.push(row);
     }
