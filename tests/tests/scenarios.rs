@@ -21,6 +21,7 @@ mod scenarios {
     mod impersonation;
     mod joining_again;
     mod journal;
+    mod killed;
     mod leaving;
     mod local_policy;
     mod lost_store;

@@ -107,20 +107,3 @@ fn a_middle_wave_that_fails_ends_the_sync_and_a_commit_mends_it() {
     stage.world.await_synced("web", &commit);
     assert!(stage.live("after").is_some());
 }
-
-#[test]
-fn an_agent_that_is_killed_at_the_gate_holds_it_with_no_hub() {
-    let stage = Stage::start();
-    write(
-        &stage,
-        &[("web", deployment("web", "0", "registry.example/web:1")), ("after", config("after", "1"))],
-    );
-    stage.world.put_app(&stage.app("web")).unwrap();
-    await_message(&stage, "waiting for healthy state of apps/Deployment/web");
-    stage.world.hub().stop().unwrap();
-    stage.edge().kill_agent().unwrap();
-    stage.edge().start_agent().unwrap();
-    throughout(QUIET, "the last wave to wait", || stage.live("after").is_none());
-    make_ready(&stage, "web");
-    stage.await_value("after", "1");
-}
