@@ -13,8 +13,7 @@ use crate::text;
 /// Fewest characters by which a commit is named.
 const SHORTEST: usize = 7;
 
-/// Gives the release that the hub desires of an app if it is that of a revision: its commit, the beginning of that, or what
-/// the document names.
+/// Gives the release that the hub desires of an app if it is that of a revision: its commit, or the beginning of that.
 pub(super) fn release_of(view: &v1::AppView, revision: &str) -> Result<Digest, Failure> {
     let document: Value = serde_json::from_str(&view.document_json).unwrap_or_default();
     let target = document.pointer("/spec/source/targetRevision").and_then(Value::as_str);
@@ -26,10 +25,18 @@ pub(super) fn release_of(view: &v1::AppView, revision: &str) -> Result<Digest, F
     };
     let commit = &desired.revision;
     let is_commit = revision.len() >= SHORTEST && commit.starts_with(&revision.to_ascii_lowercase());
-    if revision == target || is_commit {
+    if is_commit {
         return Ok(root.0);
     }
     let commit = if commit.is_empty() { "unknown" } else { commit };
+    if revision == target {
+        // What the hub has may be of the revision that was named before, or of an older commit of it.
+        return Err(Failure::Failed(text::clean(&format!(
+            "--revision {revision}: a name may mean another commit by now; name the commit ({commit} is what the hub has of app \
+             {name}), or leave --revision out to sync what is newest",
+            name = view.name
+        ))));
+    }
     Err(Failure::Failed(text::clean(&format!(
         "--revision {revision} is not what the hub has of app {name}: that is commit {commit} of {target}. If it is on its way, \
          argosy app wait {name} --revision {revision} waits for it; a sync to another revision than the document's is not \
@@ -56,10 +63,13 @@ mod tests {
 
     #[test]
     fn the_commit_that_the_hub_has_can_be_named_and_no_other() {
-        for named in ["c0ffee0", "C0FFEE0123456789", "main"] {
+        for named in ["c0ffee0", "C0FFEE0123456789"] {
             assert_eq!(release_of(&view("main"), named).unwrap(), Digest::of(b"a"), "{named}");
         }
-        assert!(release_of(&view(""), "HEAD").is_ok(), "what is named where nothing is");
+        for (target, named) in [("", "HEAD"), ("main", "main")] {
+            let why = release_of(&view(target), named).unwrap_err().to_string();
+            assert!(why.contains("name the commit (c0ffee0123456789"), "a name may mean another one: {why}");
+        }
         for other in ["c0ffee", "c0ffee1", "HEAD", "v1.2", ""] {
             let why = release_of(&view("main"), other).unwrap_err().to_string();
             for part in ["commit c0ffee0123456789 of main", "app wait web", "spec.source.targetRevision"] {
