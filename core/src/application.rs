@@ -3,7 +3,7 @@
 //! A field that this version does not support is refused by its path, never read and ignored; so is one that nobody
 //! knows. What says nothing (null, empty, false) is let through, because Argo CD's own tools write such fields.
 
-mod annotations;
+pub(crate) mod annotations;
 pub(crate) mod fields;
 mod ignore;
 mod sync;
@@ -45,6 +45,9 @@ pub struct Application {
     pub destination: Target,
     /// How it syncs.
     pub policy: SyncPolicy,
+    /// Nothing of it goes by itself (Argo CD: `skip-reconcile`): its policy has no automated syncs then, whatever its `spec`
+    /// says.
+    pub paused: bool,
     /// What is not compared.
     pub ignore: Vec<IgnoreRule>,
     /// The document's `spec` as it was, for those who ask for it.
@@ -150,6 +153,8 @@ impl TryFrom<&Value> for Application {
         let mut policy = sync::policy(&mut spec)?;
         let ignore = ignore::rules(&mut spec)?;
         spec.finish()?;
+        let paused = annotations::is_paused(&metadata.annotations);
+        policy.automated = policy.automated.filter(|_| !paused);
         policy.history =
             HistoryPolicy { limit, fall_back_ms: annotations::rollback_on_degraded(&metadata.annotations)? };
         Ok(Self {
@@ -161,6 +166,7 @@ impl TryFrom<&Value> for Application {
             source,
             destination,
             policy,
+            paused,
             ignore,
             spec: raw,
         })

@@ -29,6 +29,7 @@ mod answers;
 mod claim;
 mod commands;
 mod consent;
+mod delete_order;
 mod deletes;
 mod desired;
 mod diffs;

@@ -66,6 +66,8 @@ pub struct Rendered {
 pub enum WarningKind {
     /// One object is given twice; the last one counts (Argo CD: `RepeatedResourceWarning`).
     RepeatedResource,
+    /// An object that no source states, because the cluster itself writes such (Argo CD: `ExcludedResourceWarning`).
+    ExcludedResource,
     /// A file or a field is left out or read otherwise than its author may think.
     Manifest,
 }
@@ -115,6 +117,7 @@ impl RenderWarning {
     pub fn condition(&self) -> Condition {
         let kind = match self.kind {
             WarningKind::RepeatedResource => "RepeatedResourceWarning",
+            WarningKind::ExcludedResource => "ExcludedResourceWarning",
             WarningKind::Manifest => "ManifestWarning",
         };
         Condition { kind: kind.to_owned(), message: self.to_string() }
@@ -295,16 +298,9 @@ impl Renderer<'_> {
                 *rank = rank.saturating_add(1);
             }
             let key = manifest.key.clone();
-            if manifest.options.role == Role::Ignored {
-                let message = format!("{key} is a hook of Helm's that no sync runs; it is left out");
-                let kind = WarningKind::Manifest;
-                self.warnings.push(RenderWarning {
-                    kind,
-                    file: path.clone(),
-                    document: index,
-                    line,
-                    message,
-                });
+            if let Some((kind, message)) = left_out(&manifest) {
+                let file = path.clone();
+                self.warnings.push(RenderWarning { kind, file, document: index, line, message });
                 continue;
             }
             if let Some((_, before)) = self.objects.insert(key.clone(), (manifest, path.clone())) {
@@ -334,6 +330,24 @@ impl Renderer<'_> {
             message,
         });
     }
+}
+
+/// Says why an object is left out of the release.
+fn left_out(manifest: &Manifest) -> Option<(WarningKind, String)> {
+    let ResourceKey { group, kind, name, .. } = &manifest.key;
+    if is_excluded(group, kind) {
+        let message = format!("Resource {group}/{kind} {name} is excluded in the settings");
+        return Some((WarningKind::ExcludedResource, message));
+    }
+    let message = || format!("{} is a hook of Helm's that no sync runs; it is left out", manifest.key);
+    (manifest.options.role == Role::Ignored).then(|| (WarningKind::Manifest, message()))
+}
+
+/// Tells whether objects of a kind are never part of an application: events, measurements and leases come and go by
+/// themselves (the exclusions that are built into Argo CD).
+fn is_excluded(group: &str, kind: &str) -> bool {
+    let whole = ["events.k8s.io", "metrics.k8s.io"].contains(&group);
+    whole || [("", "Event"), ("coordination.k8s.io", "Lease")].contains(&(group, kind))
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

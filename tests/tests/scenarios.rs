@@ -34,6 +34,7 @@ mod scenarios {
     mod paused;
     mod policies;
     mod preview;
+    mod projects;
     mod real_input;
     mod rest;
     mod restored_hub;

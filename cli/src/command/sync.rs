@@ -79,6 +79,7 @@ pub(super) async fn follow(
             "--timeout must be above 0: a sync is followed for at most that long".to_owned(),
         ));
     }
+    let whole = is_of_the_whole(&kind);
     let mut rows = Rows::default();
     let mut operation: Option<v1::Operation> = None;
     let began = Instant::now();
@@ -123,11 +124,44 @@ pub(super) async fn follow(
             output::print(&super::app::detail(&view, format)?)?;
         }
     }
-    if went_well {
-        return Ok(OK);
+    if !went_well {
+        output::note(&format!("argosy: {end}"))?;
+        return Ok(FAILED);
     }
-    output::note(&format!("argosy: {end}"))?;
-    Ok(FAILED)
+    let left = operation.as_ref().filter(|_| whole && !detach).map_or(0, require_pruning);
+    if left > 0 && !is_synced(hub, app).await? {
+        output::note(&format!("argosy: {left} resources require pruning"))?;
+        return Ok(FAILED);
+    }
+    Ok(OK)
+}
+
+/// Tells whether a command is a sync of all of an app: only such a one fails for what it leaves (Argo CD).
+fn is_of_the_whole(kind: &v1::run_command_request::Kind) -> bool {
+    use v1::run_command_request::Kind;
+    match kind {
+        Kind::Sync(_) => true,
+        Kind::SyncWith(command) => command.resources.is_empty() && !command.dry_run,
+        Kind::Confirm(_)
+        | Kind::Refresh(_)
+        | Kind::Resources(_)
+        | Kind::Terminate(_)
+        | Kind::Diff(_)
+        | Kind::Rollback(_)
+        | Kind::History(_)
+        | Kind::Why(_) => false,
+    }
+}
+
+/// Counts what left the desired state and a sync did not delete.
+fn require_pruning(operation: &v1::Operation) -> usize {
+    operation.results.iter().filter(|row| row.code() == v1::ResultCode::PruneSkipped).count()
+}
+
+/// Tells whether an app is Synced all the same: what is left over need not count (`IgnoreExtraneous`).
+async fn is_synced(hub: &Hub, app: &AppArguments) -> Result<bool, Failure> {
+    let view = super::get_app(hub, app).await?;
+    Ok(view.status.is_some_and(|status| status.sync() == v1::SyncStatus::Synced))
 }
 
 /// Gives what a sync did that was over before the hub had heard of it: its end is told as it comes, and what it did with the

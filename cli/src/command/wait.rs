@@ -75,7 +75,7 @@ impl Goal {
                 return missing("the newest release is on its way");
             }
             if status.sync() != v1::SyncStatus::Synced {
-                return missing(status.sync().word());
+                return Progress::Missing(format!("{}{}", status.sync().word(), why_unknown(view)));
             }
         }
         if status.operation.as_ref().is_some_and(|operation| operation.phase() == v1::OperationPhase::Running)
@@ -159,6 +159,13 @@ async fn poll(
     }
 }
 
+/// Says what keeps the hub from telling how an app compares: its document, or its source.
+fn why_unknown(view: &v1::AppView) -> String {
+    let mut conditions = view.conditions.iter();
+    let why = conditions.find(|of| ["ComparisonError", "InvalidSpecError"].contains(&of.r#type.as_str()));
+    why.map(|of| format!(": {}: {}", of.r#type, of.message)).unwrap_or_default()
+}
+
 /// Tells whether health went from something else to Degraded while it was looked at.
 fn turned_bad(before: Option<v1::Health>, now: Option<v1::Health>) -> bool {
     now == Some(v1::Health::Degraded) && before.is_some_and(|before| before != v1::Health::Degraded)
@@ -221,6 +228,21 @@ mod tests {
         let mut behind = healthy();
         behind.desired = Some(v1::ReleaseRef { root: vec![2; 32], revision: String::new() });
         assert_eq!(missing(&Goal::new(None, false, false), &behind), "the newest release is on its way");
+    }
+
+    #[test]
+    fn an_app_whose_source_is_broken_reaches_nothing_and_says_why() {
+        let mut broken = app(v1::SyncStatus::Unknown, v1::Health::Healthy);
+        let condition = |kind: &str, message: &str| v1::Condition {
+            r#type: kind.to_owned(),
+            message: message.to_owned(),
+            ..Default::default()
+        };
+        broken.conditions = vec![condition("SyncWindow", "closed"), condition("ComparisonError", "line 3")];
+        let goal = Goal::new(None, false, false);
+        assert_eq!(missing(&goal, &broken), "Unknown: ComparisonError: line 3");
+        broken.conditions.clear();
+        assert_eq!(missing(&goal, &broken), "Unknown");
     }
 
     #[test]

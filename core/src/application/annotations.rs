@@ -12,6 +12,9 @@ const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
 const HOOK_FINALIZERS: [&str; 2] =
     ["pre-delete-finalizer.argocd.argoproj.io", "post-delete-finalizer.argocd.argoproj.io"];
 
+/// Annotation: the application is left alone.
+pub(crate) const SKIP_RECONCILE: &str = "argocd.argoproj.io/skip-reconcile";
+
 /// Annotation: for how long an app may be Degraded before it goes back by itself to the release that was healthy.
 const ROLLBACK_ON_DEGRADED: &str = "argosy.dev/rollback-on-degraded";
 
@@ -23,7 +26,7 @@ pub(super) fn check(annotations: &BTreeMap<String, String>) -> Result<(), SpecEr
         let harmless = match own {
             // A refresh is what every poll does; the paths are an optimisation that the cache by content ids has anyway.
             "refresh" | "manifest-generate-paths" | "tracking-id" | "installation-id" => true,
-            "skip-reconcile" => value == "false",
+            "skip-reconcile" => ["true", "false"].contains(&value.as_str()),
             // A comparison always is the API server's.
             "compare-options" => {
                 value.split(',').map(str::trim).all(|option| ["", "ServerSideDiff=true"].contains(&option))
@@ -37,6 +40,11 @@ pub(super) fn check(annotations: &BTreeMap<String, String>) -> Result<(), SpecEr
         }
     }
     Ok(())
+}
+
+/// Tells whether nothing of an application goes by itself (Argo CD: `skip-reconcile`).
+pub(super) fn is_paused(annotations: &BTreeMap<String, String>) -> bool {
+    annotations.get(SKIP_RECONCILE).is_some_and(|value| value == "true")
 }
 
 /// Reads for how long an app may be Degraded before it goes back to the release that was healthy, in milliseconds.

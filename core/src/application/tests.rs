@@ -235,7 +235,7 @@ fn what_is_not_supported_is_refused_by_its_path() {
         ),
         (
             &["metadata", "annotations"],
-            json!({"argocd.argoproj.io/skip-reconcile": "true"}),
+            json!({"argocd.argoproj.io/skip-reconcile": "yes"}),
             "metadata.annotations[argocd.argoproj.io/skip-reconcile]",
         ),
         (

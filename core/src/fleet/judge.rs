@@ -3,6 +3,7 @@
 use super::projects::Projects;
 use super::read::{AppDocument, Child, ChildState, FleetRead};
 use super::{Inputs, Rendering, condition};
+use crate::application::annotations::SKIP_RECONCILE;
 use crate::application::{Application, ClusterRef};
 use crate::desired::{Assignment, Destination, Phase};
 use crate::ids::{ClusterId, Digest};
@@ -101,10 +102,17 @@ pub(super) fn judge(
                 Some(why) => verdict.because("InvalidSpecError", why),
                 None => verdict,
             };
-            match read.children.get(&application.id) {
+            let verdict = match read.children.get(&application.id) {
                 Some(child) => verdict.brought(child),
                 None => verdict,
+            };
+            if !application.paused {
+                return verdict;
             }
+            let message = format!(
+                "metadata.annotations[{SKIP_RECONCILE}]: it is neither synced nor healed by itself until that is taken away"
+            );
+            verdict.because("Paused", message)
         }
         Err(why) => {
             let repository = normalise_repository(&application.source.repo_url);

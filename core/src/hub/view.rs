@@ -364,6 +364,14 @@ impl HubMachine {
             .map(|document| document.document.clone())
             .or_else(|| placed.map(|(_, placement)| placement.document.clone()));
         let conditions = self.conditions.get(app).into_iter().flatten();
+        let shown = |(condition, since): (&Condition, &WallTime)| Shown {
+            condition: condition.clone(),
+            since: *since,
+        };
+        let mut conditions: Vec<Shown> = conditions.map(shown).collect();
+        if let Some(status) = &mut status {
+            doubt(status, &mut conditions, self.failing.contains(app));
+        }
         let commits = placed.into_iter().flat_map(|(_, placement)| &placement.revisions);
         Ok(AppView {
             app: app.clone(),
@@ -377,9 +385,7 @@ impl HubMachine {
                 .map(|revision| (revision.root, revision.commit.clone()))
                 .chain(family.and_then(|family| Some((family.root?, family.commit.clone()?))))
                 .collect(),
-            conditions: conditions
-                .map(|(condition, since)| Shown { condition: condition.clone(), since: *since })
-                .collect(),
+            conditions,
             status,
             since: since.cloned().unwrap_or_default(),
             observed,
@@ -408,6 +414,27 @@ impl HubMachine {
         }
         let reason = format!("the fleet lost {} apps at once: {}", names.len(), names.join(", "));
         Ok(Some(Held { plan: loss.plan, reason, deletes, more: 0 }))
+    }
+}
+
+/// What Git says is not known of an app whose source does not render, and nothing at all of one whose document is refused
+/// (Argo CD). What its agent enforces meanwhile is told with the reason. An app that follows Git is not refused: what is said
+/// of it then is about something else, such as a project whose newest document is broken.
+fn doubt(status: &mut AppStatus, conditions: &mut [Shown], failing: bool) {
+    let (sync, health) = (status.sync, status.health);
+    for Shown { condition, .. } in conditions {
+        let refused = failing && condition.kind == "InvalidSpecError";
+        if !refused && condition.kind != "ComparisonError" {
+            continue;
+        }
+        status.sync = SyncStatus::Unknown;
+        if refused {
+            status.health = Health::Unknown;
+        }
+        if status.assigned.is_some() {
+            let enforced = format!("; what is enforced is {} and {}", sync.as_str(), health.as_str());
+            condition.message.push_str(&enforced);
+        }
     }
 }
 

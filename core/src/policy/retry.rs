@@ -32,6 +32,8 @@ impl Default for Retry {
 }
 
 impl Retry {
+    /// Whatever is stated, so long is waited: nothing is tried without a pause.
+    const SHORTEST_MS: u64 = 1_000;
     /// Longest delay that may be stated, in milliseconds: a day.
     pub const LONGEST_MS: u64 = 24 * 3600 * 1000;
     /// Largest factor that may be stated; the smallest is 1.
@@ -41,9 +43,10 @@ impl Retry {
     /// to be none.
     pub fn delay_after(&self, tries: u64) -> Option<u64> {
         let left = self.limit < 0 || i64::try_from(tries).is_ok_and(|tries| tries < self.limit);
-        let factor =
-            u64::from(self.factor.max(1)).saturating_pow(u32::try_from(tries).unwrap_or(u32::MAX).min(32));
-        left.then(|| self.delay_ms.saturating_mul(factor).min(self.max_delay_ms))
+        // Argo CD counts the try before it works the wait out: 10 s, 20 s, 40 s by default.
+        let exponent = u32::try_from(tries.saturating_add(1)).unwrap_or(u32::MAX).min(32);
+        let factor = u64::from(self.factor.max(1)).saturating_pow(exponent);
+        left.then(|| self.delay_ms.saturating_mul(factor).min(self.max_delay_ms).max(Self::SHORTEST_MS))
     }
 
     /// Reads a delay in Go's form (`1m30s`), or as a number of seconds; none is above [`Self::LONGEST_MS`].
@@ -105,7 +108,9 @@ mod tests {
     fn each_delay_is_longer_by_the_factor_up_to_the_longest() {
         let retry = Retry { limit: 4, delay_ms: 1_000, factor: 3, max_delay_ms: 10_000, refresh: false };
         let delays: Vec<Option<u64>> = (0..5).map(|tries| retry.delay_after(tries)).collect();
-        assert_eq!(delays, [Some(1_000), Some(3_000), Some(9_000), Some(10_000), None]);
+        assert_eq!(delays, [Some(3_000), Some(9_000), Some(10_000), Some(10_000), None]);
+        let at_once = Retry { delay_ms: 0, ..retry };
+        assert_eq!(at_once.delay_after(0), Some(1_000), "never without a pause");
         assert_eq!(Retry { limit: 0, ..retry }.delay_after(0), None);
         assert_eq!(Retry { limit: -1, ..retry }.delay_after(u64::MAX), Some(10_000), "without end");
     }

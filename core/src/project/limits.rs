@@ -97,8 +97,14 @@ impl DestinationRule {
 impl KindRule {
     /// `unsound` is what a pattern that does not compile comes to.
     fn covers(&self, key: &ResourceKey, unsound: bool) -> bool {
-        let covers =
-            |pattern: &str, text: &str| Glob::file_match(pattern).map_or(unsound, |glob| glob.matches(text));
+        // What most rules say needs no glob. (No part of a key has a slash.)
+        let covers = |pattern: &str, text: &str| {
+            let is_word = !pattern.contains(['*', '?', '[', '\\']);
+            if is_word || pattern == "*" {
+                return !is_word || pattern == text;
+            }
+            Glob::file_match(pattern).map_or(unsound, |glob| glob.matches(text))
+        };
         covers(&self.group, &key.group)
             && covers(&self.kind, &key.kind)
             && (self.name.is_empty() || covers(&self.name, &key.name))

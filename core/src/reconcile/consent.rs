@@ -1,8 +1,10 @@
-//! Whether an object may be deleted, as it says itself or its application says for it (Argo CD: `Prune=`, `Delete=`).
+//! Whether an object may be deleted: as it says itself or its application says for it (Argo CD: `Prune=`, `Delete=`), and
+//! as its project says.
 
 use super::Reconciler;
 use super::state::InventoryEntry;
-use crate::desired::{Assignment, Phase};
+use crate::desired::{Assignment, Destination, Phase};
+use crate::key::ResourceKey;
 use crate::policy::Consent;
 
 impl Reconciler {
@@ -22,9 +24,21 @@ impl Reconciler {
         }
     }
 
-    /// Tells whether an object of an app stays whatever becomes of the desired state.
-    pub(super) fn stays(&self, entry: &InventoryEntry) -> bool {
+    /// Says why an app's project keeps an object from being deleted: what a project does not permit is no object of its apps
+    /// (Argo CD leaves it out of what it prunes, and out of what goes with the app).
+    pub(super) fn denied_by_project(&self, listed: &Assignment, key: &ResourceKey) -> Option<String> {
+        let Destination { server, cluster, .. } = &listed.destination;
+        let denied = listed.limits.permits(key, self.lives_in_namespace(key), server, cluster).err();
+        denied.map(|denied| denied.to_string())
+    }
+
+    /// Tells whether an object of an app stays whatever becomes of the desired state: it is never deleted, or not while its
+    /// project is as it is.
+    pub(super) fn stays(&self, key: &ResourceKey, entry: &InventoryEntry) -> bool {
         let listed = self.apps.get(&entry.app).and_then(|state| state.listed.as_ref());
-        entry.kept || listed.is_some_and(|listed| self.consent(listed, entry) == Consent::Refused)
+        let kept = |listed: &Assignment| {
+            self.consent(listed, entry) == Consent::Refused || self.denied_by_project(listed, key).is_some()
+        };
+        entry.kept || listed.is_some_and(kept)
     }
 }

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::operations::attempt_of;
 use super::slots::Use;
-use super::state::{QueuedDelete, Work, prune_request, tables};
+use super::state::{QueuedDelete, prune_request, tables};
 use super::{Intent, InventoryEntry, Purpose, Reconciler};
 use crate::cluster::{LiveMeta, Request, Tracking};
 use crate::desired::{Assignment, Phase};
 use crate::governor::{Candidate, Case};
 use crate::ids::AppId;
 use crate::key::ResourceKey;
-use crate::order::{Rank, Step, SyncPhase};
+use crate::order::SyncPhase;
 use crate::policy::Consent;
 use crate::status::{Held, HeldDelete, ResultCode, ResultRow};
 use crate::store::{StoreOp, encode};
@@ -134,7 +133,8 @@ impl Reconciler {
                 return false;
             }
             let entry = self.inventory.get(*key);
-            entry.is_some_and(|entry| entry.belongs_to(app) && !self.stays(entry) && entry.hook.is_none())
+            entry
+                .is_some_and(|entry| entry.belongs_to(app) && !self.stays(key, entry) && entry.hook.is_none())
                 && self.is_refused(&key.group_kind())
                 && !self.desirers.contains_key(*key)
         };
@@ -154,7 +154,7 @@ impl Reconciler {
             let last = self.apps.get(app).and_then(|state| state.last.as_ref());
             let asked = last.is_none_or(|last| last.prunes(key));
             let goes = |entry: &InventoryEntry| {
-                asked && entry.belongs_to(app) && !self.stays(entry) && entry.hook.is_none()
+                asked && entry.belongs_to(app) && !self.stays(key, entry) && entry.hook.is_none()
             };
             !stays && self.inventory.get(key).is_some_and(goes)
         })
@@ -238,104 +238,12 @@ impl Reconciler {
             && !delete.key.is_crd()
             && listed.limits.account().is_ok()
             && self.permits_delete(&delete.key).is_ok()
+            && self.denied_by_project(listed, &delete.key).is_none()
             && self.kinds.contains_key(&delete.key.group_kind())
             && !self.is_refused(&delete.key.group_kind())
             && !self.desirers.contains_key(&delete.key)
             && !self.is_set_aside(&delete.key)
             && !self.announced_keys.contains(&delete.key)
-    }
-
-    /// Gives the deletes of an app that are next: last kinds first, each once those after it are answered. What the API
-    /// server refused is tried again, and nothing waits for it.
-    fn next_deletes(&self, app: &AppId) -> Vec<&QueuedDelete> {
-        let Some(queue) = self.delete_queue.get(app) else { return Vec::new() };
-        let due = || queue.iter().filter(|(key, queued)| self.is_delete_due(app, key, queued));
-        let waiting = due().filter(|(_, queued)| !queued.refused).map(|(key, _)| key);
-        let last = waiting.chain(self.deleting(app)).map(|key| self.delete_rank(app, key)).max();
-        due()
-            .filter(|(key, queued)| queued.refused || Some(self.delete_rank(app, key)) == last)
-            .map(|(_, queued)| queued)
-            .collect()
-    }
-
-    /// Tells whether the sync that runs has come to the step of a delete. One that failed before it leaves it to the next
-    /// sync, unless somebody confirmed it.
-    fn is_delete_due(&self, app: &AppId, key: &ResourceKey, queued: &QueuedDelete) -> bool {
-        let blocked = self.is_delete_blocked(app, key, queued.counted) || self.awaits_farewell(app, key);
-        let Some(state) = self.apps.get(app).filter(|_| !blocked) else { return false };
-        if state.operation.is_some() {
-            if !state.operation.as_ref().is_some_and(|operation| operation.options.writes(key)) {
-                return false;
-            }
-            let goes_on = |work: &&Work| work.is_under_way() && !work.failing && work.unhealthy.is_none();
-            let work = state.work.as_ref().filter(goes_on);
-            return work.is_some_and(|work| work.prune_step(key).is_some_and(|step| step <= work.at));
-        }
-        let tried = state.assigned.as_ref().map(attempt_of);
-        let last = state.last.as_ref().filter(|last| Some(last.attempt) == tried);
-        // The sync that is about to begin has its own place for it.
-        let automated = state.listed.as_ref().is_some_and(|listed| listed.policy.automated.is_some());
-        let withheld = last.map_or(automated, |last| last.withheld);
-        !withheld || !queued.counted || self.phase_of(app) != Phase::Active
-    }
-
-    /// Gives the place of a delete: the greatest goes first. Out of a sync that is the last wave, in one the first step.
-    fn delete_rank(&self, app: &AppId, key: &ResourceKey) -> Rank {
-        let running = self.apps.get(app).and_then(|state| state.work.as_ref());
-        let step = running.and_then(|work| work.prune_step(key));
-        let wave = step.map_or_else(|| self.applied_wave(key), |Step { wave, .. }| wave.saturating_neg());
-        Rank::of(key, wave)
-    }
-
-    /// Tells whether deletes of an app are to be sent, or were sent and have no answer. What the API server refused is
-    /// neither: it rests.
-    pub(super) fn has_deletes_under_way(&self, app: &AppId) -> bool {
-        // An open intent has its place in the settle queue, or a request is under way.
-        let sent = |key: &ResourceKey| {
-            let entry = self.inventory.get(key).filter(|entry| entry.app == *app);
-            entry.is_some_and(|entry| matches!(entry.intent, Some(Intent::Delete { .. })))
-        };
-        self.next_deletes(app).iter().any(|queued| !queued.refused)
-            || self.is_deleting(app)
-            || self.settle_queue.keys().chain(&self.busy).any(sent)
-    }
-
-    /// Tells whether the deletes of an app wait for the API server to come back.
-    pub(super) fn deletes_are_stuck(&self, app: &AppId, now: Now) -> bool {
-        !self.is_deleting(app) && self.next_deletes(app).iter().all(|queued| queued.due > now.ms())
-    }
-
-    fn is_deleting(&self, app: &AppId) -> bool {
-        self.deleting(app).next().is_some()
-    }
-
-    /// Gives the objects of an app that are being deleted, or looked at before it.
-    fn deleting(&self, app: &AppId) -> impl Iterator<Item = &ResourceKey> {
-        let flights = self.flights.values().filter(move |flight| match &flight.purpose {
-            Purpose::DeleteCheck { app: of, .. } | Purpose::Delete { app: of, .. } => of == app,
-            Purpose::Verify
-            | Purpose::Settle
-            | Purpose::Claim { .. }
-            | Purpose::Apply { .. }
-            | Purpose::Try { .. }
-            | Purpose::Namespace { .. }
-            | Purpose::ClearHook { .. }
-            | Purpose::DeleteHook { .. }
-            | Purpose::Compare { .. }
-            | Purpose::Weigh { .. }
-            | Purpose::Sweep { .. } => false,
-        });
-        flights.map(|flight| &flight.key)
-    }
-
-    /// Tries what was refused anew: a sync begins, or begins again.
-    pub(super) fn retry_deletes(&mut self, app: &AppId) {
-        for queued in self.delete_queue.get_mut(app).into_iter().flat_map(BTreeMap::values_mut) {
-            if queued.refused {
-                queued.refused = false;
-                queued.due = 0;
-            }
-        }
     }
 
     /// Begins what may be deleted now: in a sync before the applies of the same step, last kinds first.

@@ -3,6 +3,8 @@
 //! It runs no hooks but those of a rehearsal, makes no row in the history, and what is remembered of the last sync of the
 //! release stays: an automated sync of the rest still comes.
 
+use std::collections::BTreeSet;
+
 use super::Reconciler;
 use super::state::{App, Attempt, Live, Operation, WantedSet, prune_request};
 use crate::ids::{AppId, Digest};
@@ -91,21 +93,47 @@ impl Reconciler {
             row.hook = item.hook.map(|_| rank.step.phase);
             rows.push(row);
         }
-        let left = self.left_over(app, state).filter(|key| operation.options.selects(key));
-        rows.extend(left.map(|key| {
-            let stays = self.inventory.get(key).is_some_and(|entry| self.stays(entry));
-            let (code, message) = match (stays, operation.prune) {
-                (true, _) => (ResultCode::PruneSkipped, "ignored (no prune)"),
-                (false, false) => (ResultCode::PruneSkipped, "ignored (requires pruning)"),
-                (false, true) => (ResultCode::Pruned, "pruned (dry run)"),
-            };
-            ResultRow::new(key.clone(), code, message)
+        rows.extend(self.left_behind(app));
+        let pruned =
+            self.left_over(app, state).filter(|key| operation.prune && operation.options.selects(key));
+        let told: BTreeSet<ResourceKey> = rows.iter().map(|row| row.key.clone()).collect();
+        let listed = state.listed.as_ref().unwrap_or(&operation.assignment);
+        let pruned = pruned.filter(|key| !told.contains(*key));
+        rows.extend(pruned.map(|key| match self.refuses_delete(listed, key) {
+            Some(why) => ResultRow::new(key.clone(), ResultCode::PruneSkipped, format!("not deleted: {why}")),
+            None => ResultRow::new(key.clone(), ResultCode::Pruned, "pruned (dry run)"),
         }));
         if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) {
             work.results = rows;
         }
         self.end_with(app, OperationPhase::Succeeded, "successfully synced (dry run)".to_owned(), now);
         true
+    }
+
+    /// Gives rows for what has left the desired state and a sync leaves alone, in Argo CD's words: it does not prune, or the
+    /// object is not to be pruned.
+    pub(super) fn left_behind(&self, app: &AppId) -> Vec<ResultRow> {
+        let Some(state) = self.apps.get(app) else { return Vec::new() };
+        let (Some(operation), Some(listed)) = (&state.operation, &state.listed) else { return Vec::new() };
+        if operation.farewell.is_some() {
+            return Vec::new();
+        }
+        let desired = |key: &ResourceKey| {
+            state.work.as_ref().is_some_and(|work| work.wanted.keys.contains_key(key))
+                || self.desirers.contains_key(key)
+        };
+        let left = self.left_over(app, state);
+        let left = left.filter(|key| operation.options.selects(key) && !desired(key) && !key.is_crd());
+        let told = |key: &ResourceKey| {
+            let consents = self.inventory.get(key).is_some_and(|entry| self.consents(listed, entry));
+            match (consents, operation.prune) {
+                (false, _) => Some("ignored (no prune)"),
+                (true, false) => Some("ignored (requires pruning)"),
+                (true, true) => None,
+            }
+        };
+        left.filter_map(|key| Some(ResultRow::new(key.clone(), ResultCode::PruneSkipped, told(key)?)))
+            .collect()
     }
 
     fn rehearsed(&self, key: &ResourceKey) -> &'static str {

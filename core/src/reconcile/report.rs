@@ -2,7 +2,7 @@
 
 use super::desired::kinds_of;
 use super::heal::Drift;
-use super::results::bounded;
+use super::results::{retry_message, so_far};
 use super::state::{App, Attempt, Live};
 use super::windows::BLOCKED;
 use super::{InventoryEntry, Reconciler};
@@ -101,7 +101,11 @@ impl Reconciler {
         let mut rows: Vec<ResourceRow> = Vec::with_capacity(state.wanted.keys.len());
         for (key, wanted) in &state.wanted.keys {
             let (entry, live) = (self.inventory.get(key), self.live.get(key));
-            let status = self.compare_known(app, key, wanted.manifest, entry, live);
+            let status = if self.is_forbidden(state, key) {
+                SyncStatus::Unknown
+            } else {
+                self.compare_known(app, key, wanted.manifest, entry, live)
+            };
             rows.push(self.row(state, key, Some(wanted.manifest), status, (entry, live), now));
         }
         for key in self.left_over(app, state) {
@@ -152,6 +156,9 @@ impl Reconciler {
         };
         let mut notes = Vec::new();
         notes.extend(state.problems.get(key).cloned());
+        let doubted = requires_pruning || status == SyncStatus::Unknown;
+        let note = doubted.then(|| self.project_note(state, key, requires_pruning)).flatten();
+        notes.extend(note.filter(|note| !notes.contains(note)));
         notes.extend(self.local_note(state, key, requires_pruning).filter(|note| !notes.contains(note)));
         notes.extend(self.fight_message(key, now.ms()));
         if let (Some(entry), Some(Live::Present(live))) = (entry, live) {
@@ -239,9 +246,11 @@ impl Reconciler {
             out_of_sync: rows.iter().filter(|row| row.status == SyncStatus::OutOfSync).count() as u64,
             unknown: rows.iter().filter(|row| row.status == SyncStatus::Unknown).count() as u64,
         };
-        let sync = if state.assigned.is_none() || counts.unknown > 0 {
+        let compared = |row: &ResourceRow| self.compares(name, state, row);
+        let sync = if state.assigned.is_none() || rows.iter().any(|row| compared(row) == SyncStatus::Unknown)
+        {
             SyncStatus::Unknown
-        } else if rows.iter().any(|row| self.counts_as_out_of_sync(row)) {
+        } else if rows.iter().any(|row| self.counts_as_out_of_sync(row, compared(row))) {
             SyncStatus::OutOfSync
         } else {
             SyncStatus::Synced
@@ -288,10 +297,21 @@ impl Reconciler {
         }
     }
 
+    /// Tells whether an app's project does not permit an object that it desires: how it compares is not told (Argo CD).
+    fn is_forbidden(&self, state: &App, key: &ResourceKey) -> bool {
+        state.listed.as_ref().is_some_and(|listed| self.denied_by_project(listed, key).is_some())
+    }
+
+    /// Tells how an object compares, for its app: also where its row does not say.
+    fn compares(&self, app: &AppId, state: &App, row: &ResourceRow) -> SyncStatus {
+        let wanted = state.wanted.keys.get(&row.key).filter(|_| row.status == SyncStatus::Unknown);
+        wanted.map_or(row.status, |wanted| self.compare(app, &row.key, wanted.manifest))
+    }
+
     /// Tells whether an object makes its app `OutOfSync`: one that is left over need not (Argo CD: `IgnoreExtraneous`).
-    fn counts_as_out_of_sync(&self, row: &ResourceRow) -> bool {
+    fn counts_as_out_of_sync(&self, row: &ResourceRow, compared: SyncStatus) -> bool {
         let extraneous = || self.inventory.get(&row.key).is_some_and(|entry| entry.ignore_extraneous);
-        row.status == SyncStatus::OutOfSync && !(row.requires_pruning && extraneous())
+        compared == SyncStatus::OutOfSync && !(row.requires_pruning && extraneous())
     }
 
     /// Only kept objects remain, no write is open and none under way (M6). What nobody looked for does not count as gone:
@@ -337,7 +357,7 @@ impl Reconciler {
         self.by_app.get(app).into_iter().flatten().any(|key| {
             let entry = self.inventory.get(key).filter(|entry| entry.belongs_to(app) && counts(entry));
             // What comes after the deletion, or was left by it before, is not waited for.
-            let goes = |entry: &InventoryEntry| !self.stays(entry) && !self.is_set_aside(key);
+            let goes = |entry: &InventoryEntry| !self.stays(key, entry) && !self.is_set_aside(key);
             entry.is_some_and(|entry| goes(entry) || entry.intent.is_some())
         })
     }
@@ -440,14 +460,11 @@ fn operation_status(
         let message = match (paused, &state.work) {
             (Some(paused), _) => format!("stopped before its next object: {paused}"),
             (None, Some(work)) if work.blocked => BLOCKED.to_owned(),
-            (None, Some(work)) if work.retry_at.is_some() => {
-                let why = work.refused.as_deref().unwrap_or("one or more objects failed to apply");
-                format!("{why}. Retrying attempt #{}.", operation.retries.saturating_add(1))
-            }
+            (None, Some(work)) if work.retry_at.is_some() => retry_message(operation, work),
             (None, Some(work)) => work.waiting.clone(),
             (None, None) => waits_for(),
         };
-        let failures = state.work.as_ref().map(|work| work.results.clone()).unwrap_or_default();
+        let rows = state.work.as_ref().map(|work| work.results.clone()).unwrap_or_default();
         return Some(OperationStatus {
             phase: OperationPhase::Running,
             message,
@@ -456,12 +473,7 @@ fn operation_status(
             finished: None,
             retries: operation.retries,
             automated: operation.command.is_none(),
-            results: bounded(
-                failures
-                    .into_iter()
-                    .filter(|row| row.code == crate::status::ResultCode::SyncFailed)
-                    .collect(),
-            ),
+            results: so_far(rows),
         });
     }
     state.last.as_ref().map(Attempt::newest).map(|last| OperationStatus {

@@ -2,12 +2,12 @@
 
 use super::Reconciler;
 use super::deletes::held_back;
-use super::state::{Attempt, Operation, tables};
+use super::state::{Attempt, Operation, Work, tables};
 use crate::ids::{AppId, Digest};
 use crate::session::frame::CommandState;
 use crate::status::{HistoryRow, OperationPhase, ResultCode, ResultRow};
 use crate::store::{StoreOp, encode};
-use crate::time::Now;
+use crate::time::{Now, WallTime};
 
 impl Reconciler {
     pub(super) fn finish_operation(&mut self, app: &AppId, now: Now) {
@@ -21,27 +21,23 @@ impl Reconciler {
         }
         let unseen = self.unseen_deletes(app);
         let refused = self.refused_deletes(app);
+        let left = self.left_behind(app);
+        let time = self.trusted_time(now);
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), Some(work)) = (&state.operation, &mut state.work) else { return };
         if work.failed && !operation.terminated && !operation.options.dry_run && !work.hopeless {
             if let Some(delay) = operation.retry().and_then(|retry| retry.delay_after(operation.retries)) {
                 work.retry_at = Some(now.ms().saturating_add(delay));
+                work.retry_time = time.map(|time| later(time, delay));
                 self.dirty.insert(app.clone());
                 return;
             }
         }
         let phase = if work.failed { OperationPhase::Failed } else { OperationPhase::Succeeded };
-        let mut said = vec![if let Some(refused) = &work.refused {
-            refused.clone()
-        } else if let Some(unhealthy) = &work.unhealthy {
-            format!("one or more synchronization tasks completed unsuccessfully, reason: {unhealthy}")
-        } else if work.failed {
-            format!("one or more objects failed to apply, reason: {}", first_failure(&work.results))
-        } else if let Some(phase) = operation.farewell {
-            format!("{} hooks succeeded", phase.as_str())
-        } else {
-            "successfully synced (all tasks run)".to_owned()
-        }];
+        let mut said = vec![if work.failed { failure_of(work) } else { success_of(operation) }];
+        if work.refused.is_none() {
+            work.results.extend(left);
+        }
         let shared = work.results.iter().filter(|row| row.code == ResultCode::SharedSkipped);
         if let Some(first) = shared.clone().next() {
             let count = shared.count();
@@ -75,7 +71,14 @@ impl Reconciler {
                 said.push(format!("{count} deletes are {why}"));
             }
         }
-        self.end_with(app, phase, said.join("; "), now);
+        let retried = operation.retries;
+        let retried = if work.failed && !operation.terminated && retried > 0 {
+            format!(" (retried {retried} times).")
+        } else {
+            String::new()
+        };
+        let message = format!("{}{retried}", said.join("; "));
+        self.end_with(app, phase, message, now);
     }
 
     /// Says what an operation waits for whose applies are done.
@@ -192,6 +195,45 @@ impl Reconciler {
     }
 }
 
+/// Says why an operation failed, in Argo CD's words.
+pub(super) fn failure_of(work: &Work) -> String {
+    if let Some(refused) = &work.refused {
+        return refused.clone();
+    }
+    match &work.unhealthy {
+        Some(why) => format!("one or more synchronization tasks completed unsuccessfully, reason: {why}"),
+        None => format!("one or more objects failed to apply, reason: {}", first_failure(&work.results)),
+    }
+}
+
+/// Says how an operation succeeded, in Argo CD's words.
+fn success_of(operation: &Operation) -> String {
+    match operation.farewell {
+        Some(phase) => format!("{} hooks succeeded", phase.as_str()),
+        None if operation.hooks.is_empty() => "successfully synced (all tasks run)".to_owned(),
+        // Argo CD looks once more after the last hook.
+        None => "successfully synced (no more tasks)".to_owned(),
+    }
+}
+
+/// Says that a failed operation is tried again, and when by the clock if that is trusted (Argo CD's words).
+pub(super) fn retry_message(operation: &Operation, work: &Work) -> String {
+    let at = work.retry_time.map(|time| format!(" at {}", kitchen(time))).unwrap_or_default();
+    format!("{}. Retrying attempt #{}{at}.", failure_of(work), operation.retries.saturating_add(1))
+}
+
+fn later(time: WallTime, delay_ms: u64) -> WallTime {
+    WallTime(time.0.saturating_add(i64::try_from(delay_ms).unwrap_or(i64::MAX)))
+}
+
+/// Gives the time of day in UTC, as Go's `time.Kitchen` writes it: `3:04PM`.
+fn kitchen(time: WallTime) -> String {
+    let minutes = time.0.div_euclid(60_000).rem_euclid(24 * 60);
+    let (hour, minute) = (minutes / 60, minutes % 60);
+    let half = if hour < 12 { "AM" } else { "PM" };
+    format!("{}:{minute:02}{half}", if hour % 12 == 0 { 12 } else { hour % 12 })
+}
+
 pub(super) fn first_failure(results: &[ResultRow]) -> String {
     let mut failures = results.iter().filter(|row| row.code == ResultCode::SyncFailed);
     let first = failures.next().map(|row| format!("{}: {}", row.key, row.message)).unwrap_or_default();
@@ -202,9 +244,17 @@ pub(super) fn first_failure(results: &[ResultRow]) -> String {
 }
 
 /// Keeps what is worth telling: everything of a small sync, failures and deletes of a large one.
-pub(super) fn bounded(mut results: Vec<ResultRow>) -> Vec<ResultRow> {
-    const ROWS: usize = 200;
-    if results.len() > ROWS {
+pub(super) fn bounded(results: Vec<ResultRow>) -> Vec<ResultRow> {
+    bounded_to(200, results)
+}
+
+/// Keeps what is worth telling of a sync that runs. It is told again and again, over links that may be thin.
+pub(super) fn so_far(results: Vec<ResultRow>) -> Vec<ResultRow> {
+    bounded_to(50, results)
+}
+
+fn bounded_to(rows: usize, mut results: Vec<ResultRow>) -> Vec<ResultRow> {
+    if results.len() > rows {
         results.sort_by_key(|row| match row.code {
             ResultCode::SyncFailed => 0,
             ResultCode::SharedSkipped => 1,
@@ -212,7 +262,7 @@ pub(super) fn bounded(mut results: Vec<ResultRow>) -> Vec<ResultRow> {
             ResultCode::Pruned => 3,
             ResultCode::Synced => 4,
         });
-        results.truncate(ROWS);
+        results.truncate(rows);
     }
     results
 }

@@ -245,7 +245,8 @@ impl Reconciler {
 
     fn why_delete(&self, app: &AppId, state: &App, key: &ResourceKey, lines: &mut Lines) {
         let Some(entry) = self.inventory.get(key).filter(|entry| entry.belongs_to(app)) else { return };
-        if state.wanted.manifest(key).is_some() {
+        let leaving = state.listed.as_ref().is_some_and(|listed| listed.phase == Phase::Deleting);
+        if state.wanted.manifest(key).is_some() && !leaving {
             return;
         }
         let held = state.held.as_ref().filter(|held| held.deletes.iter().any(|delete| delete.key == *key));
@@ -253,16 +254,20 @@ impl Reconciler {
             (WhyState::Stops, format!("its delete is held: {}", held.reason))
         } else if entry.kept {
             (WhyState::Fine, "it is kept: never deleted".to_owned())
-        } else if entry.prune_refused {
+        } else if entry.prune_refused && !leaving {
             (WhyState::Fine, "its annotations say Prune=false".to_owned())
         } else if entry.going {
             (WhyState::Waits, "its delete was accepted".to_owned())
-        } else if let Err(why) = self.permits_delete(key) {
+        } else if let Some(why) = state.listed.as_ref().and_then(|listed| self.refuses_delete(listed, key)) {
             (WhyState::Stops, why)
+        } else if let Some(waits) = self.waits_for_later_waves(app, key) {
+            (WhyState::Waits, waits)
         } else if self.delete_queue.get(app).is_some_and(|queue| queue.contains_key(key)) {
             (WhyState::Waits, "its delete is due".to_owned())
         } else if entry.recovered {
             (WhyState::Stops, "it was found by its tracking, and is not deleted unasked".to_owned())
+        } else if leaving {
+            (WhyState::Waits, "it goes with its app".to_owned())
         } else {
             (WhyState::Stops, "nothing deletes it: the app does not prune by itself".to_owned())
         };

@@ -12,6 +12,7 @@ use crate::manifest::Hook;
 use crate::order::{Rank, Step};
 use crate::status::ResultRow;
 use crate::store::encode;
+use crate::time::WallTime;
 
 /// A desired object, its namespace resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +120,8 @@ pub(super) struct Work {
     pub(super) failed: bool,
     /// When a failed operation is tried again.
     pub(super) retry_at: Option<u64>,
+    /// The same by the clock, where that is trusted.
+    pub(super) retry_time: Option<WallTime>,
     /// What it waits for, for people.
     pub(super) waiting: String,
     /// A sync window keeps it from its next write.

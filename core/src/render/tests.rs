@@ -159,6 +159,32 @@ fn the_last_of_two_equal_keys_counts_with_a_warning() {
 }
 
 #[test]
+fn what_the_cluster_itself_writes_is_left_out_with_a_warning() {
+    let object =
+        |api: &str, kind: &str| format!("apiVersion: {api}\nkind: {kind}\nmetadata: {{name: x}}\n---\n");
+    let excluded = [
+        ("v1", "Event"),
+        ("events.k8s.io/v1", "Event"),
+        ("metrics.k8s.io/v1beta1", "PodMetrics"),
+        ("coordination.k8s.io/v1", "Lease"),
+    ];
+    let text: String = excluded.iter().map(|(api, kind)| object(api, kind)).collect();
+    let text =
+        text + &object("acme.io/v1", "Event") + &object("coordination.k8s.io/v1alpha2", "LeaseCandidate");
+    let tree = MemoryTree::of_files([("app/a.yaml", text)]).unwrap();
+    let rendered = render_at(&tree, "app", &DirectoryOptions::default()).unwrap();
+    let kinds: Vec<&str> = rendered.manifests.iter().map(|manifest| &*manifest.key.kind).collect();
+    assert_eq!(kinds, ["Event", "LeaseCandidate"]);
+    let told: Vec<Condition> = rendered.warnings.iter().map(RenderWarning::condition).collect();
+    assert_eq!(told.len(), 4);
+    assert!(told.iter().all(|condition| condition.kind == "ExcludedResourceWarning"));
+    assert!(
+        told[3].message.ends_with("Resource coordination.k8s.io/Lease x is excluded in the settings"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn the_cache_key_covers_exactly_what_is_read() {
     let key = |files: &[(&str, &str)], options: &DirectoryOptions| {
         let tree = MemoryTree::build(files.iter().map(|(path, text)| {

@@ -147,8 +147,11 @@ fn a_prune_that_was_asked_for_and_is_held_is_confirmed_after_its_sync() {
 
     let commit = stage.remove(&["web/a", "web/b", "web/c", "web/d"]);
     stage.world.await_app("web", "to show what left it", |app| row(app, "d")["requiresPruning"] == true);
-    let synced = stage.world.hub().argosy_text(&["app", "sync", "web", "--prune"]).unwrap();
-    assert!(synced.contains("4 deletes are held"), "{synced}");
+    let synced = stage.world.hub().argosy(&["app", "sync", "web", "--prune"]).unwrap();
+    let said = String::from_utf8_lossy(&synced.stdout).into_owned();
+    let told = String::from_utf8_lossy(&synced.stderr).into_owned();
+    assert!(said.contains("4 deletes are held"), "{said}");
+    assert!(synced.status.code() == Some(1) && told.contains("4 resources require pruning"), "{told}");
 
     let held = stage.await_held("web");
     assert_eq!(held["deletes"].as_array().unwrap().len(), 4, "{held}");

@@ -66,7 +66,12 @@ fn a_manual_app_does_nothing_until_it_is_asked_and_prunes_only_when_told() {
     let third = stage.remove(&["web/c"]);
     let gone = |app: &Value| row(app, "c")["requiresPruning"] == true;
     stage.world.await_app("web", "to show what left it", gone);
-    stage.world.hub().argosy_text(&["app", "sync", "web"]).unwrap();
+    let synced = stage.world.hub().argosy(&["app", "sync", "web"]).unwrap();
+    let said = String::from_utf8_lossy(&synced.stdout).into_owned();
+    let told = String::from_utf8_lossy(&synced.stderr).into_owned();
+    assert_eq!(synced.status.code(), Some(1), "{said}{told}");
+    assert!(said.contains("ignored (requires pruning)") && said.contains("PruneSkipped"), "{said}");
+    assert!(told.contains("1 resources require pruning"), "{told}");
     assert_eq!(stage.value("c"), "1", "a sync without --prune deletes nothing");
     let app = stage.world.await_app("web", "to show what left it", gone);
     assert!(is_out_of_sync(&app), "{app}");

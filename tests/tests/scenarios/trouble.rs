@@ -17,7 +17,13 @@ fn broken_yaml_in_one_app_is_named_by_file_and_line_and_the_others_go_on() {
 
     stage.await_value("z", "2");
     let bad = stage.await_condition("bad", "ComparisonError", &["bad/broken.yaml", "line "]);
-    assert_eq!(bad["status"]["sync"]["status"], "Synced", "with the last good release: {bad}");
+    assert_eq!(bad["status"]["sync"]["status"], "Unknown", "what Git says is not known: {bad}");
+    assert_eq!(bad["status"]["health"]["status"], "Healthy", "{bad}");
+    let enforced = bad["status"]["conditions"].to_string();
+    assert!(enforced.contains("what is enforced is Synced and Healthy"), "{bad}");
+    let waited = stage.world.hub().argosy(&["app", "wait", "bad", "--timeout", "1s"]).unwrap();
+    let words = String::from_utf8_lossy(&waited.stderr).into_owned();
+    assert!(!waited.status.success() && words.contains("Unknown: ComparisonError: "), "{words}");
     assert_eq!(stage.value("a"), "1", "the last good release stays");
     stage.expect_heal("a");
     stage.expect_heal("b");
@@ -38,7 +44,9 @@ fn a_broken_document_of_the_fleet_keeps_its_last_good_state_and_harms_no_other()
     let fleet = stage.world.fleet();
     let helm = stage.app("bad").set("/spec/source", "helm", serde_json::json!({"releaseName": "x"}));
     fleet.commit_file(&helm.file(), helm.document(&stage.world.apps().url())).unwrap();
-    stage.await_condition("bad", "InvalidSpecError", &["bad.yaml", "spec.source.helm"]);
+    let bad = stage.await_condition("bad", "InvalidSpecError", &["bad.yaml", "spec.source.helm", "enforced"]);
+    let told = (&bad["status"]["sync"]["status"], &bad["status"]["health"]["status"]);
+    assert_eq!(told, (&"Unknown".into(), &"Unknown".into()), "{bad}");
     stage.commit(&[("bad/a", "2"), ("good/z", "2")]);
     stage.await_value("z", "2");
     assert_eq!(stage.value("a"), "1", "a refused document changes nothing");
@@ -61,7 +69,7 @@ fn a_repository_that_cannot_be_reached_leaves_the_last_good_state_and_shows_its_
     let app = stage.await_condition("web", "ComparisonError", &["cannot be fetched", &commit]);
     let conditions = app["status"]["conditions"].as_array().unwrap();
     assert!(conditions.iter().all(|condition| condition["lastTransitionTime"].is_string()), "{app}");
-    assert_eq!(app["status"]["sync"]["status"], "Synced", "with the last good commit: {app}");
+    assert_eq!(app["status"]["sync"]["status"], "Unknown", "with the last good commit: {app}");
     stage.expect_untouched(&["a", "b"]);
     stage.expect_heal("a");
     stage.world.hub().stop().unwrap();

@@ -107,3 +107,26 @@ fn a_middle_wave_that_fails_ends_the_sync_and_a_commit_mends_it() {
     stage.world.await_synced("web", &commit);
     assert!(stage.live("after").is_some());
 }
+
+#[test]
+fn an_app_that_is_deleted_loses_a_wave_only_when_the_later_ones_are_gone() {
+    let stage = Stage::start();
+    let mut held: Value = serde_json::from_str(&config("resource", "1")).unwrap();
+    held["metadata"]["finalizers"] = json!(["acme.example/teardown"]);
+    let files = [("operator", config("operator", "0")), ("resource", held.to_string())];
+    let commit = write(&stage, &files);
+    stage.world.put_app(&stage.app("web").with_finalizer()).unwrap();
+    stage.world.await_synced("web", &commit);
+
+    stage.world.remove_app("web").unwrap();
+    stage.world.await_app("web", "to wait for its last wave", |app| {
+        app["status"].to_string().contains("Pending deletion")
+    });
+    throughout(QUIET, "the operator to stay while its resource is there", || {
+        stage.live("operator").is_some_and(|live| live["metadata"]["deletionTimestamp"].is_null())
+    });
+    let path = stage.path("resource");
+    stage.plane().api().merge(&path, &json!({"metadata": {"finalizers": null}})).unwrap();
+    stage.await_absent("resource");
+    stage.await_absent("operator");
+}

@@ -226,6 +226,7 @@ impl<'a> Growth<'a> {
         };
         let repository = normalise_repository(&application.source.repo_url);
         for document in known.iter().filter(|document| !rendered.contains(&document.id())) {
+            let stays = stays.or(document.prune_refused(application.policy.prune));
             self.left.push(Left {
                 parent: app.clone(),
                 document: document.clone(),
@@ -267,7 +268,7 @@ impl<'a> Growth<'a> {
         }
         match still {
             Still::Manual if differs => self.say(app, "InvalidSpecError", words),
-            Still::Manual | Still::Paused | Still::Windows(_) => {}
+            Still::Manual | Still::Paused | Still::Skipped | Still::Windows(_) => {}
         }
         self.next.insert(app.clone(), (next, application.cascade.is_some()));
     }
@@ -318,13 +319,14 @@ impl<'a> Growth<'a> {
                 return self.keep(&app, &ChildState::Current, cascade).map(|()| true);
             }
             None if cascade => {
-                self.visited.insert(app);
-                return Ok(true);
+                format!("app {app} has left the fleet, and its sync options say Delete=false or confirm")
             }
             None => format!("app {app} has left the fleet without a finalizer"),
         };
+        // What goes along with an app goes without a word.
+        let goes = cascade && !self.read.apps.contains_key(&app);
         let stays = format!("{why}: what it brought stays until another app or the fleet's folder gives it");
-        for document in self.known(&app)? {
+        for document in self.known(&app)?.into_iter().filter(|document| !goes || document.delete_refused()) {
             let (parent, stays) = (app.clone(), Some(stays.clone()));
             self.left.push(Left { parent, document, repository: String::new(), stays });
         }

@@ -8,13 +8,21 @@ use crate::application::{API_VERSION, Application};
 use crate::fleet::read::{AppDocument, ProjectDocument};
 use crate::ids::{AppId, Digest};
 use crate::key::{ResourceKey, split_api_version};
+use crate::manifest::ObjectOptions;
+use crate::policy::Consent;
 use crate::project::Project;
 use crate::release::{Release, Root};
 use crate::session::tables::{MANIFESTS, get_manifest, get_release};
 use crate::store::{StoreError, StoreRead};
 
-/// Where a document states its sync wave, as a pointer into its JSON.
-const WAVE: &str = "/metadata/annotations/argocd.argoproj.io~1sync-wave";
+/// Annotations by which a document speaks to the app that brings it, and with which words. (What sync options there are was
+/// looked at when it was rendered.)
+const TO_PARENT: [(&str, fn(&str) -> bool); 4] = [
+    ("argocd.argoproj.io/sync-wave", |wave| wave.trim().parse::<i32>().is_ok()),
+    ("argocd.argoproj.io/sync-options", |_| true),
+    ("argocd.argoproj.io/ignore-healthcheck", |_| true),
+    ("argocd.argoproj.io/compare-options", |options| options.trim() == "IgnoreExtraneous"),
+];
 
 /// A release, apart.
 #[derive(Debug)]
@@ -36,6 +44,9 @@ pub(super) struct Document {
     pub(super) content: Content,
     /// The sync wave that it states. It orders nothing: all documents of an app are taken at once.
     pub(super) wave: i32,
+    /// What it says of its being deleted when its app does not render it any more, and with its app.
+    prune: Option<Consent>,
+    delete: Option<Consent>,
 }
 
 #[derive(Debug, Clone)]
@@ -52,6 +63,26 @@ impl Document {
     /// Gives its key as the fleet knows it: in the only namespace that is supported.
     pub(super) fn id(&self) -> ResourceKey {
         self.key.in_namespace(AppId::DEFAULT_NAMESPACE)
+    }
+
+    /// Says why it stays that its app does not render any more: it says so, or else its app (Argo CD: `Prune=false`). There is
+    /// nobody to confirm it to: what is to be confirmed stays as well.
+    pub(super) fn prune_refused(&self, of_app: Consent) -> Option<&'static str> {
+        match self.prune.unwrap_or(of_app) {
+            Consent::Given => None,
+            Consent::Asked => Some(
+                "it does not render it any more, and Prune=confirm of such a document is not supported: it stays",
+            ),
+            Consent::Refused => Some("it does not render it any more, and Prune=false keeps it"),
+        }
+    }
+
+    /// Tells whether it says that it does not go with its app (Argo CD: `Delete=false`).
+    pub(super) fn delete_refused(&self) -> bool {
+        match self.delete {
+            Some(Consent::Asked | Consent::Refused) => true,
+            Some(Consent::Given) | None => false,
+        }
     }
 
     /// Gives why it is refused, whoever brings it.
@@ -92,10 +123,10 @@ pub(super) fn split(parent: &AppId, root: Root, store: &dyn StoreRead) -> Result
         let bytes = get_manifest(store, entry.digest)?
             .ok_or_else(|| undecodable(format!("manifest {} is not there", entry.digest)))?;
         let value: Value = serde_json::from_slice(&bytes).map_err(|error| undecodable(error.to_string()))?;
-        let wave = value.pointer(WAVE).and_then(Value::as_str).and_then(|text| text.trim().parse().ok());
-        let wave = wave.unwrap_or_default();
-        let content = content(&origin(parent), &entry.id.key, &value, wave);
-        documents.push(Document { key: entry.id.key.clone(), digest: entry.digest, content, wave });
+        let ObjectOptions { wave, prune, delete, .. } = ObjectOptions::of(&value);
+        let content = content(&origin(parent), &entry.id.key, &value);
+        let key = entry.id.key.clone();
+        documents.push(Document { key, digest: entry.digest, content, wave, prune, delete });
     }
     let empty = release.is_empty();
     let rest = if documents.is_empty() {
@@ -106,13 +137,13 @@ pub(super) fn split(parent: &AppId, root: Root, store: &dyn StoreRead) -> Result
     Ok(Some(Split { documents, rest, empty }))
 }
 
-fn content(file: &str, key: &ResourceKey, value: &Value, wave: i32) -> Content {
+fn content(file: &str, key: &ResourceKey, value: &Value) -> Content {
     if key.kind == "Application" {
         match Application::identity(value) {
             Some(app) => {
                 let mut document = AppDocument::read(file, value);
-                if wave != 0 {
-                    document.application = AppDocument::read(file, &without_wave(value)).application;
+                if document.application.is_err() {
+                    document.application = AppDocument::read(file, &for_itself(value)).application;
                 }
                 Content::App(app, Box::new(document))
             }
@@ -126,12 +157,15 @@ fn content(file: &str, key: &ResourceKey, value: &Value, wave: i32) -> Content {
     }
 }
 
-/// A child application has no health of its own, in Argo CD neither: no wave of them waits for another, and one that is
-/// stated is told, not refused.
-fn without_wave(value: &Value) -> Value {
+/// Gives a document without what it says to the app that brings it: its wave (a child application has no health of its own, in
+/// Argo CD neither, so no wave of them waits for another), how it is synced, and what of it counts.
+fn for_itself(value: &Value) -> Value {
     let mut value = value.clone();
     if let Some(Value::Object(annotations)) = value.pointer_mut("/metadata/annotations") {
-        annotations.remove("argocd.argoproj.io/sync-wave");
+        annotations.retain(|name, value| {
+            let text = value.as_str().unwrap_or_default();
+            !TO_PARENT.iter().any(|(annotation, speaks)| annotation == name && speaks(text))
+        });
     }
     value
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::DEPTH;
 use super::growth::Growth;
 use super::split::{Document, Split};
+use crate::application::annotations::SKIP_RECONCILE;
 use crate::application::{Application, ClusterRef};
 use crate::desired::Destination;
 use crate::fleet::Rendering;
@@ -38,6 +39,8 @@ pub(super) enum Still {
     Manual,
     /// Somebody paused it.
     Paused,
+    /// Its document pauses it.
+    Skipped,
     /// Windows are closed.
     Windows(Vec<String>),
 }
@@ -52,6 +55,7 @@ impl Still {
                  and from no other; add automated to app {app}"
             ),
             Self::Paused => format!("app {app} is paused: argosy app resume {app}"),
+            Self::Skipped => format!("app {app} is paused by its annotation {SKIP_RECONCILE}"),
             Self::Windows(closed) => format!("sync windows of its project are closed: {}", closed.join(", ")),
         }
     }
@@ -112,6 +116,9 @@ impl Growth<'_> {
     fn still(&mut self, app: &AppId, application: &Application, limits: &ProjectLimits) -> Option<Still> {
         if self.placements.iter().any(|((_, of), placement)| of == app && placement.paused.is_some()) {
             return Some(Still::Paused);
+        }
+        if application.paused {
+            return Some(Still::Skipped);
         }
         if application.policy.automated.is_none() {
             return Some(Still::Manual);

@@ -1,5 +1,7 @@
 //! Apps that bring documents of the fleet (M9): what is taken, what is refused, and what stays.
 
+mod options;
+
 use serde_json::Value;
 
 use super::*;

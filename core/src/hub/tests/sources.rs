@@ -49,6 +49,50 @@ fn an_unreachable_repository_is_shown_and_its_last_good_commit_stays() {
     assert_eq!(world.hub.settled(), Ok(()));
 }
 
+#[test]
+fn what_git_says_of_an_app_is_unknown_while_its_document_or_its_source_is_broken() {
+    let mut world = World::new();
+    let cluster = world.add("edge");
+    world.put("web", "edge", false);
+    world.read();
+    world.render(&[("web", "1")]);
+    let (session, effects) = world.connect(cluster, None);
+    world.acknowledge(session, cluster, &effects);
+    let root = world.app("web").desired;
+    world.status(session, 1, "web", |status| status.assigned = root);
+    let told = |world: &World| {
+        let view = world.app("web");
+        let status = view.status.unwrap();
+        let said = view.conditions.first().map(|shown| shown.condition.message.clone()).unwrap_or_default();
+        (status.sync.as_str(), status.health.as_str(), said)
+    };
+    assert_eq!(told(&world), ("Synced", "Healthy", String::new()));
+
+    let source = world.hub.sources()[&id("web")].clone();
+    let failed = RenderedApp { source, rendering: Rendering::Failed("a.yaml: line 3".to_owned()) };
+    world.handle(Input::Rendered { apps: [(id("web"), failed)].into(), content: Vec::new() });
+    let said = "a.yaml: line 3; what is enforced is Synced and Healthy".to_owned();
+    assert_eq!(told(&world), ("Unknown", "Healthy", said));
+
+    world.read.apps.get_mut(&id("web")).unwrap().application = Err("spec: no".to_owned());
+    world.read();
+    let (sync, health, said) = told(&world);
+    assert_eq!((sync, health), ("Unknown", "Unknown"));
+    assert!(said.ends_with("spec: no; what is enforced is Synced and Healthy"), "{said}");
+    world.put("web", "edge", false);
+    world.read();
+    world.render(&[("web", "1")]);
+    assert_eq!(told(&world), ("Synced", "Healthy", String::new()));
+
+    let project = Err("spec.roles: is not supported".to_owned());
+    let broken = ProjectDocument { file: "default.yaml".to_owned(), project, document: String::new() };
+    world.read.projects.insert("default".to_owned(), broken);
+    world.read();
+    let (sync, health, said) = told(&world);
+    assert_eq!((sync, health), ("Synced", "Healthy"), "it follows Git, by its project as that was");
+    assert!(said.contains("project default is refused"), "{said}");
+}
+
 impl World {
     /// Gives what is said of the fleet as a whole, with since when.
     fn fleet(&self) -> Vec<(String, WallTime)> {

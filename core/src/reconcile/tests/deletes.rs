@@ -253,3 +253,35 @@ fn what_another_app_owns_is_named_by_the_sync_that_left_it() {
     assert_eq!(row.code, ResultCode::SharedSkipped);
     assert!(row.message.contains("argocd/one"), "{row:?}");
 }
+
+#[test]
+fn a_sync_that_does_not_prune_tells_what_it_leaves() {
+    let mut bench = Bench::new();
+    bench.assign_manual("web", &[("a", 1), ("b", 1), ("c", 1)]);
+    bench.sync("web", false);
+    bench.assign_manual("web", &[("a", 1)]);
+    bench.sync("web", false);
+    let operation = bench.operation("web");
+    let told = |row: &crate::status::ResultRow| (row.key.name.to_string(), row.code, row.message.clone());
+    let rows: Vec<_> = operation.results.iter().map(told).collect();
+    let left =
+        |name: &str| (name.to_owned(), ResultCode::PruneSkipped, "ignored (requires pruning)".to_owned());
+    assert_eq!(rows, [left("b"), left("c")]);
+    assert_eq!((operation.phase, bench.deletes()), (OperationPhase::Succeeded, 0));
+    bench.sync("web", true);
+    bench.pass(10_000);
+    assert_eq!(bench.deletes(), 2);
+    assert!(bench.operation("web").results.iter().all(|row| row.code == ResultCode::Pruned));
+}
+
+#[test]
+fn what_is_not_to_be_pruned_is_told_by_a_sync_that_prunes() {
+    let mut bench = Bench::new();
+    bench.annotations = json!({"argocd.argoproj.io/sync-options": "Prune=false"});
+    bench.assign("web", &[("a", 1), ("b", 1)]);
+    bench.assign("web", &[("a", 2)]);
+    bench.pass(10_000);
+    let rows = &bench.operation("web").results;
+    let row = rows.iter().find(|row| row.key == config("b")).unwrap();
+    assert_eq!((row.code, row.message.as_str()), (ResultCode::PruneSkipped, "ignored (no prune)"));
+}

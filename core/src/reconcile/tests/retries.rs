@@ -32,7 +32,7 @@ fn what_a_sync_says_of_retries_counts_and_not_its_document() {
     by_hand(&mut bench, &["a", "b"], 1);
     bench.sync("web", false);
     assert_eq!(stand(&bench), (OperationPhase::Failed, 0), "by its document");
-    let retry = Retry { limit: 3, delay_ms: 60_000, factor: 3, max_delay_ms: 100_000, refresh: false };
+    let retry = Retry { limit: 3, delay_ms: 20_000, factor: 3, max_delay_ms: 100_000, refresh: false };
     bench.sync_with("web", false, retried(retry));
     assert_eq!(stand(&bench), (OperationPhase::Running, 0));
     bench.pass(59_000);

@@ -126,7 +126,7 @@ fn a_degraded_wave_fails_the_sync_before_the_next_one_and_it_is_tried_again() {
     let operation = bench.operation("web").clone();
     assert_eq!((operation.phase, operation.retries), (OperationPhase::Failed, 1));
     let why = "one or more synchronization tasks completed unsuccessfully, reason: \
-               /ConfigMap/b is Degraded: so it is";
+               /ConfigMap/b is Degraded: so it is (retried 1 times).";
     assert_eq!(operation.message, why);
     assert_eq!(written(&mut bench), [""; 0], "c is never applied");
 }
@@ -294,6 +294,44 @@ fn a_cascade_deletes_the_last_wave_first() {
     });
     bench.pass(10_000);
     assert_eq!(written(&mut bench), ["-b", "-c", "-a"]);
+}
+
+#[test]
+fn a_cascade_waits_until_what_a_later_wave_had_is_gone() {
+    let mut bench = Bench::new();
+    assign(&mut bench, &[("a", 1, wave(-1)), ("b", 1, wave(7)), ("b2", 1, wave(7)), ("c", 1, wave(0))]);
+    bench.pass(10_000);
+    written(&mut bench);
+    bench.finalizers = true;
+    bench.fails = Some(|request| match request {
+        Request::Delete { key, .. } if key.name == "b2" => Some(ApiError::Refused("by a webhook".to_owned())),
+        _ => None,
+    });
+    bench.change("web", |assignment| {
+        assignment.phase = Phase::Deleting;
+        assignment.cascade_confirmed = true;
+        assignment.deletion = Some(crate::ids::DeletionId::new([5; 16]));
+    });
+    bench.pass(600_000);
+    assert_eq!(written(&mut bench), ["-b"], "an operator of the first wave may have to finish it");
+    let why = bench.reconciler.why(&app("web"), &config("c"), now(bench.now));
+    let why: Vec<&str> = why.iter().map(|line| line.message.as_str()).collect();
+    assert!(why.contains(&"waiting for deletion of /ConfigMap/b"), "{why:?}");
+    bench.restart();
+    bench.pass(600_000);
+    assert_eq!(written(&mut bench), [""; 0], "it is not forgotten");
+
+    bench.vanish("b");
+    bench.pass(10_000);
+    assert_eq!(written(&mut bench), ["-c"], "what the API server refuses blocks nothing");
+    bench.vanish("c");
+    bench.fails = None;
+    bench.pass(600_000);
+    assert_eq!(written(&mut bench), ["-a", "-b2"]);
+    bench.vanish("a");
+    bench.vanish("b2");
+    bench.pass(10_000);
+    assert!(bench.status("web").emptied.is_some());
 }
 
 #[test]
