@@ -141,7 +141,9 @@ fn is_of_the_whole(kind: &v1::run_command_request::Kind) -> bool {
     use v1::run_command_request::Kind;
     match kind {
         Kind::Sync(_) => true,
-        Kind::SyncWith(command) => command.resources.is_empty() && !command.dry_run,
+        Kind::SyncWith(command) | Kind::SyncRetried(command) => {
+            command.resources.is_empty() && !command.dry_run
+        }
         Kind::Confirm(_)
         | Kind::Refresh(_)
         | Kind::Resources(_)

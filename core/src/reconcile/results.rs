@@ -25,13 +25,13 @@ impl Reconciler {
         let time = self.trusted_time(now);
         let Some(state) = self.apps.get_mut(app) else { return };
         let (Some(operation), Some(work)) = (&state.operation, &mut state.work) else { return };
-        if work.failed && !operation.terminated && !operation.options.dry_run && !work.hopeless {
-            if let Some(delay) = operation.retry().and_then(|retry| retry.delay_after(operation.retries)) {
-                work.retry_at = Some(now.ms().saturating_add(delay));
-                work.retry_time = time.map(|time| later(time, delay));
-                self.dirty.insert(app.clone());
-                return;
-            }
+        let again = work.failed && !operation.terminated && !operation.options.dry_run && !work.hopeless;
+        let retry = operation.retry().filter(|_| again);
+        if let Some(delay) = retry.and_then(|retry| retry.delay_after(operation.retries)) {
+            work.retry_at = Some(now.ms().saturating_add(delay));
+            work.retry_time = time.map(|time| later(time, delay));
+            self.dirty.insert(app.clone());
+            return;
         }
         let phase = if work.failed { OperationPhase::Failed } else { OperationPhase::Succeeded };
         let mut said = vec![if work.failed { failure_of(work) } else { success_of(operation) }];

@@ -15,9 +15,12 @@ use crate::release::{Release, Root};
 use crate::session::tables::{MANIFESTS, get_manifest, get_release};
 use crate::store::{StoreError, StoreRead};
 
+/// Tells whether the words of an annotation are understood.
+type Words = fn(&str) -> bool;
+
 /// Annotations by which a document speaks to the app that brings it, and with which words. (What sync options there are was
 /// looked at when it was rendered.)
-const TO_PARENT: [(&str, fn(&str) -> bool); 4] = [
+const TO_PARENT: [(&str, Words); 4] = [
     ("argocd.argoproj.io/sync-wave", |wave| wave.trim().parse::<i32>().is_ok()),
     ("argocd.argoproj.io/sync-options", |_| true),
     ("argocd.argoproj.io/ignore-healthcheck", |_| true),

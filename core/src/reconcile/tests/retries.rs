@@ -85,7 +85,7 @@ fn a_document_may_ask_for_the_newest_release_as_well_and_a_rollback_stays_with_i
     bench.sync("web", false);
     by_hand(&mut bench, &["a"], 2);
     bench.sync("web", false);
-    let refresh = Retry { limit: 2, delay_ms: 60_000, refresh: true, ..Retry::default() };
+    let refresh = Retry { limit: 2, delay_ms: 30_000, refresh: true, ..Retry::default() };
     bench.fails = Some(|request| refuses(request, "a"));
     let mut assignment = by_hand(&mut bench, &["a"], 3);
     assignment.policy.retry = Some(refresh);

@@ -18,7 +18,7 @@ fn assign(bench: &mut Bench, objects: Vec<(ResourceKey, serde_json::Value)>) {
 
 fn did(bench: &Bench) -> Vec<(String, String)> {
     let rows = bench.operation("web").results.iter();
-    rows.map(|row| (row.key.name.clone(), row.version.clone())).collect()
+    rows.map(|row| (row.key.name.to_string(), row.version.clone())).collect()
 }
 
 fn pairs(rows: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -34,7 +34,7 @@ fn rows_tell_the_version_that_a_manifest_states_also_of_what_is_deleted() {
     bench.restart();
     assert_eq!(did(&bench), pairs(&[first, plain, second]));
     let rows = bench.reconciler.rows(&app("web"), now(bench.now)).into_iter();
-    let told: Vec<(String, String)> = rows.map(|row| (row.key.name, row.version)).collect();
+    let told: Vec<(String, String)> = rows.map(|row| (row.key.name.to_string(), row.version)).collect();
     assert_eq!(told, pairs(&[first, plain, second]));
     assign(&mut bench, [plain, second].map(|(name, version)| object(name, version)).into());
     assert_eq!(did(&bench), pairs(&[first]), "it went as it was applied last");

@@ -303,9 +303,9 @@ fn a_cascade_waits_until_what_a_later_wave_had_is_gone() {
     bench.pass(10_000);
     written(&mut bench);
     bench.finalizers = true;
-    bench.fails = Some(|request| match request {
-        Request::Delete { key, .. } if key.name == "b2" => Some(ApiError::Refused("by a webhook".to_owned())),
-        _ => None,
+    bench.fails = Some(|request| {
+        let refused = matches!(request, Request::Delete { key, .. } if key.name == "b2");
+        refused.then(|| ApiError::Refused("by a webhook".to_owned()))
     });
     bench.change("web", |assignment| {
         assignment.phase = Phase::Deleting;
