@@ -198,6 +198,14 @@ impl ResourceKey {
         self.group == "apiextensions.k8s.io" && self.kind == "CustomResourceDefinition"
     }
 
+    /// Tells whether it is never part of an application: events, measurements and leases come and go by themselves (the
+    /// exclusions that are built into Argo CD).
+    pub fn is_excluded(&self) -> bool {
+        let (group, kind) = (self.group.as_str(), self.kind.as_str());
+        let whole = ["events.k8s.io", "metrics.k8s.io"].contains(&group);
+        whole || [("", "Event"), ("coordination.k8s.io", "Lease")].contains(&(group, kind))
+    }
+
     /// Tells whether losing this object loses data that Git does not have: a `Namespace` or a claim.
     pub fn is_precious(&self) -> bool {
         self.group.is_empty() && (self.kind == "Namespace" || self.kind == "PersistentVolumeClaim")

@@ -335,19 +335,12 @@ impl Renderer<'_> {
 /// Says why an object is left out of the release.
 fn left_out(manifest: &Manifest) -> Option<(WarningKind, String)> {
     let ResourceKey { group, kind, name, .. } = &manifest.key;
-    if is_excluded(group, kind) {
+    if manifest.key.is_excluded() {
         let message = format!("Resource {group}/{kind} {name} is excluded in the settings");
         return Some((WarningKind::ExcludedResource, message));
     }
     let message = || format!("{} is a hook of Helm's that no sync runs; it is left out", manifest.key);
     (manifest.options.role == Role::Ignored).then(|| (WarningKind::Manifest, message()))
-}
-
-/// Tells whether objects of a kind are never part of an application: events, measurements and leases come and go by
-/// themselves (the exclusions that are built into Argo CD).
-fn is_excluded(group: &str, kind: &str) -> bool {
-    let whole = ["events.k8s.io", "metrics.k8s.io"].contains(&group);
-    whole || [("", "Event"), ("coordination.k8s.io", "Lease")].contains(&(group, kind))
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

@@ -236,6 +236,8 @@ impl Reconciler {
             && self.discovered
             && self.consent(listed, entry) != Consent::Refused
             && !delete.key.is_crd()
+            // One that an earlier version made is let go.
+            && !delete.key.is_excluded()
             && listed.limits.account().is_ok()
             && self.permits_delete(&delete.key).is_ok()
             && self.denied_by_project(listed, &delete.key).is_none()

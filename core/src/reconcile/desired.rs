@@ -352,7 +352,7 @@ impl Reconciler {
     fn is_stray(&self, key: &ResourceKey, entry: &InventoryEntry) -> bool {
         match self.desirers.get(key) {
             Some(apps) => entry.detached || !(apps.contains(&entry.app) || self.has(&entry.app, key)),
-            None => (entry.kept && !entry.detached) || is_lost(entry),
+            None => ((entry.kept || key.is_excluded()) && !entry.detached) || is_lost(entry),
         }
     }
 

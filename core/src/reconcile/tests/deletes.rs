@@ -285,3 +285,33 @@ fn what_is_not_to_be_pruned_is_told_by_a_sync_that_prunes() {
     let row = rows.iter().find(|row| row.key == config("b")).unwrap();
     assert_eq!((row.code, row.message.as_str()), (ResultCode::PruneSkipped, "ignored (no prune)"));
 }
+
+#[test]
+fn what_is_no_part_of_an_application_any_more_is_let_go_and_never_deleted() {
+    let lease = ResourceKey::new("coordination.k8s.io", "Lease", "shop", "leader");
+    let mut bench = Bench::new();
+    let mut served = kinds();
+    served.insert(lease.group_kind(), KindInfo { namespaced: true });
+    let now = now(bench.now);
+    bench.reconciler.set_kinds(served, std::collections::BTreeSet::new(), &bench.store, now).unwrap();
+    let piece = |key: &ResourceKey, api: &str| {
+        let metadata = json!({"name": &*key.name, "namespace": "shop"});
+        (key.clone(), json!({"apiVersion": api, "kind": &*key.kind, "metadata": metadata}))
+    };
+    let all = ["a", "b", "c"].map(|name| piece(&config(name), "v1"));
+    let with_lease = all.iter().cloned().chain([piece(&lease, "coordination.k8s.io/v1")]).collect();
+    for objects in [with_lease, all.to_vec()] {
+        let assignment = bench.put_manifests("web", objects);
+        bench.list.set(assignment);
+        bench.desire();
+        bench.pass(10_000);
+        assert!(bench.objects.contains_key(&lease), "an earlier version made it");
+    }
+    assert_eq!((bench.deletes(), bench.status("web").sync), (0, SyncStatus::Synced));
+    bench.change("web", |assignment| {
+        assignment.phase = Phase::Deleting;
+        assignment.cascade_confirmed = true;
+    });
+    bench.pass(600_000);
+    assert!(bench.objects.keys().eq([&lease]), "{:?}", bench.objects.keys());
+}
