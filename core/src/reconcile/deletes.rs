@@ -319,7 +319,8 @@ impl Reconciler {
             return;
         }
         if live.deleting {
-            self.put_inventory(&key, Some(InventoryEntry { going: true, ..entry }));
+            let pruned_by = self.pruned_by(app, &key);
+            self.put_inventory(&key, Some(InventoryEntry { going: true, pruned_by, ..entry }));
             return;
         }
         if counted && !self.governor.has_room(self.inventory.len(), self.open_deletes(), now.ms()) {
@@ -349,7 +350,9 @@ impl Reconciler {
             self.count_delete(now);
         }
         if let Some(entry) = self.inventory.get(&delete.key).cloned() {
-            self.put_inventory(&delete.key, Some(InventoryEntry { intent: None, going: true, ..entry }));
+            let pruned_by = self.pruned_by(app, &delete.key);
+            let entry = InventoryEntry { intent: None, going: true, pruned_by, ..entry };
+            self.put_inventory(&delete.key, Some(entry));
             self.settle_queue.remove(&delete.key);
             self.verify_queue.insert(delete.key.clone(), now.ms());
         }

@@ -151,6 +151,9 @@ pub struct InventoryEntry {
     #[n(17)]
     #[cbor(with = "crate::later", has_nil)]
     pub ignore_extraneous: bool,
+    /// The sync that deleted it, by when that began: it waits until the object is gone.
+    #[n(20)]
+    pub pruned_by: Option<MonoTime>,
 }
 
 /// One run of a hook.
@@ -203,6 +206,7 @@ impl InventoryEntry {
             hook: None,
             tolerated: None,
             ignore_extraneous: false,
+            pruned_by: None,
         }
     }
 

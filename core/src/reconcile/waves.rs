@@ -3,7 +3,7 @@
 //! Argo CD: sync waves. The next step begins when all of this one is applied, what it deleted is gone, and every object
 //! of it is healthy for the generation that was applied, where its kind has an opinion. The last step waits for nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Reconciler;
 use super::hooks::Hooks;
@@ -12,7 +12,7 @@ use crate::health::Health;
 use crate::ids::AppId;
 use crate::key::ResourceKey;
 use crate::order::{self, Leaving, Place, Rank, Step, SyncPhase};
-use crate::time::Now;
+use crate::time::{MonoTime, Now};
 
 /// Time between the last write of a step and the first look at its health: controllers that report no generation need it
 /// to begin (Argo CD: `ARGOCD_SYNC_WAVE_DELAY`).
@@ -99,17 +99,39 @@ impl Reconciler {
         // What goes with its app goes beside the hooks of that.
         let running = running.filter(|running| running.farewell.is_none());
         let takes = |key: &&ResourceKey| running.is_some_and(|running| running.options.writes(key));
-        let keys = self.delete_queue.get(app).into_iter().flat_map(BTreeMap::keys).filter(takes);
+        let queued = self.delete_queue.get(app).into_iter().flat_map(BTreeMap::keys);
+        // What was deleted before a restart, or by an earlier try, and is not gone yet is waited for as well.
+        let going: BTreeSet<&ResourceKey> =
+            self.by_app.get(app).into_iter().flatten().filter(|key| self.is_pruned(app, key)).collect();
+        let keys = queued.chain(going.iter().copied()).filter(takes);
         let deletes = keys.map(|key| (key.clone(), leaving(key))).collect();
+        let going: BTreeSet<ResourceKey> = going.into_iter().cloned().collect();
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
         let applies = work.wanted.keys.keys().filter_map(|key| work.ranks.get(key)).map(|rank| rank.step);
-        let prunes = order::delete_steps(&deletes, applies);
+        let mut prunes = order::delete_steps(&deletes, applies);
+        work.going = prunes.extract_if(.., |key, _| going.contains(key)).collect();
         let applies = work.ranks.values().chain(work.running.values()).map(|rank| rank.step);
         let first = applies.chain(prunes.values().copied()).min();
         // One that failed before it was interrupted deletes nothing any more.
         let nowhere = Step { phase: SyncPhase::PreSync, wave: i32::MIN };
         work.at = if work.unhealthy.is_some() { nowhere } else { first.unwrap_or_default() };
         work.prunes = Some(prunes);
+    }
+
+    /// Says which sync deletes an object.
+    pub(super) fn pruned_by(&self, app: &AppId, key: &ResourceKey) -> Option<MonoTime> {
+        let state = self.apps.get(app)?;
+        state.work.as_ref()?.prunes.as_ref()?.get(key)?;
+        state.operation.as_ref().map(|operation| operation.started)
+    }
+
+    /// Tells whether an object was deleted by the sync that runs, and is not gone yet. What an earlier one left behind is not
+    /// waited for.
+    fn is_pruned(&self, app: &AppId, key: &ResourceKey) -> bool {
+        let operation = self.apps.get(app).and_then(|state| state.operation.as_ref());
+        let entry = self.inventory.get(key).filter(|entry| entry.going && entry.belongs_to(app));
+        let by = entry.and_then(|entry| entry.pruned_by);
+        by.is_some() && by == operation.map(|operation| operation.started)
     }
 
     /// Ends a step whose objects are applied and deleted: goes on to the next, or ends the operation.
@@ -135,7 +157,7 @@ impl Reconciler {
             return;
         };
         let gate = *work.gate.get_or_insert(if work.touched { now.ms().saturating_add(DELAY_MS) } else { 0 });
-        let verdict = self.gate(app, at);
+        let verdict = self.gate(app, at, next);
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
         match verdict {
             Gate::Failed(why) => {
@@ -189,9 +211,9 @@ impl Reconciler {
     }
 
     /// Tells whether all of a step is there as it is to be, for the generation that was applied.
-    fn gate(&self, app: &AppId, step: Step) -> Gate {
+    fn gate(&self, app: &AppId, step: Step, next: Step) -> Gate {
         let Some(work) = self.apps.get(app).and_then(|state| state.work.as_ref()) else { return Gate::Open };
-        let pruned = work.prunes.iter().flatten().filter(|(_, of)| **of <= step);
+        let pruned = work.prunes.iter().flatten().chain(&work.going).filter(|(_, of)| **of < next);
         let going: Vec<&ResourceKey> = pruned
             .map(|(key, _)| key)
             .filter(|key| self.inventory.get(*key).is_some_and(|entry| entry.going && entry.belongs_to(app)))

@@ -94,6 +94,8 @@ pub(super) struct Work {
     pub(super) at: Step,
     /// When its deletes are due; absent until they are judged.
     pub(super) prunes: Option<BTreeMap<ResourceKey, Step>>,
+    /// What was deleted before it was worked out, and is not gone yet: when that was due.
+    pub(super) going: BTreeMap<ResourceKey, Step>,
     /// Something was written in this step.
     pub(super) touched: bool,
     /// All of this step is written; it looks at the gate not before this time.

@@ -293,7 +293,7 @@ fn what_is_no_part_of_an_application_any_more_is_let_go_and_never_deleted() {
     let mut served = kinds();
     served.insert(lease.group_kind(), KindInfo { namespaced: true });
     let now = now(bench.now);
-    bench.reconciler.set_kinds(served, std::collections::BTreeSet::new(), &bench.store, now).unwrap();
+    bench.reconciler.set_kinds(served, BTreeSet::new(), &bench.store, now).unwrap();
     let piece = |key: &ResourceKey, api: &str| {
         let metadata = json!({"name": &*key.name, "namespace": "shop"});
         (key.clone(), json!({"apiVersion": api, "kind": &*key.kind, "metadata": metadata}))

@@ -243,7 +243,7 @@ fn what_is_to_be_pruned_last_goes_after_the_last_wave() {
 }
 
 #[test]
-fn the_next_wave_waits_until_what_was_deleted_is_gone() {
+fn the_next_wave_waits_until_what_was_deleted_is_gone_over_a_restart_as_well() {
     let mut bench = Bench::new();
     let kept = [("x", 1, wave(0)), ("y", 1, wave(1)), ("z", 1, wave(1))];
     assign(&mut bench, &[&[("a", 1, wave(0))][..], &kept[..]].concat());
@@ -254,9 +254,29 @@ fn the_next_wave_waits_until_what_was_deleted_is_gone() {
     bench.pass(60_000);
     assert_eq!(written(&mut bench), ["-a", "x"]);
     assert_eq!(bench.operation("web").message, "waiting for deletion of /ConfigMap/a");
+    bench.restart();
+    bench.pass(60_000);
+    assert_eq!(written(&mut bench), [""; 0], "a restart forgets nothing of it");
+    assert_eq!(bench.operation("web").message, "waiting for deletion of /ConfigMap/a");
     bench.vanish("a");
     bench.pass(10_000);
     assert_eq!(written(&mut bench), ["y"]);
+}
+
+#[test]
+fn what_an_earlier_sync_deleted_and_is_not_gone_keeps_no_later_sync() {
+    let mut bench = Bench::new();
+    let kept = [("x", 1, wave(0)), ("y", 1, wave(1))];
+    assign(&mut bench, &[&[("a", 1, wave(2))][..], &kept[..]].concat());
+    bench.pass(10_000);
+    bench.finalizers = true;
+    assign(&mut bench, &kept);
+    bench.pass(60_000);
+    written(&mut bench);
+    assert!(bench.objects[&config("a")].deleting, "it hangs on its finalizer");
+    assign(&mut bench, &[("x", 2, wave(0)), ("y", 2, wave(1)), ("z", 2, wave(2))]);
+    bench.pass(60_000);
+    assert_eq!(written(&mut bench), ["x", "y", "z"]);
 }
 
 #[test]
