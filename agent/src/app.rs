@@ -260,11 +260,11 @@ async fn mark_holder(mut state: watch::Receiver<LeaseState>, folder: Folder) -> 
 }
 
 async fn forward(
-    mut watched: mpsc::Receiver<(argosy_core::key::GroupKind, argosy_core::cluster::WatchEvent)>,
+    mut events: mpsc::Receiver<(argosy_core::cluster::Watched, argosy_core::cluster::WatchEvent)>,
     queue: mpsc::Sender<Event>,
 ) -> Result<(), std::convert::Infallible> {
-    while let Some((kind, event)) = watched.recv().await {
-        if queue.send(Event::Input(Box::new(Input::Watch(kind, event)))).await.is_err() {
+    while let Some((watched, event)) = events.recv().await {
+        if queue.send(Event::Input(Box::new(Input::Watch(watched, event)))).await.is_err() {
             break;
         }
     }

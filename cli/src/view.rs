@@ -41,6 +41,16 @@ pub(crate) struct Observed {
     last_known: bool,
 }
 
+/// Gives the name of an object, and of which part of it something is said, if of one.
+pub(crate) fn name_of(key: &v1::ResourceKey) -> String {
+    with_part(&key.name, &key.part)
+}
+
+/// The same of a name and a part that are known apart.
+pub(crate) fn with_part(name: &str, part: &str) -> String {
+    if part.is_empty() { name.to_owned() } else { format!("{name} (part {part})") }
+}
+
 // === impl Condition ===
 
 impl From<&v1::Condition> for Condition {

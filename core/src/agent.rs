@@ -10,15 +10,14 @@ mod given;
 mod journal;
 mod staged;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::bundle::ImportStep;
-use crate::cluster::{Answer, ApiError, Kinds, Request, RequestId, WatchEvent};
+use crate::cluster::{Answer, ApiError, Kinds, Request, RequestId, WatchEvent, WatchSet, Watched};
 use crate::desired::{Anchor, VerifyHead};
 use crate::governor::ConfirmError;
 use crate::ids::{AppId, CommandId, Digest};
 use crate::journal::{AppState, Recorder};
-use crate::key::GroupKind;
 use crate::pause::PauseOrder;
 use crate::reconcile::{CommandOutcome, Event, Output, Reconciler, RollbackFrom, RollbackRefused};
 use crate::session::agent::{
@@ -119,7 +118,7 @@ pub enum Input {
     /// An answer of the API server.
     Answer(RequestId, Result<Answer, ApiError>),
     /// What a watch saw.
-    Watch(GroupKind, WatchEvent),
+    Watch(Watched, WatchEvent),
     /// A discovery that succeeded: the kinds, and the groups that could not be asked.
     Kinds(Kinds, BTreeSet<String>),
     /// Whether this process may write and dial, or why not (M24, M15).
@@ -253,7 +252,10 @@ impl AgentMachine {
                 self.absorb(link, context, effects)?;
             }
             Input::Answer(id, answer) => self.reconciler.answered(id, answer, context.now, context.entropy),
-            Input::Watch(kind, event) => self.reconciler.watched(&kind, event, context.now),
+            Input::Watch(Watched::Kind(kind), event) => self.reconciler.watched(&kind, event, context.now),
+            Input::Watch(Watched::Part(key), event) => {
+                self.reconciler.part_watched(&key, event, context.now);
+            }
             Input::Kinds(kinds, unasked) => {
                 self.reconciler.set_kinds(kinds, unasked, context.store, context.now)?;
             }
@@ -322,9 +324,8 @@ impl AgentMachine {
         timers.into_iter().flatten().min()
     }
 
-    /// Gives the kinds that must be watched, each with the generation of its watch (one of another generation begins with
-    /// a list), unless the shell knows just that already.
-    pub fn changed_watches(&self, known: &BTreeMap<GroupKind, u64>) -> Option<BTreeMap<GroupKind, u64>> {
+    /// Gives what must be watched, unless the shell knows just that already.
+    pub fn changed_watches(&self, known: &WatchSet) -> Option<WatchSet> {
         self.reconciler.changed_watches(known)
     }
 

@@ -75,6 +75,71 @@ pub struct LiveMeta {
     pub lagging: bool,
 }
 
+/// What one watch is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Watched {
+    /// All objects of a kind that carry our label.
+    Kind(GroupKind),
+    /// One object by its name, whoever has it, for a part of it (M19).
+    Part(ResourceKey),
+}
+
+/// What is to be watched, each with the generation of its watch: one of another generation begins with a list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WatchSet {
+    /// Kinds.
+    pub kinds: BTreeMap<GroupKind, u64>,
+    /// Objects of which parts are stated.
+    pub parts: BTreeMap<ResourceKey, u64>,
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// Gives the kind of what is watched.
+    pub fn kind(&self) -> GroupKind {
+        match self {
+            Self::Kind(kind) => kind.clone(),
+            Self::Part(key) => key.group_kind(),
+        }
+    }
+
+    /// Gives the name of the part that is looked at; empty for whole objects.
+    pub fn part(&self) -> &str {
+        match self {
+            Self::Kind(_) => "",
+            Self::Part(key) => &key.part,
+        }
+    }
+}
+
+impl std::fmt::Display for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Kind(kind) => kind.fmt(f),
+            Self::Part(key) => key.fmt(f),
+        }
+    }
+}
+
+// === impl WatchSet ===
+
+impl WatchSet {
+    /// Gives one watch after the other.
+    pub fn into_watches(self) -> impl Iterator<Item = (Watched, u64)> {
+        let kinds = self.kinds.into_iter().map(|(kind, generation)| (Watched::Kind(kind), generation));
+        kinds.chain(self.parts.into_iter().map(|(key, generation)| (Watched::Part(key), generation)))
+    }
+
+    /// Gives the generation of a watch, if it is one of these.
+    pub fn get(&self, watched: &Watched) -> Option<u64> {
+        match watched {
+            Watched::Kind(kind) => self.kinds.get(kind).copied(),
+            Watched::Part(key) => self.parts.get(key).copied(),
+        }
+    }
+}
+
 /// Names a request until its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
@@ -88,7 +153,7 @@ pub enum Request {
         /// Which object.
         key: ResourceKey,
     },
-    /// Server-side apply with force, strict validation and our field manager (M16).
+    /// Server-side apply with strict validation and our field manager: with force, but for parts (M16).
     Apply {
         /// Which object.
         key: ResourceKey,
@@ -106,6 +171,8 @@ pub enum Request {
         replaces: bool,
         /// What is left as it is, by a look at the object just before (M20); absent: nothing.
         respect: Option<Ignored>,
+        /// Takes fields that other managers own.
+        force: bool,
         /// The service account that it is sent for; absent: the agent itself.
         account: Option<ServiceAccount>,
     },
@@ -120,10 +187,22 @@ pub enum Request {
         app: AppId,
         /// Takes what does not fit its schema (`Validate=false`).
         unvalidated: bool,
+        /// Takes fields that other managers own.
+        force: bool,
         /// The service account that it is sent for; absent: the agent itself.
         account: Option<ServiceAccount>,
     },
-    /// Deletes exactly this incarnation.
+    /// Gives up a part of exactly this incarnation: server-side apply by the part's manager that states nothing. What nobody
+    /// else owns of it goes; the object stays.
+    GiveUp {
+        /// Which part of which object.
+        key: ResourceKey,
+        /// Which incarnation.
+        uid: String,
+        /// The service account that it is sent for; absent: the agent itself.
+        account: Option<ServiceAccount>,
+    },
+    /// Deletes exactly this incarnation of a whole object.
     Delete {
         /// Which object.
         key: ResourceKey,
@@ -163,7 +242,9 @@ impl Request {
     /// Tells whether it may change the cluster.
     pub fn is_write(&self) -> bool {
         match self {
-            Self::Apply { .. } | Self::Delete { .. } | Self::EnsureNamespace { .. } => true,
+            Self::Apply { .. } | Self::GiveUp { .. } | Self::Delete { .. } | Self::EnsureNamespace { .. } => {
+                true
+            }
             Self::Get { .. } | Self::Try { .. } | Self::Compare { .. } => false,
         }
     }
@@ -184,6 +265,7 @@ impl Request {
             Self::Get { .. } => None,
             Self::Apply { account, .. }
             | Self::Try { account, .. }
+            | Self::GiveUp { account, .. }
             | Self::Delete { account, .. }
             | Self::EnsureNamespace { account, .. }
             | Self::Compare { account, .. } => account.as_ref(),
@@ -198,6 +280,7 @@ impl Request {
             | Self::Compare { desired: Some((manifest, _)), .. } => Some(*manifest),
             Self::Get { .. }
             | Self::Compare { desired: None, .. }
+            | Self::GiveUp { .. }
             | Self::Delete { .. }
             | Self::EnsureNamespace { .. } => None,
         }
@@ -218,7 +301,7 @@ pub enum Answer {
     Applied(Applied),
     /// It may be applied, as far as can be told now (`Try`).
     Tried,
-    /// The delete was accepted; the object may still be there for its finalizers.
+    /// The delete was accepted, and the object may still be there for its finalizers; or the part was given up.
     Deleted,
     /// The namespace is there; whether this made it.
     Namespace {

@@ -25,7 +25,7 @@ pub use self::respect::respect;
 pub use self::stated::stated;
 use crate::ids::Digest;
 use crate::key::ResourceKey;
-use crate::{json, manifest, mask, ownership};
+use crate::{json, manifest, mask, ownership, tracking};
 
 /// An object as far as it is known to be compared.
 #[derive(Debug, Clone, Copy, Default)]
@@ -70,9 +70,10 @@ pub fn compare(key: &ResourceKey, compared: Compared<'_>, manner: &Manner) -> Co
     let metadata = compared.live.and_then(|live| live.get("metadata"));
     let version = metadata.and_then(|metadata| json::text_at(metadata, &["resourceVersion"]));
     let mut partial = false;
+    let manager = tracking::manager_of(&key.part);
     Comparison {
         difference: difference(key, compared, manner, &mut partial),
-        fingerprint: metadata.and_then(ownership::fingerprint),
+        fingerprint: metadata.and_then(|metadata| ownership::fingerprint(metadata, &manager)),
         resource_version: version.and_then(|version| version.parse().ok()).unwrap_or_default(),
         partial,
     }
@@ -92,10 +93,12 @@ fn difference(
         mask::hide(&mut states);
     }
     match (live, desired, compared.predicted) {
-        (Some(live), Some(predicted), Some(_)) => match differences(&live, &predicted, manner, partial) {
-            Ok(found) => (!found.is_empty()).then(|| ObjectDiff::changed(key.clone(), found)),
-            Err(error) => Some(ObjectDiff::unknown(key.clone(), error.to_string())),
-        },
+        (Some(live), Some(predicted), Some(_)) => {
+            match differences(key, (&live, &predicted), manner, partial) {
+                Ok(found) => (!found.is_empty()).then(|| ObjectDiff::changed(key.clone(), found)),
+                Err(error) => Some(ObjectDiff::unknown(key.clone(), error.to_string())),
+            }
+        }
         // A body that was not tried says nothing of what is there.
         (Some(_), Some(_), None) => {
             Some(ObjectDiff::unknown(key.clone(), "it was not applied on trial".to_owned()))
@@ -108,12 +111,13 @@ fn difference(
 
 /// Lists what differs between a live object and what an apply would make of it, in the paths that we own before or after.
 fn differences(
-    live: &Value,
-    predicted: &Value,
+    key: &ResourceKey,
+    (live, predicted): (&Value, &Value),
     manner: &Manner,
     partial: &mut bool,
 ) -> Result<Vec<Difference>, IgnoreError> {
-    let (before, after) = (Owned::by_us(live), Owned::by_us(predicted));
+    let manager = tracking::manager_of(&key.part);
+    let (before, after) = (Owned::by_us(live, &manager), Owned::by_us(predicted, &manager));
     let ignored = manner.ignored.places(predicted, live)?;
     let mut found = Vec::new();
     if manner.strict {

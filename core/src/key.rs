@@ -108,8 +108,11 @@ const NAMELESS: char = '%';
 const RELEASE_DIGITS: usize = 7;
 const BEGAN_DIGITS: usize = 10;
 
-/// One Kubernetes object: (group, kind, namespace, name), no version (M2). The namespace is empty for an object of the
-/// cluster's scope and, in a release, for one whose manifest names none (the agent resolves it).
+/// Longest name of a part, so that with what comes before it is a name of a field manager.
+const PART_LENGTH: usize = 40;
+
+/// One Kubernetes object, or a part of one: (group, kind, namespace, name, part), no version (M2). The namespace is empty
+/// for an object of the cluster's scope and, in a release, for one whose manifest names none (the agent resolves it).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
 pub struct ResourceKey {
     /// API group; empty for the core group.
@@ -124,6 +127,11 @@ pub struct ResourceKey {
     /// Name.
     #[n(3)]
     pub name: Word,
+    /// Which slice of the object is meant; empty for the whole.
+    #[n(4)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default, skip_serializing_if = "Word::is_empty")]
+    pub part: Word,
 }
 
 impl ResourceKey {
@@ -174,7 +182,25 @@ impl ResourceKey {
         namespace: impl Into<Word>,
         name: impl Into<Word>,
     ) -> Self {
-        Self { group: group.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() }
+        let part = Word::default();
+        Self { group: group.into(), kind: kind.into(), namespace: namespace.into(), name: name.into(), part }
+    }
+
+    /// Gives the key of a part of the same object; of the whole, where the part has no name.
+    #[must_use]
+    pub fn with_part(self, part: impl Into<Word>) -> Self {
+        Self { part: part.into(), ..self }
+    }
+
+    /// Gives the key of the whole object.
+    #[must_use]
+    pub fn whole(&self) -> Self {
+        self.clone().with_part("")
+    }
+
+    /// Tells whether a part of an object is meant, and not the whole.
+    pub fn is_part(&self) -> bool {
+        !self.part.is_empty()
     }
 
     /// Gives group and kind.
@@ -188,14 +214,14 @@ impl ResourceKey {
         Self { namespace: namespace.into(), ..self.clone() }
     }
 
-    /// Tells whether this is the core `Namespace`.
+    /// Tells whether this is the core `Namespace`, or a part of one.
     pub fn is_namespace(&self) -> bool {
         self.group.is_empty() && self.kind == "Namespace"
     }
 
-    /// Tells whether this is a `CustomResourceDefinition`.
+    /// Tells whether this is a whole `CustomResourceDefinition`: a part of one defines nothing.
     pub fn is_crd(&self) -> bool {
-        self.group == "apiextensions.k8s.io" && self.kind == "CustomResourceDefinition"
+        self.group == "apiextensions.k8s.io" && self.kind == "CustomResourceDefinition" && !self.is_part()
     }
 
     /// Tells whether it is never part of an application: events, measurements and leases come and go by themselves (the
@@ -206,16 +232,21 @@ impl ResourceKey {
         whole || [("", "Event"), ("coordination.k8s.io", "Lease")].contains(&(group, kind))
     }
 
-    /// Tells whether losing this object loses data that Git does not have: a `Namespace` or a claim.
+    /// Tells whether losing this object loses data that Git does not have: a `Namespace` or a claim. A part can be given up:
+    /// its object stays.
     pub fn is_precious(&self) -> bool {
-        self.group.is_empty() && (self.kind == "Namespace" || self.kind == "PersistentVolumeClaim")
+        let precious =
+            self.group.is_empty() && (self.kind == "Namespace" || self.kind == "PersistentVolumeClaim");
+        precious && !self.is_part()
     }
 }
 
 impl fmt::Display for ResourceKey {
-    /// Prints `group/kind/namespace/name`, with the empty parts left empty (Argo CD: resource keys).
+    /// Prints `group/kind/namespace/name`, with what is empty left empty (Argo CD: resource keys); of a part, its name after
+    /// one more slash, which no name of an object has.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}/{}", self.group, self.kind, self.namespace, self.name)
+        write!(f, "{}/{}/{}/{}", self.group, self.kind, self.namespace, self.name)?;
+        if self.is_part() { write!(f, "/{}", self.part) } else { Ok(()) }
     }
 }
 
@@ -234,13 +265,28 @@ impl FromStr for ResourceKey {
             [group, kind, namespace, name] if !kind.is_empty() && !name.is_empty() => {
                 Ok(Self::new(*group, *kind, *namespace, *name))
             }
+            [group, kind, namespace, name, part]
+                if !kind.is_empty() && !name.is_empty() && is_part_name(part) =>
+            {
+                Ok(Self::new(*group, *kind, *namespace, *name).with_part(*part))
+            }
             _ => Err(ParseIdError {
                 what: "resource",
                 text: text.to_owned(),
-                why: "expected GROUP/KIND/NAMESPACE/NAME",
+                why: "expected GROUP/KIND/NAMESPACE/NAME, and for a part of it one more /PART",
             }),
         }
     }
+}
+
+/// Tells whether a text may name a part: a DNS label of at most 40 characters, since it becomes the name of a field manager.
+pub fn is_part_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.len() <= PART_LENGTH
+        && bytes.first().copied().is_some_and(plain)
+        && bytes.last().copied().is_some_and(plain)
+        && bytes.iter().all(|byte| plain(*byte) || *byte == b'-')
 }
 
 #[cfg(test)]
@@ -268,6 +314,41 @@ mod tests {
             assert_eq!(text.parse::<ResourceKey>().unwrap().to_string(), text);
         }
         assert!("ConfigMap/web".parse::<ResourceKey>().is_err());
+    }
+
+    #[test]
+    fn a_part_of_an_object_is_something_else_than_the_whole() {
+        let whole = ResourceKey::new("", "Namespace", "", "shop");
+        let part = whole.clone().with_part("mesh");
+        assert_eq!((part.to_string().as_str(), part.whole()), ("/Namespace//shop/mesh", whole.clone()));
+        assert_eq!(part.to_string().parse::<ResourceKey>().unwrap(), part);
+        assert!("/Namespace//shop/Mesh".parse::<ResourceKey>().is_err());
+        assert!("/Namespace//shop/".parse::<ResourceKey>().is_err());
+        assert!(whole < part && part.is_part() && !part.is_precious() && part.is_namespace());
+        let crd = ResourceKey::new("apiextensions.k8s.io", "CustomResourceDefinition", "", "a.b");
+        assert!(crd.is_crd() && !crd.with_part("x").is_crd());
+    }
+
+    #[test]
+    fn the_whole_is_encoded_as_before_there_were_parts() {
+        #[derive(Encode)]
+        struct Before<'a>(#[n(0)] &'a str, #[n(1)] &'a str, #[n(2)] &'a str, #[n(3)] &'a str);
+        let whole = ResourceKey::new("apps", "Deployment", "shop", "web");
+        let bytes = minicbor::to_vec(&whole).unwrap();
+        assert_eq!(bytes, minicbor::to_vec(Before("apps", "Deployment", "shop", "web")).unwrap());
+        assert_eq!(minicbor::decode::<ResourceKey>(&bytes).unwrap(), whole);
+        let part = whole.with_part("mesh");
+        assert_eq!(minicbor::decode::<ResourceKey>(&minicbor::to_vec(&part).unwrap()).unwrap(), part);
+    }
+
+    #[test]
+    fn a_part_has_a_name_that_a_field_manager_can_have() {
+        for name in ["a", "mesh", "mesh-2", &"x".repeat(40)] {
+            assert!(is_part_name(name), "{name}");
+        }
+        for name in ["", "-a", "a-", "A", "a.b", "a/b", "a b", "\u{e9}", &"x".repeat(41)] {
+            assert!(!is_part_name(name), "{name}");
+        }
     }
 
     #[test]

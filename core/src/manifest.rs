@@ -6,6 +6,7 @@
 
 mod annotations;
 mod hook;
+mod part;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 
 pub use self::annotations::ObjectOptions;
 pub use self::hook::{Hook, Role};
+pub(crate) use self::part::is_about_part;
 use crate::ids::Digest;
 use crate::json;
 use crate::key::{ResourceKey, split_api_version};
@@ -24,7 +26,7 @@ pub(crate) const SERVER_METADATA: [&str; 6] =
 /// One Kubernetes object as rendered.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Manifest {
-    /// Its name; the namespace is empty when it states none.
+    /// Its name, and which part of it is stated; the namespace is empty when it states none.
     pub key: ResourceKey,
     /// Its `apiVersion`.
     pub api_version: String,
@@ -99,13 +101,16 @@ impl TryFrom<Value> for Manifest {
                 "is not supported without metadata.name, but of hooks: the object could not be found again";
             return Err(ManifestError::new("metadata.generateName", why));
         }
-        for field in SERVER_METADATA {
-            metadata.remove(field);
+        let part = part::read(&object, &options, nameless)?;
+        if let Some(Value::Object(metadata)) = object.get_mut("metadata") {
+            for field in SERVER_METADATA {
+                metadata.remove(field);
+            }
         }
         object.remove("status");
         object.values_mut().for_each(drop_zero_times);
         let (group, _version) = split_api_version(&api_version);
-        let key = ResourceKey::new(group, kind, namespace, name);
+        let key = ResourceKey::new(group, kind, namespace, name).with_part(part);
         let key = if nameless { key.nameless(0) } else { key };
         if key.group_kind().is_secret() {
             fold_string_data(&mut object)?;

@@ -159,7 +159,8 @@ impl Rank {
 /// Gives the ranks of the objects of one sync.
 ///
 /// A core Namespace goes before the first object that lives in it, and a definition before the first object of its kind:
-/// one that would come later is moved right before it, into its step (Argo CD: wave -3 pulls a wave-5 Namespace along).
+/// one that would come later is moved right before it, into its step (Argo CD: wave -3 pulls a wave-5 Namespace along). A
+/// part goes no sooner than its object, where the same sync has both.
 pub fn ranks<'a>(objects: impl IntoIterator<Item = (&'a ResourceKey, Place)>) -> BTreeMap<ResourceKey, Rank> {
     let mut ranks = BTreeMap::new();
     let mut lives_in: BTreeMap<&Word, Rank> = BTreeMap::new();
@@ -187,6 +188,12 @@ pub fn ranks<'a>(objects: impl IntoIterator<Item = (&'a ResourceKey, Place)>) ->
     for (key, first) in namespaces.chain(defined) {
         if let Some(rank) = ranks.get_mut(&key).filter(|rank| **rank >= first) {
             *rank = first.before();
+        }
+    }
+    let parts: Vec<ResourceKey> = ranks.keys().filter(|key| key.is_part()).cloned().collect();
+    for key in parts {
+        if let (Some(whole), Some(rank)) = (ranks.get(&key.whole()).copied(), ranks.get_mut(&key)) {
+            *rank = whole.max(*rank);
         }
     }
     ranks
@@ -277,6 +284,19 @@ mod tests {
         assert_eq!(sorted, ["-3 shop", "-3 config", "-2 web", "5 other"]);
         let early = order(&[("/Namespace//shop", -7, None), ("/ConfigMap/shop/config", -3, None)]);
         assert_eq!(early, ["-7 shop", "-3 config"], "one that is early enough stays");
+    }
+
+    #[test]
+    fn a_part_has_its_own_wave_but_comes_after_the_whole() {
+        let place = |wave| Place { wave, ..Place::default() };
+        let (shop, map) = (key("/Namespace//shop"), key("/ConfigMap/shop/config"));
+        let (late, early) = (shop.clone().with_part("late"), map.clone().with_part("early"));
+        let objects = [(&shop, place(0)), (&late, place(5)), (&map, place(2)), (&early, place(-3))];
+        let ranks = ranks(objects);
+        assert_eq!(ranks[&late].step.wave, 5, "what lives in the namespace does not pull it along");
+        assert_eq!(ranks[&early], ranks[&map]);
+        let alone = super::ranks([(&early, place(-3))]);
+        assert_eq!(alone[&early].step.wave, -3);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::cluster::LiveMeta;
 use crate::health::Assessor;
 use crate::ids::Digest;
 use crate::key::{GroupKind, ResourceKey, split_api_version};
-use crate::tracking::{self, FIELD_MANAGER, MANAGED};
+use crate::tracking::{self, FIELD_MANAGER, MANAGED, manager_of};
 
 /// Metadata that makes no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,8 +17,13 @@ use crate::tracking::{self, FIELD_MANAGER, MANAGED};
 pub struct MetadataError(pub &'static str);
 
 /// Reads an object, whole or metadata only, and judges its health. The kind is given by the caller, as items of lists
-/// carry none.
-pub fn read(object: &Value, kind: &GroupKind, assessor: &Assessor<'_>) -> Result<LiveMeta, MetadataError> {
+/// carry none; and so is the part of it that is looked at, empty for the whole. A part has no health: its object has.
+pub fn read(
+    object: &Value,
+    kind: &GroupKind,
+    part: &str,
+    assessor: &Assessor<'_>,
+) -> Result<LiveMeta, MetadataError> {
     let metadata = object.get("metadata").ok_or(MetadataError("metadata"))?;
     let text = |name: &str| metadata.get(name).and_then(Value::as_str).unwrap_or_default();
     let name = text("name");
@@ -29,8 +34,10 @@ pub fn read(object: &Value, kind: &GroupKind, assessor: &Assessor<'_>) -> Result
     if uid.is_empty() {
         return Err(MetadataError("uid"));
     }
-    let key = ResourceKey::new(kind.group.clone(), kind.kind.clone(), text("namespace"), name);
-    let verdict = assessor.assess(kind, object);
+    let key =
+        ResourceKey::new(kind.group.clone(), kind.kind.clone(), text("namespace"), name).with_part(part);
+    let verdict = if key.is_part() { None } else { assessor.assess(kind, object) };
+    let manager = &*manager_of(part);
     Ok(LiveMeta {
         uid: uid.to_owned(),
         resource_version: text("resourceVersion")
@@ -43,10 +50,10 @@ pub fn read(object: &Value, kind: &GroupKind, assessor: &Assessor<'_>) -> Result
             .and_then(Value::as_array)
             .is_some_and(|owners| !owners.is_empty()),
         deleting: metadata.get("deletionTimestamp").is_some_and(|time| !time.is_null()),
-        fingerprint: fingerprint(metadata),
-        last_writer: last_writer(metadata),
+        fingerprint: fingerprint(metadata, manager),
+        last_writer: last_writer(metadata, manager),
         health: verdict,
-        lagging: crate::health::observed(kind, object) == Some(false),
+        lagging: !key.is_part() && crate::health::observed(kind, object) == Some(false),
         key,
     })
 }
@@ -60,21 +67,21 @@ fn field<'a>(entry: &'a Value, name: &str) -> &'a str {
     entry.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Tells whether an entry is what our applies own.
-pub(crate) fn is_ours(entry: &Value) -> bool {
-    field(entry, "manager") == FIELD_MANAGER
+/// Tells whether an entry is what our applies own by this field manager.
+pub(crate) fn is_ours(entry: &Value, manager: &str) -> bool {
+    field(entry, "manager") == manager
         && field(entry, "operation") == "Apply"
         && field(entry, "subresource").is_empty()
 }
 
-/// Our own `Apply` entry; `None` when we own nothing.
-pub(crate) fn our_entry(metadata: &Value) -> Option<&Value> {
-    entries(metadata).find(|entry| is_ours(entry))
+/// Our own `Apply` entry, by this field manager; `None` when we own nothing.
+pub(crate) fn our_entry<'a>(metadata: &'a Value, manager: &str) -> Option<&'a Value> {
+    entries(metadata).find(|entry| is_ours(entry, manager))
 }
 
-/// Fingerprint of our own `Apply` entry: field set, `apiVersion` and time; `None` when we own nothing.
-pub fn fingerprint(metadata: &Value) -> Option<Digest> {
-    let entry = our_entry(metadata)?;
+/// Fingerprint of our own `Apply` entry, by this field manager: field set, `apiVersion` and time; `None` when we own nothing.
+pub fn fingerprint(metadata: &Value, manager: &str) -> Option<Digest> {
+    let entry = our_entry(metadata, manager)?;
     let fields = entry.get("fieldsV1").map(Value::to_string).unwrap_or_default();
     Some(Digest::of_parts(
         "argosy ownership v1",
@@ -83,9 +90,9 @@ pub fn fingerprint(metadata: &Value) -> Option<Digest> {
 }
 
 /// The other manager that wrote last; status writers do not count.
-fn last_writer(metadata: &Value) -> Option<String> {
+fn last_writer(metadata: &Value, manager: &str) -> Option<String> {
     entries(metadata)
-        .filter(|entry| !is_ours(entry) && field(entry, "subresource").is_empty())
+        .filter(|entry| !is_ours(entry, manager) && field(entry, "subresource").is_empty())
         .max_by_key(|entry| field(entry, "time"))
         .map(|entry| field(entry, "manager").to_owned())
         .filter(|manager| !manager.is_empty())
@@ -94,7 +101,7 @@ fn last_writer(metadata: &Value) -> Option<String> {
 /// Tells whether anybody but us manages fields of the object, status writers aside: then an apply without a UID adopted
 /// it instead of creating it (M16).
 pub fn has_other_managers(metadata: &Value) -> bool {
-    entries(metadata).any(|entry| !is_ours(entry) && field(entry, "subresource").is_empty())
+    entries(metadata).any(|entry| !is_ours(entry, FIELD_MANAGER) && field(entry, "subresource").is_empty())
 }
 
 /// Lists the paths whose values in the API server's answer differ from what was sent: admission or the API server's own
@@ -185,7 +192,7 @@ mod tests {
             {"manager": "kubectl", "operation": "Update", "time": "u", "fieldsV1": {"f:data": {"f:c": {}}}}
         ]));
         let robbed = object(&json!([ours(&json!({"f:data": {"f:a": {}}}))]));
-        let read = |object: &Value| read(object, &config_maps(), &Assessor::default()).unwrap();
+        let read = |object: &Value| read(object, &config_maps(), "", &Assessor::default()).unwrap();
         assert_eq!(read(&whole).fingerprint, read(&beside).fingerprint);
         assert_ne!(read(&whole).fingerprint, read(&robbed).fingerprint);
         assert_eq!(read(&beside).last_writer.as_deref(), Some("kubectl"));
@@ -193,8 +200,26 @@ mod tests {
     }
 
     #[test]
+    fn a_part_is_told_by_the_entry_of_its_own_manager_and_has_no_health() {
+        let entry = |manager: &str, fields: Value| json!({"manager": manager, "operation": "Apply", "apiVersion": "v1", "time": "t", "fieldsV1": fields});
+        let there = object(&json!([ours(&json!({"f:a": {}})), entry("argosy.mesh", json!({"f:b": {}}))]));
+        let jobs = GroupKind::new("batch", "Job");
+        let read = |object: &Value, part: &str| read(object, &jobs, part, &Assessor::default()).unwrap();
+        let (whole, part) = (read(&there, ""), read(&there, "mesh"));
+        assert!(whole.health.is_some() && part.health.is_none());
+        assert!(part.key.is_part() && !whole.key.is_part());
+        assert!(part.fingerprint.is_some() && part.fingerprint != whole.fingerprint);
+        assert_eq!(part.last_writer.as_deref(), Some("argosy"));
+        let robbed = object(&json!([ours(&json!({"f:a": {}}))]));
+        assert_eq!(
+            (read(&robbed, "mesh").fingerprint, read(&robbed, "").fingerprint),
+            (None, whole.fingerprint)
+        );
+    }
+
+    #[test]
     fn an_object_without_identity_is_refused() {
-        let refusal = |object: &Value| read(object, &config_maps(), &Assessor::default()).unwrap_err();
+        let refusal = |object: &Value| read(object, &config_maps(), "", &Assessor::default()).unwrap_err();
         assert_eq!(refusal(&json!({"metadata": {"name": "a"}})), MetadataError("uid"));
         assert_eq!(refusal(&json!({})), MetadataError("metadata"));
     }

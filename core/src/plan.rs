@@ -199,6 +199,10 @@ impl Plan {
             let step = steps.get(*key).copied().unwrap_or(Step::wave(leaving.wave));
             let (action, why) = match stays {
                 Some(why) => (Action::Skip, (*why).to_owned()),
+                None if key.is_part() => (
+                    Action::Delete,
+                    "it left the desired state: it is given up, and its object stays".to_owned(),
+                ),
                 None if inputs.cascade => (Action::Delete, "it goes with its app".to_owned()),
                 None => (Action::Delete, "it left the desired state".to_owned()),
             };
@@ -256,6 +260,9 @@ impl<'a> Sides<'a> {
 
     /// Says what is done to a desired object.
     fn judge(&self, key: &ResourceKey, manifest: &Value) -> (Action, String) {
+        if key.is_part() {
+            return self.judge_part(key, manifest);
+        }
         let Some(live) = self.live.get(key) else {
             return (Action::Create, "it is not there".to_owned());
         };
@@ -276,18 +283,19 @@ impl<'a> Sides<'a> {
         if metadata.get("deletionTimestamp").is_some() {
             return (Action::Create, "it is being deleted, and made anew once it is gone".to_owned());
         }
-        let (secret, built_in) = (key.group_kind().is_secret(), key.group_kind().is_built_in());
-        let differences = compare::differences(manifest, live, secret, built_in);
-        if differences.is_empty() && note.is_empty() {
-            return (Action::None, "it is as it should be".to_owned());
+        changes(note, &differences(key, manifest, live))
+    }
+
+    /// Says what is done to a part of an object, whoever has that.
+    fn judge_part(&self, key: &ResourceKey, manifest: &Value) -> (Action, String) {
+        let there = self.live.get(key).or_else(|| self.live.get(&key.whole()));
+        let Some(live) = there else {
+            return (Action::Create, "applied once its object is there: a part never makes it".to_owned());
+        };
+        if json::at(live, &["metadata", "deletionTimestamp"]).is_some() {
+            return (Action::Skip, "its object is being deleted".to_owned());
         }
-        let named: Vec<&str> = differences.iter().take(NAMED).map(String::as_str).collect();
-        let mut why = format!("{note}{}", named.join(", "));
-        let more = differences.len().saturating_sub(NAMED);
-        if more > 0 {
-            why = format!("{why} and {more} more");
-        }
-        (Action::Change, why.trim_end_matches("; ").to_owned())
+        changes("", &differences(key, &tracking::of_part(manifest), live))
     }
 
     /// Gives the objects of the app that it desires no more, with why they stay.
@@ -319,8 +327,12 @@ impl<'a> Sides<'a> {
         said.unwrap_or(self.inputs.consent)
     }
 
-    /// Tells whether the app manages a live object, by the object's own tracking.
+    /// Tells whether the app manages a live object, by the object's own tracking. A part is known only by the release that
+    /// stated it.
     fn is_own(&self, key: &ResourceKey, object: &Value) -> bool {
+        if key.is_part() {
+            return true;
+        }
         let owned =
             json::at(object, &["metadata", "ownerReferences"]).is_some_and(|owners| !owners.is_null());
         match tracking::read(object.get("metadata").unwrap_or(&Value::Null)) {
@@ -389,6 +401,27 @@ impl Scopes {
         };
         rendered.in_namespace(namespace)
     }
+}
+
+/// Lists how an object differs from what is stated of it.
+fn differences(key: &ResourceKey, stated: &Value, live: &Value) -> Vec<String> {
+    let kind = key.group_kind();
+    let manager = tracking::manager_of(&key.part);
+    compare::differences(stated, live, &manager, (kind.is_secret(), kind.is_built_in()))
+}
+
+/// Says what an apply changes.
+fn changes(note: &str, differences: &[String]) -> (Action, String) {
+    if differences.is_empty() && note.is_empty() {
+        return (Action::None, "it is as it should be".to_owned());
+    }
+    let named: Vec<&str> = differences.iter().take(NAMED).map(String::as_str).collect();
+    let mut why = format!("{note}{}", named.join(", "));
+    let more = differences.len().saturating_sub(NAMED);
+    if more > 0 {
+        why = format!("{why} and {more} more");
+    }
+    (Action::Change, why.trim_end_matches("; ").to_owned())
 }
 
 /// Says when a hook runs.

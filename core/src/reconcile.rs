@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::backoff::Backoff;
 use crate::clock::TrustedClock;
 use crate::cluster::{Kinds, LiveMeta, ManifestFacts, Request, RequestId};
-use crate::desired::{Assignment, DesiredList, Phase};
+use crate::desired::{Assignment, DesiredList};
 use crate::governor::Governor;
 use crate::health::UserRules;
 use crate::ids::{AppId, CommandId, Digest, InstallationId};
@@ -46,6 +46,7 @@ mod load;
 mod local;
 mod operations;
 mod partial;
+mod parts;
 mod permission;
 mod report;
 mod results;
@@ -183,6 +184,10 @@ pub struct Reconciler {
     watches: BTreeMap<GroupKind, KindWatch>,
     /// How often the watch of a kind was forgotten.
     generations: BTreeMap<GroupKind, u64>,
+    /// Parts whose objects are watched, each with the generation of its watch; the newest of these; and what is known.
+    part_watches: BTreeMap<ResourceKey, u64>,
+    part_generation: u64,
+    part_states: BTreeMap<ResourceKey, KindWatch>,
     apps: BTreeMap<AppId, App>,
     desirers: BTreeMap<ResourceKey, BTreeSet<AppId>>,
     /// Releases of the list that are still on their way: verified entries.
@@ -287,7 +292,7 @@ impl Reconciler {
         self.unasked = unasked;
         let served = std::mem::replace(&mut self.kinds, kinds);
         let known: BTreeSet<GroupKind> =
-            served.into_keys().chain(self.managed_kinds.keys().cloned()).collect();
+            served.into_keys().chain(self.inventory.keys().map(ResourceKey::group_kind)).collect();
         for kind in &known {
             if !self.kinds.contains_key(kind) && !self.unasked.contains(kind.group.as_str()) {
                 self.kind_removed(kind, now);
@@ -428,7 +433,7 @@ impl Reconciler {
                     self.by_app.remove(&app);
                 }
             }
-            if let Some(count) = self.managed_kinds.get_mut(&kind) {
+            if let Some(count) = self.managed_kinds.get_mut(&kind).filter(|_| !key.is_part()) {
                 *count -= 1;
                 if *count == 0 {
                     self.managed_kinds.remove(&kind);
@@ -438,7 +443,9 @@ impl Reconciler {
             self.judge_for(&app, key);
         }
         if let Some(entry) = entry {
-            *self.managed_kinds.entry(kind).or_default() += 1;
+            if !key.is_part() {
+                *self.managed_kinds.entry(kind).or_default() += 1;
+            }
             self.out.ops.push(StoreOp::put(tables::INVENTORY, encode(key), &entry));
             self.by_app.entry(entry.app.clone()).or_default().insert(key.clone());
             self.dirty.insert(entry.app.clone());
@@ -451,6 +458,7 @@ impl Reconciler {
             self.forget_weighed(key);
         }
         self.note_stray(key);
+        self.note_part(key);
         if let Some(apps) = self.desirers.get(key) {
             self.dirty.extend(apps.iter().cloned());
         }
@@ -485,13 +493,5 @@ impl Reconciler {
         crate::time::millis(
             after.map_or(delay, |after| after.min(Duration::from_mins(1)).saturating_add(delay)),
         )
-    }
-
-    fn phase_of(&self, app: &AppId) -> Phase {
-        // An app in the inventory that a verified list does not name is treated as released (M6).
-        self.apps
-            .get(app)
-            .and_then(|state| state.listed.as_ref())
-            .map_or(Phase::Released, |listed| listed.phase)
     }
 }

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use minicbor::{Decode, Encode};
 
 use crate::ids::Digest;
-use crate::key::ResourceKey;
+use crate::key::{ResourceKey, is_part_name};
 use crate::store::encode;
+use crate::word::Word;
 
 /// Digest of a release's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -24,23 +25,49 @@ impl std::fmt::Display for Root {
 }
 
 /// What tells the entries of a release apart (M2).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
-    /// The object as rendered; the namespace is empty when the manifest names none.
-    #[n(0)]
+    /// The object, or the part of one, as rendered; the namespace is empty when the manifest names none.
     pub key: ResourceKey,
-    /// Which slice of the object the manifest states; empty for the whole.
-    #[n(1)]
-    pub part: String,
     /// 0, except among entries that are equal but for a namespace still unknown.
-    #[n(2)]
     pub ordinal: u32,
+}
+
+/// An [`EntryId`] as its bytes state it: the part stands beside the object.
+#[derive(Encode, Decode)]
+struct Stated {
+    #[n(0)]
+    key: ResourceKey,
+    #[n(1)]
+    part: Word,
+    #[n(2)]
+    ordinal: u32,
+}
+
+// === impl EntryId ===
+
+impl<C> Encode<C> for EntryId {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        encoder: &mut minicbor::Encoder<W>,
+        context: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        let stated = Stated { key: self.key.whole(), part: self.key.part.clone(), ordinal: self.ordinal };
+        stated.encode(encoder, context)
+    }
+}
+
+impl<'b, C> Decode<'b, C> for EntryId {
+    fn decode(decoder: &mut minicbor::Decoder<'b>, context: &mut C) -> Result<Self, minicbor::decode::Error> {
+        let Stated { key, part, ordinal } = Stated::decode(decoder, context)?;
+        Ok(Self { key: key.with_part(part), ordinal })
+    }
 }
 
 /// One entry of a release: an object's name and the digest of its manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Entry {
-    /// Which object, part and ordinal.
+    /// Which object or part of one, and ordinal.
     #[n(0)]
     pub id: EntryId,
     /// Digest of the manifest's canonical JSON.
@@ -67,12 +94,12 @@ pub enum ReleaseError {
         /// Its object.
         key: ResourceKey,
     },
-    /// A part is stated, which this version does not support.
-    #[error("{key}: part {part:?} is not supported by this version")]
+    /// A part has a name that none may have.
+    #[error("entry {index} of the release: {part:?} is no name of a part")]
     Part {
-        /// Its object.
-        key: ResourceKey,
-        /// The part.
+        /// Which, from 0.
+        index: usize,
+        /// The name.
         part: String,
     },
 }
@@ -92,7 +119,7 @@ impl Release {
         let mut by_id: BTreeMap<EntryId, Digest> = BTreeMap::new();
         let mut repeated = Vec::new();
         for (key, digest) in manifests {
-            let id = EntryId { key: key.clone(), part: String::new(), ordinal: 0 };
+            let id = EntryId { key: key.clone(), ordinal: 0 };
             if by_id.insert(id, digest).is_some() && !repeated.contains(&key) {
                 repeated.push(key);
             }
@@ -120,10 +147,10 @@ impl Release {
     pub fn decode_entry(index: usize, element: &[u8]) -> Result<Entry, ReleaseError> {
         let entry: Entry = minicbor::decode(element)
             .map_err(|error| ReleaseError::Undecodable { index, why: error.to_string() })?;
-        if entry.id.part.is_empty() {
+        if !entry.id.key.is_part() || is_part_name(&entry.id.key.part) {
             Ok(entry)
         } else {
-            Err(ReleaseError::Part { key: entry.id.key, part: entry.id.part })
+            Err(ReleaseError::Part { index, part: entry.id.key.part.to_string() })
         }
     }
 
@@ -186,6 +213,21 @@ mod tests {
         let a = Release::build([(key("a"), Digest::of(b"1")), (key("b"), Digest::of(b"2"))]).0;
         let b = Release::build([(key("b"), Digest::of(b"2")), (key("a"), Digest::of(b"1"))]).0;
         assert_eq!(a.root(), b.root());
+    }
+
+    #[test]
+    fn a_part_is_an_entry_beside_the_whole_and_stated_as_the_first_version_foresaw() {
+        let (whole, part) = (key("a"), key("a").with_part("mesh"));
+        let made = [(part.clone(), Digest::of(b"1")), (whole.clone(), Digest::of(b"2"))];
+        let (release, repeated) = Release::build(made);
+        assert!(repeated.is_empty());
+        let keys: Vec<ResourceKey> = release.entries().iter().map(|entry| entry.id.key.clone()).collect();
+        assert_eq!(keys, [whole.clone(), part]);
+        assert_eq!(Release::from_elements(release.elements().to_vec()).unwrap(), release);
+        let stated = |part: &str| Stated { key: whole.clone(), part: part.into(), ordinal: 0 };
+        let entry = |part: &str| encode(&(stated(part), Digest::of(b"1")));
+        assert_eq!(entry("mesh"), release.elements()[1]);
+        assert!(matches!(Release::decode_entry(7, &entry("a/b")), Err(ReleaseError::Part { index: 7, .. })));
     }
 
     #[test]

@@ -103,7 +103,7 @@ pub enum ResultCode {
     /// To be deleted, and held; the message says by what.
     #[n(3)]
     PruneSkipped,
-    /// Not applied: another application owns it.
+    /// Not applied: another application owns it, or the object of a part is not there.
     #[n(4)]
     SharedSkipped,
 }

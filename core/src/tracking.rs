@@ -3,11 +3,14 @@
 //! The annotation has Argo CD's form, `<instance>:<group>/<kind>:<namespace>/<name>`; our installation id stands beside
 //! it, so that two hubs never share an object (M1). A `CustomResourceDefinition` gets the watch label alone (M19).
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
+
+use serde_json::{Map, Value, json};
 
 use crate::cluster::Tracking;
 use crate::ids::{AppId, Digest, InstallationId};
 use crate::key::ResourceKey;
+use crate::manifest::is_about_part;
 
 /// Annotation that names app and object (Argo CD: resource tracking).
 pub const TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
@@ -25,6 +28,13 @@ const INSTANCE: &str = "app.kubernetes.io/instance";
 const ARGOCD_MANAGERS: [&str; 2] = ["argocd-controller", "argocd-application-controller"];
 /// Field manager of whole objects.
 pub const FIELD_MANAGER: &str = "argosy";
+/// Annotation of a manifest that states a part of an object; it names the part and is never sent.
+pub const PART: &str = "argosy.dev/part";
+
+/// Gives the field manager by which an object, or a part of one, is applied.
+pub fn manager_of(part: &str) -> Cow<'static, str> {
+    if part.is_empty() { Cow::Borrowed(FIELD_MANAGER) } else { Cow::Owned(format!("{FIELD_MANAGER}.{part}")) }
+}
 
 /// Gives the tracking annotation of an object.
 pub fn tracking_id(app: &AppId, key: &ResourceKey) -> String {
@@ -88,8 +98,8 @@ fn is_written_by_argo_cd(metadata: &Value) -> bool {
     })
 }
 
-/// Makes the body that is applied: the manifest in its namespace, with tracking metadata. The same inputs always give
-/// the same bytes.
+/// Makes the body that is applied: the manifest in its namespace, with tracking metadata, or of a part with none (M19). The
+/// same inputs always give the same bytes.
 pub fn body(manifest: &Value, key: &ResourceKey, app: &AppId, installation: InstallationId) -> Value {
     let mut body = manifest.clone();
     let Some(root) = body.as_object_mut() else { return body };
@@ -104,6 +114,10 @@ pub fn body(manifest: &Value, key: &ResourceKey, app: &AppId, installation: Inst
         } else {
             metadata.insert("namespace".to_owned(), text(key.namespace.to_string()));
         }
+        if key.is_part() {
+            leave_unmarked(metadata);
+            return;
+        }
         change(metadata, "labels", |labels| {
             labels.insert(MANAGED.to_owned(), text(MANAGED_VALUE.to_owned()));
         });
@@ -115,6 +129,35 @@ pub fn body(manifest: &Value, key: &ResourceKey, app: &AppId, installation: Inst
         }
     });
     body
+}
+
+/// Gives what a manifest of a part states of its object.
+pub(crate) fn of_part(manifest: &Value) -> Value {
+    let mut stated = manifest.clone();
+    if let Some(Value::Object(metadata)) = stated.get_mut("metadata") {
+        leave_unmarked(metadata);
+    }
+    stated
+}
+
+/// Takes out of the metadata of a part what speaks of the part and not of its object.
+fn leave_unmarked(metadata: &mut Map<String, Value>) {
+    if let Some(Value::Object(annotations)) = metadata.get_mut("annotations") {
+        annotations.retain(|name, _| !is_about_part(name));
+        if annotations.is_empty() {
+            metadata.remove("annotations");
+        }
+    }
+}
+
+/// Makes the body by which a part is given up: it states nothing but which incarnation of which object. The API server then
+/// removes the fields that nobody else owns.
+pub fn giving_up(api_version: &str, key: &ResourceKey, uid: &str) -> Value {
+    let mut metadata = json!({"name": key.name, "uid": uid});
+    if let (false, Some(map)) = (key.namespace.is_empty(), metadata.as_object_mut()) {
+        map.insert("namespace".to_owned(), Value::String(key.namespace.to_string()));
+    }
+    json!({"apiVersion": api_version, "kind": key.kind, "metadata": metadata})
 }
 
 /// Digest of a body, to notice that another version of this program would apply another one.
@@ -159,6 +202,29 @@ mod tests {
         let manifest = json!({"metadata": {"name": "a.b", "namespace": "stray"}});
         let body = body(&manifest, &key, &AppId::new("", "web"), installation());
         assert_eq!(body["metadata"], json!({"name": "a.b", "labels": {MANAGED: "true"}}));
+    }
+
+    #[test]
+    fn a_part_carries_neither_label_nor_annotation_of_ours() {
+        let key = ResourceKey::new("", "ConfigMap", "shop", "a").with_part("mesh");
+        let stated = |annotations: Value| {
+            let manifest = json!({"metadata": {"name": "a", "annotations": annotations}, "data": {"x": "1"}});
+            body(&manifest, &key, &AppId::new("", "web"), installation())
+        };
+        let plain = json!({"metadata": {"name": "a", "namespace": "shop"}, "data": {"x": "1"}});
+        assert_eq!(stated(json!({PART: "mesh", "argocd.argoproj.io/sync-wave": "2"})), plain);
+        assert_eq!(stated(json!({PART: "mesh", "a": "b"}))["metadata"]["annotations"], json!({"a": "b"}));
+        assert_eq!((manager_of("mesh"), manager_of("")), ("argosy.mesh".into(), "argosy".into()));
+    }
+
+    #[test]
+    fn what_gives_a_part_up_states_nothing_but_the_incarnation() {
+        let key = ResourceKey::new("", "Namespace", "", "shop").with_part("mesh");
+        let expected =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "uid": "u"}});
+        assert_eq!(giving_up("v1", &key, "u"), expected);
+        let key = ResourceKey::new("", "ConfigMap", "shop", "a").with_part("mesh");
+        assert_eq!(giving_up("v1", &key, "u")["metadata"]["namespace"], "shop");
     }
 
     #[test]

@@ -158,7 +158,10 @@ impl World {
                 };
                 Answer::Applied(Applied { live, created: uid.is_none(), changed: Vec::new() })
             }
-            Request::Delete { .. } | Request::EnsureNamespace { .. } | Request::Compare { .. } => {
+            Request::GiveUp { .. }
+            | Request::Delete { .. }
+            | Request::EnsureNamespace { .. }
+            | Request::Compare { .. } => {
                 panic!("nobody asks for that here")
             }
         }

@@ -44,6 +44,7 @@ impl From<&ResourceKey> for v1::ResourceKey {
             kind: key.kind.to_string(),
             namespace: key.namespace.to_string(),
             name: key.name.to_string(),
+            part: key.part.to_string(),
         }
     }
 }
@@ -51,6 +52,7 @@ impl From<&ResourceKey> for v1::ResourceKey {
 impl From<&v1::ResourceKey> for ResourceKey {
     fn from(key: &v1::ResourceKey) -> Self {
         Self::new(key.group.clone(), key.kind.clone(), key.namespace.clone(), key.name.clone())
+            .with_part(key.part.clone())
     }
 }
 
@@ -347,9 +349,10 @@ impl v1::RunCommandRequest {
                 CommandKind::Rollback { app, id: *id, prune: *prune }
             }
             Kind::History(v1::HistoryCommand {}) => CommandKind::History { app },
-            Kind::Why(v1::WhyCommand { group, kind, namespace, name }) => CommandKind::Why {
+            Kind::Why(v1::WhyCommand { group, kind, namespace, name, part }) => CommandKind::Why {
                 app,
-                key: ResourceKey::new(group.clone(), kind.clone(), namespace.clone(), name.clone()),
+                key: ResourceKey::new(group.clone(), kind.clone(), namespace.clone(), name.clone())
+                    .with_part(part.clone()),
             },
         })
     }

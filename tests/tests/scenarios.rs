@@ -31,6 +31,7 @@ mod scenarios {
     mod operator;
     mod options;
     mod partial;
+    mod parts;
     mod paused;
     mod policies;
     mod preview;

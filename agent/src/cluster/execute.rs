@@ -57,6 +57,7 @@ impl Connection {
                 migrates,
                 replaces,
                 respect,
+                force,
                 ..
             } => {
                 let uid = uid.as_deref();
@@ -67,12 +68,13 @@ impl Connection {
                 if *replaces {
                     self.replace(key, &apply.body()?, *unvalidated, account).await?;
                 }
-                self.apply(apply, *unvalidated, respect.as_ref(), account).await
+                self.apply(apply, (*unvalidated, *force), respect.as_ref(), account).await
             }
-            Request::Try { key, manifest: digest, app, unvalidated, .. } => {
+            Request::Try { key, manifest: digest, app, unvalidated, force, .. } => {
                 let apply = Apply { key, uid: None, manifest: *digest, app, bytes: manifest, installation };
-                self.try_out(apply, *unvalidated, account).await
+                self.try_out(apply, (*unvalidated, *force), account).await
             }
+            Request::GiveUp { key, uid, .. } => self.give_up(key, uid, account).await,
             Request::Delete { key, uid, propagation, .. } => {
                 self.delete(key, uid, *propagation, account).await
             }
@@ -87,7 +89,7 @@ impl Connection {
                 let sent = match desired {
                     Some((digest, app)) => {
                         let (uid, bytes) = (None, manifest);
-                        Some(Apply { key, uid, manifest: *digest, app, bytes, installation }.body()?)
+                        Some(Apply { key, uid, manifest: *digest, app, bytes, installation }.trial()?)
                     }
                     None => None,
                 };
@@ -182,14 +184,14 @@ impl Connection {
         &self,
         key: &ResourceKey,
         sent: &Value,
-        unvalidated: bool,
+        (unvalidated, force): (bool, bool),
     ) -> Result<String, ApiError> {
         let (_, version) = split_api_version(json::text_at(sent, &["apiVersion"]).unwrap_or_default());
         let path = self.locate(key, Some(version)).await?;
         // The API server gives up by itself within the deadline, so that no request is under way much longer.
         Ok(format!(
-            "{path}?fieldManager={}&force=true&fieldValidation={}&timeout={}s",
-            tracking::FIELD_MANAGER,
+            "{path}?fieldManager={}&force={force}&fieldValidation={}&timeout={}s",
+            tracking::manager_of(&key.part),
             if unvalidated { "Ignore" } else { "Strict" },
             REQUEST_DEADLINE.as_secs()
         ))
@@ -198,12 +200,12 @@ impl Connection {
     async fn try_out(
         &self,
         apply: Apply<'_>,
-        unvalidated: bool,
+        how: (bool, bool),
         account: Option<&ServiceAccount>,
     ) -> Result<Answer, ApiError> {
         let (key, subject) = (apply.key, Subject::of(apply.key, apply.uid));
-        let sent = apply.body()?;
-        let path = format!("{}&dryRun=All", self.apply_path(key, &sent, unvalidated).await?);
+        let sent = apply.trial()?;
+        let path = format!("{}&dryRun=All", self.apply_path(key, &sent, how).await?);
         let call = Call::with_body(Method::PATCH, path, METADATA, (APPLY, &sent));
         match self.call(call.sent_for(account)).await {
             Ok(_taken) => Ok(Answer::Tried),
@@ -214,7 +216,7 @@ impl Connection {
     async fn apply(
         &self,
         apply: Apply<'_>,
-        unvalidated: bool,
+        how: (bool, bool),
         respect: Option<&Ignored>,
         account: Option<&ServiceAccount>,
     ) -> Result<Answer, ApiError> {
@@ -223,9 +225,9 @@ impl Connection {
         if let Some(ignored) = respect
             && let Some(live) = self.whole(key, Some(&sent), None).await?
         {
-            sent = Answer::respectful(&sent, &live, ignored)?;
+            sent = Answer::respectful(key, &sent, &live, ignored)?;
         }
-        let path = self.apply_path(key, &sent, unvalidated).await?;
+        let path = self.apply_path(key, &sent, how).await?;
         let call = Call::with_body(Method::PATCH, path, WHOLE, (APPLY, &sent));
         let reply = self.call(call.sent_for(account)).await.map_err(|failure| failure.classify(subject))?;
         let received = reply.json().map_err(|failure| failure.classify(subject))?;
@@ -244,6 +246,10 @@ impl Connection {
         let Some(live) = self.whole(key, sent, account).await? else {
             return Ok(Answer::compared(key, Compared { sent, ..Compared::default() }, manner));
         };
+        // A part that is not desired is compared with what giving it up would leave.
+        let given_up =
+            (sent.is_none() && key.is_part()).then(|| Answer::giving_up(key, &live)).transpose()?;
+        let sent = sent.or(given_up.as_ref());
         let predicted = match sent {
             Some(sent) => Some(self.predict(key, &compare::on_trial(sent, &live), account).await?),
             None => None,
@@ -280,11 +286,35 @@ impl Connection {
         body: &Value,
         account: Option<&ServiceAccount>,
     ) -> Result<Value, ApiError> {
-        let path = format!("{}&dryRun=All", self.apply_path(key, body, true).await?);
+        let path = format!("{}&dryRun=All", self.apply_path(key, body, (true, true)).await?);
         let call = Call::with_body(Method::PATCH, path, WHOLE, (APPLY, body)).sent_for(account);
         let uid = json::text_at(body, &["metadata", "uid"]);
         let reply = self.call(call).await.and_then(|reply| reply.json());
         reply.map_err(|failure| failure.classify(Subject::of(key, uid)))
+    }
+
+    /// Gives up a part of an object: states nothing by its manager.
+    async fn give_up(
+        &self,
+        key: &ResourceKey,
+        uid: &str,
+        account: Option<&ServiceAccount>,
+    ) -> Result<Answer, ApiError> {
+        let (kind, subject) = (key.group_kind(), Subject::of(key, Some(uid)));
+        let path = self.locate(key, None).await?;
+        let version = self.endpoint(&kind, None)?.version;
+        let api_version = if kind.group.is_empty() { version } else { format!("{}/{version}", kind.group) };
+        let body = tracking::giving_up(&api_version, key, uid);
+        let path = format!(
+            "{path}?fieldManager={}&force=true&timeout={}s",
+            tracking::manager_of(&key.part),
+            REQUEST_DEADLINE.as_secs()
+        );
+        let call = Call::with_body(Method::PATCH, path, METADATA, (APPLY, &body)).sent_for(account);
+        match self.call(call).await {
+            Ok(_given_up) => Ok(Answer::Deleted),
+            Err(failure) => Err(failure.classify(subject)),
+        }
     }
 
     async fn delete(
@@ -294,6 +324,9 @@ impl Connection {
         propagation: Propagation,
         account: Option<&ServiceAccount>,
     ) -> Result<Answer, ApiError> {
+        if key.is_part() {
+            return Err(ApiError::Refused(format!("{key}: a part is given up, and its object not deleted")));
+        }
         let path = format!("{}?timeout={}s", self.locate(key, None).await?, REQUEST_DEADLINE.as_secs());
         let options = json!({
             "apiVersion": "v1",

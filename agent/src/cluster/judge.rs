@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use argosy_core::cluster::ApiError;
+use argosy_core::cluster::{ApiError, Watched};
 use argosy_core::health::{Assessor, UserRules};
 use argosy_core::key::GroupKind;
 use argosy_runtime::blocking::Pool;
@@ -41,6 +41,14 @@ impl Judge {
         match &self.rules {
             Some(rules) => Assessor::default().with_rules(&**rules).has_rule(kind),
             None => Assessor::default().has_rule(kind),
+        }
+    }
+
+    /// Tells whether what a watch is about must be seen whole: a part has no health.
+    pub(super) fn shows_whole(&self, watched: &Watched) -> bool {
+        match watched {
+            Watched::Kind(kind) => self.needs_whole(kind),
+            Watched::Part(_) => false,
         }
     }
 

@@ -5,11 +5,9 @@
 
 use std::fmt;
 
-use argosy_core::cluster::{ApiError, LiveMeta, REQUEST_DEADLINE, Subject};
+use argosy_core::cluster::{ApiError, LiveMeta, REQUEST_DEADLINE, Subject, Watched};
 use argosy_core::health::Assessor;
-use argosy_core::key::GroupKind;
 use argosy_core::ownership;
-use argosy_core::tracking::MANAGED;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -50,26 +48,26 @@ enum Broken {
     Failed(ApiError),
 }
 
-/// Lists all objects of a kind that carry our label.
+/// Lists all objects that a watch is about.
 pub(super) async fn list(
     transport: &Transport,
     judge: &Judge,
     endpoint: &Endpoint,
-    kind: &GroupKind,
+    watched: &Watched,
 ) -> Result<List, ApiError> {
-    let mut page = if judge.needs_whole(kind) { WHOLE_PAGE } else { PAGE };
+    let mut page = if judge.shows_whole(watched) { WHOLE_PAGE } else { PAGE };
     let mut restarts = 0;
     loop {
-        match pages(transport, judge, endpoint, kind, page).await {
+        match pages(transport, judge, endpoint, watched, page).await {
             Ok(list) => return Ok(list),
             Err(Broken::TooLarge) if page > 1 => page /= 2,
             Err(Broken::Expired) if restarts < RESTARTS => restarts += 1,
             Err(Broken::Expired) => {
-                let message = format!("lists of {kind} expire before they are complete");
+                let message = format!("lists of {watched} expire before they are complete");
                 return Err(ApiError::Unavailable { message, retry_after: None });
             }
             Err(Broken::TooLarge) => {
-                return Err(ApiError::Refused(format!("a single {kind} is beyond the limit")));
+                return Err(ApiError::Refused(format!("a single {watched} is beyond the limit")));
             }
             Err(Broken::Failed(error)) => return Err(error),
         }
@@ -80,19 +78,19 @@ async fn pages(
     transport: &Transport,
     judge: &Judge,
     endpoint: &Endpoint,
-    kind: &GroupKind,
+    watched: &Watched,
     limit: usize,
 ) -> Result<List, Broken> {
-    let accept = if judge.needs_whole(kind) { WHOLE } else { METADATA_LIST };
-    let base =
-        format!("{}?labelSelector={}&limit={limit}", path::collection(endpoint), path::segment(MANAGED));
+    let kind = watched.kind();
+    let accept = if judge.shows_whole(watched) { WHOLE } else { METADATA_LIST };
+    let base = format!("{}&limit={limit}", path::selection(endpoint, watched).map_err(Broken::Failed)?);
     let (mut version, mut objects, mut next) = (None::<String>, Vec::new(), String::new());
     loop {
         let path =
             if next.is_empty() { base.clone() } else { format!("{base}&continue={}", path::segment(&next)) };
         let reply = transport.call(Call::get(path, accept), REQUEST_DEADLINE).await.map_err(broken)?;
-        let of = kind.clone();
-        let page = judge.run(kind, Size::Page, move |assessor| read(&reply.body, &of, assessor)).await;
+        let of = watched.clone();
+        let page = judge.run(&kind, Size::Page, move |assessor| read(&reply.body, &of, assessor)).await;
         let page = page.map_err(Broken::Failed)?.map_err(|error| {
             Broken::Failed(ApiError::Unreachable(format!("its list of {kind} cannot be read: {error}")))
         })?;
@@ -125,18 +123,18 @@ fn broken(failure: Failure) -> Broken {
     }
 }
 
-fn read(body: &[u8], kind: &GroupKind, assessor: &Assessor<'_>) -> Result<Page, serde_json::Error> {
+fn read(body: &[u8], watched: &Watched, assessor: &Assessor<'_>) -> Result<Page, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let page = PageOf(kind, assessor).deserialize(&mut deserializer)?;
+    let page = PageOf(watched, assessor).deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(page)
 }
 
-/// Reads a page of a kind.
-struct PageOf<'a>(&'a GroupKind, &'a Assessor<'a>);
+/// Reads a page of what a watch is about.
+struct PageOf<'a>(&'a Watched, &'a Assessor<'a>);
 
 /// Reads the items of a page.
-struct ItemsOf<'a>(&'a GroupKind, &'a Assessor<'a>);
+struct ItemsOf<'a>(&'a Watched, &'a Assessor<'a>);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -201,8 +199,9 @@ impl<'de> Visitor<'de> for ItemsOf<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<LiveMeta>, A::Error> {
         let mut objects = Vec::new();
+        let (kind, part) = (self.0.kind(), self.0.part());
         while let Some(object) = items.next_element::<Value>()? {
-            objects.push(ownership::read(&object, self.0, self.1).map_err(A::Error::custom)?);
+            objects.push(ownership::read(&object, &kind, part, self.1).map_err(A::Error::custom)?);
         }
         Ok(objects)
     }
@@ -210,10 +209,12 @@ impl<'de> Visitor<'de> for ItemsOf<'_> {
 
 #[cfg(test)]
 mod tests {
+    use argosy_core::key::GroupKind;
+
     use super::*;
 
     fn read_page(body: &[u8]) -> Result<Page, serde_json::Error> {
-        read(body, &GroupKind::new("", "ConfigMap"), &Assessor::default())
+        read(body, &Watched::Kind(GroupKind::new("", "ConfigMap")), &Assessor::default())
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use argosy_core::cluster::ApiError;
+use argosy_core::cluster::{ApiError, Watched};
 use argosy_core::key::ResourceKey;
+use argosy_core::tracking::MANAGED;
 
 use super::discovery::Endpoint;
 
@@ -26,6 +27,20 @@ pub(super) fn object(endpoint: &Endpoint, key: &ResourceKey) -> Result<String, A
         (false, true) => Ok(format!("{base}/{plural}/{name}")),
         (true, true) => Err(ApiError::Refused(format!("{key}: objects of this kind live in a namespace"))),
         (false, false) => Err(ApiError::Refused(format!("{key}: objects of this kind live in no namespace"))),
+    }
+}
+
+/// Gives the path of what a watch is about, with the query that selects it: the objects of a kind that carry our label, or
+/// one object by its name.
+pub(super) fn selection(endpoint: &Endpoint, watched: &Watched) -> Result<String, ApiError> {
+    match watched {
+        Watched::Kind(_) => Ok(format!("{}?labelSelector={}", collection(endpoint), segment(MANAGED))),
+        Watched::Part(key) => {
+            // Its own path, without its name, is that of the collection it is in.
+            let object = object(endpoint, key)?;
+            let collection = object.rsplit_once('/').map_or(object.as_str(), |(collection, _)| collection);
+            Ok(format!("{collection}?fieldSelector={}", segment(&format!("metadata.name={}", key.name))))
+        }
     }
 }
 
@@ -69,6 +84,20 @@ mod tests {
     #[test]
     fn a_name_never_leaves_its_segment() {
         assert_eq!(segment("system:a b?c#d/e%"), "system:a%20b%3Fc%23d%2Fe%25");
+    }
+
+    #[test]
+    fn a_kind_is_selected_by_our_label_and_a_part_by_the_name_of_its_object() {
+        let namespaces = endpoint("", "namespaces", false);
+        let kind = Watched::Kind(argosy_core::key::GroupKind::new("", "Namespace"));
+        let label = "/api/v1/namespaces?labelSelector=argosy.dev%2Fmanaged";
+        assert_eq!(selection(&namespaces, &kind).unwrap(), label);
+        let part = Watched::Part(ResourceKey::new("", "Namespace", "", "shop").with_part("mesh"));
+        let name = "/api/v1/namespaces?fieldSelector=metadata.name%3Dshop";
+        assert_eq!(selection(&namespaces, &part).unwrap(), name);
+        let part = Watched::Part(ResourceKey::new("", "ConfigMap", "shop", "a").with_part("mesh"));
+        let name = "/api/v1/namespaces/shop/configmaps?fieldSelector=metadata.name%3Da";
+        assert_eq!(selection(&endpoint("", "configmaps", true), &part).unwrap(), name);
     }
 
     #[test]

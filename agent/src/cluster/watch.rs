@@ -1,4 +1,4 @@
-//! One kind's objects as they change.
+//! One kind's objects as they change, or one object of which a part is stated.
 //!
 //! A watch begins with a complete list and goes on from its version. It ends every few minutes and is taken up where it
 //! ended; when the API server no longer has that place, or cannot be reached, everything is listed again. So it is once
@@ -10,10 +10,8 @@ use std::fmt;
 use std::time::Duration;
 
 use argosy_core::backoff::Backoff;
-use argosy_core::cluster::{ApiError, REQUEST_DEADLINE, Subject, WatchEvent};
-use argosy_core::key::GroupKind;
+use argosy_core::cluster::{ApiError, REQUEST_DEADLINE, Subject, WatchEvent, Watched};
 use argosy_core::time::Entropy as _;
-use argosy_core::tracking::MANAGED;
 use argosy_runtime::entropy::SystemEntropy;
 use tokio::sync::watch as signal;
 use tokio::time::Instant;
@@ -29,10 +27,10 @@ const RELIST: Duration = Duration::from_hours(1);
 /// Bounds of the pause before a broken watch is tried again.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(15));
 
-/// Watches one kind, for as long as it is asked for the next event.
+/// Watches one kind or object, for as long as it is asked for the next event.
 pub struct Watch {
     connection: Connection,
-    kind: GroupKind,
+    watched: Watched,
     discovered: signal::Receiver<Option<Instant>>,
     backoff: Backoff,
     /// Why it broke, as was told; absent once a list followed.
@@ -59,11 +57,11 @@ enum State {
 // === impl Connection ===
 
 impl Connection {
-    /// Watches a kind.
-    pub fn watch(&self, kind: GroupKind) -> Watch {
+    /// Watches a kind, or one object.
+    pub fn watch(&self, watched: Watched) -> Watch {
         Watch {
             connection: self.clone(),
-            kind,
+            watched,
             discovered: self.inner.discovered.subscribe(),
             backoff: BACKOFF,
             broken: None,
@@ -78,7 +76,7 @@ impl Connection {
 impl fmt::Debug for Watch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watch")
-            .field("kind", &self.kind)
+            .field("watched", &self.watched)
             .field("broken", &self.broken)
             .finish_non_exhaustive()
     }
@@ -116,13 +114,13 @@ impl Watch {
     async fn list(&mut self) -> Option<WatchEvent> {
         // What is discovered from here on may change the outcome.
         self.discovered.mark_unchanged();
-        let endpoint = match self.connection.endpoint(&self.kind, None) {
+        let endpoint = match self.connection.endpoint(&self.watched.kind(), None) {
             Ok(endpoint) if endpoint.watchable => endpoint,
-            Ok(_) => return self.fail(&ApiError::NotServed(format!("{} cannot be watched", self.kind))),
+            Ok(_) => return self.fail(&ApiError::NotServed(format!("{} cannot be watched", self.watched))),
             Err(error) => return self.fail(&error),
         };
         let inner = &self.connection.inner;
-        match list::list(&inner.transport, &inner.judge, &endpoint, &self.kind).await {
+        match list::list(&inner.transport, &inner.judge, &endpoint, &self.watched).await {
             Ok(list) => {
                 self.broken = None;
                 self.relist = Instant::now() + RELIST + jitter(RELIST / 10);
@@ -134,22 +132,21 @@ impl Watch {
     }
 
     async fn resume(&mut self, from: u64) -> Option<WatchEvent> {
-        let endpoint = match self.connection.endpoint(&self.kind, None) {
-            Ok(endpoint) => endpoint,
+        let endpoint = self.connection.endpoint(&self.watched.kind(), None);
+        let selection = match endpoint.and_then(|endpoint| path::selection(&endpoint, &self.watched)) {
+            Ok(selection) => selection,
             Err(error) => return self.fail(&error),
         };
         let lifetime = (LIFETIME + jitter(LIFETIME / 10)).as_secs();
         let path = format!(
-            "{}?labelSelector={}&watch=true&resourceVersion={from}&allowWatchBookmarks=true&timeoutSeconds={lifetime}",
-            path::collection(&endpoint),
-            path::segment(MANAGED)
+            "{selection}&watch=true&resourceVersion={from}&allowWatchBookmarks=true&timeoutSeconds={lifetime}"
         );
-        let accept = if self.connection.inner.judge.needs_whole(&self.kind) { WHOLE } else { METADATA };
+        let accept = if self.connection.inner.judge.shows_whole(&self.watched) { WHOLE } else { METADATA };
         match self.connection.inner.transport.open(Call::get(path, accept), REQUEST_DEADLINE).await {
             Ok(body) => {
                 let lifetime = Duration::from_secs(lifetime);
                 let judge = self.connection.inner.judge.clone();
-                let stream = EventStream::new(body, self.kind.clone(), judge, from, lifetime);
+                let stream = EventStream::new(body, self.watched.clone(), judge, from, lifetime);
                 self.state = State::Open(Box::new(stream));
                 None
             }
@@ -192,7 +189,7 @@ impl Watch {
         }
         let unserved = matches!(error, ApiError::NotServed(_) | ApiError::Unavailable { .. });
         self.state = State::Pause { until: Instant::now() + pause, unserved };
-        tracing::debug!(resource = %self.kind, %error, ?pause, attempt = self.backoff.attempts(), "watch broke");
+        tracing::debug!(resource = %self.watched, %error, ?pause, attempt = self.backoff.attempts(), "watch broke");
         let told = self
             .broken
             .as_ref()

@@ -1,12 +1,11 @@
-//! The watches of all kinds that matter, as one set that is changed as a whole.
+//! The watches of all that matters, as one set that is changed as a whole.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::convert::Infallible;
 use std::fmt;
 
-use argosy_core::cluster::WatchEvent;
-use argosy_core::key::GroupKind;
+use argosy_core::cluster::{WatchEvent, WatchSet, Watched};
 use futures::StreamExt as _;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
 use futures::stream::FuturesUnordered;
@@ -18,36 +17,33 @@ use super::Connection;
 /// Events that wait for the reconciler. Full means wait: the API server then holds back its watches.
 const QUEUE: usize = 256;
 
-/// Watches of a set of kinds; a future to run.
+/// A set of watches; a future to run.
 pub struct Watches {
     connection: Connection,
-    wanted: signal::Receiver<BTreeMap<GroupKind, u64>>,
-    events: mpsc::Sender<(GroupKind, WatchEvent)>,
+    wanted: signal::Receiver<WatchSet>,
+    events: mpsc::Sender<(Watched, WatchEvent)>,
 }
 
-/// Sets which kinds are watched. The watches end when it is dropped.
+/// Sets what is watched. The watches end when it is dropped.
 #[derive(Debug)]
 pub struct WatchesHandle {
-    wanted: signal::Sender<BTreeMap<GroupKind, u64>>,
+    wanted: signal::Sender<WatchSet>,
 }
 
 // === impl WatchesHandle ===
 
 impl WatchesHandle {
-    /// Watches exactly these kinds from now on, each in a generation: a watch of another one begins anew, with a list.
-    /// Events of others may still be in the queue.
-    pub fn set(&self, kinds: BTreeMap<GroupKind, u64>) {
-        self.follow(|known| (*known != kinds).then_some(kinds));
+    /// Watches exactly these from now on, each in a generation: a watch of another one begins anew, with a list. Events of
+    /// others may still be in the queue.
+    pub fn set(&self, wanted: WatchSet) {
+        self.follow(|known| (*known != wanted).then_some(wanted));
     }
 
     /// Does the same with what `changed` makes of the present ones; `None` leaves them.
-    pub fn follow(
-        &self,
-        changed: impl FnOnce(&BTreeMap<GroupKind, u64>) -> Option<BTreeMap<GroupKind, u64>>,
-    ) {
+    pub fn follow(&self, changed: impl FnOnce(&WatchSet) -> Option<WatchSet>) {
         self.wanted.send_if_modified(|wanted| {
-            let Some(kinds) = changed(wanted) else { return false };
-            *wanted = kinds;
+            let Some(changed) = changed(wanted) else { return false };
+            *wanted = changed;
             true
         });
     }
@@ -63,7 +59,7 @@ impl fmt::Debug for Watches {
 
 impl Watches {
     /// Makes an empty set with its handle and the queue of its events.
-    pub fn new(connection: Connection) -> (Self, WatchesHandle, mpsc::Receiver<(GroupKind, WatchEvent)>) {
+    pub fn new(connection: Connection) -> (Self, WatchesHandle, mpsc::Receiver<(Watched, WatchEvent)>) {
         let (events, queue) = mpsc::channel(QUEUE);
         let wanted = signal::Sender::default();
         let watches = Self { connection, wanted: wanted.subscribe(), events };
@@ -75,19 +71,19 @@ impl Watches {
     /// # Cancel safety
     /// Not safe: what the watches know is lost.
     pub async fn run(mut self) -> Result<(), Infallible> {
-        let mut running = BTreeMap::<GroupKind, (u64, AbortHandle)>::new();
+        let mut running = BTreeMap::<Watched, (u64, AbortHandle)>::new();
         let mut watches = FuturesUnordered::new();
         loop {
             let wanted = self.wanted.borrow_and_update().clone();
-            running.retain(|kind, (generation, watch)| {
-                let keep = wanted.get(kind) == Some(generation);
+            running.retain(|watched, (generation, watch)| {
+                let keep = wanted.get(watched) == Some(*generation);
                 if !keep {
                     watch.abort();
                 }
                 keep
             });
-            for (kind, generation) in wanted {
-                if let Entry::Vacant(place) = running.entry(kind) {
+            for (watched, generation) in wanted.into_watches() {
+                if let Entry::Vacant(place) = running.entry(watched) {
                     let (watch, handle) = self.start(place.key().clone());
                     watches.push(watch);
                     place.insert((generation, handle));
@@ -107,14 +103,14 @@ impl Watches {
         }
     }
 
-    fn start(&self, kind: GroupKind) -> (Abortable<BoxFuture<'static, ()>>, AbortHandle) {
+    fn start(&self, watched: Watched) -> (Abortable<BoxFuture<'static, ()>>, AbortHandle) {
         let (handle, registration) = AbortHandle::new_pair();
-        let (mut watch, events) = (self.connection.watch(kind.clone()), self.events.clone());
-        let span = tracing::info_span!("watch", resource = %kind);
+        let (mut watch, events) = (self.connection.watch(watched.clone()), self.events.clone());
+        let span = tracing::info_span!("watch", resource = %watched);
         let work = async move {
             loop {
                 let event = watch.next().await;
-                if events.send((kind.clone(), event)).await.is_err() {
+                if events.send((watched.clone(), event)).await.is_err() {
                     return;
                 }
             }

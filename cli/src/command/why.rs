@@ -22,8 +22,8 @@ pub(super) async fn run(
     format: Format,
 ) -> Result<u8, Failure> {
     let view = super::get_app(hub, app).await?;
-    let v1::ResourceKey { group, kind, namespace, name } = key.into();
-    let asked = v1::run_command_request::Kind::Why(v1::WhyCommand { group, kind, namespace, name });
+    let v1::ResourceKey { group, kind, namespace, name, part } = key.into();
+    let asked = v1::run_command_request::Kind::Why(v1::WhyCommand { group, kind, namespace, name, part });
     let why = match super::run_command(hub, app, READ, asked, |_| Ok(false)).await {
         Ok(progress) if progress.state() == v1::CommandState::Succeeded => Why::of(&view, key, &progress),
         Ok(progress) => return Err(Failure::Failed(view::command::end(&progress))),

@@ -115,6 +115,8 @@ struct ResultResource {
     kind: String,
     namespace: String,
     name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    part: String,
     status: &'static str,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,6 +136,8 @@ pub(crate) struct Resource {
     kind: String,
     namespace: String,
     name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    part: String,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     health: Option<Health>,
@@ -160,6 +164,8 @@ struct Delete {
     kind: String,
     namespace: String,
     name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    part: String,
     uid: String,
 }
 
@@ -343,6 +349,7 @@ impl From<&v1::ResultRow> for ResultResource {
             kind: key.kind,
             namespace: key.namespace,
             name: key.name,
+            part: key.part,
             status: row.code().word(),
             message: row.message.clone(),
             hook_type: row.hook().known().map(SyncPhase::as_str),
@@ -365,6 +372,7 @@ impl From<&v1::ResourceRow> for Resource {
             kind: key.kind,
             namespace: key.namespace,
             name: key.name,
+            part: key.part,
             status: row.status().word(),
             health,
             requires_pruning: row.requires_pruning,
@@ -384,6 +392,7 @@ impl From<&v1::Held> for Held {
                 kind: key.kind,
                 namespace: key.namespace,
                 name: key.name,
+                part: key.part,
                 uid: delete.uid.clone(),
             }
         });

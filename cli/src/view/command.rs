@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::output::{Table, field};
 use crate::text;
 use crate::view::app::Resource;
-use crate::view::{Observed, age_of, revision_of};
+use crate::view::{Observed, age_of, name_of, revision_of};
 
 /// The answer of `app resources`.
 #[derive(Debug, Serialize)]
@@ -72,10 +72,10 @@ pub(crate) fn sync_row(row: &v1::ResultRow) -> String {
     // A hook's own phase says more than that it was made (Argo CD: `app sync`).
     let status = row.hook_phase().known().map_or_else(|| row.code().word(), OperationPhase::as_str);
     stream_line([
-        key.group,
-        key.kind,
-        key.namespace,
-        key.name,
+        key.group.clone(),
+        key.kind.clone(),
+        key.namespace.clone(),
+        name_of(&key),
         status.to_owned(),
         row.hook().known().map(SyncPhase::as_str).unwrap_or_default().to_owned(),
         row.message.clone(),
@@ -111,10 +111,10 @@ pub(crate) fn operation(operation: &v1::Operation) -> String {
     for row in failures {
         let key = row.key.clone().unwrap_or_default();
         table.row([
-            key.group,
-            key.kind,
-            key.namespace,
-            key.name,
+            key.group.clone(),
+            key.kind.clone(),
+            key.namespace.clone(),
+            name_of(&key),
             row.code().word().to_owned(),
             row.message.clone(),
         ]);

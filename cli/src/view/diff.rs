@@ -7,7 +7,7 @@ use serde_json::Value;
 use similar::{DiffTag, TextDiff};
 
 use crate::text;
-use crate::view::{Observed, age_of, revision_of};
+use crate::view::{Observed, age_of, name_of, revision_of};
 
 /// The answer of `app diff` as a document.
 #[derive(Debug, Serialize)]
@@ -31,6 +31,8 @@ pub(crate) struct Object {
     kind: String,
     namespace: String,
     name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    part: String,
     change: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
     message: String,
@@ -83,6 +85,7 @@ impl From<&v1::ObjectDiff> for Object {
             kind: key.kind,
             namespace: key.namespace,
             name: key.name,
+            part: key.part,
             change: word(object.change()),
             message: object.message.clone(),
             fields: object.fields.iter().map(Field::from).collect(),
@@ -147,7 +150,7 @@ pub(crate) fn text(diff: &v1::Diff) -> String {
 /// Names an object as Argo CD does.
 fn named(object: &v1::ObjectDiff) -> String {
     let key = object.key.clone().unwrap_or_default();
-    text::clean(&format!("{}/{} {}/{}", key.group, key.kind, key.namespace, key.name))
+    text::clean(&format!("{}/{} {}/{}", key.group, key.kind, key.namespace, name_of(&key)))
 }
 
 /// Gives a value as lines: text as it is, anything else as YAML.
@@ -226,6 +229,7 @@ mod tests {
                 kind: "Deployment".to_owned(),
                 namespace: "shop".to_owned(),
                 name: name.to_owned(),
+                part: String::new(),
             }),
             change: change.into(),
             fields: fields.iter().map(field).collect(),

@@ -24,7 +24,7 @@ pub(crate) struct Row {
 impl Row {
     /// Makes one.
     pub(crate) fn new(key: &ResourceKey, verdict: Option<Verdict>) -> Self {
-        let v1::ResourceKey { group, kind, namespace, name } = key.into();
+        let v1::ResourceKey { group, kind, namespace, name, .. } = key.into();
         let status = verdict.as_ref().map_or("", |verdict| verdict.health.as_str());
         let message = verdict.map(|verdict| verdict.message).unwrap_or_default();
         Self { group, kind, namespace, name, status, message }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::output::Table;
 use crate::text;
+use crate::view::with_part;
 
 /// A plan, for programs.
 #[derive(Debug, Serialize)]
@@ -32,6 +33,8 @@ struct Line {
     kind: String,
     namespace: String,
     name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    part: String,
     why: String,
 }
 
@@ -54,7 +57,7 @@ impl PlanView {
 
 impl Line {
     fn of(planned: &Planned) -> Self {
-        let v1::ResourceKey { group, kind, namespace, name } = (&planned.key).into();
+        let v1::ResourceKey { group, kind, namespace, name, part } = (&planned.key).into();
         Self {
             phase: planned.step.phase.as_str(),
             wave: planned.step.wave,
@@ -63,6 +66,7 @@ impl Line {
             kind,
             namespace,
             name,
+            part,
             why: planned.why.clone(),
         }
     }
@@ -82,7 +86,7 @@ pub(crate) fn table(app: &AppId, plan: &Plan) -> String {
             line.group,
             line.kind,
             line.namespace,
-            line.name,
+            with_part(&line.name, &line.part),
             line.why,
         ]);
     }

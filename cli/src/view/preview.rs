@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::output::Table;
 use crate::text;
-use crate::view::diff;
+use crate::view::{diff, with_part};
 
 /// A preview, for programs.
 #[derive(Debug, Serialize)]
@@ -56,6 +56,8 @@ struct Line {
     kind: String,
     namespace: String,
     name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    part: String,
     why: String,
 }
 
@@ -112,6 +114,7 @@ impl From<&v1::PlannedAction> for Line {
             kind: key.kind,
             namespace: key.namespace,
             name: key.name,
+            part: key.part,
             why: planned.why.clone(),
         }
     }
@@ -186,9 +189,10 @@ pub(crate) fn text(fleet: &v1::FleetPreview, apps: &[v1::AppPreview], left_out: 
             text.extend(["  ", &said(condition), "\n"]);
         }
         let mut table = Table::new(["PHASE", "WAVE", "ACTION", "GROUP", "KIND", "NAMESPACE", "NAME", "WHY"]);
-        for Line { phase, wave, action, group, kind, namespace, name, why } in
+        for Line { phase, wave, action, group, kind, namespace, name, part, why } in
             app.actions.iter().map(Line::from)
         {
+            let name = with_part(&name, &part);
             table.row([phase, wave.to_string(), action, group, kind, namespace, name, why]);
         }
         if table.has_rows() {
@@ -221,8 +225,8 @@ pub(crate) fn markdown(fleet: &v1::FleetPreview, apps: &[v1::AppPreview], left_o
         if !app.actions.is_empty() {
             text.push_str("\n| phase | wave | action | object | why |\n|---|---|---|---|---|\n");
             for planned in app.actions.iter().map(Line::from) {
-                let Line { phase, wave, action, group, kind, namespace, name, why } = planned;
-                let object = code(&format!("{group}/{kind} {namespace}/{name}"));
+                let Line { phase, wave, action, group, kind, namespace, name, part, why } = planned;
+                let object = code(&format!("{group}/{kind} {namespace}/{}", with_part(&name, &part)));
                 let why = code(&why);
                 text.extend([format!(
                     "| {} | {wave} | {} | {object} | {why} |\n",
@@ -269,6 +273,7 @@ mod tests {
             kind: kind.to_owned(),
             namespace: "shop".to_owned(),
             name: name.to_owned(),
+            part: String::new(),
         }
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::output::Table;
 use crate::text;
-use crate::view::revision_of;
+use crate::view::{name_of, revision_of};
 
 /// The answer of `cluster reconcile`.
 #[derive(Debug, Serialize)]
@@ -151,10 +151,11 @@ impl Reconciliation {
 /// Names an object as KIND NAMESPACE/NAME.
 fn object(delete: &v1::HeldDelete) -> String {
     let key = delete.key.clone().unwrap_or_default();
+    let name = name_of(&key);
     let kind = if key.group.is_empty() { key.kind } else { format!("{}.{}", key.kind, key.group) };
     if key.namespace.is_empty() {
-        format!("{kind} {}", key.name)
+        format!("{kind} {name}")
     } else {
-        format!("{kind} {}/{}", key.namespace, key.name)
+        format!("{kind} {}/{name}", key.namespace)
     }
 }

@@ -17,6 +17,7 @@ fn object(kind: &str, name: &str) -> v1::ResourceKey {
         kind: kind.to_owned(),
         namespace: "shop".to_owned(),
         name: name.to_owned(),
+        part: String::new(),
     }
 }
 

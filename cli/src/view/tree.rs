@@ -4,7 +4,7 @@ use argosy_proto::v1;
 
 use crate::output::Table;
 use crate::view::app::{self, Document};
-use crate::view::command;
+use crate::view::{command, name_of};
 
 /// Gives an application and its objects as a tree.
 pub(crate) fn tree(
@@ -28,9 +28,9 @@ pub(crate) fn tree(
         let branch = if index + 1 == rows.len() { "└─" } else { "├─" };
         let key = row.key.clone().unwrap_or_default();
         let name = if key.namespace.is_empty() || key.namespace == namespace {
-            format!("{branch}{}/{}", key.kind, key.name)
+            format!("{branch}{}/{}", key.kind, name_of(&key))
         } else {
-            format!("{branch}{}/{}/{}", key.kind, key.namespace, key.name)
+            format!("{branch}{}/{}/{}", key.kind, key.namespace, name_of(&key))
         };
         let [health, message] = app::health_and_message(row);
         table.row([name, row.status().word().to_owned(), health, message]);

@@ -35,8 +35,17 @@ pub struct Apply<'a> {
 // === impl Apply ===
 
 impl Apply<'_> {
-    /// Makes the body; what does not fit together is refused before it is sent.
+    /// Makes the body; what does not fit together is refused before it is sent. So is a part that does not say of which
+    /// incarnation it is: an apply makes what is not there.
     pub fn body(&self) -> Result<Value, ApiError> {
+        if self.key.is_part() && self.uid.is_none() {
+            return Err(ApiError::Refused(format!("{}: a part never makes its object", self.key)));
+        }
+        self.trial()
+    }
+
+    /// Makes the body that is applied on trial, which makes nothing.
+    pub fn trial(&self) -> Result<Value, ApiError> {
         let refused = |why: &str| ApiError::Refused(format!("{}: {why}", self.key));
         let bytes = self.bytes.ok_or_else(|| refused("the manifest is not at hand"))?;
         if Digest::of(bytes) != self.manifest {
@@ -99,9 +108,24 @@ impl Answer {
         Ok(Self::Applied(Applied { live, created: made && !shared, changed }))
     }
 
-    /// Makes of a body one that leaves what is ignored as it is.
-    pub fn respectful(sent: &Value, live: &Value, ignored: &Ignored) -> Result<Value, ApiError> {
-        compare::respect(sent, live, ignored).map_err(|error| ApiError::Refused(error.to_string()))
+    /// Makes of the body of an object, or of a part of one, one that leaves what is ignored as it is.
+    pub fn respectful(
+        key: &ResourceKey,
+        sent: &Value,
+        live: &Value,
+        ignored: &Ignored,
+    ) -> Result<Value, ApiError> {
+        let manager = tracking::manager_of(&key.part);
+        compare::respect(sent, live, ignored, &manager).map_err(|error| ApiError::Refused(error.to_string()))
+    }
+
+    /// Makes the body that would give up a part of an object as it was read.
+    pub fn giving_up(key: &ResourceKey, live: &Value) -> Result<Value, ApiError> {
+        let text = |path: &[&str]| json::text_at(live, path).filter(|text| !text.is_empty());
+        match (text(&["apiVersion"]), text(&["metadata", "uid"])) {
+            (Some(version), Some(uid)) => Ok(tracking::giving_up(version, key, uid)),
+            (_, _) => Err(ApiError::Unreachable(format!("the answer about {key} is no object"))),
+        }
     }
 
     /// Makes of a body one that takes the place of the object as it was read (`Replace=true`): a newer version of it is a
@@ -130,7 +154,7 @@ impl Answer {
 
 /// Reads the metadata of an answer. One that makes no sense says nothing of the request's effect.
 fn read(object: &Value, key: &ResourceKey, assessor: &Assessor<'_>) -> Result<LiveMeta, ApiError> {
-    let live = ownership::read(object, &key.group_kind(), assessor)
+    let live = ownership::read(object, &key.group_kind(), &key.part, assessor)
         .map_err(|error| ApiError::Unreachable(error.to_string()))?;
     if live.key == *key {
         Ok(live)
@@ -148,6 +172,20 @@ mod tests {
         let app = AppId::new("", "web");
         let installation = InstallationId::from_random([1; 16]);
         Apply { key: &key, uid: Some("u-1"), manifest, app: &app, bytes, installation }.body()
+    }
+
+    #[test]
+    fn the_body_of_a_part_names_the_incarnation_and_no_app() {
+        let key = ResourceKey::new("", "ConfigMap", "shop", "a").with_part("mesh");
+        let (app, installation) = (AppId::new("", "web"), InstallationId::from_random([1; 16]));
+        let manifest = Digest::of(MANIFEST);
+        let apply =
+            Apply { key: &key, uid: Some("u-1"), manifest, app: &app, bytes: Some(MANIFEST), installation };
+        let metadata = json!({"name": "a", "namespace": "shop", "uid": "u-1"});
+        assert_eq!(apply.body().unwrap()["metadata"], metadata);
+        let never = Apply { uid: None, ..apply };
+        assert!(never.body().unwrap_err().to_string().contains("never makes its object"));
+        assert!(never.trial().is_ok());
     }
 
     const MANIFEST: &[u8] = br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#;

@@ -58,8 +58,15 @@ struct Details {
 #[derive(Debug, Clone, Default, Deserialize)]
 struct Cause {
     #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
     field: String,
 }
+
+/// How the API server names what another field manager owns, where it may not be taken from it.
+const OWNED: &str = "FieldManagerConflict";
 
 /// How the API server begins the messages of applies that do not fit the kind's schema: it answers them as errors of its
 /// own (500 without a reason), but no retry changes them.
@@ -139,6 +146,7 @@ impl Refusal {
             }
             404 => ApiError::NotServed("the API server does not serve this kind in this version".to_owned()),
             409 if self.is_precondition(subject) => ApiError::Replaced(self.words(subject)),
+            409 if self.owners().next().is_some() => ApiError::Refused(self.words_of_owners()),
             422 if subject.incarnation && self.is_about("metadata.uid") => {
                 ApiError::Replaced(self.words(subject))
             }
@@ -202,6 +210,22 @@ impl Refusal {
 
     fn is_about(&self, field: &str) -> bool {
         self.details.causes.iter().any(|cause| cause.field == field)
+    }
+
+    /// Gives the fields that other managers own, with what is said of each: that names a manager and no value.
+    fn owners(&self) -> impl Iterator<Item = &Cause> {
+        self.details.causes.iter().filter(|cause| cause.reason == OWNED)
+    }
+
+    fn words_of_owners(&self) -> String {
+        let fields: Vec<String> =
+            self.owners().map(|cause| format!("{} of {}", cause.message, cause.field)).collect();
+        let mut words = format!(
+            "{}; nothing is taken from others by a part: take the field out of it, or out of what they state",
+            fields.join(", ")
+        );
+        cut(&mut words);
+        words
     }
 
     fn is_refusal_in_disguise(&self) -> bool {

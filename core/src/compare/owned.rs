@@ -32,10 +32,10 @@ enum Step {
 // === impl Owned ===
 
 impl Owned {
-    /// Reads what our own `Apply` entry of an object owns. One of another API version names paths of another form: it says
+    /// Reads what our own `Apply` entry of an object owns, by this field manager. One of another API version names paths of another form: it says
     /// nothing of this one.
-    pub(crate) fn by_us(object: &Value) -> Self {
-        let entry = object.get("metadata").and_then(ownership::our_entry);
+    pub(crate) fn by_us(object: &Value, manager: &str) -> Self {
+        let entry = object.get("metadata").and_then(|metadata| ownership::our_entry(metadata, manager));
         let same = entry.filter(|entry| entry.get("apiVersion") == object.get("apiVersion"));
         same.and_then(|entry| entry.get("fieldsV1")).map(Self::read).unwrap_or_default()
     }
@@ -59,9 +59,9 @@ impl Owned {
         Self::of_entries(object, |entry| entry.get("manager").and_then(Value::as_str) == Some(manager))
     }
 
-    /// Reads what others than we own of an object.
-    pub(crate) fn by_others(object: &Value) -> Self {
-        Self::of_entries(object, |entry| !ownership::is_ours(entry))
+    /// Reads what others own of an object than we do by this field manager.
+    pub(crate) fn by_others(object: &Value, manager: &str) -> Self {
+        Self::of_entries(object, |entry| !ownership::is_ours(entry, manager))
     }
 
     /// Reads what all entries together own that are asked for.

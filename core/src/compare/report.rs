@@ -117,8 +117,8 @@ impl ObjectDiff {
     }
 
     fn cost(&self) -> usize {
-        let ResourceKey { group, kind, namespace, name } = &self.key;
-        [group, kind, namespace, name].iter().map(|word| word.len()).sum::<usize>()
+        let ResourceKey { group, kind, namespace, name, part } = &self.key;
+        [group, kind, namespace, name, part].iter().map(|word| word.len()).sum::<usize>()
             + self.message.len()
             + COST
     }

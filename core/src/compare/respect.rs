@@ -22,11 +22,11 @@ const IDENTITY: [&[&str]; 8] = [
 
 /// Makes of a body one that leaves what is ignored as it is: a field that another manager owns is left out; of one that is
 /// ours alone the live value is sent, since to leave it out would remove it. What is sent so holds for the version of the
-/// object that was seen, and for no other.
-pub fn respect(sent: &Value, live: &Value, ignored: &Ignored) -> Result<Value, IgnoreError> {
+/// object that was seen, and for no other. `manager` is the one by which it is applied.
+pub fn respect(sent: &Value, live: &Value, ignored: &Ignored, manager: &str) -> Result<Value, IgnoreError> {
     let mut body = sent.clone();
-    let others = Owned::by_others(live);
-    let all = Owned::by_us(live).joined(others.clone());
+    let others = Owned::by_others(live, manager);
+    let all = Owned::by_us(live, manager).joined(others.clone());
     let mut left_out = Vec::new();
     let mut copied = false;
     for place in ignored.places(sent, live)? {
@@ -69,6 +69,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::tracking::FIELD_MANAGER;
 
     fn ignored(pointers: &[&str], managers: &[&str]) -> Ignored {
         let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
@@ -95,11 +96,11 @@ mod tests {
     fn what_another_manager_owns_is_left_out_and_what_is_ours_alone_is_sent_as_it_is() {
         let live = live(&json!({"f:spec": {"f:replicas": {}}}));
         let rules = ignored(&["/spec/replicas", "/spec/paused", "/spec/nope", "/spec/containers/0/cpu"], &[]);
-        let body = respect(&sent(), &live, &rules).unwrap();
+        let body = respect(&sent(), &live, &rules, FIELD_MANAGER).unwrap();
         let expected = json!({"paused": true, "containers": [{"name": "web", "image": "web:2", "cpu": "2"}]});
         assert_eq!(body["spec"], expected, "items are found by their keys");
         assert_eq!(body["metadata"]["resourceVersion"], "7");
-        let body = respect(&sent(), &live, &ignored(&["/spec/replicas"], &[])).unwrap();
+        let body = respect(&sent(), &live, &ignored(&["/spec/replicas"], &[]), FIELD_MANAGER).unwrap();
         assert_eq!(body["metadata"].get("resourceVersion"), None, "nothing depends on what was seen");
     }
 
@@ -107,18 +108,23 @@ mod tests {
     fn fields_of_a_manager_are_left_to_it() {
         let live = live(&json!({"f:spec": {"f:replicas": {}, "f:containers": {
             "k:{\"name\":\"web\"}": {"f:cpu": {}}}}}));
-        let body = respect(&sent(), &live, &ignored(&[], &["hpa"])).unwrap();
+        let body = respect(&sent(), &live, &ignored(&[], &["hpa"]), FIELD_MANAGER).unwrap();
         let expected = json!({"paused": false, "containers": [{"name": "web", "image": "web:2"}]});
         assert_eq!(body["spec"], expected);
-        let body = respect(&sent(), &live, &ignored(&[], &["nobody"])).unwrap();
+        let body = respect(&sent(), &live, &ignored(&[], &["nobody"]), FIELD_MANAGER).unwrap();
         assert_eq!(body, sent());
     }
 
     #[test]
     fn identity_and_tracking_are_sent_whatever_is_ignored() {
         let live = live(&json!({"f:metadata": {"f:labels": {}}}));
-        let body =
-            respect(&sent(), &live, &ignored(&["/metadata", "/kind", "/metadata/labels"], &[])).unwrap();
+        let body = respect(
+            &sent(),
+            &live,
+            &ignored(&["/metadata", "/kind", "/metadata/labels"], &[]),
+            FIELD_MANAGER,
+        )
+        .unwrap();
         assert_eq!((&body["kind"], &body["metadata"]["name"]), (&json!("Deployment"), &json!("web")));
         assert_eq!(body["metadata"]["labels"][MANAGED], "true");
     }

@@ -27,7 +27,7 @@ fn changed(live: &Value, predicted: &Value) -> Vec<Difference> {
 }
 
 fn told(live: &Value, predicted: &Value, manner: &Manner) -> Vec<Difference> {
-    differences(live, predicted, manner, &mut false).unwrap()
+    differences(&key("ConfigMap"), (live, predicted), manner, &mut false).unwrap()
 }
 
 fn compare_plainly(key: &ResourceKey, compared: Compared<'_>) -> Option<ObjectDiff> {
@@ -276,7 +276,12 @@ fn ignored_differences_are_left_out_of_both_sides() {
     assert_eq!(paths(&manner(&["/data/a"], &[], &[], true)), ["data.theirs"]);
     assert_eq!(paths(&manner(&[], &[".data | (.a, .theirs)"], &[], true)), [""; 0]);
     assert_eq!(paths(&manner(&["/data/a"], &[], &["kubectl"], true)), [""; 0]);
-    let none = differences(&live, &predicted, &manner(&[], &["not a path"], &[], true), &mut false);
+    let none = differences(
+        &key("ConfigMap"),
+        (&live, &predicted),
+        &manner(&[], &["not a path"], &[], true),
+        &mut false,
+    );
     assert!(matches!(none, Err(IgnoreError::Expression(_))));
 }
 
@@ -301,10 +306,10 @@ fn a_list_that_is_ignored_in_part_is_compared_by_value_whoever_has_it() {
     let predicted = object(&routes(100, "a"), &json!({"f:spec": {"f:http": {}, "f:other": {}}}));
     let manner = manner(&[], &[".spec.http[].route[].weight"], &[], true);
     let mut partial = false;
-    assert_eq!(differences(&live, &predicted, &manner, &mut partial).unwrap(), []);
+    assert_eq!(differences(&key("ConfigMap"), (&live, &predicted), &manner, &mut partial).unwrap(), []);
     assert!(partial, "changes of its other parts leave no trace in the fingerprint");
     let other = object(&routes(70, "x"), &json!({"f:spec": {"f:other": {}}}));
-    assert_eq!(differences(&other, &predicted, &manner, &mut partial).unwrap().len(), 1);
+    assert_eq!(differences(&key("ConfigMap"), (&other, &predicted), &manner, &mut partial).unwrap().len(), 1);
     let compared = Compared { sent: Some(&predicted), live: Some(&live), predicted: Some(&predicted) };
     assert!(compare(&key("VirtualService"), compared, &manner).partial);
 }

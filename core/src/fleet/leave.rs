@@ -142,7 +142,7 @@ impl Fleet {
 }
 
 fn size(key: &ResourceKey) -> usize {
-    key.group.len() + key.kind.len() + key.namespace.len() + key.name.len() + 8
+    key.group.len() + key.kind.len() + key.namespace.len() + key.name.len() + key.part.len() + 8
 }
 
 /// Gives the objects of an assignment, in its destination's namespace where they name none: what left it stays held

@@ -276,7 +276,12 @@ impl AppPreview {
             .iter()
             .map(|(rendered, manifest)| {
                 let key = scopes.resolve(rendered, &old_namespace);
-                let body = tracking::body(manifest, &key, &self.app, self.installation);
+                // What a part says of itself is not in its body, and nothing else tells it here.
+                let body = if key.is_part() {
+                    manifest.clone()
+                } else {
+                    tracking::body(manifest, &key, &self.app, self.installation)
+                };
                 (key, body)
             })
             .collect();

@@ -140,7 +140,7 @@ pub(super) fn check(annotations: Option<&Value>) -> Result<ObjectOptions, Manife
 }
 
 /// Tells whether an annotation is one that is looked at; the types of all others are the API server's to judge.
-fn has_meaning(name: &str) -> bool {
+pub(super) fn has_meaning(name: &str) -> bool {
     name.starts_with("argocd.argoproj.io/") || name.starts_with("helm.sh/")
 }
 

@@ -182,3 +182,64 @@ fn a_hook_needs_no_name_and_what_is_no_hook_does() {
     assert!(refusal(nameless("")).contains("but of hooks"));
     assert!(refusal(nameless("Skip")).contains("but of hooks"));
 }
+
+fn part(more: &Value) -> Value {
+    let mut manifest = annotated(crate::tracking::PART, "mesh");
+    merge(&mut manifest, more);
+    manifest
+}
+
+fn merge(into: &mut Value, more: &Value) {
+    match (into, more) {
+        (Value::Object(into), Value::Object(more)) => {
+            for (name, value) in more {
+                merge(into.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (into, more) => *into = more.clone(),
+    }
+}
+
+#[test]
+fn a_manifest_may_state_a_part_of_an_object() {
+    let labels = json!({"metadata": {"labels": {"istio.io/dataplane-mode": "ambient"}}});
+    let manifest = Manifest::try_from(part(&labels)).unwrap();
+    assert_eq!(manifest.key.to_string(), "/ConfigMap//x/mesh");
+    for more in [json!({"data": {"a": "b"}}), json!({"metadata": {"annotations": {"team": "a"}}})] {
+        assert!(Manifest::try_from(part(&more)).unwrap().key.is_part());
+    }
+    let waits =
+        json!({"data": {"a": "b"}, "metadata": {"annotations": {"argocd.argoproj.io/sync-wave": "2"}}});
+    assert_eq!(Manifest::try_from(part(&waits)).unwrap().options.wave, 2);
+}
+
+#[test]
+fn what_makes_no_sense_of_a_part_is_refused_by_name() {
+    const FIELD: &str = "metadata.annotations[argosy.dev/part]: ";
+    let annotation =
+        |name: &str, value: &str| json!({"data": {"a": "b"}, "metadata": {"annotations": {name: value}}});
+    let options = "argocd.argoproj.io/sync-options";
+    for (more, why) in [
+        (annotation("argosy.dev/part", "Mesh"), "\"Mesh\" is no DNS label of at most 40 characters"),
+        (annotation("argosy.dev/part", ""), "\"\" is no DNS label"),
+        (
+            json!({"data": {}, "metadata": {"annotations": {"argosy.dev/part": 7}}}),
+            "must be a string, not a number",
+        ),
+        (annotation("argocd.argoproj.io/hook", "PreSync"), "is not supported of a hook"),
+        (annotation("argocd.argoproj.io/hook", "Skip"), "is not supported of what no sync applies"),
+        (annotation(options, "Replace=true"), "is not supported with sync option Replace=true"),
+        (annotation(options, "Force=true"), "is not supported with sync option Force=true"),
+        (json!({}), "states nothing of its object but its name"),
+        (
+            json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "spec": {}}),
+            "is not supported of documents of the fleet",
+        ),
+    ] {
+        let refusal = refusal(part(&more));
+        assert!(refusal.starts_with(&format!("{FIELD}{why}")), "{refusal}");
+    }
+    let marks = part(&json!({"metadata": {"labels": {"argosy.dev/managed": "true"}}}));
+    assert!(refusal(marks).starts_with("metadata.labels[argosy.dev/managed]: is Argosy's own"));
+    assert!(Manifest::try_from(part(&annotation(options, "Prune=false,Delete=false"))).is_ok());
+}

@@ -7,13 +7,19 @@
 use serde_json::Value;
 
 use crate::json;
-use crate::tracking::{FIELD_MANAGER, INSTALLATION_ID, MANAGED, TRACKING_ID};
+use crate::tracking::{INSTALLATION_ID, MANAGED, TRACKING_ID};
 
 /// Longest value that is shown whole.
 const SHOWN: usize = 60;
 
-/// Compares an object with its manifest; `secret` hides values, and `built_in` says that empty values may be left out.
-pub(super) fn differences(manifest: &Value, live: &Value, secret: bool, built_in: bool) -> Vec<String> {
+/// Compares an object with its manifest, applied by this field manager; `secret` hides values, and `built_in` says that empty
+/// values may be left out.
+pub(super) fn differences(
+    manifest: &Value,
+    live: &Value,
+    manager: &str,
+    (secret, built_in): (bool, bool),
+) -> Vec<String> {
     let mut comparison = Comparison { secret, built_in, found: Vec::new() };
     if let (Value::Object(stated), Value::Object(_)) = (manifest, live) {
         for (field, value) in stated {
@@ -25,18 +31,18 @@ pub(super) fn differences(manifest: &Value, live: &Value, secret: bool, built_in
             }
         }
     }
-    for fields in owned(live) {
+    for fields in owned(live, manager) {
         comparison.dropped("", fields, manifest);
     }
     comparison.found.sort();
     comparison.found
 }
 
-/// Gives the fields that our own applies own.
-fn owned(live: &Value) -> impl Iterator<Item = &Value> {
+/// Gives the fields that our own applies own, by this field manager.
+fn owned<'a>(live: &'a Value, manager: &'a str) -> impl Iterator<Item = &'a Value> {
     let entries = json::at(live, &["metadata", "managedFields"]).and_then(Value::as_array);
-    entries.into_iter().flatten().filter_map(|entry| {
-        let ours = json::text_at(entry, &["manager"]) == Some(FIELD_MANAGER)
+    entries.into_iter().flatten().filter_map(move |entry| {
+        let ours = json::text_at(entry, &["manager"]) == Some(manager)
             && json::text_at(entry, &["operation"]) == Some("Apply");
         entry.get("fieldsV1").filter(|_| ours)
     })
@@ -186,9 +192,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::tracking::FIELD_MANAGER;
 
     fn compare(manifest: &Value, live: &Value) -> Vec<String> {
-        differences(manifest, live, false, true)
+        differences(manifest, live, FIELD_MANAGER, (false, true))
     }
 
     #[test]
@@ -228,11 +235,14 @@ mod tests {
     #[test]
     fn a_custom_resource_keeps_what_it_was_given_and_a_secret_shows_no_value() {
         let off = json!({"spec": {"enabled": false}});
-        assert_eq!(differences(&off, &json!({"spec": {}}), false, false), ["spec.enabled: absent -> false"]);
+        assert_eq!(
+            differences(&off, &json!({"spec": {}}), FIELD_MANAGER, (false, false)),
+            ["spec.enabled: absent -> false"]
+        );
         let secret = json!({"data": {"key": "c2VjcmV0"}, "type": "Opaque"});
         let live = json!({"data": {"key": "b3RoZXI="}, "type": "other"});
         assert_eq!(
-            differences(&secret, &live, true, true),
+            differences(&secret, &live, FIELD_MANAGER, (true, true)),
             ["data.key: another value", "type: \"other\" -> \"Opaque\""]
         );
     }

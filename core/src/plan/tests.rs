@@ -173,3 +173,38 @@ fn the_scope_of_a_kind_is_told_by_definitions_and_by_what_is_there() {
         ]
     );
 }
+
+#[test]
+fn a_part_is_planned_by_the_object_that_is_there_and_given_up_where_a_release_had_it() {
+    let part = key("/Namespace//shop").with_part("mesh");
+    let states = |value: &str| json!({"metadata": {"name": "shop", "labels": {"mode": value}, "annotations": {tracking::PART: "mesh"}}});
+    let there = |value: &str| {
+        let entry = json!({"manager": "argosy.mesh", "operation": "Apply",
+            "fieldsV1": {"f:metadata": {"f:labels": {"f:mode": {}}}}});
+        let helm = json!({"meta.helm.sh/release-name": "x"});
+        (
+            key("/Namespace//shop"),
+            json!({"metadata": {"name": "shop", "labels": {"mode": value},
+            "annotations": helm, "managedFields": [entry]}}),
+        )
+    };
+    let desired = [(part.clone(), states("ambient"))];
+    let said = |live: &[(ResourceKey, Value)]| lines(&plan(&desired, live, |_| {}));
+    assert_eq!(said(&[there("ambient")]), ["Sync 0 none /Namespace//shop/mesh: it is as it should be"]);
+    assert_eq!(
+        said(&[there("none")]),
+        ["Sync 0 change /Namespace//shop/mesh: metadata.labels.mode: \"none\" -> \"ambient\""]
+    );
+    assert_eq!(
+        said(&[]),
+        ["Sync 0 create /Namespace//shop/mesh: applied once its object is there: a part never makes it"]
+    );
+    let left = plan(&[], &[(part, states("ambient"))], |inputs| inputs.allow_empty = true);
+    assert_eq!(
+        lines(&left),
+        [
+            "Sync 0 delete /Namespace//shop/mesh: it left the desired state: it is given up, and its object stays"
+        ]
+    );
+    assert_eq!(left.held, None, "no Namespace is lost");
+}

@@ -1,6 +1,6 @@
 //! Answers of the API server, and what follows from each.
 
-use super::claim::{Claim, claim};
+use super::claim::{Claim, claim, claim_part};
 use super::failures::retry_after;
 use super::settle_ms;
 use super::state::{HookRun, Live, NamespaceStep};
@@ -105,13 +105,13 @@ impl Reconciler {
         match answer {
             Ok(Answer::Found(live)) => {
                 self.settle_queue.remove(key);
-                if live.deleting || entry.uid.as_ref() != Some(&live.uid) {
+                if live.deleting || entry.uid.as_ref() != Some(&live.uid) || Self::is_given_up(key, &live) {
                     self.count_unanswered(key, &entry, now);
                 }
                 let tracked = matches!(&live.tracking, crate::cluster::Tracking::Ours { installation, names, .. }
                     if *installation == Some(self.installation) && names == key);
                 // A copy that a backup made of ours carries the tracking, and no field that we applied.
-                let ours = tracked && live.fingerprint.is_some();
+                let ours = (tracked || key.is_part()) && live.fingerprint.is_some();
                 // Nothing was written since the last apply that was answered: the open one never arrived.
                 let untouched = entry.uid.as_deref() == Some(live.uid.as_str())
                     && live.fingerprint == entry.fingerprint
@@ -201,7 +201,11 @@ impl Reconciler {
             }
             return;
         }
-        let decision = claim(found.as_ref(), app, key, self.installation, |other| self.has(other, key));
+        let decision = if key.is_part() {
+            claim_part(found.as_ref())
+        } else {
+            claim(found.as_ref(), app, key, self.installation, |other| self.has(other, key))
+        };
         if let Some(live) = &found {
             self.look_for_end(live, now);
         }
@@ -237,33 +241,11 @@ impl Reconciler {
                 self.unclaim(key);
                 self.fail(app, key, heal, format!("not applied: the object is {reason}"), now);
             }
+            Claim::NoObject => self.awaits_object(app, key, heal),
             Claim::Wait => {
                 self.later(app, key, heal, now.ms().saturating_add(LOOK_AGAIN_MS), "deletion", false);
             }
         }
-    }
-
-    /// An entry of an object that turned out to be somebody else's says nothing any more.
-    fn drop_unclaimed(&mut self, key: &ResourceKey) {
-        if self.inventory.contains_key(key) {
-            self.put_inventory(key, None);
-        }
-    }
-
-    /// What is there is somebody else's, who may take it away again: what was applied stays known, to be healed then.
-    fn unclaim(&mut self, key: &ResourceKey) {
-        let Some(entry) = self.inventory.get(key).cloned() else { return };
-        let wanted = self.desirers.get(key).is_some_and(|apps| apps.contains(&entry.app));
-        let kept = (wanted && entry.applied.is_some()).then_some(InventoryEntry {
-            uid: None,
-            fingerprint: None,
-            resource_version: 0,
-            intent: None,
-            done: false,
-            going: false,
-            ..entry
-        });
-        self.put_inventory(key, kept);
     }
 
     /// Tells whether an app is listed and its release has the object.

@@ -1,5 +1,6 @@
 //! What to do with an object that is there before its first apply (M17).
 
+use super::{InventoryEntry, Reconciler};
 use crate::cluster::{LiveMeta, Tracking};
 use crate::ids::{AppId, InstallationId};
 use crate::key::ResourceKey;
@@ -17,6 +18,17 @@ pub(super) enum Claim {
     Refused(String),
     /// It is on its way out: wait.
     Wait,
+    /// The object of a part is not there.
+    NoObject,
+}
+
+/// Decides of a part: whoever has the object, and only if it is there.
+pub(super) fn claim_part(found: Option<&LiveMeta>) -> Claim {
+    match found {
+        None => Claim::NoObject,
+        Some(live) if live.deleting => Claim::Wait,
+        Some(live) => Claim::Take { uid: live.uid.clone(), note: None },
+    }
 }
 
 /// Decides. `has` tells whether an app is listed and its release has the object.
@@ -48,6 +60,31 @@ pub(super) fn claim(
         Tracking::None if key.is_crd() && live.labelled => take(None),
         Tracking::None => take(Some("adopted: it was there and nobody tracked it".to_owned())),
         Tracking::Other(tool) => Claim::Refused(format!("tracked by {tool}")),
+    }
+}
+
+impl Reconciler {
+    /// An entry of an object that turned out to be somebody else's says nothing any more.
+    pub(super) fn drop_unclaimed(&mut self, key: &ResourceKey) {
+        if self.inventory.contains_key(key) {
+            self.put_inventory(key, None);
+        }
+    }
+
+    /// What is there is somebody else's, who may take it away again: what was applied stays known, to be healed then.
+    pub(super) fn unclaim(&mut self, key: &ResourceKey) {
+        let Some(entry) = self.inventory.get(key).cloned() else { return };
+        let wanted = self.desirers.get(key).is_some_and(|apps| apps.contains(&entry.app));
+        let kept = (wanted && entry.applied.is_some()).then_some(InventoryEntry {
+            uid: None,
+            fingerprint: None,
+            resource_version: 0,
+            intent: None,
+            done: false,
+            going: false,
+            ..entry
+        });
+        self.put_inventory(key, kept);
     }
 }
 
@@ -101,6 +138,14 @@ mod tests {
             names: key(),
         };
         assert!(matches!(decide(&live(other)), Claim::Refused(_)));
+    }
+
+    #[test]
+    fn a_part_takes_whatever_object_is_there_and_makes_none() {
+        let helm = live(Tracking::Other("Helm release a/b".to_owned()));
+        assert_eq!(claim_part(Some(&helm)), Claim::Take { uid: "u".to_owned(), note: None });
+        assert_eq!(claim_part(None), Claim::NoObject);
+        assert_eq!(claim_part(Some(&LiveMeta { deleting: true, ..helm })), Claim::Wait);
     }
 
     #[test]

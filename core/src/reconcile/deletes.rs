@@ -135,7 +135,7 @@ impl Reconciler {
             let entry = self.inventory.get(*key);
             entry
                 .is_some_and(|entry| entry.belongs_to(app) && !self.stays(key, entry) && entry.hook.is_none())
-                && self.is_refused(&key.group_kind())
+                && self.is_hidden(key)
                 && !self.desirers.contains_key(*key)
         };
         self.by_app.get(app).into_iter().flatten().filter(|_| prunes).filter(left).cloned().collect()
@@ -242,7 +242,7 @@ impl Reconciler {
             && self.permits_delete(&delete.key).is_ok()
             && self.denied_by_project(listed, &delete.key).is_none()
             && self.kinds.contains_key(&delete.key.group_kind())
-            && !self.is_refused(&delete.key.group_kind())
+            && !self.is_hidden(&delete.key)
             && !self.desirers.contains_key(&delete.key)
             && !self.is_set_aside(&delete.key)
             && !self.announced_keys.contains(&delete.key)
@@ -301,7 +301,12 @@ impl Reconciler {
             self.put_inventory(&key, None);
             return;
         }
-        if !is_tracking_ours(self.installation, &entry, live) {
+        if Self::is_given_up(&key, live) {
+            self.event(app, Some(&key), "Left", "nothing of its object is ours by it any more");
+            self.put_inventory(&key, None);
+            return;
+        }
+        if !key.is_part() && !is_tracking_ours(self.installation, &entry, live) {
             self.event(app, Some(&key), "Left", "its tracking is no longer ours: left alone");
             self.put_inventory(&key, None);
             return;
@@ -330,39 +335,34 @@ impl Reconciler {
         let intent = Some(Intent::Delete { uid: delete.uid.clone(), at: now.mono, counted });
         self.settle_queue.insert(key.clone(), now.ms().saturating_add(super::settle_ms()));
         self.put_inventory(&key, Some(InventoryEntry { intent, ..entry }));
-        let propagation = self
-            .apps
-            .get(app)
-            .and_then(|state| state.listed.as_ref())
-            .map(|listed| listed.policy.propagation);
-        let request = Request::Delete {
-            key: key.clone(),
-            uid: delete.uid.clone(),
-            propagation: propagation.unwrap_or_default(),
-            account: self.account(app),
-        };
+        let request = self.removal(app, &delete);
         self.send(key, Purpose::Delete { app: app.clone(), delete, counted }, request);
     }
 
-    /// A delete was accepted: the object goes when its finalizers let it.
+    /// A delete was accepted: the object goes when its finalizers let it. A part is given up by then.
     pub(super) fn delete_accepted(&mut self, app: &AppId, delete: &HeldDelete, counted: bool, now: Now) {
         if counted {
             self.count_delete(now);
         }
-        if let Some(entry) = self.inventory.get(&delete.key).cloned() {
+        let is_part = delete.key.is_part();
+        let version = self.apps.get(app).map(|state| self.version_of(state, &delete.key)).unwrap_or_default();
+        if is_part {
+            self.given_up(app, delete);
+        } else if let Some(entry) = self.inventory.get(&delete.key).cloned() {
             let pruned_by = self.pruned_by(app, &delete.key);
             let entry = InventoryEntry { intent: None, going: true, pruned_by, ..entry };
             self.put_inventory(&delete.key, Some(entry));
             self.settle_queue.remove(&delete.key);
             self.verify_queue.insert(delete.key.clone(), now.ms());
         }
-        let version = self.apps.get(app).map(|state| self.version_of(state, &delete.key)).unwrap_or_default();
-        let row = ResultRow { version, ..ResultRow::new(delete.key.clone(), ResultCode::Pruned, "pruned") };
+        let word = if is_part { "given up" } else { "pruned" };
+        let row = ResultRow { version, ..ResultRow::new(delete.key.clone(), ResultCode::Pruned, word) };
         if let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) {
             work.results.push(row);
             work.touched = true;
         }
-        self.event(app, Some(&delete.key), "Pruned", "deleted: it left the desired state");
+        let done = if is_part { "given up" } else { "deleted" };
+        self.event(app, Some(&delete.key), "Pruned", format!("{done}: it left the desired state"));
     }
 
     /// Counts a delete that had its effect.
@@ -404,6 +404,7 @@ fn is_held(listed: &Assignment, key: &ResourceKey) -> bool {
         held.group == key.group
             && held.kind == key.kind
             && held.name == key.name
+            && held.part == key.part
             && (held.namespace == key.namespace || held.namespace.is_empty() || key.namespace.is_empty())
     })
 }

@@ -167,7 +167,9 @@ impl Reconciler {
         let leaving = self.apps.iter().filter(|(name, _)| self.phase_of(name) == Phase::Deleting);
         let leaving = leaving.flat_map(|(_, state)| state.wanted.keys.keys());
         let hooks = self.apps.values().flat_map(|state| state.wanted.hooks.keys());
-        self.desired_kinds = kinds_of(self.desirers.keys().chain(leaving).chain(hooks));
+        let wholes = self.desirers.keys().chain(leaving).chain(hooks).filter(|key| !key.is_part());
+        self.desired_kinds = kinds_of(wholes);
+        self.note_parts();
         let aside =
             self.apps.iter().filter(|(name, _)| matches!(self.phase_of(name), Phase::Active | Phase::Frozen));
         let aside = aside.flat_map(|(_, state)| state.wanted.hooks.keys().chain(&state.wanted.skipped));
@@ -315,6 +317,15 @@ impl Reconciler {
             Some(super::Live::Absent) | None => None,
         };
         tracked.or_else(|| desirers.first()).cloned()
+    }
+
+    /// Gives what is to become of an app.
+    pub(super) fn phase_of(&self, app: &AppId) -> Phase {
+        // An app in the inventory that a verified list does not name is treated as released (M6).
+        self.apps
+            .get(app)
+            .and_then(|state| state.listed.as_ref())
+            .map_or(Phase::Released, |listed| listed.phase)
     }
 
     /// Notes of all that is managed whether it is where it belongs, and what is to be asked about or put back: something else

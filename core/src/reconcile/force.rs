@@ -19,10 +19,10 @@ const LOOK_AGAIN_MS: u64 = 1_000;
 
 impl Reconciler {
     /// Tells whether an apply takes the place of all that is there: as its sync was asked to, else as the object says, else
-    /// its app.
-    pub(super) fn replaces(&self, app: &AppId, manifest: Digest, heal: bool) -> bool {
+    /// its app. A part never does.
+    pub(super) fn replaces(&self, app: &AppId, key: &ResourceKey, manifest: Digest, heal: bool) -> bool {
         let own = self.facts.get(&manifest).and_then(|facts| facts.replace);
-        !heal && self.option(app, own, |options| options.replace, |policy| policy.replace)
+        !heal && !key.is_part() && self.option(app, own, |options| options.replace, |policy| policy.replace)
     }
 
     fn option(
@@ -49,6 +49,9 @@ impl Reconciler {
             return Err(None);
         }
         let never = |what: &str| Err(Some(format!("Force=true never deletes {what}")));
+        if key.is_part() {
+            return never("an object for a part of it");
+        }
         if key.is_namespace() {
             return never("a Namespace");
         }

@@ -161,7 +161,8 @@ impl Reconciler {
         if entry.detached || !desired || !served || self.is_queued(&entry.app, key) || entry.going {
             return None;
         }
-        if matches!(self.live.get(key), Some(Live::Present(live)) if live.deleting) {
+        if matches!(self.live.get(key), Some(Live::Present(live)) if live.deleting) || self.has_no_object(key)
+        {
             return None;
         }
         match &entry.intent {

@@ -46,6 +46,10 @@ impl Reconciler {
             self.item_failed(app, key, reason.to_owned());
             return;
         }
+        if self.awaits_whole(app, key) {
+            self.item_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "its object", false);
+            return;
+        }
         if self.must_wait(app, key) {
             self.item_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "deletion", false);
             return;
@@ -73,7 +77,7 @@ impl Reconciler {
             self.clear_hook(app, key);
             return;
         }
-        if self.replaces(app, manifest, false) && self.respected(app, key, false).is_some() {
+        if self.replaces(app, key, manifest, false) && self.respected(app, key, false).is_some() {
             let reason = "Replace=true and RespectIgnoreDifferences=true do not go together: the one takes away what the \
                           other leaves";
             self.item_failed(app, key, reason.to_owned());
@@ -134,6 +138,8 @@ impl Reconciler {
         let known = entry.and_then(|entry| entry.uid.clone());
         // An incarnation that was taken and of which no apply was answered may have become somebody else's since.
         let answered = entry.is_some_and(|entry| entry.fingerprint.is_some());
+        // A part is applied to what was just seen to be there.
+        let known = known.filter(|_| !key.is_part());
         match (known, self.live.get(key)) {
             (Some(uid), Some(Live::Present(live)))
                 if live.uid == uid && (answered || !matches!(live.tracking, Tracking::Other(_))) =>
@@ -180,9 +186,10 @@ impl Reconciler {
             manifest: body.manifest,
             app: body.app.clone(),
             unvalidated: self.is_unvalidated(app, body.manifest, heal),
-            migrates: uid.is_some() && self.is_to_migrate(app, key),
-            replaces: self.replaces(app, body.manifest, heal),
+            migrates: uid.is_some() && !key.is_part() && self.is_to_migrate(app, key),
+            replaces: self.replaces(app, key, body.manifest, heal),
             respect: self.respected(app, key, heal),
+            force: self.takes_fields(key),
             account: self.account(app),
         };
         let purpose = Purpose::Apply { app: app.clone(), body, heal, uid, again };

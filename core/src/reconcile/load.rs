@@ -57,6 +57,9 @@ impl Reconciler {
             live: BTreeMap::new(),
             watches: BTreeMap::new(),
             generations: BTreeMap::new(),
+            part_watches: BTreeMap::new(),
+            part_generation: 0,
+            part_states: BTreeMap::new(),
             apps,
             desirers: BTreeMap::new(),
             announced: BTreeMap::new(),
@@ -98,7 +101,9 @@ impl Reconciler {
             out: Output::default(),
         };
         for (key, entry) in &this.inventory {
-            *this.managed_kinds.entry(key.group_kind()).or_default() += 1;
+            if !key.is_part() {
+                *this.managed_kinds.entry(key.group_kind()).or_default() += 1;
+            }
             this.by_app.entry(entry.app.clone()).or_default().insert(key.clone());
             if let Some(intent) = &entry.intent {
                 // A request of an earlier boot may still be under way for as long as one of this boot.

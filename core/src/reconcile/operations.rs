@@ -6,12 +6,12 @@ use super::desired::{assigned_release, kinds_of};
 use super::history::Rollback;
 use super::slots::Use;
 use super::state::{
-    App, Attempt, Item, NamespaceStep, Operation, PendingSync, Wanted, WantedSet, Work, tables,
+    App, Attempt, Item, Live, NamespaceStep, Operation, PendingSync, Wanted, WantedSet, Work, tables,
 };
 use super::{Purpose, Reconciler};
 use crate::desired::{Assignment, Phase};
 use crate::ids::{AppId, CommandId, Digest};
-use crate::key::{GroupKind, ResourceKey};
+use crate::key::ResourceKey;
 use crate::order::SyncPhase;
 use crate::policy::{HistoryPolicy, ProjectLimits, SyncPolicy};
 use crate::selection::SyncOptions;
@@ -157,8 +157,10 @@ impl Reconciler {
             row.code == ResultCode::SharedSkipped
                 && state.wanted.keys.contains_key(&row.key)
                 && self.owner(&row.key).as_ref() == Some(app)
+                && (!row.key.is_part() || matches!(self.live.get(&row.key), Some(Live::Present(_))))
         };
-        // An object that another app owned when it was tried, and lets go of, is planned again (M17).
+        // An object that another app owned when it was tried, and lets go of, is planned again (M17); so is a part that had
+        // no object.
         let tried = |last: &Attempt| last.attempt == attempt && !last.results.iter().any(fell_to_it);
         if state.last.as_ref().is_some_and(tried) {
             let remake_at = state.last.as_ref().filter(|_| automated.self_heal && self.has_lost(app, state));
@@ -191,8 +193,10 @@ impl Reconciler {
     fn has_looked(&self, app: &AppId) -> bool {
         let Some(state) = self.apps.get(app) else { return false };
         let managed = || self.by_app.get(app).into_iter().flatten();
-        let wanted = state.wanted.keys.keys().chain(state.wanted.hooks.keys());
-        if kinds_of(wanted.chain(managed())).iter().any(|kind| self.is_unseen(kind)) {
+        let wanted = || state.wanted.keys.keys().chain(state.wanted.hooks.keys());
+        let wholes = wanted().chain(managed()).filter(|key| !key.is_part());
+        let unseen = kinds_of(wholes).iter().any(|kind| self.is_unseen(kind));
+        if unseen || wanted().chain(managed()).any(|key| self.is_unseen_part(key)) {
             return false;
         }
         let asked = managed().filter(|key| self.verify_queue.contains_key(*key) || self.busy.contains(*key));
@@ -202,27 +206,6 @@ impl Reconciler {
             !going && !self.is_dying(key) && !self.backoffs.contains_key(*key)
         });
         awaited.next().is_none()
-    }
-
-    /// Tells whether a kind is to be listed first. One that the API server refuses to list is looked at by object.
-    fn is_unseen(&self, kind: &GroupKind) -> bool {
-        self.must_watch(kind) && !self.is_watched(kind) && !self.is_refused(kind)
-    }
-
-    /// Says what a sync waits for that has not begun to work.
-    pub(super) fn unseen_kinds(&self, app: &AppId) -> String {
-        let Some(state) = self.apps.get(app) else { return String::new() };
-        let managed = self.by_app.get(app).into_iter().flatten();
-        let kinds = kinds_of(state.wanted.keys.keys().chain(managed));
-        let waits: Vec<String> = kinds
-            .iter()
-            .filter(|kind| self.is_unseen(kind))
-            .map(|kind| match self.watches.get(kind).and_then(|watch| watch.broken.as_ref()) {
-                Some(error) => format!("{kind} ({error})"),
-                None => kind.to_string(),
-            })
-            .collect();
-        if waits.is_empty() { String::new() } else { format!("waits for the list of {}", waits.join(", ")) }
     }
 
     pub(super) fn start(&mut self, app: &AppId, how: Start, now: Now) {

@@ -139,6 +139,7 @@ impl Reconciler {
     fn rehearsed(&self, key: &ResourceKey) -> &'static str {
         match self.live.get(key) {
             Some(Live::Present(_)) => "configured (dry run)",
+            Some(Live::Absent) | None if key.is_part() => "waits for its object (dry run)",
             Some(Live::Absent) | None => "created (dry run)",
         }
     }

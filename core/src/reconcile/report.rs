@@ -39,8 +39,7 @@ impl Reconciler {
         live: Option<&Live>,
     ) -> SyncStatus {
         let Some(entry) = entry else {
-            let kind = key.group_kind();
-            let told = self.was_looked_for(&kind) || self.is_refused(&kind);
+            let told = self.was_object_looked_for(key) || self.is_hidden(key);
             return if told { SyncStatus::OutOfSync } else { SyncStatus::Unknown };
         };
         let applied =
@@ -48,7 +47,7 @@ impl Reconciler {
         if !entry.belongs_to(app) || !applied || entry.intent.is_some() || entry.going {
             return SyncStatus::OutOfSync;
         }
-        if self.is_refused(&key.group_kind()) {
+        if self.is_hidden(key) {
             return SyncStatus::Unknown;
         }
         match self.drift_of(key, entry, live) {
@@ -143,6 +142,7 @@ impl Reconciler {
     ) -> ResourceRow {
         let requires_pruning = desired.is_none();
         let verdict = match live {
+            _ if key.is_part() => self.part_health(key),
             _ if self.is_refused(&key.group_kind()) => self
                 .has_binding_rule(&key.group_kind())
                 .then(|| Verdict::new(Health::Unknown, "its kind cannot be watched")),
@@ -161,6 +161,7 @@ impl Reconciler {
         notes.extend(note.filter(|note| !notes.contains(note)));
         notes.extend(self.local_note(state, key, requires_pruning).filter(|note| !notes.contains(note)));
         notes.extend(self.fight_message(key, now.ms()));
+        notes.extend(self.waiting_note(key).filter(|_| !requires_pruning));
         if let (Some(entry), Some(Live::Present(live))) = (entry, live) {
             notes.extend(self.intolerable(key, entry, live));
         }
@@ -190,6 +191,16 @@ impl Reconciler {
             message: notes.join("; "),
             version: String::new(),
         }
+    }
+
+    /// Tells whether it is known whether an object is there: of a part, by a look at it.
+    fn was_object_looked_for(&self, key: &ResourceKey) -> bool {
+        let kind = key.group_kind();
+        if !key.is_part() {
+            return self.was_looked_for(&kind);
+        }
+        let unserved = self.discovered && !self.kinds.contains_key(&kind);
+        self.live.contains_key(key) || (unserved && !self.unasked.contains(kind.group.as_str()))
     }
 
     /// Tells whether what is there of a kind is known: it is listed, or not served at all.
@@ -322,7 +333,8 @@ impl Reconciler {
             let complete = state.assigned.as_ref().map(|assigned| assigned.root) == newest;
             let unseen = |key: &ResourceKey| {
                 let kind = key.group_kind();
-                self.kinds.contains_key(&kind) && !self.is_watched(&kind)
+                // Nothing is recovered by a part: what is not known to be managed is not looked for.
+                !key.is_part() && self.kinds.contains_key(&kind) && !self.is_watched(&kind)
             };
             self.discovered && complete && !state.wanted.keys.keys().any(unseen)
         });
@@ -364,13 +376,13 @@ impl Reconciler {
 
     /// Says of every kind that the app needs and that cannot be watched why not.
     fn unwatched(&self, name: &AppId, state: &App) -> Vec<String> {
-        let managed = self.by_app.get(name).into_iter().flatten();
-        let kinds = kinds_of(state.wanted.keys.keys().chain(managed));
+        let keys = || state.wanted.keys.keys().chain(self.by_app.get(name).into_iter().flatten());
+        let kinds = kinds_of(keys().filter(|key| !key.is_part()));
         let why = |kind: GroupKind| {
             let watch = self.watches.get(&kind).filter(|watch| watch.is_refused() || !watch.listed)?;
             Some(format!("cannot watch {kind}: {}", watch.broken.as_ref()?))
         };
-        kinds.into_iter().filter_map(why).collect()
+        kinds.into_iter().filter_map(why).chain(self.unwatched_parts(keys())).collect()
     }
 
     fn conditions(&self, name: &AppId, state: &App, rows: &[ResourceRow]) -> Vec<Condition> {

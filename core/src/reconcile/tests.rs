@@ -14,6 +14,7 @@ mod local;
 mod namespaces;
 mod options;
 mod partial;
+mod parts;
 mod paused;
 mod projects;
 mod retries;
@@ -33,6 +34,7 @@ use serde_json::json;
 
 use super::*;
 use crate::cluster::{ApiError, KindInfo, Tracking, WatchEvent};
+use crate::desired::Phase;
 use crate::policy::Automated;
 use crate::policy::ProjectLimits;
 use crate::project::Project;

@@ -140,13 +140,18 @@ impl Reconciler {
             return;
         }
         let anothers = self.owner(key).is_some_and(|owner| owner != *app);
-        if anothers || self.is_dying(key) || self.is_made_anew(key, hook) {
+        // Tried on nothing, a part would be tried as the whole.
+        let waits = key.is_part()
+            && (self.awaits_whole(app, key) || !matches!(self.live.get(key), Some(Live::Present(_))));
+        if anothers || waits || self.is_dying(key) || self.is_made_anew(key, hook) {
             self.trial_told(app, key, None);
             return;
         }
         let unvalidated = self.is_unvalidated(app, manifest, false);
         let account = self.account(app);
-        let request = Request::Try { key: key.clone(), manifest, app: app.clone(), unvalidated, account };
+        let force = self.takes_fields(key);
+        let request =
+            Request::Try { key: key.clone(), manifest, app: app.clone(), unvalidated, force, account };
         self.send(key.clone(), Purpose::Try { app: app.clone() }, request);
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::slots::Use;
 use super::state::Live;
 use super::{InventoryEntry, Purpose, Reconciler};
-use crate::cluster::{ApiError, LiveMeta, Request, WatchEvent};
+use crate::cluster::{ApiError, LiveMeta, Request, WatchEvent, WatchSet};
 use crate::ids::AppId;
 use crate::key::{GroupKind, ResourceKey};
 use crate::time::Now;
@@ -24,7 +24,7 @@ const GOING_LOOK_MS: u64 = 10_000;
 #[derive(Debug, Clone, Default)]
 pub(super) struct KindWatch {
     pub(super) listed: bool,
-    newest: u64,
+    pub(super) newest: u64,
     /// Why it does not stand.
     pub(super) broken: Option<ApiError>,
 }
@@ -75,7 +75,7 @@ impl Reconciler {
         // Should it be watched again, a watch that goes on where it was would list nothing.
         let generation = self.generations.entry(kind.clone()).or_default();
         *generation = generation.wrapping_add(1);
-        self.live.retain(|key, _| key.group_kind() != *kind);
+        self.live.retain(|key, _| !is_of(key, kind));
     }
 
     /// Gives the apps that desire or manage objects of a kind.
@@ -92,24 +92,24 @@ impl Reconciler {
         kinds.filter(|kind| self.kinds.contains_key(*kind)).cloned().collect()
     }
 
-    /// Gives the kinds that must be watched, each with the generation of its watch: one of another generation begins with a
-    /// list.
-    pub fn watch_generations(&self) -> BTreeMap<GroupKind, u64> {
-        self.kinds_to_watch()
-            .into_iter()
-            .map(|kind| {
-                let generation = self.watch_generation(&kind);
-                (kind, generation)
-            })
-            .collect()
+    /// Gives what must be watched.
+    pub fn watch_generations(&self) -> WatchSet {
+        let with_generation = |kind: GroupKind| {
+            let generation = self.watch_generation(&kind);
+            (kind, generation)
+        };
+        let kinds = self.kinds_to_watch().into_iter().map(with_generation).collect();
+        WatchSet { kinds, parts: self.part_watches.clone() }
     }
 
     /// Gives the same if it is not what a shell knows already: asked after every turn, and nearly always nothing new.
-    pub fn changed_watches(&self, known: &BTreeMap<GroupKind, u64>) -> Option<BTreeMap<GroupKind, u64>> {
+    pub fn changed_watches(&self, known: &WatchSet) -> Option<WatchSet> {
+        let WatchSet { kinds: known, parts } = known;
         let more = self.desired_kinds.iter().filter(|kind| !self.managed_kinds.contains_key(*kind));
         let mut wanted = self.managed_kinds.keys().chain(more).filter(|kind| self.kinds.contains_key(*kind));
         let as_known = |kind: &GroupKind| known.get(kind) == Some(&self.watch_generation(kind));
-        let same = wanted.by_ref().take(known.len()).filter(|kind| as_known(kind)).count() == known.len();
+        let same = wanted.by_ref().take(known.len()).filter(|kind| as_known(kind)).count() == known.len()
+            && *parts == self.part_watches;
         if same && wanted.next().is_none() { None } else { Some(self.watch_generations()) }
     }
 
@@ -122,6 +122,7 @@ impl Reconciler {
     pub fn is_observing(&self) -> bool {
         let kinds = self.managed_kinds.keys().chain(&self.desired_kinds);
         self.discovered
+            && self.observes_parts()
             && kinds.filter(|kind| self.kinds.contains_key(*kind)).all(|kind| {
                 self.watches
                     .get(kind)
@@ -142,9 +143,33 @@ impl Reconciler {
         self.watches.get(kind).is_some_and(KindWatch::is_refused)
     }
 
+    /// Tells whether a kind is to be listed first. One that the API server refuses to list is looked at by object.
+    pub(super) fn is_unseen(&self, kind: &GroupKind) -> bool {
+        self.must_watch(kind) && !self.is_watched(kind) && !self.is_refused(kind)
+    }
+
+    /// Says what a sync waits for that has not begun to work.
+    pub(super) fn unseen_kinds(&self, app: &AppId) -> String {
+        let Some(state) = self.apps.get(app) else { return String::new() };
+        let managed = self.by_app.get(app).into_iter().flatten();
+        let (parts, wholes): (BTreeSet<&ResourceKey>, BTreeSet<&ResourceKey>) =
+            state.wanted.keys.keys().chain(managed).partition(|key| key.is_part());
+        let kinds: BTreeSet<GroupKind> = wholes.into_iter().map(ResourceKey::group_kind).collect();
+        let waits = kinds
+            .iter()
+            .filter(|kind| self.is_unseen(kind))
+            .map(|kind| match self.watches.get(kind).and_then(|watch| watch.broken.as_ref()) {
+                Some(error) => format!("{kind} ({error})"),
+                None => kind.to_string(),
+            })
+            .chain(parts.into_iter().filter(|key| self.is_unseen_part(key)).map(ToString::to_string));
+        let waits: Vec<String> = waits.collect();
+        if waits.is_empty() { String::new() } else { format!("waits for the list of {}", waits.join(", ")) }
+    }
+
     fn listed(&mut self, kind: &GroupKind, resource_version: u64, objects: Vec<LiveMeta>, now: Now) {
         let of_kind: Vec<ResourceKey> =
-            self.inventory.keys().filter(|key| kind.is_of(key)).cloned().collect();
+            self.inventory.keys().filter(|key| is_of(key, kind)).cloned().collect();
         let remembered = of_kind
             .iter()
             .filter_map(|key| self.inventory.get(key))
@@ -158,7 +183,7 @@ impl Reconciler {
         watch.newest = resource_version;
         if older {
             // etcd was restored: versions remembered from before say nothing any more (M19).
-            self.live.retain(|key, _| key.group_kind() != *kind);
+            self.live.retain(|key, _| !is_of(key, kind));
             for key in &of_kind {
                 if let Some(mut entry) = self.inventory.get(key).cloned() {
                     entry.resource_version = 0;
@@ -173,7 +198,7 @@ impl Reconciler {
             self.observe(live, now);
         }
         let known: BTreeSet<ResourceKey> =
-            self.live.keys().filter(|key| kind.is_of(key)).cloned().chain(of_kind).collect();
+            self.live.keys().filter(|key| is_of(key, kind)).cloned().chain(of_kind).collect();
         for key in known.difference(&there) {
             let newer = matches!(self.live.get(key),
                 Some(Live::Present(live)) if live.resource_version > resource_version);
@@ -210,7 +235,7 @@ impl Reconciler {
     /// No watch tells when an object goes that does not carry our label: it is looked at until it has gone.
     pub(super) fn look_for_end(&mut self, live: &LiveMeta, now: Now) {
         let concerns = self.inventory.contains_key(&live.key) || self.desirers.contains_key(&live.key);
-        if concerns && live.deleting && !live.labelled {
+        if concerns && live.deleting && !live.labelled && !live.key.is_part() {
             self.look_later(live.key.clone(), now);
         }
     }
@@ -226,7 +251,7 @@ impl Reconciler {
     }
 
     /// An object of the watch is gone, or lost our label: a GET tells which.
-    fn suspect(&mut self, key: ResourceKey, now: Now) {
+    pub(super) fn suspect(&mut self, key: ResourceKey, now: Now) {
         if self.inventory.contains_key(&key) || self.desirers.contains_key(&key) {
             // A look that was put off comes forward.
             let due = self.verify_queue.entry(key).or_insert(now.ms());
@@ -255,6 +280,7 @@ impl Reconciler {
     fn note_completion(&mut self, key: &ResourceKey, live: &LiveMeta) {
         let ends = (key.group == "batch" && key.kind == "Job") || (key.group.is_empty() && key.kind == "Pod");
         let completed = ends
+            && !key.is_part()
             && key.kind == "Job"
             && live.health.as_ref().is_some_and(|verdict| verdict.health == crate::health::Health::Healthy);
         if let Some(entry) = self.inventory.get(key)
@@ -271,7 +297,9 @@ impl Reconciler {
     /// An object that carries our tracking but is in no inventory (the store was lost): shown, taken again when desired,
     /// and deleted only when asked (M17, M22).
     pub(super) fn recover(&mut self, live: &LiveMeta) {
-        if self.inventory.contains_key(&live.key) || live.owned || live.fingerprint.is_none() {
+        // Nothing on its object names whose a part is: it is applied again where it is desired.
+        let untold = live.key.is_part() || live.fingerprint.is_none();
+        if self.inventory.contains_key(&live.key) || live.owned || untold {
             return;
         }
         let crate::cluster::Tracking::Ours { installation, app, names } = &live.tracking else { return };
@@ -350,6 +378,11 @@ impl Reconciler {
     pub(super) fn rediscover(&mut self, at_ms: u64) {
         self.discover_due = Some(self.discover_due.map_or(at_ms, |due| due.min(at_ms)));
     }
+}
+
+/// Tells whether a whole object is of a kind: what the list of a kind tells of.
+fn is_of(key: &ResourceKey, kind: &GroupKind) -> bool {
+    !key.is_part() && kind.is_of(key)
 }
 
 pub(super) fn settle_ms() -> u64 {

@@ -202,7 +202,7 @@ impl Reconciler {
         let step = work.ranks.iter().filter(|(_, rank)| rank.step == work.at).map(|(key, _)| key);
         let unwatched: Vec<ResourceKey> = step
             .chain(work.running.keys())
-            .filter(|key| self.is_refused(&key.group_kind()) && self.inventory.contains_key(*key))
+            .filter(|key| self.is_hidden(key) && self.inventory.contains_key(*key))
             .cloned()
             .collect();
         for key in unwatched {
@@ -225,7 +225,8 @@ impl Reconciler {
         let objects =
             work.ranks.iter().filter(|(key, rank)| rank.step == step && work.wanted.keys.contains_key(*key));
         for (key, _) in objects {
-            if self.owner(key).as_ref() != Some(app) {
+            // A part has no health, and waits for its object without an end.
+            if key.is_part() || self.owner(key).as_ref() != Some(app) {
                 continue;
             }
             let entry = self.inventory.get(key);

@@ -179,6 +179,7 @@ impl Reconciler {
         }
         if let Some(Live::Present(live)) = self.live.get(key)
             && let Tracking::Other(tool) = &live.tracking
+            && !key.is_part()
         {
             lines.add(WhyLink::Owner, WhyState::Stops, format!("tracked by {tool}: it is not taken over"));
         }
@@ -199,8 +200,13 @@ impl Reconciler {
         if self.discovered && !self.kinds.contains_key(&kind) {
             stops(format!("the API server does not serve the kind {kind}"));
         }
-        if let Some(error) = self.watches.get(&kind).and_then(|watch| watch.broken.as_ref()) {
-            stops(format!("its kind cannot be watched: {error}"));
+        let (watch, what) = if key.is_part() {
+            (self.part_states.get(key), "its object")
+        } else {
+            (self.watches.get(&kind), "its kind")
+        };
+        if let Some(error) = watch.and_then(|watch| watch.broken.as_ref()) {
+            stops(format!("{what} cannot be watched: {error}"));
         }
     }
 
@@ -210,6 +216,13 @@ impl Reconciler {
             None => lines.add(WhyLink::Live, WhyState::Waits, "it was not seen since the agent started"),
             Some(Live::Absent) if entry.is_some_and(|entry| entry.done) => {
                 lines.add(WhyLink::Live, WhyState::Fine, "it completed and is gone");
+            }
+            Some(Live::Absent) if key.is_part() => {
+                lines.add(
+                    WhyLink::Live,
+                    WhyState::Waits,
+                    "its object is not there, and a part never makes it",
+                );
             }
             Some(Live::Absent) => lines.add(WhyLink::Live, WhyState::Stops, "it is not there"),
             Some(Live::Present(live)) if live.deleting => {

@@ -241,8 +241,8 @@ impl From<Command> for v1::Command {
             }
             CommandKind::History { app } => (app, Kind::History(v1::HistoryCommand {})),
             CommandKind::Why { app, key } => {
-                let v1::ResourceKey { group, kind, namespace, name } = (&key).into();
-                (app, Kind::Why(v1::WhyCommand { group, kind, namespace, name }))
+                let v1::ResourceKey { group, kind, namespace, name, part } = (&key).into();
+                (app, Kind::Why(v1::WhyCommand { group, kind, namespace, name, part }))
             }
         };
         Self {
@@ -282,8 +282,9 @@ impl TryFrom<v1::Command> for Command {
             Kind::Diff(v1::DiffCommand {}) => CommandKind::Diff { app },
             Kind::Rollback(v1::RollbackCommand { id, prune }) => CommandKind::Rollback { app, id, prune },
             Kind::History(v1::HistoryCommand {}) => CommandKind::History { app },
-            Kind::Why(v1::WhyCommand { group, kind, namespace, name }) => {
-                CommandKind::Why { app, key: ResourceKey::new(group, kind, namespace, name) }
+            Kind::Why(v1::WhyCommand { group, kind, namespace, name, part }) => {
+                let key = ResourceKey::new(group, kind, namespace, name).with_part(part);
+                CommandKind::Why { app, key }
             }
         };
         Ok(Self {

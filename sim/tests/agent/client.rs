@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use argosy_agent::cluster::Connection;
-use argosy_core::cluster::{Answer, Applied, Request, WatchEvent};
+use argosy_core::cluster::{Answer, Applied, Request, WatchEvent, Watched};
 use argosy_core::ids::{AppId, Digest, InstallationId};
 use argosy_core::key::{GroupKind, ResourceKey};
 use argosy_core::policy::Propagation;
@@ -56,6 +56,7 @@ impl Stage {
             migrates: false,
             replaces: false,
             respect: None,
+            force: true,
             account: None,
         };
         let answer = self.connection.execute(&request, Some(&bytes), self.installation).await.unwrap();
@@ -93,7 +94,7 @@ async fn the_agent_applies_watches_and_deletes() {
     };
     assert_eq!(stage.ask(namespace.clone()).await, Answer::Namespace { created: true });
     assert_eq!(stage.ask(namespace).await, Answer::Namespace { created: false });
-    let mut watch = stage.connection.watch(GroupKind::new("", "ConfigMap"));
+    let mut watch = stage.connection.watch(Watched::Kind(GroupKind::new("", "ConfigMap")));
     let listed = watch.next().await;
     assert!(matches!(&listed, WatchEvent::Listed { objects, .. } if objects.is_empty()), "{listed:?}");
 

@@ -8,10 +8,9 @@ mod watches;
 use std::collections::{BTreeMap, BTreeSet};
 
 use argosy_core::agent::{AgentMachine, Context, Effects, Given, Input};
-use argosy_core::cluster::Request;
+use argosy_core::cluster::{Request, WatchSet, Watched};
 use argosy_core::desired::Anchor;
 use argosy_core::ids::BootId;
-use argosy_core::key::GroupKind;
 use argosy_core::local::LocalPolicy;
 use argosy_core::pause::PauseOrder;
 use argosy_core::session::agent::AgentIdentity;
@@ -77,9 +76,9 @@ pub(super) struct Process {
     stream: Option<u64>,
     entropy: Random,
     tick: Option<u64>,
-    /// The kinds that are to be watched, with the generations of their watches.
-    wanted: BTreeMap<GroupKind, u64>,
-    watches: BTreeMap<GroupKind, Watch>,
+    /// What is to be watched, with the generations of the watches.
+    wanted: WatchSet,
+    watches: BTreeMap<Watched, Watch>,
     idle: (u64, u32),
     pub(super) contest: Contest,
 }
@@ -90,7 +89,7 @@ type MadeReceipts = Result<(Effects, Vec<AgentFrame>), StoreError>;
 /// One watch.
 #[derive(Debug, Clone, Default)]
 struct Watch {
-    /// Tells what belongs to an earlier watch of the kind.
+    /// Tells what belongs to an earlier watch of the same.
     number: u64,
     /// Where it stands once its list was taken: what changes from then on is delivered.
     feed: Option<Feed>,
@@ -213,7 +212,7 @@ impl World {
             stream: None,
             entropy,
             tick: None,
-            wanted: BTreeMap::new(),
+            wanted: WatchSet::default(),
             watches: BTreeMap::new(),
             idle: (0, 0),
             contest: Contest::default(),
@@ -322,14 +321,15 @@ impl World {
         let now = state.now(self.now);
         let Some(process) = &mut state.process else { return };
         if let Some(wanted) = process.machine.changed_watches(&process.wanted) {
-            process.watches.retain(|kind, _| wanted.get(kind) == process.wanted.get(kind));
+            process.watches.retain(|watched, _| wanted.get(watched) == process.wanted.get(watched));
             process.wanted = wanted;
         }
-        let unwatched = process.wanted.keys().filter(|kind| !process.watches.contains_key(*kind));
-        for kind in unwatched.cloned().collect::<Vec<_>>() {
+        let wanted = process.wanted.clone().into_watches().map(|(watched, _)| watched);
+        let unwatched = wanted.filter(|watched| !process.watches.contains_key(watched));
+        for watched in unwatched.collect::<Vec<_>>() {
             let number = self.chance.shells.next();
-            process.watches.insert(kind.clone(), Watch { number, ..Watch::default() });
-            let event = Event::List { agent, life: process.life, kind, number };
+            process.watches.insert(watched.clone(), Watch { number, ..Watch::default() });
+            let event = Event::List { agent, life: process.life, watched, number };
             self.queue.at(self.now + 1 + self.chance.shells.under(100), event);
         }
         let due = process.machine.next_timer(now);
@@ -447,6 +447,7 @@ fn name(request: &Request) -> String {
         Request::Apply { key, uid, manifest, app, .. } => {
             format!("apply {key} {} of {app} uid={}", manifest.short(), uid.as_deref().unwrap_or("-"))
         }
+        Request::GiveUp { key, uid, .. } => format!("give up {key} uid={uid}"),
         Request::Delete { key, uid, .. } => format!("delete {key} uid={uid}"),
         Request::EnsureNamespace { name, .. } => format!("ensure namespace {name}"),
         Request::Compare { key, .. } => format!("compare {key}"),

@@ -143,19 +143,21 @@ impl Cluster {
     ) -> Result<Answer, ApiError> {
         match request {
             Request::Get { key } => self.get(key, now),
-            Request::Apply { key, uid, manifest: digest, app, respect, .. } => {
+            Request::Apply { key, uid, manifest: digest, app, respect, force, .. } => {
                 let uid = uid.as_deref();
                 let installation = super::keys::INSTALLATION;
                 let apply = Apply { key, uid, manifest: *digest, bytes: manifest, app, installation };
-                self.apply(apply, respect.as_ref(), manner, now)
+                self.apply(apply, (respect.as_ref(), *force), manner, now)
             }
-            Request::Try { key, manifest: digest, app, .. } => {
+            Request::Try { key, manifest: digest, app, force, .. } => {
                 let installation = super::keys::INSTALLATION;
                 self.try_out(
                     Apply { key, uid: None, manifest: *digest, bytes: manifest, app, installation },
+                    *force,
                     now,
                 )
             }
+            Request::GiveUp { key, uid, .. } => self.give_up(key, uid, now),
             Request::Delete { key, uid, propagation, .. } => self.delete(key, uid, *propagation, manner, now),
             Request::EnsureNamespace { name, .. } => self.ensure_namespace(name, manner, now),
             Request::Compare { key, desired, manner: how, .. } => {

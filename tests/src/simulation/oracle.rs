@@ -311,6 +311,7 @@ impl Oracle {
                 Request::Get { .. }
                 | Request::Try { .. }
                 | Request::Apply { .. }
+                | Request::GiveUp { .. }
                 | Request::Delete { .. }
                 | Request::EnsureNamespace { .. },
                 Ok(_) | Err(_),

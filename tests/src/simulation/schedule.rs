@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use argosy_core::cluster::{Answer, ApiError, Request, RequestId, WatchEvent};
-use argosy_core::key::GroupKind;
+use argosy_core::cluster::{Answer, ApiError, Request, RequestId, WatchEvent, Watched};
 use argosy_core::session::frame::{AgentFrame, HubFrame};
 
 use super::cluster::Later;
@@ -54,8 +53,8 @@ pub(super) enum Event {
     ToHub { stream: u64, what: ToHub },
     Api { agent: usize, life: u64, id: RequestId, request: Request, what: Passage },
     Answer { agent: usize, life: u64, id: RequestId, answer: Result<Answer, ApiError> },
-    List { agent: usize, life: u64, kind: GroupKind, number: u64 },
-    Watch { agent: usize, life: u64, kind: GroupKind, number: u64, event: WatchEvent },
+    List { agent: usize, life: u64, watched: Watched, number: u64 },
+    Watch { agent: usize, life: u64, watched: Watched, number: u64, event: WatchEvent },
     ControlPlane { cluster: usize },
     Later { cluster: usize, what: Later },
     BreakWatches { agent: usize },

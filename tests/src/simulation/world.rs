@@ -252,9 +252,9 @@ impl World {
             Event::ToHub { stream, what } => self.at_hub(stream, what),
             Event::Api { agent, life, id, request, what } => self.api((agent, life, id), &request, what),
             Event::Answer { agent, life, id, answer } => self.answered(agent, life, id, answer),
-            Event::List { agent, life, kind, number } => self.list(agent, life, kind, number),
-            Event::Watch { agent, life, kind, number, event } => {
-                self.watched(agent, life, kind, number, event);
+            Event::List { agent, life, watched, number } => self.list(agent, life, watched, number),
+            Event::Watch { agent, life, watched, number, event } => {
+                self.watched(agent, life, watched, number, event);
             }
             Event::ControlPlane { cluster } => {
                 if let Some(state) = self.clusters.get_mut(cluster) {

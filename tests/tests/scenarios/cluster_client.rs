@@ -1,11 +1,15 @@
 //! The agent's hands and eyes, held to an API server.
 
+mod parts;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use argosy_agent::cluster::{Connection, Holder, Lease, LeaseSettings, LeaseState, Watches};
-use argosy_core::cluster::{Answer, ApiError, Applied, LiveMeta, Request, Tracking, WatchEvent};
+use argosy_core::cluster::{
+    Answer, ApiError, Applied, LiveMeta, Request, Tracking, WatchEvent, WatchSet, Watched,
+};
 use argosy_core::health::Health;
 use argosy_core::ids::{AppId, Digest, InstallationId};
 use argosy_core::key::{GroupKind, ResourceKey};
@@ -42,6 +46,16 @@ impl Hands {
         uid: Option<&str>,
         manifest: &Value,
     ) -> Result<Applied, ApiError> {
+        self.apply_as(key, uid, manifest, !key.is_part()).await
+    }
+
+    async fn apply_as(
+        &self,
+        key: &ResourceKey,
+        uid: Option<&str>,
+        manifest: &Value,
+        force: bool,
+    ) -> Result<Applied, ApiError> {
         let bytes = manifest.to_string().into_bytes();
         let request = Request::Apply {
             key: key.clone(),
@@ -52,6 +66,7 @@ impl Hands {
             migrates: false,
             replaces: false,
             respect: None,
+            force,
             account: None,
         };
         let answer = self.connection.execute(&request, Some(&bytes), self.installation).await?;
@@ -94,12 +109,16 @@ fn path(key: &ResourceKey) -> String {
     format!("{}/{}", config_maps(&key.namespace), key.name)
 }
 
+fn kinds<const N: usize>(kinds: [(GroupKind, u64); N]) -> WatchSet {
+    WatchSet { kinds: BTreeMap::from(kinds), ..WatchSet::default() }
+}
+
 async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, what).await.expect("it takes too long")
 }
 
 async fn until(
-    queue: &mut Receiver<(GroupKind, WatchEvent)>,
+    queue: &mut Receiver<(Watched, WatchEvent)>,
     mut is: impl FnMut(&WatchEvent) -> bool,
 ) -> WatchEvent {
     soon(async {
@@ -347,7 +366,7 @@ async fn a_watch_tells_what_changes_and_what_loses_our_label() {
     let key = config_map(&namespace, "a");
     let made = hands.apply(&key, None, &manifest(&key, "1")).await.unwrap();
     let (watches, handle, mut queue) = Watches::new(hands.connection.clone());
-    handle.set(BTreeMap::from([(key.group_kind(), 0), (GroupKind::new("apps", "Deployment"), 0)]));
+    handle.set(kinds([(key.group_kind(), 0), (GroupKind::new("apps", "Deployment"), 0)]));
 
     let script = async {
         let listed = until(&mut queue, |event| {
@@ -377,7 +396,7 @@ async fn a_watch_tells_what_changes_and_what_loses_our_label() {
         })
         .await;
 
-        handle.set(BTreeMap::from([(workload.group_kind(), 1)]));
+        handle.set(kinds([(workload.group_kind(), 1)]));
         let lists_it = |event: &WatchEvent| matches!(event, WatchEvent::Listed { objects, .. } if objects.iter().any(|live| live.key == workload));
         until(&mut queue, lists_it).await;
         drop(handle);
@@ -394,7 +413,7 @@ async fn a_watch_breaks_once_with_its_api_server_and_lists_again() {
     let key = config_map(&namespace, "a");
     hands.apply(&key, None, &manifest(&key, "1")).await.unwrap();
     let (watches, handle, mut queue) = Watches::new(hands.connection.clone());
-    handle.set(BTreeMap::from([(key.group_kind(), 0)]));
+    handle.set(kinds([(key.group_kind(), 0)]));
 
     let script = async {
         until(&mut queue, |event| matches!(event, WatchEvent::Listed { .. })).await;

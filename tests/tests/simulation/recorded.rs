@@ -265,6 +265,7 @@ fn writes(world: &World) -> Vec<String> {
         | Request::Try { key, .. }
         | Request::Apply { key, .. }
         | Request::Compare { key, .. } => key.to_string(),
+        Request::GiveUp { key, .. } => format!("give up {key}"),
         Request::Delete { key, .. } => format!("delete {key}"),
         Request::EnsureNamespace { name, .. } => format!("namespace {name}"),
     };

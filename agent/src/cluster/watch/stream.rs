@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use argosy_core::cluster::{ApiError, Refusal, Subject, WatchEvent};
+use argosy_core::cluster::{ApiError, Refusal, Subject, WatchEvent, Watched};
 use argosy_core::health::Assessor;
 use argosy_core::json;
-use argosy_core::key::GroupKind;
 use argosy_core::ownership;
 use bytes::{Buf as _, Bytes, BytesMut};
 use futures::stream::BoxStream;
@@ -50,7 +49,7 @@ pub(super) struct EventStream {
     searched: usize,
     /// What is being read: kept until its item is given.
     line: Option<Bytes>,
-    kind: GroupKind,
+    watched: Watched,
     judge: Judge,
     at: u64,
     opened: Instant,
@@ -68,14 +67,14 @@ struct Event {
 // === impl EventStream ===
 
 impl EventStream {
-    pub(super) fn new(body: Body, kind: GroupKind, judge: Judge, from: u64, lifetime: Duration) -> Self {
+    pub(super) fn new(body: Body, watched: Watched, judge: Judge, from: u64, lifetime: Duration) -> Self {
         let chunks = body.into_data_stream().map(|chunk| chunk.map_err(|error| chain(&error)));
-        Self::over(chunks, kind, judge, from, lifetime)
+        Self::over(chunks, watched, judge, from, lifetime)
     }
 
     pub(super) fn over(
         chunks: impl Stream<Item = Result<Bytes, String>> + Send + 'static,
-        kind: GroupKind,
+        watched: Watched,
         judge: Judge,
         from: u64,
         lifetime: Duration,
@@ -87,7 +86,7 @@ impl EventStream {
             buffer,
             searched: 0,
             line: None,
-            kind,
+            watched,
             judge,
             at: from,
             opened,
@@ -118,7 +117,7 @@ impl EventStream {
                 }
             }
             if self.buffer.len() > EVENT_LIMIT {
-                return failed(format!("an event of {} is beyond {} MiB", self.kind, EVENT_LIMIT >> 20));
+                return failed(format!("an event of {} is beyond {} MiB", self.watched, EVENT_LIMIT >> 20));
             }
             match tokio::time::timeout_at(self.opened + self.lifetime + GRACE, self.chunks.next()).await {
                 Ok(Some(Ok(chunk))) => self.buffer.extend_from_slice(&chunk),
@@ -153,7 +152,7 @@ impl EventStream {
     async fn decode(&mut self, line: &[u8]) -> Item {
         let Event { r#type: kind, object } = match serde_json::from_slice(line) {
             Ok(event) => event,
-            Err(error) => return failed(format!("an event of {} cannot be read: {error}", self.kind)),
+            Err(error) => return failed(format!("an event of {} cannot be read: {error}", self.watched)),
         };
         if kind == "ERROR" {
             let refusal = Refusal::of_status(&object);
@@ -166,21 +165,22 @@ impl EventStream {
         let version =
             json::text_at(&object, &["metadata", "resourceVersion"]).and_then(|text| text.parse().ok());
         let Some(version) = version else {
-            return failed(format!("an event of {} has no usable version", self.kind));
+            return failed(format!("an event of {} has no usable version", self.watched));
         };
         let item = match kind.as_str() {
             "BOOKMARK" => Item::Bookmark,
             "ADDED" | "MODIFIED" | "DELETED" => {
-                let of = self.kind.clone();
-                let read = move |assessor: &Assessor<'_>| ownership::read(&object, &of, assessor);
-                match self.judge.run(&self.kind, Size::One, read).await {
+                let of = self.watched.clone();
+                let read =
+                    move |assessor: &Assessor<'_>| ownership::read(&object, &of.kind(), of.part(), assessor);
+                match self.judge.run(&self.watched.kind(), Size::One, read).await {
                     Ok(Ok(live)) if kind == "DELETED" => Item::Event(Box::new(WatchEvent::Gone(live.key))),
                     Ok(Ok(live)) => Item::Event(Box::new(WatchEvent::Seen(live))),
                     Ok(Err(error)) => return failed(error.to_string()),
                     Err(error) => return Item::Failed(error),
                 }
             }
-            other => return failed(format!("an event of {} is of the unknown type {other:?}", self.kind)),
+            other => return failed(format!("an event of {} is of the unknown type {other:?}", self.watched)),
         };
         (self.at, self.spoke) = (version, true);
         item

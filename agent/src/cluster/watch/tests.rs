@@ -1,3 +1,4 @@
+use argosy_core::key::GroupKind;
 use bytes::Bytes;
 use futures::stream;
 
@@ -6,7 +7,13 @@ use crate::cluster::judge::Judge;
 
 fn over(chunks: Vec<Result<&'static str, &'static str>>) -> EventStream {
     let chunks = chunks.into_iter().map(|chunk| chunk.map(Bytes::from).map_err(str::to_owned));
-    EventStream::over(stream::iter(chunks), GroupKind::new("", "ConfigMap"), Judge::new(None), 7, LIFETIME)
+    EventStream::over(
+        stream::iter(chunks),
+        Watched::Kind(GroupKind::new("", "ConfigMap")),
+        Judge::new(None),
+        7,
+        LIFETIME,
+    )
 }
 
 const ADDED: &str = r#"{"type":"ADDED","object":{"kind":"PartialObjectMetadata","metadata":{"name":"a","namespace":"n","uid":"u","resourceVersion":"9","labels":{"argosy.dev/managed":"true"}}}}"#;
@@ -73,8 +80,13 @@ async fn a_watch_that_says_nothing_and_what_cannot_be_read_are_failures() {
 #[tokio::test(start_paused = true)]
 async fn a_silent_watch_is_given_up_some_time_after_it_should_have_ended() {
     let chunks = stream::pending::<Result<Bytes, String>>();
-    let mut stream =
-        EventStream::over(chunks, GroupKind::new("", "ConfigMap"), Judge::new(None), 7, LIFETIME);
+    let mut stream = EventStream::over(
+        chunks,
+        Watched::Kind(GroupKind::new("", "ConfigMap")),
+        Judge::new(None),
+        7,
+        LIFETIME,
+    );
     let began = Instant::now();
     assert!(matches!(stream.next().await, Item::Failed(_)));
     assert!(began.elapsed() > LIFETIME && began.elapsed() < LIFETIME * 2);

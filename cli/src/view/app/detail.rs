@@ -5,7 +5,7 @@ use argosy_proto::v1;
 use crate::output::{Table, field};
 use crate::text;
 use crate::view::app::{Document, plan_of};
-use crate::view::{age_of, command, list, revision_of};
+use crate::view::{age_of, command, list, name_of, revision_of};
 
 /// Gives one application for people.
 pub(crate) fn detail(view: &v1::AppView) -> String {
@@ -117,10 +117,10 @@ pub(crate) fn resources(rows: &[v1::ResourceRow]) -> String {
         let key = row.key.clone().unwrap_or_default();
         let [health, message] = health_and_message(row);
         table.row([
-            key.group,
-            key.kind,
-            key.namespace,
-            key.name,
+            key.group.clone(),
+            key.kind.clone(),
+            key.namespace.clone(),
+            name_of(&key),
             row.status().word().to_owned(),
             health,
             if row.requires_pruning { "yes" } else { "" }.to_owned(),
@@ -138,7 +138,8 @@ pub(crate) fn deletes(held: &v1::Held) -> String {
     let mut table = Table::new(["GROUP", "KIND", "NAMESPACE", "NAME", "UID"]);
     for delete in &held.deletes {
         let key = delete.key.clone().unwrap_or_default();
-        table.row([key.group, key.kind, key.namespace, key.name, delete.uid.clone()]);
+        let name = name_of(&key);
+        table.row([key.group, key.kind, key.namespace, name, delete.uid.clone()]);
     }
     text.push_str(&table.render());
     if held.more > 0 {

@@ -6,6 +6,7 @@ use super::super::*;
 use super::adversarial::Deed;
 use crate::cluster::{Answer, ApiError, Applied, KindInfo, Tracking, WatchEvent};
 use crate::compare::{Change, Comparison, ObjectDiff};
+use crate::desired::Phase;
 use crate::desired::{Destination, ListSettings};
 use crate::health::{Health, Verdict};
 use crate::ids::BootId;
@@ -253,7 +254,8 @@ impl Bench {
                 };
                 self.reconciler.watched(kind, event, now(self.now));
             }
-            if output.requests.is_empty() && unseen.is_empty() {
+            let unseen_parts = self.list_parts();
+            if output.requests.is_empty() && unseen.is_empty() && !unseen_parts {
                 return;
             }
             for (id, request) in output.requests {
@@ -289,6 +291,8 @@ impl Bench {
 
     pub(super) fn carry_out(&mut self, request: Request) -> Result<Answer, ApiError> {
         match request.clone() {
+            Request::GiveUp { .. } => self.of_part(request),
+            Request::Get { key } | Request::Apply { key, .. } if key.is_part() => self.of_part(request),
             Request::Get { key } => {
                 self.reads += 1;
                 Ok(self.objects.get(&key).map_or(Answer::Absent, |live| Answer::Found(live.clone())))

@@ -30,6 +30,7 @@ fn replaced(bench: &Bench) -> Vec<(String, bool)> {
         | Request::Try { .. }
         | Request::Delete { .. }
         | Request::EnsureNamespace { .. }
+        | Request::GiveUp { .. }
         | Request::Compare { .. } => None,
     };
     bench.writes.iter().filter_map(replaced).collect()
@@ -148,6 +149,7 @@ fn an_agent_that_is_killed_after_the_delete_makes_the_object_anew() {
         Request::Get { .. }
         | Request::Delete { .. }
         | Request::EnsureNamespace { .. }
+        | Request::GiveUp { .. }
         | Request::Compare { .. } => None,
     });
     set(&mut bench, &[("a", 2, option("Force=true"))], |_| {});

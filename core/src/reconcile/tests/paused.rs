@@ -69,6 +69,7 @@ fn put_off_b(request: &Request) -> Option<ApiError> {
         | Request::Try { .. }
         | Request::Delete { .. }
         | Request::EnsureNamespace { .. }
+        | Request::GiveUp { .. }
         | Request::Compare { .. } => None,
     }
 }
@@ -119,6 +120,7 @@ fn a_pause_that_stopped_a_sync_is_not_followed_by_the_rest_of_it_once_a_newer_re
                 | Request::Try { .. }
                 | Request::Delete { .. }
                 | Request::EnsureNamespace { .. }
+                | Request::GiveUp { .. }
                 | Request::Compare { .. } => None,
             })
             .collect();

@@ -38,6 +38,7 @@ fn count(requests: &[(RequestId, Request)], name: &str) -> usize {
         | Request::Try { key, .. }
         | Request::Apply { key, .. }
         | Request::Delete { key, .. }
+        | Request::GiveUp { key, .. }
         | Request::Compare { key, .. } => key.name.starts_with(name),
         Request::EnsureNamespace { .. } => false,
     };

@@ -123,6 +123,7 @@ fn deletes_of_an_earlier_kind_wait_for_the_answers_of_a_later_one() {
             | Request::Try { .. }
             | Request::Apply { .. }
             | Request::EnsureNamespace { .. }
+            | Request::GiveUp { .. }
             | Request::Compare { .. } => None,
         })
         .collect();

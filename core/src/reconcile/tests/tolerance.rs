@@ -113,6 +113,7 @@ fn an_apply_respects_what_is_ignored_where_that_is_asked_for() {
         | Request::Try { .. }
         | Request::Delete { .. }
         | Request::EnsureNamespace { .. }
+        | Request::GiveUp { .. }
         | Request::Compare { .. }) => panic!("{other:?}"),
     };
     assert_eq!(respected(&bench), None);

@@ -45,6 +45,7 @@ pub(super) fn written(bench: &mut Bench) -> Vec<String> {
         Request::Get { .. }
         | Request::Try { .. }
         | Request::EnsureNamespace { .. }
+        | Request::GiveUp { .. }
         | Request::Compare { .. } => String::new(),
     };
     std::mem::take(&mut bench.writes).into_iter().map(name).collect()

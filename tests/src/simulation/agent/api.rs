@@ -114,6 +114,7 @@ impl World {
                 Request::Get { key }
                 | Request::Try { key, .. }
                 | Request::Apply { key, .. }
+                | Request::GiveUp { key, .. }
                 | Request::Delete { key, .. }
                 | Request::Compare { key, .. } => key.clone(),
                 Request::EnsureNamespace { name, .. } => objects::namespace(name),

@@ -186,6 +186,7 @@ fn forget_account(request: &mut Request) {
         Request::Get { .. } => {}
         Request::Apply { account, .. }
         | Request::Try { account, .. }
+        | Request::GiveUp { account, .. }
         | Request::Delete { account, .. }
         | Request::EnsureNamespace { account, .. }
         | Request::Compare { account, .. } => *account = None,

@@ -1,8 +1,7 @@
 //! What a simulated agent sees of its cluster: lists, and watches that break, hang and tell of the past.
 
 use argosy_core::agent::Input;
-use argosy_core::cluster::{ApiError, WatchEvent};
-use argosy_core::key::GroupKind;
+use argosy_core::cluster::{ApiError, WatchEvent, Watched};
 
 use super::super::cluster::{Later, Listed};
 use super::super::schedule::Event;
@@ -43,61 +42,68 @@ impl World {
         let Some(cluster) = self.clusters.get_mut(state.seat) else { return };
         let Some(process) = &mut state.process else { return };
         let life = process.life;
-        for (kind, watch) in process.watches.iter_mut().filter(|(_, watch)| !watch.hung) {
+        for (watched, watch) in process.watches.iter_mut().filter(|(_, watch)| !watch.hung) {
             let Some(feed) = &mut watch.feed else { continue };
             let number = watch.number;
-            for event in cluster.follow(kind, feed) {
+            for event in cluster.follow(watched, feed) {
                 watch.last = watch.last.max(self.now + self.chance.api.between(1, 150));
-                self.queue.at(watch.last, Event::Watch { agent, life, kind: kind.clone(), number, event });
+                self.queue
+                    .at(watch.last, Event::Watch { agent, life, watched: watched.clone(), number, event });
             }
-            if !cluster.serves(kind) {
+            if !cluster.serves(&watched.kind()) {
                 // The API server ends the watches of a kind that goes.
                 watch.feed = None;
                 watch.failed = true;
-                let event = WatchEvent::Broken(ApiError::NotServed(format!("{kind} is not served any more")));
-                self.queue.at(watch.last, Event::Watch { agent, life, kind: kind.clone(), number, event });
-                self.queue.at(watch.last + 1_000, Event::List { agent, life, kind: kind.clone(), number });
+                let event = WatchEvent::Broken(ApiError::NotServed(format!(
+                    "{} is not served any more",
+                    watched.kind()
+                )));
+                self.queue
+                    .at(watch.last, Event::Watch { agent, life, watched: watched.clone(), number, event });
+                self.queue
+                    .at(watch.last + 1_000, Event::List { agent, life, watched: watched.clone(), number });
             }
         }
     }
 
-    pub(in crate::simulation) fn list(&mut self, agent: usize, life: u64, kind: GroupKind, number: u64) {
+    pub(in crate::simulation) fn list(&mut self, agent: usize, life: u64, watched: Watched, number: u64) {
         if self.life_of(agent) != Some(life) {
             return;
         }
         let Some(state) = self.agents.get_mut(agent) else { return };
         let Some(cluster) = self.clusters.get_mut(state.seat) else { return };
         let watches = state.process.as_mut().map(|process| &mut process.watches);
-        let Some(watch) = watches.and_then(|watches| watches.get_mut(&kind)) else { return };
+        let Some(watch) = watches.and_then(|watches| watches.get_mut(&watched)) else { return };
         if watch.number != number {
             return;
         }
         let listed = if cluster.down_until > self.now {
             Err(ApiError::Unreachable("connection refused".to_owned()))
         } else {
-            cluster.list(&kind, self.now)
+            cluster.list(&watched, self.now)
         };
         let delay = self.chance.api.between(1, 100);
         let Listed { resource_version, objects, mut feed } = match listed {
             Ok(listed) => listed,
             Err(error) => {
-                self.queue.at(self.now + 1_000, Event::List { agent, life, kind: kind.clone(), number });
+                self.queue
+                    .at(self.now + 1_000, Event::List { agent, life, watched: watched.clone(), number });
                 // That it does not work is said once.
                 if !std::mem::replace(&mut watch.failed, true) {
-                    self.agent_takes(agent, Input::Watch(kind, WatchEvent::Broken(error)));
+                    self.agent_takes(agent, Input::Watch(watched, WatchEvent::Broken(error)));
                 }
                 return;
             }
         };
-        let since = cluster.follow(&kind, &mut feed);
+        let since = cluster.follow(&watched, &mut feed);
         watch.failed = false;
         watch.feed = Some(feed);
         watch.last = self.now + delay;
         let event = WatchEvent::Listed { resource_version, objects };
-        self.queue.at(watch.last, Event::Watch { agent, life, kind: kind.clone(), number, event });
+        self.queue.at(watch.last, Event::Watch { agent, life, watched: watched.clone(), number, event });
         for event in since {
             watch.last += self.chance.api.between(1, 2_000);
-            self.queue.at(watch.last, Event::Watch { agent, life, kind: kind.clone(), number, event });
+            self.queue.at(watch.last, Event::Watch { agent, life, watched: watched.clone(), number, event });
         }
     }
 
@@ -105,15 +111,15 @@ impl World {
         &mut self,
         agent: usize,
         life: u64,
-        kind: GroupKind,
+        watched: Watched,
         number: u64,
         event: WatchEvent,
     ) {
         let process = self.agents.get(agent).and_then(|state| state.process.as_ref());
         let known =
-            process.filter(|process| process.life == life).and_then(|process| process.watches.get(&kind));
+            process.filter(|process| process.life == life).and_then(|process| process.watches.get(&watched));
         if known.is_some_and(|watch| watch.number == number) {
-            self.agent_takes(agent, Input::Watch(kind, event));
+            self.agent_takes(agent, Input::Watch(watched, event));
         }
     }
 
@@ -151,19 +157,19 @@ impl World {
         };
         let life = process.life;
         let mut broken = Vec::new();
-        for (kind, watch) in &mut process.watches {
+        for (watched, watch) in &mut process.watches {
             watch.number = self.chance.api.next();
             watch.feed = None;
             watch.hung = false;
             let told = std::mem::replace(&mut watch.failed, true);
-            broken.push((kind.clone(), watch.number, told));
+            broken.push((watched.clone(), watch.number, told));
         }
-        for (kind, number, told) in broken {
+        for (watched, number, told) in broken {
             let delay = self.chance.api.between(10, 2_000);
-            self.queue.at(self.now + delay, Event::List { agent, life, kind: kind.clone(), number });
+            self.queue.at(self.now + delay, Event::List { agent, life, watched: watched.clone(), number });
             if !told {
                 let error = ApiError::Unreachable("closed".to_owned());
-                self.agent_takes(agent, Input::Watch(kind, WatchEvent::Broken(error)));
+                self.agent_takes(agent, Input::Watch(watched, WatchEvent::Broken(error)));
             }
         }
     }

@@ -8,7 +8,7 @@ use argosy_core::health::Assessor;
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::{GroupKind, ResourceKey};
 use argosy_core::policy::Propagation;
-use argosy_core::tracking::FIELD_MANAGER;
+use argosy_core::tracking::{FIELD_MANAGER, giving_up, manager_of};
 use argosy_sim::cluster::{
     Body, Call, DeleteOptions, Effect, FieldValidation, Interference, Object, Patch, PatchKind,
     Propagation as Reach, Reply, Status, Subresource, Verb,
@@ -120,10 +120,10 @@ impl Cluster {
     }
 
     /// Answers whether something may be applied.
-    pub(super) fn try_out(&mut self, apply: Apply<'_>, now: u64) -> Result<Answer, ApiError> {
+    pub(super) fn try_out(&mut self, apply: Apply<'_>, force: bool, now: u64) -> Result<Answer, ApiError> {
         let subject = Subject::of(apply.key, None);
-        let patch = Patch { kind: PatchKind::Apply { force: true }, body: apply.body()? };
-        match self.send(apply.key, Verb::Patch(patch), FIELD_MANAGER, true, now) {
+        let patch = Patch { kind: PatchKind::Apply { force }, body: apply.trial()? };
+        match self.send(apply.key, Verb::Patch(patch), &manager_of(&apply.key.part), true, now) {
             Ok(_taken) => Ok(Answer::Tried),
             Err(status) => refusal(&status).of_trial(subject).map(|()| Answer::Tried),
         }
@@ -165,7 +165,7 @@ impl Cluster {
     pub(super) fn apply(
         &mut self,
         apply: Apply<'_>,
-        respect: Option<&Ignored>,
+        (respect, force): (Option<&Ignored>, bool),
         manner: Manner,
         now: u64,
     ) -> Result<Answer, ApiError> {
@@ -177,7 +177,7 @@ impl Cluster {
             let (resource, reply) = self
                 .call(key, Verb::Get, FIELD_MANAGER, now)
                 .map_err(|status| classify(&status, Subject::of(key, None)))?;
-            sent = Answer::respectful(&sent, &object(&resource, &reply), ignored)?;
+            sent = Answer::respectful(key, &sent, &object(&resource, &reply), ignored)?;
         }
         let verb = match manner {
             Manner::Replaces if is_there => Verb::Update(sent.clone()),
@@ -188,11 +188,9 @@ impl Cluster {
             | Manner::Pretends
             | Manner::Earnest
             | Manner::Replaces
-            | Manner::Merges => {
-                Verb::Patch(Patch { kind: PatchKind::Apply { force: true }, body: sent.clone() })
-            }
+            | Manner::Merges => Verb::Patch(Patch { kind: PatchKind::Apply { force }, body: sent.clone() }),
         };
-        let answer = self.call(key, verb, FIELD_MANAGER, now);
+        let answer = self.call(key, verb, &manager_of(&key.part), now);
         let (resource, reply) = answer.map_err(|status| classify(&status, subject))?;
         let received = object(&resource, &reply);
         if manner == Manner::Robs {
@@ -212,7 +210,7 @@ impl Cluster {
     ) -> Result<Answer, ApiError> {
         let installation = super::super::keys::INSTALLATION;
         let of = |(manifest, app): &(Digest, AppId)| {
-            Apply { key, uid: None, manifest: *manifest, app, bytes, installation }.body()
+            Apply { key, uid: None, manifest: *manifest, app, bytes, installation }.trial()
         };
         let sent = desired.map(of).transpose()?;
         let sent = sent.as_ref();
@@ -223,13 +221,16 @@ impl Cluster {
             }
             Err(status) => return Err(classify(&status, Subject::of(key, None))),
         };
+        let given_up =
+            (sent.is_none() && key.is_part()).then(|| Answer::giving_up(key, &live)).transpose()?;
+        let sent = sent.or(given_up.as_ref());
         let mut predicted = None;
         if let Some(sent) = sent {
             let body = compare::on_trial(sent, &live);
             let uid = live.pointer("/metadata/uid").and_then(Value::as_str);
             let verb = Verb::Patch(Patch { kind: PatchKind::Apply { force: true }, body });
             let on_trial = manner != Manner::Earnest;
-            let answer = self.send(key, verb, FIELD_MANAGER, on_trial, now);
+            let answer = self.send(key, verb, &manager_of(&key.part), on_trial, now);
             let (resource, reply) = answer.map_err(|status| classify(&status, Subject::of(key, uid)))?;
             predicted = Some(object(&resource, &reply));
         }
@@ -253,6 +254,20 @@ impl Cluster {
         let verb = Verb::Patch(Patch { kind: PatchKind::Merge, body: patch });
         // What cannot be taken stays.
         let _refused = self.call(key, verb, FIELD_MANAGER, now);
+    }
+
+    /// Gives up a part of an object.
+    pub(super) fn give_up(&mut self, key: &ResourceKey, uid: &str, now: u64) -> Result<Answer, ApiError> {
+        let kind = key.group_kind();
+        let version = objects::served(&kind).map(|(version, _)| version).unwrap_or_default();
+        let version =
+            if kind.group.is_empty() { version.to_owned() } else { format!("{}/{version}", kind.group) };
+        let body = giving_up(&version, key, uid);
+        let verb = Verb::Patch(Patch { kind: PatchKind::Apply { force: true }, body });
+        match self.call(key, verb, &manager_of(&key.part), now) {
+            Ok(_given_up) => Ok(Answer::Deleted),
+            Err(status) => Err(classify(&status, Subject::of(key, Some(uid)))),
+        }
     }
 
     pub(super) fn delete(

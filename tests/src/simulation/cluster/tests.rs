@@ -1,4 +1,4 @@
-use argosy_core::cluster::{Applied, WatchEvent};
+use argosy_core::cluster::{Applied, WatchEvent, Watched};
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::policy::Propagation;
 
@@ -56,6 +56,7 @@ impl Bench {
             migrates,
             replaces: false,
             respect,
+            force: true,
             account: None,
         };
         let answer = self.ask_with(&request, Some(&bytes))?;
@@ -154,7 +155,7 @@ fn a_namespace_takes_its_contents_along_and_takes_nothing_new() {
 #[test]
 fn a_watch_tells_what_others_do_by_who_owns_what() {
     let (mut bench, key) = (Bench::new(), config_map("shop", "a"));
-    let kind = GroupKind::new("", "ConfigMap");
+    let kind = Watched::Kind(GroupKind::new("", "ConfigMap"));
     let made = bench.apply(&key, None, 1).unwrap().live;
     let mut listed = bench.cluster.list(&kind, bench.now).unwrap();
     assert_eq!(listed.objects, std::slice::from_ref(&made));
@@ -214,7 +215,7 @@ fn a_finalizer_delays_the_end_of_what_is_deleted() {
 #[test]
 fn lists_of_the_past_are_followed_by_what_happened_since() {
     let (mut bench, key) = (Bench::new(), config_map("shop", "a"));
-    let kind = key.group_kind();
+    let kind = Watched::Kind(key.group_kind());
     bench.apply(&key, None, 1).unwrap();
     bench.cluster.lags(bench.now + 60_000);
     let now = bench.apply(&key, None, 2).unwrap().live;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use argosy_core::cluster::{ApiError, LiveMeta, Subject, WatchEvent};
+use argosy_core::cluster::{ApiError, LiveMeta, Subject, WatchEvent, Watched};
 use argosy_core::health::Assessor;
 use argosy_core::key::{GroupKind, ResourceKey};
 use argosy_core::ownership;
@@ -34,12 +34,18 @@ impl Cluster {
         self.past = Some((until, self.api.version()));
     }
 
-    /// Lists the labelled objects of a kind; the list may be of the past.
-    pub(in super::super) fn list(&mut self, kind: &GroupKind, now: u64) -> Result<Listed, ApiError> {
+    /// Lists the labelled objects of a kind, or one by its name; the list may be of the past.
+    pub(in super::super) fn list(&mut self, watched: &Watched, now: u64) -> Result<Listed, ApiError> {
+        let kind = &watched.kind();
+        let (namespace, labels, fields) = match watched {
+            Watched::Kind(_) => (String::new(), MANAGED, String::new()),
+            Watched::Part(key) => (key.namespace.to_string(), "", format!("metadata.name={}", key.name)),
+        };
         let past = self.past.filter(|(until, _)| *until > now).map(|(_, version)| version);
-        let everything = ResourceKey::new(kind.group.clone(), kind.kind.clone(), "", "");
+        let everything = ResourceKey::new(kind.group.clone(), kind.kind.clone(), namespace.as_str(), "");
         let options = |version: Option<u64>| ListOptions {
-            label_selector: MANAGED.to_owned(),
+            label_selector: labels.to_owned(),
+            field_selector: fields.clone(),
             resource_version: version.map(|version| version.to_string()).unwrap_or_default(),
             resource_version_match: version.map(|_| "Exact".to_owned()).unwrap_or_default(),
             ..ListOptions::default()
@@ -52,14 +58,14 @@ impl Cluster {
         let refused = |status| classify(&status, Subject::default());
         let (resource, reply) = answer.map_err(refused)?;
         let Body::List(list) = reply.body else { return Err(classify(&not_served(), Subject::default())) };
-        let selection = Selection::parse(&resource, "", MANAGED, "").map_err(refused)?;
-        let objects = list.items.iter().map(|object| self.live(kind, object)).collect::<Result<_, _>>()?;
+        let selection = Selection::parse(&resource, &namespace, labels, &fields).map_err(refused)?;
+        let objects = list.items.iter().map(|object| self.live(watched, object)).collect::<Result<_, _>>()?;
         let feed = Feed { resource, selection, version: list.version };
         Ok(Listed { resource_version: list.version, objects, feed })
     }
 
     /// Gives what a watch tells next.
-    pub(in super::super) fn follow(&mut self, kind: &GroupKind, feed: &mut Feed) -> Vec<WatchEvent> {
+    pub(in super::super) fn follow(&mut self, watched: &Watched, feed: &mut Feed) -> Vec<WatchEvent> {
         let broken = |error| vec![WatchEvent::Broken(error)];
         let events = match self.api.events_since(&feed.resource, &feed.selection, feed.version) {
             Ok(events) => events,
@@ -70,10 +76,11 @@ impl Cluster {
         for event in events.events {
             let gone = event.kind == EventKind::Deleted;
             if let Some(known) = self.read.get(event.object.uid()).filter(|_| gone) {
-                told.push(WatchEvent::Gone(known.key.clone()));
+                let key = known.key.clone().with_part(watched.part());
+                told.push(WatchEvent::Gone(key));
                 continue;
             }
-            match self.live(kind, &event.object) {
+            match self.live(watched, &event.object) {
                 Ok(live) if gone => told.push(WatchEvent::Gone(live.key)),
                 Ok(live) => told.push(WatchEvent::Seen(live)),
                 Err(error) => return broken(error),
@@ -112,15 +119,21 @@ impl Cluster {
         }
     }
 
-    /// Reads an object's metadata, once for each state of it.
-    fn live(&mut self, kind: &GroupKind, object: &Object) -> Result<LiveMeta, ApiError> {
+    /// Reads an object's metadata, once for each state of it; those of a part each time.
+    fn live(&mut self, watched: &Watched, object: &Object) -> Result<LiveMeta, ApiError> {
+        let read = || {
+            ownership::read(&object.bare(), &watched.kind(), watched.part(), &Assessor::default())
+                .map_err(|error| ApiError::Unreachable(error.to_string()))
+        };
+        if !watched.part().is_empty() {
+            return read();
+        }
         if let Some(known) = self.read.get(object.uid())
             && known.resource_version == object.version()
         {
             return Ok(known.clone());
         }
-        let live = ownership::read(&object.bare(), kind, &Assessor::default())
-            .map_err(|error| ApiError::Unreachable(error.to_string()))?;
+        let live = read()?;
         self.read.insert(object.uid().into(), live.clone());
         Ok(live)
     }

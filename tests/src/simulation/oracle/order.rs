@@ -31,6 +31,7 @@ impl Oracle {
             Request::Get { .. }
             | Request::Try { .. }
             | Request::Apply { .. }
+            | Request::GiveUp { .. }
             | Request::Delete { .. }
             | Request::Compare { .. } => return,
         };

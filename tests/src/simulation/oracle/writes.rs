@@ -26,7 +26,9 @@ impl Oracle {
         let key = match request {
             Request::Get { .. } | Request::Try { .. } | Request::Compare { .. } => return,
             Request::EnsureNamespace { name, .. } => super::super::objects::namespace(name),
-            Request::Apply { key, .. } | Request::Delete { key, .. } => key.clone(),
+            Request::Apply { key, .. } | Request::GiveUp { key, .. } | Request::Delete { key, .. } => {
+                key.clone()
+            }
         };
         self.writes += 1;
         self.is_guarded(agent, request, &key);
@@ -46,6 +48,7 @@ impl Oracle {
                 Request::Apply { manifest, app, .. } => Some((*manifest, app.clone())),
                 Request::Get { .. }
                 | Request::Try { .. }
+                | Request::GiveUp { .. }
                 | Request::Delete { .. }
                 | Request::EnsureNamespace { .. }
                 | Request::Compare { .. } => None,
@@ -71,6 +74,7 @@ impl Oracle {
             Request::Delete { uid, .. } => self.deletes(agent, state, &key, uid, now),
             Request::Get { .. }
             | Request::Try { .. }
+            | Request::GiveUp { .. }
             | Request::Compare { .. }
             | Request::EnsureNamespace { .. } => {}
         }
@@ -84,7 +88,9 @@ impl Oracle {
         };
         let app = match request {
             Request::Try { app, .. } => Some(app.clone()),
-            Request::Apply { key, .. } | Request::Delete { key, .. } => owner(key),
+            Request::Apply { key, .. } | Request::GiveUp { key, .. } | Request::Delete { key, .. } => {
+                owner(key)
+            }
             Request::Get { .. } | Request::EnsureNamespace { .. } | Request::Compare { .. } => return,
         };
         let list = super::chain::list_on(&disk.store);

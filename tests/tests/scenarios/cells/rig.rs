@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use argosy_agent::cluster::{Connection, Watches, WatchesHandle};
-use argosy_core::cluster::{Answer, ApiError, RequestId, WatchEvent};
+use argosy_core::cluster::{Answer, ApiError, RequestId, WatchEvent, Watched};
 use argosy_core::desired::{Assignment, DesiredList, Destination, ListSettings, Phase};
 use argosy_core::ids::{AppId, BootId, Digest, InstallationId};
-use argosy_core::key::{GroupKind, ResourceKey};
+use argosy_core::key::ResourceKey;
 use argosy_core::policy::{Automated, SyncPolicy};
 use argosy_core::project::Project;
 use argosy_core::reconcile::Reconciler;
@@ -53,7 +53,7 @@ struct Life {
     connection: Connection,
     reconciler: Reconciler,
     watches: WatchesHandle,
-    events: mpsc::Receiver<(GroupKind, WatchEvent)>,
+    events: mpsc::Receiver<(Watched, WatchEvent)>,
     /// The watches; they end with it.
     _running: JoinSet<Result<(), Infallible>>,
     flights: FuturesUnordered<BoxFuture<'static, (RequestId, Result<Answer, ApiError>)>>,
@@ -262,9 +262,10 @@ impl Rig {
             Some((id, answer)) = life.flights.next(), if !life.flights.is_empty() => {
                 life.reconciler.answered(id, answer, self::now(self.born), &mut SystemEntropy);
             }
-            Some((kind, event)) = life.events.recv() => {
-                life.reconciler.watched(&kind, event, self::now(self.born));
-            }
+            Some((watched, event)) = life.events.recv() => match watched {
+                Watched::Kind(kind) => life.reconciler.watched(&kind, event, self::now(self.born)),
+                Watched::Part(key) => life.reconciler.part_watched(&key, event, self::now(self.born)),
+            },
             () = tokio::time::sleep_until(life.discovery) => {
                 life.discovery = Instant::now() + match life.connection.discover().await {
                     Ok(discovered) => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use argosy_core::agent::{self, AgentMachine};
 use argosy_core::application::Application;
 use argosy_core::cluster::{
-    Answer, ApiError, Applied, KindInfo, Kinds, LiveMeta, Request, RequestId, Tracking, WatchEvent,
+    Answer, ApiError, Applied, KindInfo, Kinds, LiveMeta, Request, RequestId, Tracking, WatchEvent, Watched,
 };
 use argosy_core::compare::Comparison;
 use argosy_core::desired::{Anchor, SignHead, Signature, VerifyHead};
@@ -99,7 +99,7 @@ pub(super) struct World {
     up: VecDeque<Vec<u8>>,
     down: VecDeque<Vec<u8>>,
     requests: VecDeque<(RequestId, Request)>,
-    watches: BTreeMap<GroupKind, u64>,
+    watches: BTreeMap<Watched, u64>,
 }
 
 pub(super) fn app(name: &str) -> AppId {
@@ -306,19 +306,19 @@ impl World {
     /// Carries everything through that is under way.
     fn flush(&mut self) {
         for _ in 0..10_000 {
-            let wanted = self.agent.reconciler().watch_generations();
-            let unseen = wanted.iter().find(|(kind, number)| self.watches.get(*kind) != Some(*number));
-            if let Some((kind, number)) = unseen {
-                self.watches.insert(kind.clone(), *number);
-                let listed = self.flat.list(kind);
-                self.agent_takes(agent::Input::Watch(kind.clone(), listed));
+            let mut wanted = self.agent.reconciler().watch_generations().into_watches();
+            let unseen = wanted.find(|(watched, number)| self.watches.get(watched) != Some(number));
+            if let Some((watched, number)) = unseen {
+                self.watches.insert(watched.clone(), number);
+                let listed = self.flat.list(&watched.kind());
+                self.agent_takes(agent::Input::Watch(watched, listed));
             } else if std::mem::take(&mut self.dials) {
                 self.dial();
             } else if let Some((id, request)) = self.requests.pop_front() {
                 let (answer, seen) = self.flat.answer(request);
                 self.agent_takes(agent::Input::Answer(id, answer));
                 if let Some((key, event)) = seen {
-                    self.agent_takes(agent::Input::Watch(key.group_kind(), event));
+                    self.agent_takes(agent::Input::Watch(Watched::Kind(key.group_kind()), event));
                 }
             } else if let Some(bytes) = self.up.pop_front() {
                 let Frame::Agent(frame) = Frame::decode(End::Agent, &bytes).unwrap() else { panic!() };
@@ -376,7 +376,8 @@ impl World {
     /// Somebody else changes an object.
     pub(super) fn meddle(&mut self, name: &str) {
         let live = self.flat.meddle(&config(name));
-        self.agent_takes(agent::Input::Watch(live.key.group_kind(), WatchEvent::Seen(live)));
+        let watched = Watched::Kind(live.key.group_kind());
+        self.agent_takes(agent::Input::Watch(watched, WatchEvent::Seen(live)));
         self.flush();
     }
 }
@@ -429,6 +430,7 @@ impl Flat {
             }
             Request::Try { .. } => (Ok(Answer::Tried), None),
             Request::EnsureNamespace { .. } => (Ok(Answer::Namespace { created: false }), None),
+            Request::GiveUp { .. } => (Ok(Answer::Deleted), None),
             Request::Compare { .. } => (Ok(Answer::Compared(Comparison::default())), None),
             Request::Delete { key, uid, .. } => {
                 assert_eq!(self.objects.remove(&key).map(|live| live.uid), Some(uid));
