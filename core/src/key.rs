@@ -198,6 +198,12 @@ impl ResourceKey {
         self.clone().with_part("")
     }
 
+    /// Tells whether another key means the same object, whole or in part.
+    pub fn is_of_object(&self, other: &Self) -> bool {
+        (&self.group, &self.kind, &self.namespace, &self.name)
+            == (&other.group, &other.kind, &other.namespace, &other.name)
+    }
+
     /// Tells whether a part of an object is meant, and not the whole.
     pub fn is_part(&self) -> bool {
         !self.part.is_empty()
@@ -324,6 +330,9 @@ mod tests {
         assert_eq!(part.to_string().parse::<ResourceKey>().unwrap(), part);
         assert!("/Namespace//shop/Mesh".parse::<ResourceKey>().is_err());
         assert!("/Namespace//shop/".parse::<ResourceKey>().is_err());
+        assert!(
+            whole.is_of_object(&part) && !part.is_of_object(&ResourceKey::new("", "Namespace", "", "other"))
+        );
         assert!(whole < part && part.is_part() && !part.is_precious() && part.is_namespace());
         let crd = ResourceKey::new("apiextensions.k8s.io", "CustomResourceDefinition", "", "a.b");
         assert!(crd.is_crd() && !crd.with_part("x").is_crd());

@@ -73,6 +73,7 @@ pub use why::{WhyLine, WhyLink, WhyState};
 
 use diffs::Diffing;
 pub(crate) use facts::facts_of;
+use parts::Parts;
 use state::{App, Heals, Live, QueuedDelete};
 use tolerance::Weighed;
 use watching::{KindWatch, settle_ms};
@@ -184,10 +185,7 @@ pub struct Reconciler {
     watches: BTreeMap<GroupKind, KindWatch>,
     /// How often the watch of a kind was forgotten.
     generations: BTreeMap<GroupKind, u64>,
-    /// Parts whose objects are watched, each with the generation of its watch; the newest of these; and what is known.
-    part_watches: BTreeMap<ResourceKey, u64>,
-    part_generation: u64,
-    part_states: BTreeMap<ResourceKey, KindWatch>,
+    parts: Parts,
     apps: BTreeMap<AppId, App>,
     desirers: BTreeMap<ResourceKey, BTreeSet<AppId>>,
     /// Releases of the list that are still on their way: verified entries.
@@ -334,6 +332,7 @@ impl Reconciler {
                 self.run_heals(now);
                 self.run_deletes(now);
             }
+            self.look_at_parts(now);
             self.run_verifies(now);
             self.run_weighing(now);
             self.run_sweep(now);
@@ -355,7 +354,7 @@ impl Reconciler {
         let work = self.apps.values().flat_map(App::timers);
         let reads = self.verify_queue.values().chain(self.settle_queue.values()).chain(self.late.values());
         let reads = reads.chain(self.report_due.values()).chain(self.weigh_queue.values());
-        let reads = reads.copied().chain(self.sweep.timer());
+        let reads = reads.chain(self.parts.timers()).copied().chain(self.sweep.timer());
         let windows = self.apps.values().filter_map(|app| app.gatekeeper.due());
         let all = reads.chain(self.discover_due).chain(heals).chain(deletes).chain(work).chain(windows);
         all.filter(|at| *at > self.turned_at).min()

@@ -32,8 +32,8 @@ enum Step {
 // === impl Owned ===
 
 impl Owned {
-    /// Reads what our own `Apply` entry of an object owns, by this field manager. One of another API version names paths of another form: it says
-    /// nothing of this one.
+    /// Reads what our own `Apply` entry of an object owns, by this field manager. One of another API version names paths of
+    /// another form: it says nothing of this one.
     pub(crate) fn by_us(object: &Value, manager: &str) -> Self {
         let entry = object.get("metadata").and_then(|metadata| ownership::our_entry(metadata, manager));
         let same = entry.filter(|entry| entry.get("apiVersion") == object.get("apiVersion"));

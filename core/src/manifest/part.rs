@@ -22,6 +22,12 @@ pub(super) fn read(
     let map = |name: &str| metadata.and_then(|metadata| metadata.get(name)).and_then(Value::as_object);
     let annotation = |name: &str| format!("metadata.annotations[{name}]");
     let refuse = |why: &str| Err(ManifestError::new(annotation(PART), why));
+    // Whoever means a part and writes another word would take over the whole.
+    let meant = |name: &&String| **name != PART && name.to_ascii_lowercase().starts_with(PART);
+    if let Some(slip) = map("annotations").and_then(|annotations| annotations.keys().find(meant)) {
+        let why = format!("says nothing to Argosy; the annotation that names a part is {PART}");
+        return Err(ManifestError::new(annotation(slip), why));
+    }
     let name = match map("annotations").and_then(|annotations| annotations.get(PART)) {
         None => return Ok(String::new()),
         Some(Value::String(name)) => name,

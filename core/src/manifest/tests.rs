@@ -241,5 +241,11 @@ fn what_makes_no_sense_of_a_part_is_refused_by_name() {
     }
     let marks = part(&json!({"metadata": {"labels": {"argosy.dev/managed": "true"}}}));
     assert!(refusal(marks).starts_with("metadata.labels[argosy.dev/managed]: is Argosy's own"));
+    for slip in ["argosy.dev/parts", "argosy.dev/Part", "argosy.dev/part-name"] {
+        let whole = json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "x", "annotations": {slip: "mesh"}}});
+        let why = format!("metadata.annotations[{slip}]: says nothing to Argosy");
+        assert!(refusal(whole).starts_with(&why), "{slip}");
+    }
     assert!(Manifest::try_from(part(&annotation(options, "Prune=false,Delete=false"))).is_ok());
 }

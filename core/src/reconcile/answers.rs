@@ -72,6 +72,7 @@ impl Reconciler {
         now: Now,
         entropy: &mut dyn Entropy,
     ) {
+        self.part_looked_at(key, answer.as_ref().err());
         match answer {
             Ok(Answer::Found(live)) => {
                 let going = self.inventory.get(key).is_some_and(|entry| entry.going);

@@ -18,16 +18,15 @@ pub(super) enum Claim {
     Refused(String),
     /// It is on its way out: wait.
     Wait,
-    /// The object of a part is not there.
+    /// The object of a part is not there, or on its way out.
     NoObject,
 }
 
 /// Decides of a part: whoever has the object, and only if it is there.
 pub(super) fn claim_part(found: Option<&LiveMeta>) -> Claim {
     match found {
-        None => Claim::NoObject,
-        Some(live) if live.deleting => Claim::Wait,
-        Some(live) => Claim::Take { uid: live.uid.clone(), note: None },
+        Some(live) if !live.deleting => Claim::Take { uid: live.uid.clone(), note: None },
+        Some(_) | None => Claim::NoObject,
     }
 }
 
@@ -145,7 +144,7 @@ mod tests {
         let helm = live(Tracking::Other("Helm release a/b".to_owned()));
         assert_eq!(claim_part(Some(&helm)), Claim::Take { uid: "u".to_owned(), note: None });
         assert_eq!(claim_part(None), Claim::NoObject);
-        assert_eq!(claim_part(Some(&LiveMeta { deleting: true, ..helm })), Claim::Wait);
+        assert_eq!(claim_part(Some(&LiveMeta { deleting: true, ..helm })), Claim::NoObject);
     }
 
     #[test]

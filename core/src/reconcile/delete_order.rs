@@ -63,7 +63,10 @@ impl Reconciler {
             }
             let goes_on = |work: &&Work| work.is_under_way() && !work.failing && work.unhealthy.is_none();
             let work = state.work.as_ref().filter(goes_on);
-            return work.is_some_and(|work| work.prune_step(key).is_some_and(|step| step <= work.at));
+            return work.is_some_and(|work| {
+                let due = work.prune_step(key).is_some_and(|step| step <= work.at);
+                due && !(key.is_part() && work.heirs(key).next().is_some())
+            });
         }
         let tried = state.assigned.as_ref().map(attempt_of);
         let last = state.last.as_ref().filter(|last| Some(last.attempt) == tried);

@@ -50,6 +50,10 @@ impl Reconciler {
             self.item_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "its object", false);
             return;
         }
+        if self.is_dying(key) && key.is_part() {
+            self.awaits_object(app, key, false);
+            return;
+        }
         if self.must_wait(app, key) {
             self.item_again(app, key, now.ms().saturating_add(LOOK_AGAIN_MS), "deletion", false);
             return;
@@ -189,7 +193,7 @@ impl Reconciler {
             migrates: uid.is_some() && !key.is_part() && self.is_to_migrate(app, key),
             replaces: self.replaces(app, key, body.manifest, heal),
             respect: self.respected(app, key, heal),
-            force: self.takes_fields(key),
+            force: self.takes_fields(key, body.manifest),
             account: self.account(app),
         };
         let purpose = Purpose::Apply { app: app.clone(), body, heal, uid, again };

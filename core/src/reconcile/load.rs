@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::parts::Parts;
 use super::state::{App, FACTS_VERSION, tables};
 use super::watching::settle_ms;
 use super::{InventoryEntry, Output, Reconciler};
@@ -57,9 +58,7 @@ impl Reconciler {
             live: BTreeMap::new(),
             watches: BTreeMap::new(),
             generations: BTreeMap::new(),
-            part_watches: BTreeMap::new(),
-            part_generation: 0,
-            part_states: BTreeMap::new(),
+            parts: Parts::default(),
             apps,
             desirers: BTreeMap::new(),
             announced: BTreeMap::new(),

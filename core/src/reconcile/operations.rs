@@ -157,7 +157,8 @@ impl Reconciler {
             row.code == ResultCode::SharedSkipped
                 && state.wanted.keys.contains_key(&row.key)
                 && self.owner(&row.key).as_ref() == Some(app)
-                && (!row.key.is_part() || matches!(self.live.get(&row.key), Some(Live::Present(_))))
+                && (!row.key.is_part()
+                    || matches!(self.live.get(&row.key), Some(Live::Present(live)) if !live.deleting))
         };
         // An object that another app owned when it was tried, and lets go of, is planned again (M17); so is a part that had
         // no object.
@@ -186,7 +187,8 @@ impl Reconciler {
                 .wanted
                 .keys
                 .keys()
-                .any(|key| !self.inventory.contains_key(key) && self.owner(key).as_ref() == Some(app))
+                .filter(|key| !self.inventory.contains_key(*key) && !self.has_no_object(key))
+                .any(|key| self.owner(key).as_ref() == Some(app))
     }
 
     /// Tells whether everything that the app desires or manages was looked at, so that what is in sync is not applied.

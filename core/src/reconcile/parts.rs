@@ -4,27 +4,117 @@
 //! told here. Its object is watched by name, since nothing marks it. It is applied only to an incarnation that was just
 //! looked at, and waits for one as long as there is none; it is given up where a whole object would be deleted.
 
+use std::collections::BTreeMap;
+
 use super::Reconciler;
 use super::state::{InventoryEntry, Live};
 use super::watching::KindWatch;
-use crate::cluster::{LiveMeta, Request, WatchEvent};
+use crate::cluster::{ApiError, LiveMeta, Request, WatchEvent};
 use crate::health::{Health, Verdict};
-use crate::ids::AppId;
+use crate::ids::{AppId, Digest};
 use crate::key::ResourceKey;
 use crate::status::{HeldDelete, ResultCode, ResultRow};
 use crate::time::Now;
 
-/// What is said of a part whose object is not there.
+/// What is said of a part whose object is not there, and of one whose object is on its way out.
 const WAITS: &str = "waits for its object: a part never makes it";
+const WAITS_FOR_THE_NEXT: &str = "waits for its object: the one that is there is being deleted";
+
+/// So many objects are watched by name; those of further parts are looked at now and then. Each watch is a request that
+/// stays open, and of those an API server may allow a connection no more than 100.
+const ROOM: usize = 64;
+/// How often those are looked at.
+const LOOK_MS: u64 = 300_000;
+/// Time between two such looks, where there are many.
+const LOOK_STEP_MS: u64 = 1_000;
+
+/// What is known of the objects of parts.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// Those whose objects are watched, each with the generation of its watch.
+    watched: BTreeMap<ResourceKey, u64>,
+    /// The newest of these.
+    generation: u64,
+    /// Those whose objects are looked at instead, each with when that is due.
+    looks: BTreeMap<ResourceKey, u64>,
+    /// How the watches and the looks stand.
+    states: BTreeMap<ResourceKey, KindWatch>,
+    /// How many are watched at most.
+    pub(super) room: usize,
+}
+
+// === impl Parts ===
+
+impl Default for Parts {
+    fn default() -> Self {
+        let (watched, looks, states) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { watched, generation: 0, looks, states, room: ROOM }
+    }
+}
+
+impl Parts {
+    pub(super) fn watched(&self) -> &BTreeMap<ResourceKey, u64> {
+        &self.watched
+    }
+
+    pub(super) fn state(&self, key: &ResourceKey) -> Option<&KindWatch> {
+        self.states.get(key)
+    }
+
+    /// Gives when objects are to be looked at.
+    pub(super) fn timers(&self) -> impl Iterator<Item = &u64> {
+        self.looks.values()
+    }
+
+    /// Says that changes of an object may be seen late.
+    pub(super) fn note(&self, key: &ResourceKey) -> Option<String> {
+        let room = self.room;
+        let late = || {
+            format!(
+                "its object is looked at every few minutes: of more than {room} parts not all are watched"
+            )
+        };
+        self.looks.contains_key(key).then(late)
+    }
+
+    /// Begins to watch or to look at the object of a part.
+    fn add(&mut self, key: &ResourceKey) {
+        if self.watched.contains_key(key) || self.looks.contains_key(key) {
+            return;
+        }
+        if self.watched.len() < self.room {
+            self.watch(key.clone());
+        } else {
+            self.looks.insert(key.clone(), 0);
+        }
+    }
+
+    fn watch(&mut self, key: ResourceKey) {
+        // One that is watched again begins with a list.
+        self.generation = self.generation.wrapping_add(1);
+        self.states.remove(&key);
+        self.watched.insert(key, self.generation);
+    }
+
+    fn remove(&mut self, key: &ResourceKey) {
+        self.states.remove(key);
+        self.looks.remove(key);
+        if self.watched.remove(key).is_some()
+            && let Some((next, _)) = self.looks.pop_first()
+        {
+            self.watch(next);
+        }
+    }
+}
 
 impl Reconciler {
     /// Takes a watch event of an object of which a part is desired or managed.
     pub fn part_watched(&mut self, key: &ResourceKey, event: WatchEvent, now: Now) {
-        if !self.part_watches.contains_key(key) {
+        if !self.parts.watched.contains_key(key) {
             // It was under way when the watch was given up.
             return;
         }
-        let watch = self.part_states.entry(key.clone()).or_default();
+        let watch = self.parts.states.entry(key.clone()).or_default();
         match event {
             WatchEvent::Listed { resource_version, objects } => {
                 self.part_listed(key, resource_version, objects, now);
@@ -38,6 +128,11 @@ impl Reconciler {
             WatchEvent::Gone(_) => self.suspect(key.clone(), now),
             WatchEvent::Broken(error) => watch.broken = Some(error),
         }
+        self.part_told(key);
+    }
+
+    /// What is known of a part changed.
+    fn part_told(&mut self, key: &ResourceKey) {
         let manager = self.inventory.get(key).map(|entry| &entry.app);
         let concerned: Vec<AppId> =
             self.desirers.get(key).into_iter().flatten().chain(manager).cloned().collect();
@@ -45,9 +140,31 @@ impl Reconciler {
         self.judge.extend(concerned);
     }
 
+    /// Looks at objects that are not watched.
+    pub(super) fn look_at_parts(&mut self, now: Now) {
+        let due = self.due(&self.parts.looks, now);
+        let all = u64::try_from(self.parts.looks.len()).unwrap_or(u64::MAX);
+        let next = now.ms().saturating_add(LOOK_MS.max(all.saturating_mul(LOOK_STEP_MS)));
+        for key in due {
+            self.parts.looks.insert(key.clone(), next);
+            self.suspect(key, now);
+        }
+    }
+
+    /// The object of a part was looked at, or could not be.
+    pub(super) fn part_looked_at(&mut self, key: &ResourceKey, error: Option<&ApiError>) {
+        if !self.parts.looks.contains_key(key) {
+            return;
+        }
+        let state = self.parts.states.entry(key.clone()).or_default();
+        state.listed |= error.is_none();
+        state.broken = error.cloned();
+        self.part_told(key);
+    }
+
     fn part_listed(&mut self, key: &ResourceKey, version: u64, objects: Vec<LiveMeta>, now: Now) {
         let remembered = self.inventory.get(key).map_or(0, |entry| entry.resource_version);
-        let watch = self.part_states.entry(key.clone()).or_default();
+        let watch = self.parts.states.entry(key.clone()).or_default();
         let older = version < watch.newest.max(remembered);
         *watch = KindWatch { listed: true, newest: version, broken: None };
         if older {
@@ -72,9 +189,9 @@ impl Reconciler {
         }
     }
 
-    /// Works out anew of which parts the objects are watched.
+    /// Works out anew of which parts the objects are watched or looked at.
     pub(super) fn note_parts(&mut self) {
-        let managed = self.inventory.keys().chain(self.part_watches.keys());
+        let managed = self.inventory.keys().chain(self.parts.watched.keys()).chain(self.parts.looks.keys());
         let parts: Vec<ResourceKey> =
             self.desirers.keys().chain(managed).filter(|key| key.is_part()).cloned().collect();
         for key in parts {
@@ -82,23 +199,20 @@ impl Reconciler {
         }
     }
 
-    /// Watches the object of a part as long as that is desired or managed, and its kind is served.
+    /// Watches or looks at the object of a part as long as that is desired or managed, and its kind is served.
     pub(super) fn note_part(&mut self, key: &ResourceKey) {
         if !key.is_part() {
             return;
         }
         let matters = self.desirers.contains_key(key) || self.inventory.contains_key(key);
-        if !(matters && self.kinds.contains_key(&key.group_kind())) {
-            self.part_watches.remove(key);
-            self.part_states.remove(key);
-            if !matters {
-                self.live.remove(key);
-                self.verify_queue.remove(key);
-            }
-        } else if !self.part_watches.contains_key(key) {
-            // One that is watched again begins with a list.
-            self.part_generation = self.part_generation.wrapping_add(1);
-            self.part_watches.insert(key.clone(), self.part_generation);
+        if matters && self.kinds.contains_key(&key.group_kind()) {
+            self.parts.add(key);
+            return;
+        }
+        self.parts.remove(key);
+        if !matters {
+            self.live.remove(key);
+            self.verify_queue.remove(key);
         }
     }
 
@@ -106,7 +220,7 @@ impl Reconciler {
     /// name.
     pub(super) fn is_hidden(&self, key: &ResourceKey) -> bool {
         if key.is_part() {
-            self.part_states.get(key).is_some_and(KindWatch::is_refused)
+            self.parts.state(key).is_some_and(KindWatch::is_refused)
         } else {
             self.is_refused(&key.group_kind())
         }
@@ -114,14 +228,15 @@ impl Reconciler {
 
     /// Tells whether a part is still to be looked at.
     pub(super) fn is_unseen_part(&self, key: &ResourceKey) -> bool {
-        let asked = self.part_watches.contains_key(key) && !self.is_hidden(key);
-        asked && !self.live.contains_key(key)
+        let asked = self.parts.watched.contains_key(key) || self.parts.looks.contains_key(key);
+        asked && !self.is_hidden(key) && !self.live.contains_key(key)
     }
 
-    /// Tells whether all parts were listed, and their watches stand.
+    /// Tells whether all parts were listed or looked at, and their watches stand.
     pub(super) fn observes_parts(&self) -> bool {
         let stands = |watch: &KindWatch| watch.is_refused() || (watch.listed && watch.broken.is_none());
-        self.part_watches.keys().all(|key| self.part_states.get(key).is_some_and(stands))
+        let mut all = self.parts.watched.keys().chain(self.parts.looks.keys());
+        all.all(|key| self.parts.state(key).is_some_and(stands))
     }
 
     /// Says of every part of an app why its object cannot be watched.
@@ -130,7 +245,7 @@ impl Reconciler {
         keys: impl Iterator<Item = &'a ResourceKey>,
     ) -> impl Iterator<Item = String> {
         keys.filter(|key| key.is_part()).filter_map(|key| {
-            let watch = self.part_states.get(key).filter(|watch| watch.is_refused() || !watch.listed)?;
+            let watch = self.parts.state(key).filter(|watch| watch.is_refused() || !watch.listed)?;
             Some(format!("cannot watch the object of {key}: {}", watch.broken.as_ref()?))
         })
     }
@@ -144,15 +259,18 @@ impl Reconciler {
     }
 
     /// Tells whether an apply takes fields that other managers own: one of a whole object always does (M16). One of a part
-    /// does only to put back what it had of this incarnation and lost; who else owns what it states anew is told instead.
-    pub(super) fn takes_fields(&self, key: &ResourceKey) -> bool {
+    /// does only to put back the very manifest that it had of this incarnation and lost: another may state what it never had,
+    /// and so may one of which no apply was answered. Who owns that is told instead.
+    pub(super) fn takes_fields(&self, key: &ResourceKey, manifest: Digest) -> bool {
         if !key.is_part() {
             return true;
         }
-        let Some(Live::Present(live)) = self.live.get(key) else { return false };
-        let same = |entry: &&InventoryEntry| entry.uid.as_deref() == Some(live.uid.as_str());
-        let had = self.inventory.get(key).filter(same).and_then(|entry| entry.fingerprint);
-        (had.is_some() || live.fingerprint.is_some()) && had != live.fingerprint
+        let (Some(Live::Present(live)), Some(entry)) = (self.live.get(key), self.inventory.get(key)) else {
+            return false;
+        };
+        let applied = entry.applied.as_ref().is_some_and(|body| body.manifest == manifest);
+        let same = applied && entry.uid.as_deref() == Some(live.uid.as_str());
+        same && entry.fingerprint.is_some() && entry.fingerprint != live.fingerprint
     }
 
     /// Tells whether a sync has still to apply the whole object of a part.
@@ -160,21 +278,35 @@ impl Reconciler {
         key.is_part() && self.item(app, &key.whole()).is_some()
     }
 
-    /// Tells whether a part waits for its object: that is not there.
+    /// Tells whether a part waits for its object: that is not there, or on its way out.
     pub(super) fn has_no_object(&self, key: &ResourceKey) -> bool {
-        key.is_part() && matches!(self.live.get(key), Some(Live::Absent))
+        self.waits_for_object(key).is_some()
     }
 
-    /// Says what a part waits for.
-    pub(super) fn waiting_note(&self, key: &ResourceKey) -> Option<String> {
-        self.has_no_object(key).then(|| WAITS.to_owned())
+    fn waits_for_object(&self, key: &ResourceKey) -> Option<&'static str> {
+        match self.live.get(key).filter(|_| key.is_part())? {
+            Live::Absent => Some(WAITS),
+            Live::Present(live) => live.deleting.then_some(WAITS_FOR_THE_NEXT),
+        }
     }
 
-    /// The object of a part is not there: nothing failed, and once it is there the part is applied.
+    /// Says what a part waits for, and that changes of its object may be seen late.
+    pub(super) fn part_notes(
+        &self,
+        key: &ResourceKey,
+        requires_pruning: bool,
+    ) -> impl Iterator<Item = String> {
+        let waits = self.waits_for_object(key).filter(|_| !requires_pruning).map(str::to_owned);
+        waits.into_iter().chain(self.parts.note(key))
+    }
+
+    /// The object of a part is not there: nothing failed, and once it is there the part is applied. One that does not go is
+    /// not waited for, as it may be somebody else's.
     pub(super) fn awaits_object(&mut self, app: &AppId, key: &ResourceKey, heal: bool) {
         self.dirty.insert(app.clone());
         if !heal {
-            self.item_done(app, key, ResultRow::new(key.clone(), ResultCode::SharedSkipped, WAITS));
+            let why = self.waits_for_object(key).unwrap_or(WAITS);
+            self.item_done(app, key, ResultRow::new(key.clone(), ResultCode::SharedSkipped, why));
         }
     }
 

@@ -161,7 +161,7 @@ impl Reconciler {
         notes.extend(note.filter(|note| !notes.contains(note)));
         notes.extend(self.local_note(state, key, requires_pruning).filter(|note| !notes.contains(note)));
         notes.extend(self.fight_message(key, now.ms()));
-        notes.extend(self.waiting_note(key).filter(|_| !requires_pruning));
+        notes.extend(self.part_notes(key, requires_pruning));
         if let (Some(entry), Some(Live::Present(live))) = (entry, live) {
             notes.extend(self.intolerable(key, entry, live));
         }

@@ -99,7 +99,7 @@ impl Reconciler {
             (kind, generation)
         };
         let kinds = self.kinds_to_watch().into_iter().map(with_generation).collect();
-        WatchSet { kinds, parts: self.part_watches.clone() }
+        WatchSet { kinds, parts: self.parts.watched().clone() }
     }
 
     /// Gives the same if it is not what a shell knows already: asked after every turn, and nearly always nothing new.
@@ -109,7 +109,7 @@ impl Reconciler {
         let mut wanted = self.managed_kinds.keys().chain(more).filter(|kind| self.kinds.contains_key(*kind));
         let as_known = |kind: &GroupKind| known.get(kind) == Some(&self.watch_generation(kind));
         let same = wanted.by_ref().take(known.len()).filter(|kind| as_known(kind)).count() == known.len()
-            && *parts == self.part_watches;
+            && *parts == *self.parts.watched();
         if same && wanted.next().is_none() { None } else { Some(self.watch_generations()) }
     }
 

@@ -53,6 +53,11 @@ impl Work {
         let last = || self.ranks.values().map(|rank| rank.step).chain(prunes.values().copied()).max();
         prunes.get(key).copied().or_else(last).or(Some(self.at))
     }
+
+    /// Gives the places of what is still to be applied of the same object.
+    pub(super) fn heirs(&self, key: &ResourceKey) -> impl Iterator<Item = Rank> {
+        self.queue.keys().filter(|(_, of)| of.is_of_object(key)).map(|(rank, _)| *rank)
+    }
 }
 
 impl Reconciler {
@@ -109,6 +114,10 @@ impl Reconciler {
         let Some(work) = self.apps.get_mut(app).and_then(|state| state.work.as_mut()) else { return };
         let applies = work.wanted.keys.keys().filter_map(|key| work.ranks.get(key)).map(|rank| rank.step);
         let mut prunes = order::delete_steps(&deletes, applies);
+        for (key, step) in prunes.iter_mut().filter(|(key, _)| key.is_part()) {
+            // What another part takes on, or the whole, is never gone in between.
+            *step = work.heirs(key).map(|rank| rank.step).chain([*step]).max().unwrap_or(*step);
+        }
         work.going = prunes.extract_if(.., |key, _| going.contains(key)).collect();
         let applies = work.ranks.values().chain(work.running.values()).map(|rank| rank.step);
         let first = applies.chain(prunes.values().copied()).min();

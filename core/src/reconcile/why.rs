@@ -201,7 +201,7 @@ impl Reconciler {
             stops(format!("the API server does not serve the kind {kind}"));
         }
         let (watch, what) = if key.is_part() {
-            (self.part_states.get(key), "its object")
+            (self.parts.state(key), "its object")
         } else {
             (self.watches.get(&kind), "its kind")
         };

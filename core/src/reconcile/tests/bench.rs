@@ -67,6 +67,8 @@ pub(super) struct Bench {
     pub(super) deeds: Vec<Deed>,
     /// How many labels each namespace was to get that was asked for.
     pub(super) marks: Vec<usize>,
+    /// Of how many parts the objects are watched.
+    pub(super) part_room: usize,
 }
 
 pub(super) fn installation() -> InstallationId {
@@ -128,6 +130,7 @@ impl Bench {
             finalizers: false,
             deeds: Vec::new(),
             marks: Vec::new(),
+            part_room: Parts::default().room,
         };
         bench.reconciler.set_kinds(kinds(), BTreeSet::new(), &bench.store, now(bench.now)).unwrap();
         bench
@@ -141,6 +144,7 @@ impl Bench {
 
     pub(super) fn restart_with(&mut self, assigned: &BTreeMap<AppId, Assignment>, verified: bool) {
         self.reconciler = Reconciler::load(&self.store, installation(), now(self.now)).unwrap();
+        self.reconciler.parts.room = self.part_room;
         self.reconciler.set_kinds(kinds(), BTreeSet::new(), &self.store, now(self.now)).unwrap();
         self.assign_as(assigned, verified);
     }

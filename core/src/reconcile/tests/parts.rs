@@ -1,8 +1,11 @@
 //! Parts of objects that others have: waited for, applied, healed, told, given up.
 
+mod storm;
+
 use super::*;
 use crate::cluster::{Answer, Applied};
 use crate::health::Health;
+use crate::policy::SyncPolicy;
 use crate::status::ResourceRow;
 use crate::tracking::PART;
 
@@ -17,13 +20,13 @@ impl Bench {
         let fingerprint = self.objects.get(&key).and_then(|part| part.fingerprint);
         let whole = self.objects.get(&key.whole()).cloned();
         let live = |whole: LiveMeta| LiveMeta { key: key.clone(), fingerprint, health: None, ..whole };
-        let (asked, now_ours) = match &request {
-            Request::Apply { uid, manifest, .. } => (uid.clone(), Some(*manifest)),
-            Request::GiveUp { uid, .. } => (Some(uid.clone()), None),
-            _ => {
-                self.reads += 1;
-                return Ok(whole.map_or(Answer::Absent, |whole| Answer::Found(live(whole))));
-            }
+        let (asked, now_ours) = if let Request::Apply { uid, manifest, .. } = &request {
+            (uid.clone(), Some(*manifest))
+        } else if let Request::GiveUp { uid, .. } = &request {
+            (Some(uid.clone()), None)
+        } else {
+            self.reads += 1;
+            return Ok(whole.map_or(Answer::Absent, |whole| Answer::Found(live(whole))));
         };
         self.writes.push(request.clone());
         let Some(whole) = whole.filter(|whole| asked.as_ref() == Some(&whole.uid)) else {
@@ -43,7 +46,7 @@ impl Bench {
     pub(super) fn list_parts(&mut self) -> bool {
         let unseen: Vec<ResourceKey> = self.reconciler.watch_generations().parts.into_keys().collect();
         let unseen: Vec<ResourceKey> =
-            unseen.into_iter().filter(|key| !self.reconciler.part_states.contains_key(key)).collect();
+            unseen.into_iter().filter(|key| !self.reconciler.parts.state(key).is_some()).collect();
         for key in &unseen {
             self.tell_part(key, true);
         }
@@ -101,9 +104,26 @@ impl Bench {
 
     /// Gives the applies of parts, each with whether it takes fields from others.
     fn applies(&self) -> Vec<bool> {
-        let of = |request: &Request| match request {
-            Request::Apply { key, force, .. } if key.is_part() => Some(*force),
-            _ => None,
+        let of = |request: &Request| {
+            if let Request::Apply { key, force, .. } = request {
+                key.is_part().then_some(*force)
+            } else {
+                None
+            }
+        };
+        self.writes.iter().filter_map(of).collect()
+    }
+
+    /// Gives what was applied, and what was given up.
+    fn written(&self) -> Vec<(&'static str, ResourceKey)> {
+        let of = |request: &Request| {
+            if let Request::Apply { key, .. } = request {
+                Some(("applied", key.clone()))
+            } else if let Request::GiveUp { key, .. } = request {
+                Some(("given up", key.clone()))
+            } else {
+                None
+            }
         };
         self.writes.iter().filter_map(of).collect()
     }
@@ -125,8 +145,10 @@ fn a_part_waits_for_its_object_and_is_applied_when_that_is_there() {
     assert_eq!((row.status, row.health), (SyncStatus::OutOfSync, Some(Health::Missing)));
     assert!(row.message.contains("waits for its object"), "{}", row.message);
     assert_eq!(bench.operation("web").phase, OperationPhase::Succeeded, "nothing failed");
+    let reads = bench.reads;
     bench.pass(600_000);
     assert!(bench.writes.is_empty(), "it makes no object");
+    assert_eq!(bench.reads, reads, "and asks for it once");
     bench.made(&mesh(), "n-1", None);
     assert_eq!(bench.applies(), [false], "nothing is taken from others");
     let row = bench.part_row("web", &mesh());
@@ -134,6 +156,22 @@ fn a_part_waits_for_its_object_and_is_applied_when_that_is_there() {
     assert_eq!(bench.status("web").health, Health::Healthy);
     bench.pass(3_600_000);
     assert_eq!(bench.writes.len(), 1, "and then it rests");
+}
+
+#[test]
+fn an_object_that_does_not_go_keeps_no_sync_of_its_parts_from_its_end() {
+    let mut bench = Bench::new();
+    bench.made(&mesh(), "n-1", None);
+    bench.objects.get_mut(&mesh().whole()).unwrap().deleting = true;
+    bench.assign_part("web", &mesh(), 1);
+    assert_eq!(bench.operation("web").phase, OperationPhase::Succeeded);
+    assert!(bench.part_row("web", &mesh()).message.contains("is being deleted"));
+    let requests = bench.requests;
+    bench.pass(3_600_000);
+    assert_eq!(bench.requests, requests, "and it is not synced again and again");
+    bench.taken_away(&mesh());
+    bench.made(&mesh(), "n-2", None);
+    assert_eq!((bench.applies(), bench.status("web").sync), (vec![false], SyncStatus::Synced));
 }
 
 #[test]
@@ -173,16 +211,82 @@ fn an_intact_part_that_states_more_takes_nothing_from_others() {
     let mut bench = Bench::new();
     bench.made(&mesh(), "n-1", None);
     bench.assign_part("web", &mesh(), 1);
-    bench.fails = Some(|request| match request {
-        Request::Apply { force: false, .. } => {
-            Some(ApiError::Refused("conflict with \"kubectl\"".to_owned()))
-        }
-        _ => None,
+    bench.fails = Some(|request| {
+        let takes_nothing = matches!(request, Request::Apply { force: false, .. });
+        takes_nothing.then(|| ApiError::Refused("conflict with \"kubectl\"".to_owned()))
     });
     bench.assign_part("web", &mesh(), 2);
     let row = bench.part_row("web", &mesh());
     assert!(row.message.contains("kubectl"), "{}", row.message);
     assert_ne!(bench.operation("web").phase, OperationPhase::Succeeded);
+}
+
+#[test]
+fn a_part_that_lost_something_takes_nothing_that_it_states_anew() {
+    let mut bench = Bench::new();
+    bench.made(&mesh(), "n-1", None);
+    let assignment = bench.put_part("web", &mesh(), 1, "");
+    let policy = SyncPolicy {
+        automated: Some(Automated { prune: true, self_heal: false, allow_empty: false }),
+        ..SyncPolicy::default()
+    };
+    bench.list.set(Assignment { policy: policy.clone(), ..assignment });
+    bench.desire();
+    bench.made(&mesh(), "n-1", Some(Digest::of(b"robbed")));
+    assert_eq!(bench.applies(), [false], "nobody heals it");
+    let assignment = bench.put_part("web", &mesh(), 2, "");
+    bench.list.set(Assignment { policy, ..assignment });
+    bench.desire();
+    assert_eq!(bench.applies(), [false, false], "force would take what the first manifest never had");
+}
+
+#[test]
+fn so_many_objects_are_watched_and_the_others_looked_at() {
+    let mut bench = Bench::new();
+    bench.reconciler.parts.room = 1;
+    let others = config("a").with_part("mesh");
+    bench.made(&others, "c-1", None);
+    bench.assign_part("one", &mesh(), 1);
+    bench.assign_part("two", &others, 1);
+    assert_eq!(bench.reconciler.watch_generations().parts.into_keys().collect::<Vec<_>>(), [mesh()]);
+    let row = bench.part_row("two", &others);
+    assert_eq!((row.status, bench.status("two").sync), (SyncStatus::Synced, SyncStatus::Synced));
+    assert!(row.message.contains("of more than 1 parts not all are watched"), "{}", row.message);
+    assert!(bench.reconciler.is_observing());
+    let reads = bench.reads;
+    bench.pass(3_600_000);
+    assert_eq!(
+        (bench.reads - reads, bench.applies().len()),
+        (12, 1),
+        "one look in five minutes, and no write"
+    );
+    bench.made(&others, "c-1", Some(Digest::of(b"robbed")));
+    assert_eq!(bench.applies().len(), 1, "no watch tells of it");
+    bench.pass(300_000);
+    assert_eq!(bench.applies(), [false, true], "and the next look does");
+
+    let empty = bench.put_manifests("one", Vec::new());
+    bench.list.set(empty);
+    bench.desire();
+    assert_eq!(bench.reconciler.watch_generations().parts.into_keys().collect::<Vec<_>>(), [others.clone()]);
+    bench.made(&others, "c-1", Some(Digest::of(b"robbed")));
+    assert_eq!(bench.applies(), [false, true, true], "the place that became free is its own");
+    assert_eq!(bench.part_row("two", &others).message, "");
+}
+
+#[test]
+fn an_object_that_may_not_be_looked_at_leaves_its_part_unknown() {
+    let mut bench = Bench::new();
+    bench.reconciler.parts.room = 0;
+    bench.made(&mesh(), "n-1", None);
+    bench.assign_part("web", &mesh(), 1);
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+    bench.fail = Some(ApiError::Refused("namespaces is forbidden".to_owned()));
+    bench.pass(300_000);
+    assert_eq!(bench.status("web").sync, SyncStatus::Unknown);
+    bench.fail = None;
+    bench.pass(900_000);
+    assert_eq!((bench.status("web").sync, bench.applies().len()), (SyncStatus::Synced, 1));
 }
 
 #[test]
@@ -200,6 +304,25 @@ fn a_part_that_left_the_desired_state_is_given_up_and_its_object_stays() {
     assert_eq!((bench.given_up(), bench.deletes()), (1, 0));
     assert!(bench.objects.contains_key(&mesh().whole()));
     assert!(bench.reconciler.inventory().is_empty() && bench.reconciler.watch_generations().parts.is_empty());
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
+}
+
+#[test]
+fn what_another_part_takes_on_is_applied_before_the_old_one_is_given_up() {
+    let mut bench = Bench::new();
+    bench.made(&mesh(), "n-1", None);
+    bench.assign_part("web", &mesh(), 1);
+    let renamed = mesh().whole().with_part("net");
+    let wave = json!({PART: "net", "argocd.argoproj.io/sync-wave": "3"});
+    let body = json!({"apiVersion": "v1", "kind": "Namespace", "data": {"v": 1},
+        "metadata": {"name": "theirs", "annotations": wave}});
+    let mut assignment = bench.put_manifests("web", vec![(renamed.clone(), body)]);
+    assignment.policy.automated = Some(Automated { prune: true, self_heal: true, allow_empty: true });
+    bench.writes.clear();
+    bench.list.set(assignment);
+    bench.desire();
+    bench.pass(60_000);
+    assert_eq!(bench.written(), [("applied", renamed), ("given up", mesh())]);
     assert_eq!(bench.status("web").sync, SyncStatus::Synced);
 }
 
@@ -266,15 +389,7 @@ fn a_part_of_an_object_of_its_own_app_comes_after_the_whole() {
     bench.list.set(assignment);
     bench.desire();
     bench.pass(10_000);
-    let written: Vec<bool> = bench
-        .writes
-        .iter()
-        .filter_map(|request| match request {
-            Request::Apply { key, .. } => Some(key.is_part()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(written, [false, true]);
+    assert_eq!(bench.written(), [("applied", config("a")), ("applied", part)]);
     assert_eq!(bench.status("web").sync, SyncStatus::Synced);
 }
 
@@ -290,7 +405,11 @@ fn a_lost_store_applies_parts_again_and_gives_none_up() {
     }
     bench.restart();
     bench.pass(60_000);
-    assert_eq!(bench.applies(), [false, true], "its own manager says that it is its own");
+    assert_eq!(
+        bench.applies(),
+        [false, false],
+        "what it still has is its own, and what others have by now is theirs"
+    );
     assert_eq!((bench.given_up(), bench.status("web").sync), (0, SyncStatus::Synced));
     bench.restart();
     bench.pass(60_000);
@@ -311,141 +430,4 @@ fn a_refused_watch_of_an_object_leaves_its_part_unknown() {
         condition.message.starts_with("cannot watch the object of /Namespace//theirs/mesh"),
         "{condition:?}"
     );
-}
-
-/// Parts of three objects, stated by two apps, while everything happens to them.
-struct Storm {
-    bench: Bench,
-    dice: Dice,
-    /// What each app states: the parts, each with the digest of its manifest.
-    stated: BTreeMap<&'static str, BTreeMap<ResourceKey, Digest>>,
-}
-
-impl Storm {
-    fn below(&mut self, limit: u64) -> u64 {
-        let mut bytes = [0; 8];
-        self.dice.fill(&mut bytes);
-        u64::from_le_bytes(bytes) % limit
-    }
-
-    fn wholes() -> [ResourceKey; 3] {
-        [mesh().whole(), config("a"), config("b")]
-    }
-
-    fn parts_of(whole: &ResourceKey) -> [ResourceKey; 2] {
-        ["mesh", "other"].map(|part| whole.clone().with_part(part))
-    }
-
-    fn states_something(&mut self) {
-        let app = if self.below(2) == 0 { "one" } else { "two" };
-        let mut manifests = Vec::new();
-        for part in Self::wholes().iter().flat_map(Self::parts_of) {
-            // Fewer than the governor asks about.
-            if self.below(3) == 0 && manifests.len() < 3 {
-                let body = json!({"apiVersion": "v1", "kind": part.kind, "data": {"v": self.below(3)},
-                    "metadata": {"name": part.name, "annotations": {PART: part.part}}});
-                manifests.push((part, body));
-            }
-        }
-        let digest = |body: &serde_json::Value| Digest::of(body.to_string().as_bytes());
-        let stated = manifests.iter().map(|(key, body)| (key.clone(), digest(body))).collect();
-        self.stated.insert(app, stated);
-        let mut assignment = self.bench.put_manifests(app, manifests);
-        assignment.policy.automated = Some(Automated { prune: true, self_heal: true, allow_empty: true });
-        self.bench.list.set(assignment);
-        self.bench.desire();
-    }
-
-    fn tell(&mut self, whole: &ResourceKey) {
-        for part in Self::parts_of(whole) {
-            self.bench.tell_part(&part, false);
-        }
-        self.bench.settle();
-    }
-
-    fn makes(&mut self, whole: &ResourceKey) {
-        if !self.bench.objects.contains_key(whole) {
-            self.bench.uids += 1;
-            self.bench.version += 1;
-            let (uid, version) = (format!("u{}", self.bench.uids), self.bench.version);
-            self.bench.objects.retain(|key, _| key.whole() != *whole);
-            let live = LiveMeta { labelled: false, ..foreign(whole, &uid, version) };
-            self.bench.objects.insert(whole.clone(), live);
-            self.tell(whole);
-        }
-    }
-
-    fn robs(&mut self, whole: &ResourceKey) {
-        let part = Self::parts_of(whole)[usize::try_from(self.below(2)).unwrap()].clone();
-        let left = (self.below(2) == 0).then(|| Digest::of(b"robbed"));
-        self.bench.version += 1;
-        let version = self.bench.version;
-        if let Some(live) = self.bench.objects.get_mut(&part).filter(|live| live.fingerprint.is_some()) {
-            live.fingerprint = left;
-            self.bench.objects.get_mut(whole).unwrap().resource_version = version;
-            self.tell(whole);
-        }
-    }
-
-    fn step(&mut self) {
-        let whole = Self::wholes()[usize::try_from(self.below(3)).unwrap()].clone();
-        match self.below(8) {
-            0 | 1 => self.states_something(),
-            2 => self.makes(&whole),
-            3 => {
-                self.bench.objects.retain(|key, _| key.whole() != whole);
-                self.tell(&whole);
-            }
-            4 => self.robs(&whole),
-            5 => self.bench.restart(),
-            6 => {
-                self.bench.loses_answers = self.below(4) == 0;
-                let away = || ApiError::Unreachable("connection refused".to_owned());
-                self.bench.fail = (self.below(5) == 0).then(away);
-            }
-            _ => {
-                let ms = self.below(120_000);
-                self.bench.pass(ms);
-            }
-        }
-    }
-
-    fn comes_right(&mut self) {
-        (self.bench.loses_answers, self.bench.fail) = (false, None);
-        for whole in Self::wholes() {
-            self.makes(&whole);
-        }
-        // Longer than the governor's hour, and than any back-off of a fight.
-        self.bench.pass(4 * 3_600_000);
-        let held = self.bench.statuses.values().filter_map(|status| status.held.as_ref());
-        let held: BTreeSet<ResourceKey> =
-            held.flat_map(|held| held.deletes.iter().map(|delete| delete.key.clone())).collect();
-        // More than half of an app at once may be left from before.
-        for part in Self::wholes().iter().flat_map(Self::parts_of).filter(|part| !held.contains(part)) {
-            let entry = self.bench.reconciler.inventory().get(&part);
-            let owner = entry.map(|entry| entry.app.name.clone()).unwrap_or_default();
-            let expected = self.stated.get(owner.as_str()).and_then(|stated| stated.get(&part)).copied();
-            let desired = self.stated.values().any(|stated| stated.contains_key(&part));
-            let live = self.bench.objects.get(&part).and_then(|live| live.fingerprint);
-            assert_eq!((live, expected.is_some()), (expected, desired), "{part} of {owner:?}");
-        }
-        let makes_or_deletes = |request: &Request| match request {
-            Request::Apply { uid, .. } => uid.is_none(),
-            Request::Delete { .. } => true,
-            _ => false,
-        };
-        assert!(!self.bench.writes.iter().any(makes_or_deletes), "{:?}", self.bench.writes);
-    }
-}
-
-#[test]
-fn whatever_happens_parts_come_right_and_no_object_is_made_or_deleted() {
-    for seed in 0..60_u64 {
-        let dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        let mut storm = Storm { bench: Bench::new(), dice, stated: BTreeMap::new() };
-        for _ in 0..40 {
-            storm.step();
-        }
-        storm.comes_right();
-    }
 }

@@ -157,6 +157,52 @@ fn a_release_that_the_hub_collected_is_given_up_for_the_newest() {
     assert_eq!(world.running(), world.git);
 }
 
+/// Writes a name of a part into the entries on the wire that the agent cannot read: so a part is to one that knows none.
+fn from_the_future(world: &mut World) {
+    for frame in &mut world.down {
+        if let HubFrame::Chunk(chunk) = frame
+            && let Some(at) = chunk.data.windows(4).position(|bytes| bytes == b"mesh")
+        {
+            chunk.data[at..at + 4].copy_from_slice(b"MESH");
+        }
+    }
+}
+
+#[test]
+fn an_agent_keeps_the_release_that_it_has_before_one_with_parts_that_it_cannot_read() {
+    let mut world = connected();
+    let part = ResourceKey::new("", "ConfigMap", "shop", "theirs").with_part("mesh");
+    let parts = of_manifests([(part, b"{\"content\":7}".to_vec())]);
+    let other = release("other", &[1, 2]);
+    for (release, manifests) in [&parts, &other] {
+        world.hub_store.commit(&store_ops(release, manifests));
+    }
+    let list = list_of([assign("web", parts.0.root()), assign("other", other.0.root())]);
+    world.publish_list(list, std::collections::BTreeSet::new(), Ok(()));
+    for step in 0..2_000 {
+        world.deliver_up();
+        from_the_future(&mut world);
+        world.deliver_down();
+        if step % 50 == 0 {
+            world.pass(1_000);
+        }
+    }
+    assert!(world.agent.progress()[&AppId::new("", "web")].blocked);
+    let told =
+        |event: &AgentEvent| matches!(event, AgentEvent::Warning(why) if why.contains("no name of a part"));
+    assert!(world.agent_events.iter().any(told), "{:?}", world.agent_events);
+    assert!(!world.agent.all_releases_verified(), "so nothing is deleted");
+    let web = world.git["web"].clone();
+    assert_eq!(world.running()["web"], web, "the old release is enforced");
+    assert!(world.agent.is_complete(other.0.root()), "and no other app waits");
+    // It learns to read them.
+    world.settle();
+    world.pass(400_000);
+    world.settle();
+    assert_eq!(world.running()["web"], [7]);
+    assert!(world.agent.all_releases_verified());
+}
+
 /// Bytes of a frame as protobuf: a tag and a length around the fields.
 fn wire_size(frame: &HubFrame) -> usize {
     let varint = |value: usize| 1 + (value.max(1).ilog2() / 7) as usize;
