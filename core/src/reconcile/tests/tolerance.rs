@@ -115,7 +115,11 @@ fn what_changes_unseen_by_a_watch_is_looked_at_and_not_asked_about_for_ever() {
     (live.resource_version, live.fingerprint) = (bench.version, Some(Digest::of(b"claimed")));
     bench.change("web", |assignment| assignment.ignore = vec![rule("/data/w")]);
     bench.pass(60_000);
-    assert_eq!((bench.status("web").sync, bench.reads), (SyncStatus::Synced, reads + 2), "one of them a look");
+    assert_eq!(
+        (bench.status("web").sync, bench.reads),
+        (SyncStatus::Synced, reads + 2),
+        "one of them a look"
+    );
 }
 
 #[test]
