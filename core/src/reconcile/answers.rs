@@ -127,7 +127,11 @@ impl Reconciler {
                     Some(Intent::Apply { .. }) => {
                         InventoryEntry { hook: entry.hook.clone().map(HookRun::never), ..entry }
                     }
-                    Some(Intent::Delete { .. }) | None => entry,
+                    // It arrived: finalizers keep it, and what comes after it goes on waiting.
+                    Some(Intent::Delete { uid, .. }) => {
+                        InventoryEntry { going: live.deleting && *uid == live.uid, ..entry }
+                    }
+                    None => entry,
                 };
                 let uid = settled.uid.clone().or_else(|| ours.then(|| live.uid.clone()));
                 if uid.is_none() {
@@ -241,29 +245,6 @@ impl Reconciler {
                 self.later(app, key, heal, now.ms().saturating_add(LOOK_AGAIN_MS), "deletion", false);
             }
         }
-    }
-
-    /// An entry of an object that turned out to be somebody else's says nothing any more.
-    fn drop_unclaimed(&mut self, key: &ResourceKey) {
-        if self.inventory.contains_key(key) {
-            self.put_inventory(key, None);
-        }
-    }
-
-    /// What is there is somebody else's, who may take it away again: what was applied stays known, to be healed then.
-    fn unclaim(&mut self, key: &ResourceKey) {
-        let Some(entry) = self.inventory.get(key).cloned() else { return };
-        let wanted = self.desirers.get(key).is_some_and(|apps| apps.contains(&entry.app));
-        let kept = (wanted && entry.applied.is_some()).then_some(InventoryEntry {
-            uid: None,
-            fingerprint: None,
-            resource_version: 0,
-            intent: None,
-            done: false,
-            going: false,
-            ..entry
-        });
-        self.put_inventory(key, kept);
     }
 
     /// Tells whether an app is listed and its release has the object.

@@ -1,5 +1,6 @@
-//! What to do with an object that is there before its first apply (M17).
+//! What to do with an object that is there before its first apply, and with what turned out to be somebody else's (M17).
 
+use super::{InventoryEntry, Reconciler};
 use crate::cluster::{LiveMeta, Tracking};
 use crate::ids::{AppId, InstallationId};
 use crate::key::ResourceKey;
@@ -48,6 +49,31 @@ pub(super) fn claim(
         Tracking::None if key.is_crd() && live.labelled => take(None),
         Tracking::None => take(Some("adopted: it was there and nobody tracked it".to_owned())),
         Tracking::Other(tool) => Claim::Refused(format!("tracked by {tool}")),
+    }
+}
+
+impl Reconciler {
+    /// An entry of an object that turned out to be somebody else's says nothing any more.
+    pub(super) fn drop_unclaimed(&mut self, key: &ResourceKey) {
+        if self.inventory.contains_key(key) {
+            self.put_inventory(key, None);
+        }
+    }
+
+    /// What is there is somebody else's, who may take it away again: what was applied stays known, to be healed then.
+    pub(super) fn unclaim(&mut self, key: &ResourceKey) {
+        let Some(entry) = self.inventory.get(key).cloned() else { return };
+        let wanted = self.desirers.get(key).is_some_and(|apps| apps.contains(&entry.app));
+        let kept = (wanted && entry.applied.is_some()).then_some(InventoryEntry {
+            uid: None,
+            fingerprint: None,
+            resource_version: 0,
+            intent: None,
+            done: false,
+            going: false,
+            ..entry
+        });
+        self.put_inventory(key, kept);
     }
 }
 

@@ -28,19 +28,20 @@ impl Reconciler {
             .collect()
     }
 
-    /// Gives the objects that a deletion of their whole app has deleted and finalizers keep, but for what stays anyway.
+    /// Gives the objects that a deletion of their whole app has deleted and finalizers keep, or may have: their deletes have
+    /// no answer yet (M18). What stays anyway is none of them.
     fn cascading<'a>(&'a self, app: &'a AppId) -> impl Iterator<Item = &'a ResourceKey> {
         let deletes = self.phase_of(app) == Phase::Deleting;
         let keys = self.by_app.get(app).into_iter().flatten().filter(move |_| deletes);
         keys.filter(move |key| {
-            let entry = self.inventory.get(*key).filter(|entry| entry.going && entry.belongs_to(app));
+            let entry = self.inventory.get(*key).filter(|entry| entry.is_deleted() && entry.belongs_to(app));
             entry.is_some_and(|entry| !self.stays(key, entry))
         })
     }
 
     /// Gives the last wave of which something is still on its way out: a deletion of the whole app waits until it is gone
     /// (Argo CD). What the API server refused, what is held and what is kept was not deleted, and blocks nothing.
-    fn last_wave_going(&self, app: &AppId) -> Option<i32> {
+    pub(super) fn last_wave_going(&self, app: &AppId) -> Option<i32> {
         self.cascading(app).map(|key| self.applied_wave(key)).max()
     }
 

@@ -76,7 +76,10 @@ impl Reconciler {
             return 0;
         }
         let queue = self.delete_queue.get(app);
-        let queued = queue.into_iter().flatten().filter(|(_, queued)| queued.counted).count();
+        // What waits for a later wave to be gone may do so for days: it is counted when it comes.
+        let going = self.last_wave_going(app);
+        let next = |key: &ResourceKey| going.is_none_or(|wave| self.applied_wave(key) >= wave);
+        let queued = queue.into_iter().flatten().filter(|(key, queued)| queued.counted && next(key)).count();
         let looked_at = self.flights.values().filter(|flight| match &flight.purpose {
             Purpose::DeleteCheck { app: of, counted, .. } => {
                 of == app && *counted && !queue.is_some_and(|queue| queue.contains_key(&flight.key))
@@ -329,7 +332,8 @@ impl Reconciler {
         }
         let intent = Some(Intent::Delete { uid: delete.uid.clone(), at: now.mono, counted });
         self.settle_queue.insert(key.clone(), now.ms().saturating_add(super::settle_ms()));
-        self.put_inventory(&key, Some(InventoryEntry { intent, ..entry }));
+        let pruned_by = self.pruned_by(app, &key);
+        self.put_inventory(&key, Some(InventoryEntry { intent, pruned_by, ..entry }));
         let propagation = self
             .apps
             .get(app)

@@ -210,6 +210,11 @@ impl InventoryEntry {
         }
     }
 
+    /// Tells whether it was deleted, or may have been: the delete has no answer yet.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.going || matches!(self.intent, Some(Intent::Delete { .. }))
+    }
+
     pub(super) fn belongs_to(&self, app: &AppId) -> bool {
         !self.detached && self.app == *app
     }

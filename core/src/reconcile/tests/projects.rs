@@ -83,6 +83,13 @@ fn an_app_is_deleted_without_what_its_project_does_not_permit() {
     bench.desire();
     bench.pass(600_000);
     assert_eq!((bench.deletes(), bench.objects.len()), (1, 1));
+    let told: Vec<String> = bench
+        .events
+        .iter()
+        .filter(|event| event.key == Some(secret("s")))
+        .map(|event| event.message.clone())
+        .collect();
+    assert!(told.contains(&format!("not deleted with its app: {WHY}")), "{told:?}");
 
     // Whoever may have it takes it over.
     let mut heir = bench.put_manifests(
