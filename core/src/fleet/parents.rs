@@ -11,6 +11,7 @@ use std::sync::Arc;
 use minicbor::{Decode, Encode};
 
 use self::growth::Growth;
+use self::orders::Ordered;
 use self::split::Split;
 use super::{Fleet, FleetRead, Rendering};
 use crate::application::Source;
@@ -20,8 +21,11 @@ use crate::status::{Condition, ResourceRow};
 use crate::store::{self, StoreError, StoreOp, StoreRead, Table};
 use crate::time::WallTime;
 
+pub use self::orders::Order;
+
 mod claim;
 mod growth;
+mod orders;
 mod split;
 mod standing;
 
@@ -46,6 +50,9 @@ struct Known {
     /// Whether they leave with it: its document has a finalizer.
     #[n(1)]
     cascade: bool,
+    /// What somebody ordered it to bring; absent where it brings by itself what it renders.
+    #[n(2)]
+    ordered: Option<Ordered>,
 }
 
 /// All apps that brought documents.
@@ -82,6 +89,8 @@ pub struct Grown {
     pub ops: Vec<StoreOp>,
     /// Sync windows had a say: what they say changes with time.
     pub windows: bool,
+    /// What became of the order; absent where its app was not looked at.
+    pub answer: Option<Result<(), String>>,
 }
 
 // === impl Parents ===
@@ -104,18 +113,21 @@ impl Parents {
 
     /// Gives the releases that hold documents.
     pub(super) fn roots(&self) -> impl Iterator<Item = Root> {
-        self.known.values().map(|known| known.documents)
+        let ordered = self.known.values().filter_map(|known| known.ordered.as_ref());
+        self.known.values().map(|known| known.documents).chain(ordered.map(|ordered| ordered.documents))
     }
 }
 
 // === impl Fleet ===
 
 impl Fleet {
-    /// Adds to a read of the fleet's source what its apps bring. `at` is the hub's time, for sync windows.
+    /// Adds to a read of the fleet's source what its apps bring, and what somebody orders one of them to bring. `at` is the
+    /// hub's time, for sync windows.
     pub fn grow(
         &mut self,
         base: &FleetRead,
         renderings: Renderings<'_>,
+        order: Option<&Order>,
         at: WallTime,
         store: &dyn StoreRead,
     ) -> Result<Grown, StoreError> {
@@ -123,7 +135,7 @@ impl Fleet {
         projects.learn(base);
         let mut round = 0;
         loop {
-            let growth = Growth::new(self, &projects, base, renderings, at, store);
+            let growth = Growth::new(self, &projects, base, renderings, (order, at), store);
             let (grown, parents) = growth.run()?;
             let mut learnt = projects.clone();
             learnt.learn(&grown.read);

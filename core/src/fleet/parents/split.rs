@@ -27,6 +27,9 @@ const TO_PARENT: [(&str, Words); 4] = [
     ("argocd.argoproj.io/compare-options", |options| options.trim() == "IgnoreExtraneous"),
 ];
 
+/// Makes documents at Argo CD, and none here: it is refused by name, not sent to a cluster where nobody reads it.
+const SET: &str = "ApplicationSet";
+
 /// A release, apart.
 #[derive(Debug)]
 pub(super) struct Split {
@@ -58,6 +61,8 @@ pub(super) enum Content {
     Project(String, Box<ProjectDocument>),
     /// It does not say what it is about.
     Nameless,
+    /// It is of a kind that makes documents, and that the hub does not know.
+    Unsupported,
 }
 
 // === impl Document ===
@@ -94,6 +99,7 @@ impl Document {
             Content::App(_, document) => document.application.as_ref().err().map(String::as_str),
             Content::Project(_, document) => document.project.as_ref().err().map(String::as_str),
             Content::Nameless => Some("metadata.name: is no name"),
+            Content::Unsupported => Some("kind: is not supported: state each Application as a document"),
         }
     }
 }
@@ -107,7 +113,7 @@ impl fmt::Display for Document {
 /// Tells whether objects of this name are documents of the fleet, of whatever version.
 fn is_document(key: &ResourceKey) -> bool {
     let (group, _version) = split_api_version(API_VERSION);
-    key.group == group && ["Application", "AppProject"].contains(&key.kind.as_str())
+    key.group == group && ["Application", "AppProject", SET].contains(&key.kind.as_str())
 }
 
 /// Gives what an app's documents are said to come from.
@@ -141,7 +147,9 @@ pub(super) fn split(parent: &AppId, root: Root, store: &dyn StoreRead) -> Result
 }
 
 fn content(file: &str, key: &ResourceKey, value: &Value) -> Content {
-    if key.kind == "Application" {
+    if key.kind == SET {
+        Content::Unsupported
+    } else if key.kind == "Application" {
         match Application::identity(value) {
             Some(app) => {
                 let mut document = AppDocument::read(file, value);

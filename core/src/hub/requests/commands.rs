@@ -5,6 +5,7 @@ use crate::hub::{CONFIRMED_LOSS, Context, Effects, HubMachine, Reply, Severity, 
 use crate::ids::{AppId, ClusterId, CommandId, Digest};
 use crate::registry::REGISTRY_META;
 use crate::session::frame::{Command, CommandKind, CommandState, CommandUpdate};
+use crate::session::hub::HubLink;
 use crate::store::StoreOp;
 
 /// Most commands whose end somebody waits for.
@@ -33,22 +34,13 @@ impl HubMachine {
                 message: format!("the loss of {} apps is confirmed", loss.apps.len()),
                 payload: Vec::new(),
                 operation: None,
-                at,
+                app: name.app.clone(),
+                cluster: Some(cluster),
             };
             effects.replies.push((ticket, Ok(Reply::Command(progress))));
             return Ok(());
         }
-        if self.pending.len() >= COMMANDS {
-            return Err(Refused::Busy);
-        }
-        let named = || self.registry.name_of(cluster).unwrap_or_default().to_owned();
-        let away = || Refused::Away(named());
-        let link = self.links.get(&cluster).filter(|link| link.session().is_some()).ok_or_else(away)?;
-        if let Some(needs) = kind.needs()
-            && !link.capabilities().is_some_and(|names| names.contains(needs))
-        {
-            return Err(Refused::TooOld { cluster: named(), needs });
-        }
+        let link = self.agent_for(cluster, &kind)?;
         let operation =
             link.statuses().get(&name.app).and_then(|row| read_status(row.value())).and_then(|s| s.operation);
         self.pending.insert(id, Pending { ticket, at, state: CommandState::Accepted, operation });
@@ -58,6 +50,22 @@ impl HubMachine {
             self.absorb(cluster, said, context.now, effects);
         }
         Ok(())
+    }
+
+    /// Gives the link to an agent that takes a command now, or why there is none.
+    pub(super) fn agent_for(&self, cluster: ClusterId, kind: &CommandKind) -> Result<&HubLink, Refused> {
+        if self.pending.len() >= COMMANDS {
+            return Err(Refused::Busy);
+        }
+        let named = || self.registry.name_of(cluster).unwrap_or_default().to_owned();
+        let away = || Refused::Away(named());
+        let link = self.links.get(&cluster).filter(|link| link.session().is_some()).ok_or_else(away)?;
+        match kind.needs() {
+            Some(needs) if !link.capabilities().is_some_and(|names| names.contains(needs)) => {
+                Err(Refused::TooOld { cluster: named(), needs })
+            }
+            Some(_) | None => Ok(link),
+        }
     }
 
     fn confirm_loss(&mut self, plan: Digest, apps: usize, context: &Context<'_>, effects: &mut Effects) {
@@ -102,11 +110,12 @@ impl HubMachine {
         let Some(pending) = self.pending.get_mut(&update.id) else { return };
         let CommandUpdate { id, state, message, payload } = update;
         pending.state = state;
-        let (ticket, at) = (pending.ticket, pending.at.clone());
+        let (ticket, (cluster, app)) = (pending.ticket, pending.at.clone());
         if state.is_final() {
             self.pending.remove(&id);
         }
-        let progress = CommandProgress { id, state, message, payload, operation: None, at };
+        let cluster = Some(cluster);
+        let progress = CommandProgress { id, state, message, payload, operation: None, app, cluster };
         effects.replies.push((ticket, Ok(Reply::Command(progress))));
     }
 
@@ -132,7 +141,8 @@ impl HubMachine {
                 message: String::new(),
                 payload: Vec::new(),
                 operation: Some((operation, status.observed)),
-                at: pending.at.clone(),
+                app: pending.at.1.clone(),
+                cluster: Some(cluster),
             };
             effects.replies.push((pending.ticket, Ok(Reply::Command(progress))));
         }

@@ -9,6 +9,8 @@ use crate::fleet::ProjectDocument;
 use crate::project::Project;
 use crate::status::SyncStatus;
 
+mod ordered;
+
 const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
 
 /// An app of the cluster `edge`.
@@ -455,29 +457,6 @@ fn a_parent_that_renders_nothing_at_all_any_more_takes_nothing_along() {
 }
 
 #[test]
-fn a_parent_that_does_not_sync_by_itself_changes_nothing_and_says_so() {
-    let mut world = World::new();
-    world.add("edge");
-    let manual = with(parent("root"), "/spec/syncPolicy", json!({}));
-    world.write(&manual);
-    world.read();
-    world.bring("root", &[app("web")]);
-    assert!(!world.is_known("web"));
-    assert!(world.said("root").contains("spec.syncPolicy.automated: is missing"), "{}", world.said("root"));
-    assert_eq!(world.shown("root").status.unwrap().sync, SyncStatus::OutOfSync);
-    world.write(&parent("root"));
-    world.read();
-    world.run("web");
-    world.write(&manual);
-    world.read();
-    world.bring("root", &[app("other")]);
-    world.bring("web", &[]);
-    assert!(world.is_known("web") && !world.is_known("other"));
-    assert_eq!(world.phase("web"), Some(Phase::Active), "it goes on by its own source");
-    assert_eq!(world.said("web"), "");
-}
-
-#[test]
 fn a_paused_parent_and_closed_windows_keep_changes_back() {
     let mut world = World::grown(&[app("web")]);
     world.add("in-cluster");
@@ -619,6 +598,22 @@ fn releases_that_hold_documents_are_not_collected() {
     world.handle(Input::Tick);
     world.read();
     assert!(world.is_known("web"));
+}
+
+#[test]
+fn a_set_of_applications_is_refused_by_name_and_sent_to_no_cluster() {
+    let set =
+        json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet", "metadata": {"name": "all"}});
+    let mut world = World::grown(&[app("web"), set]);
+    let row = world.rows("root").into_iter().find(|(name, _, _)| name == "all").unwrap();
+    assert_eq!(row.1, SyncStatus::OutOfSync);
+    assert!(world.said("root").contains("ApplicationSet all is refused: kind: is not supported"));
+    assert!(world.hub.fleet.placements_of(&id("root")).is_empty(), "nothing is left for a cluster");
+    world.add("in-cluster");
+    let root = world.hub.fleet.placements_of(&id("root"))[0].1.assignment.root;
+    let release = crate::session::tables::get_release(&world.store, root).unwrap().unwrap();
+    assert!(release.is_empty(), "{release:?}");
+    assert_eq!(world.phase("web"), Some(Phase::Active));
 }
 
 #[test]
