@@ -26,6 +26,7 @@ pub use self::orders::Order;
 mod claim;
 mod growth;
 mod orders;
+mod rest;
 mod split;
 mod standing;
 
@@ -121,6 +122,11 @@ impl Parents {
 // === impl Fleet ===
 
 impl Fleet {
+    /// Tells whether an app brought documents, or was ordered to.
+    pub fn brings(&self, app: &AppId) -> bool {
+        self.parents.known.contains_key(app)
+    }
+
     /// Adds to a read of the fleet's source what its apps bring, and what somebody orders one of them to bring. `at` is the
     /// hub's time, for sync windows.
     pub fn grow(
@@ -146,5 +152,33 @@ impl Fleet {
             }
             projects = learnt;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Digest;
+    use crate::store::{decode, encode};
+
+    /// What a hub kept before there were orders.
+    #[derive(Encode)]
+    struct Older {
+        #[n(0)]
+        documents: Root,
+        #[n(1)]
+        cascade: bool,
+    }
+
+    #[test]
+    fn a_row_without_an_order_is_read_and_written_as_before() {
+        let documents = Root(Digest::of(b"documents"));
+        let bytes = encode(&Older { documents, cascade: true });
+        let known = Known { documents, cascade: true, ordered: None };
+        assert_eq!(decode::<Known>(PARENTS, &bytes).unwrap(), known);
+        assert_eq!(encode(&known), bytes);
+        let ordered = Ordered { documents, prune: true, commit: "c0ffee".to_owned() };
+        let known = Known { ordered: Some(ordered), ..known };
+        assert_eq!(decode::<Known>(PARENTS, &encode(&known)).unwrap(), known);
     }
 }

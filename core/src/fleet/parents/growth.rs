@@ -16,7 +16,7 @@ use crate::ids::{AppId, ClusterId};
 use crate::key::{ResourceKey, split_api_version};
 use crate::project::normalise_repository;
 use crate::release::{Release, Root};
-use crate::session::tables::{RELEASES, has_release, put_release};
+use crate::session::tables::{RELEASES, put_release};
 use crate::status::{Condition, ResourceRow, SyncStatus};
 use crate::store::{StoreError, StoreOp, StoreRead, encode};
 use crate::time::WallTime;
@@ -36,7 +36,7 @@ pub(super) struct Growth<'a> {
     pub(super) renderings: Renderings<'a>,
     pub(super) order: Option<&'a Order>,
     pub(super) at: WallTime,
-    store: &'a dyn StoreRead,
+    pub(super) store: &'a dyn StoreRead,
     pub(super) read: FleetRead,
     /// Apps that were brought and not looked at yet.
     pub(super) frontier: BTreeSet<AppId>,
@@ -51,7 +51,7 @@ pub(super) struct Growth<'a> {
     /// Repositories of apps that may bring documents, and of which it is not known what they render.
     unknown: BTreeMap<String, AppId>,
     pub(super) families: BTreeMap<AppId, Family>,
-    rest: BTreeMap<AppId, Root>,
+    pub(super) rest: BTreeMap<AppId, Root>,
     splits: BTreeMap<(AppId, Root), Arc<Split>>,
     pub(super) ops: Vec<StoreOp>,
     /// What became of the order.
@@ -70,9 +70,9 @@ struct Next {
 /// What is taken from an app.
 pub(super) struct Taken<'a> {
     pub(super) documents: &'a [Document],
-    /// What it brought and does not render any more is let go of, whatever its document says.
+    /// Somebody asks that it lets go of what it brought and does not render any more.
     pub(super) prune: bool,
-    /// The order that it is taken by.
+    /// The order that it is taken by: then what its document says of pruning counts for nothing.
     pub(super) ordered: Option<Ordered>,
 }
 
@@ -84,6 +84,8 @@ struct Left {
     repository: String,
     /// Why it stays; absent: it may go.
     stays: Option<String>,
+    /// Its app renders it again, and has a row for it.
+    again: bool,
 }
 
 // === impl Growth ===
@@ -243,26 +245,34 @@ impl<'a> Growth<'a> {
                 }
             }
         }
-        let cascade = application.cascade.is_some();
-        self.next.insert(app.clone(), Next { documents: next, cascade, ordered });
         let automated = application.policy.automated.unwrap_or_default();
         let stays = if good.split.empty && !automated.allow_empty {
             Some("it renders nothing at all any more, and spec.syncPolicy.automated.allowEmpty is not set")
-        } else if automated.prune || prune {
+        } else if prune || (ordered.is_none() && automated.prune) {
             None
-        } else if application.policy.automated.is_some() {
+        } else if ordered.is_none() {
             Some("it does not render it any more, and spec.syncPolicy.automated.prune is not set")
         } else {
             Some("it does not render it any more, and was synced without --prune")
         };
+        let is_ordered = ordered.is_some();
+        let cascade = application.cascade.is_some();
+        self.next.insert(app.clone(), Next { documents: next, cascade, ordered });
         let repository = normalise_repository(&application.source.repo_url);
         for document in known.iter().filter(|document| !rendered.contains(&document.id())) {
-            let stays = stays.or(document.prune_refused(application.policy.prune));
+            let newest = &good.split.documents;
+            let again = is_ordered && newest.iter().any(|newest| newest.id() == document.id());
+            let stays = if again {
+                Some("it renders it again since it was synced")
+            } else {
+                stays.or(document.prune_refused(application.policy.prune))
+            };
             self.left.push(Left {
                 parent: app.clone(),
                 document: document.clone(),
                 repository: repository.clone(),
                 stays: stays.map(|why| format!("app {app}: {why}")),
+                again,
             });
         }
     }
@@ -274,6 +284,7 @@ impl<'a> Growth<'a> {
         application: &Application,
         (rendered, known): (&[Document], &[Document]),
         still: &Still,
+        ordered: Option<Ordered>,
     ) {
         let words = still.words(app);
         let mut next = BTreeMap::new();
@@ -286,30 +297,31 @@ impl<'a> Growth<'a> {
         }
         for document in rendered {
             let same = known.iter().any(|old| old.id() == document.id() && old.digest == document.digest);
-            let (status, message) = if same {
-                (SyncStatus::Synced, String::new())
-            } else {
-                (SyncStatus::OutOfSync, words.clone())
+            // What no sync takes is told as such.
+            let (status, message) = match document.refusal() {
+                Some(why) => (SyncStatus::OutOfSync, format!("refused: {why}")),
+                None if same => (SyncStatus::Synced, String::new()),
+                None => (SyncStatus::OutOfSync, words.clone()),
             };
             self.row(app, document, status, false, message);
         }
         let cascade = application.cascade.is_some();
-        self.next.insert(app.clone(), Next { documents: next, cascade, ordered: None });
+        self.next.insert(app.clone(), Next { documents: next, cascade, ordered });
     }
 
     /// Decides on what apps do not render any more: what nobody else gives goes, or stays with its reason.
     fn leave(&mut self) {
-        for Left { parent, document, repository, stays } in std::mem::take(&mut self.left) {
+        for Left { parent, document, repository, stays, again } in std::mem::take(&mut self.left) {
             if self.is_given(&document) {
                 continue;
             }
             // It may be on its way to an app that does not render now (M5).
-            let waits = self.unknown.get(&repository).map(|other| {
+            let waits = self.unknown.get(&repository).filter(|_| !again).map(|other| {
                 format!("app {parent} does not render it any more; it stays until app {other} of its repository renders")
             });
             let Some(why) = waits.or(stays) else { continue };
             self.claim(&parent, &document, ChildState::LeftOver(why.clone()));
-            if self.families.contains_key(&parent) {
+            if self.families.contains_key(&parent) && !again {
                 self.row(&parent, &document, SyncStatus::OutOfSync, true, why);
             }
             self.next.entry(parent.clone()).or_default().documents.insert(document.id(), document);
@@ -351,7 +363,7 @@ impl<'a> Growth<'a> {
         let stays = format!("{why}: what it brought stays until another app or the fleet's folder gives it");
         for document in self.known(&app)?.into_iter().filter(|document| !goes || document.delete_refused()) {
             let (parent, stays) = (app.clone(), Some(stays.clone()));
-            self.left.push(Left { parent, document, repository: String::new(), stays });
+            self.left.push(Left { parent, document, repository: String::new(), stays, again: false });
         }
         self.visited.insert(app);
         self.leave();
@@ -385,33 +397,12 @@ impl<'a> Growth<'a> {
         Ok(Some(split))
     }
 
-    /// Notes what of an app's release goes to the cluster.
-    pub(super) fn note_rest(&mut self, app: &AppId, split: &Split, commit: String) -> Result<(), StoreError> {
-        let root = split.rest.root();
-        if split.documents.is_empty() && !self.before.known.contains_key(app) {
-            return Ok(());
-        }
-        let family = self.families.entry(app.clone()).or_default();
-        (family.root, family.commit) = (Some(root), Some(commit));
-        if split.documents.is_empty() {
-            return Ok(());
-        }
-        if !has_release(self.store, root)? {
-            self.ops.push(put_release(&split.rest));
-        }
-        if split.rest.is_empty() {
-            self.read.only_documents.insert(app.clone());
-        }
-        self.rest.insert(app.clone(), root);
-        Ok(())
-    }
-
     fn refuse(&mut self, app: &AppId, document: &Document, kind: &str, why: &str) {
         self.row(app, document, SyncStatus::OutOfSync, false, format!("refused: {why}"));
         self.say(app, kind, format!("{document} is refused: {why}"));
     }
 
-    fn say(&mut self, app: &AppId, kind: &str, message: String) {
+    pub(super) fn say(&mut self, app: &AppId, kind: &str, message: String) {
         self.families.entry(app.clone()).or_default().conditions.push(condition(kind, message));
     }
 

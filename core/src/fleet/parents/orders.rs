@@ -78,12 +78,21 @@ impl Growth<'_> {
             Some(ordered) => self.split(app, ordered.documents)?,
             None => None,
         };
-        let (Some(ordered), Some(split)) = (ordered, split) else {
-            self.stay(app, application, (documents, &known), still);
+        let (Some(ordered), Some(split)) = (&ordered, split) else {
+            if let Some(lost) = &ordered {
+                let message = format!(
+                    "the hub lost release {}, which it was ordered to bring: what it brought stays; argosy app sync {app} \
+                     orders what it renders now",
+                    lost.documents
+                );
+                self.say(app, "ComparisonError", message);
+            }
+            self.stay(app, application, (documents, &known), still, ordered);
             return Ok(());
         };
         let words = format!("{}; what it brings is of commit {}", still.words(app), ordered.commit);
-        let taken = Taken { documents: &split.documents, prune: ordered.prune, ordered: Some(ordered) };
+        let prune = ordered.prune;
+        let taken = Taken { documents: &split.documents, prune, ordered: Some(ordered.clone()) };
         self.bring(app, application, good, &known, taken);
         self.outdated(app, &split.documents, documents, &words);
         Ok(())
@@ -121,15 +130,18 @@ impl Growth<'_> {
         let allows_empty = application.policy.automated.is_some_and(|automated| automated.allow_empty);
         if prune && good.split.empty && !allows_empty {
             return Some(
-                "it renders nothing at all any more, and spec.syncPolicy.automated.allowEmpty is not set"
+                "it renders nothing at all any more, and spec.syncPolicy.automated.allowEmpty is not set: sync it without \
+                 --prune, or take its own document out of the fleet, with its finalizer if what it brought is to go as well"
                     .to_owned(),
             );
         }
         match Windows::of(&good.limits.windows).passage(Some(self.at), Asked::ByOperator, None) {
             Passage::Open => None,
-            Passage::Blocked(closed) => {
-                Some(format!("sync windows of its project are closed: {}", closed.join(", ")))
-            }
+            Passage::Blocked(closed) => Some(format!(
+                "sync windows of its project are closed ({}): wait until they open, or let people through with their \
+                     manualSync",
+                closed.join(", ")
+            )),
         }
     }
 
@@ -139,14 +151,20 @@ impl Growth<'_> {
             documents.iter().map(|document| (document.id(), document.digest)).collect()
         };
         let (then, now) = (digests(ordered), digests(rendered));
+        // What no sync takes is told as such.
+        let refusals: BTreeMap<ResourceKey, String> = rendered
+            .iter()
+            .filter_map(|document| Some((document.id(), format!("refused: {}", document.refusal()?))))
+            .collect();
+        let said = |key: &ResourceKey| refusals.get(key).map_or(words, String::as_str).to_owned();
         let family = self.families.entry(app.clone()).or_default();
         for row in family.rows.iter_mut().filter(|row| then.get(&row.key) != now.get(&row.key)) {
             row.status = SyncStatus::OutOfSync;
             row.requires_pruning = !now.contains_key(&row.key);
-            words.clone_into(&mut row.message);
+            row.message = said(&row.key);
         }
         for document in rendered.iter().filter(|document| !then.contains_key(&document.id())) {
-            self.row(app, document, SyncStatus::OutOfSync, false, words.to_owned());
+            self.row(app, document, SyncStatus::OutOfSync, false, said(&document.id()));
         }
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Split {
     pub(super) documents: Vec<Document>,
     /// What goes to the cluster.
     pub(super) rest: Release,
+    /// What of the rest would be refused if the cluster did not have it.
+    pub(super) kept: Vec<ResourceKey>,
     /// Whether the whole release has nothing in it.
     pub(super) empty: bool,
 }
@@ -93,6 +95,14 @@ impl Document {
         }
     }
 
+    /// Tells whether it is of a kind that makes documents, and that the hub does not know.
+    pub(super) fn is_unsupported(&self) -> bool {
+        match &self.content {
+            Content::Unsupported => true,
+            Content::App(..) | Content::Project(..) | Content::Nameless => false,
+        }
+    }
+
     /// Gives why it is refused, whoever brings it.
     pub(super) fn refusal(&self) -> Option<&str> {
         match &self.content {
@@ -143,7 +153,7 @@ pub(super) fn split(parent: &AppId, root: Root, store: &dyn StoreRead) -> Result
     } else {
         Release::build(rest.into_iter().map(|entry| (entry.id.key.clone(), entry.digest))).0
     };
-    Ok(Some(Split { documents, rest, empty }))
+    Ok(Some(Split { documents, rest, kept: Vec::new(), empty }))
 }
 
 fn content(file: &str, key: &ResourceKey, value: &Value) -> Content {

@@ -72,10 +72,7 @@ impl Growth<'_> {
             Some(Rendering::Pending(why)) => Err(Standing::Unread(why)),
             Some(Rendering::Failed(why)) => Err(Standing::Failing(why)),
             Some(Rendering::Rendered { root, commit, .. }) => match self.split(app, root)? {
-                Some(split) => {
-                    self.note_rest(app, &split, commit)?;
-                    Ok(split)
-                }
+                Some(split) => Ok(self.note_rest(app, split, commit)?),
                 None => Err(Standing::Unread("the hub lost its release and renders it anew".to_owned())),
             },
         };

@@ -1,6 +1,8 @@
 //! Apps that bring documents of the fleet (M9): what is taken, what is refused, and what stays.
 
 mod options;
+mod ordered;
+mod sets;
 
 use serde_json::Value;
 
@@ -8,8 +10,6 @@ use super::*;
 use crate::fleet::ProjectDocument;
 use crate::project::Project;
 use crate::status::SyncStatus;
-
-mod ordered;
 
 const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
 
@@ -58,6 +58,18 @@ fn project(name: &str) -> Value {
     })
 }
 
+/// Gives an object as it is rendered.
+fn object(document: &Value) -> (ResourceKey, Vec<u8>) {
+    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (group, _) = crate::key::split_api_version(text("/apiVersion"));
+    let key = ResourceKey::new(group, text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
+    (key, document.to_string().into_bytes())
+}
+
+fn config_map(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
+}
+
 impl World {
     /// Puts a document into the fleet's folder.
     fn write(&mut self, document: &Value) {
@@ -82,14 +94,7 @@ impl World {
 
     /// Renders an app to these objects.
     fn bring(&mut self, name: &str, documents: &[Value]) -> Effects {
-        let objects = documents.iter().map(|document| {
-            let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-            let (group, _) = crate::key::split_api_version(text("/apiVersion"));
-            let key =
-                ResourceKey::new(group, text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
-            (key, document.to_string().into_bytes())
-        });
-        let (release, manifests) = of_manifests(objects);
+        let (release, manifests) = of_manifests(documents.iter().map(object));
         let commit = format!("commit of {name}");
         let rendering = Rendering::Rendered { root: release.root(), commit, warnings: Vec::new() };
         self.rendered(name, rendering, store_ops(&release, &manifests))
@@ -101,7 +106,7 @@ impl World {
 
     /// Renders an app to one object of its name.
     fn run(&mut self, name: &str) {
-        self.bring(name, &[json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})]);
+        self.bring(name, &[config_map(name)]);
     }
 
     fn phase(&self, name: &str) -> Option<Phase> {
@@ -598,22 +603,6 @@ fn releases_that_hold_documents_are_not_collected() {
     world.handle(Input::Tick);
     world.read();
     assert!(world.is_known("web"));
-}
-
-#[test]
-fn a_set_of_applications_is_refused_by_name_and_sent_to_no_cluster() {
-    let set =
-        json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "ApplicationSet", "metadata": {"name": "all"}});
-    let mut world = World::grown(&[app("web"), set]);
-    let row = world.rows("root").into_iter().find(|(name, _, _)| name == "all").unwrap();
-    assert_eq!(row.1, SyncStatus::OutOfSync);
-    assert!(world.said("root").contains("ApplicationSet all is refused: kind: is not supported"));
-    assert!(world.hub.fleet.placements_of(&id("root")).is_empty(), "nothing is left for a cluster");
-    world.add("in-cluster");
-    let root = world.hub.fleet.placements_of(&id("root"))[0].1.assignment.root;
-    let release = crate::session::tables::get_release(&world.store, root).unwrap().unwrap();
-    assert!(release.is_empty(), "{release:?}");
-    assert_eq!(world.phase("web"), Some(Phase::Active));
 }
 
 #[test]
