@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 pub use self::bundles::ExportId;
 pub(super) use self::bundles::Making;
 pub use self::delete::DeletionOrdered;
-use self::documents::Rest;
+use self::documents::{Rest, Share};
 pub use self::pause::PauseOrdered;
 pub use self::receipts::{ReceiptsRequest, ReceiptsTaken};
 use super::{Context, Effects, HubMachine, Ticket};
@@ -282,10 +282,13 @@ pub struct Reconciliation {
 /// A command whose end somebody waits for.
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
-    pub(super) ticket: Ticket,
+    /// Absent: nobody waits for its end any more.
+    ticket: Option<Ticket>,
     at: (ClusterId, AppId),
     state: CommandState,
     operation: Option<OperationStatus>,
+    /// What the hub has to do of it.
+    share: Option<Share>,
 }
 
 impl HubMachine {
@@ -326,7 +329,9 @@ impl HubMachine {
             Request::Command { app, kind, deadline_ms } => {
                 let begun = match self.order_documents(ticket, &app, &kind, context, effects)? {
                     Ok(Rest::None) => Ok(()),
-                    Ok(Rest::Agent) => self.begin_command(ticket, &app, kind, deadline_ms, context, effects),
+                    Ok(Rest::Agent(order)) => {
+                        self.begin_command(ticket, &app, (kind, order), deadline_ms, context, effects)
+                    }
                     Err(refused) => Err(refused),
                 };
                 match begun {
