@@ -210,7 +210,7 @@ fn a_root_app_that_is_synced_by_hand_brings_what_it_rendered_then() {
     // What Git has since waits for the next sync, over a start of the hub as well.
     grove.world.apps().remove("root/web.yaml").unwrap();
     grove.write("root", &grove.app("new", 1));
-    grove.commit();
+    let newest = grove.commit();
     let behind =
         |app: &Value| row(app, "new")["status"] == "OutOfSync" && row_message(app, "web").contains(&commit);
     grove.world.await_app("root", "to tell what Git has", behind);
@@ -222,9 +222,13 @@ fn a_root_app_that_is_synced_by_hand_brings_what_it_rendered_then() {
         if seen == (Some("1".to_owned()), true) { Ok(()) } else { Err(format!("{seen:?}")) }
     });
 
-    let told = hub.argosy(&["app", "sync", "root", "--dry-run"]).unwrap();
-    assert_eq!(told.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&told.stderr).contains("argosy app preview"), "{told:?}");
+    for flags in [&["--dry-run"][..], &["--preview-changes", "--assumeYes"], &["--revision", newest.as_str()]]
+    {
+        let told = hub.argosy(&[&["app", "sync", "root"][..], flags].concat()).unwrap();
+        assert_eq!(told.status.code(), Some(1), "{told:?}");
+        let said = String::from_utf8_lossy(&told.stderr);
+        assert!(said.contains(flags[0]) && said.contains("argosy app preview"), "{told:?}");
+    }
     let told = hub.argosy_text(&["app", "sync", "root", "--prune"]).unwrap();
     assert!(told.contains("pruned") && told.contains("1 leave"), "{told}");
     grove.await_value("new", 1, Some("1"));
