@@ -104,7 +104,8 @@ pub(super) async fn follow(
     };
     let end = command::end(&progress);
     let ended = !detach && !operation.as_ref().is_some_and(|operation| operation.finished);
-    if ended && let Some(newest) = told_later(hub, app, &progress, began).await {
+    if ended && let Some(mut newest) = told_later(hub, app, &progress, began).await {
+        add_rows(&mut newest, operation.as_ref());
         if format == Format::Table {
             output::print(&rows.news(&newest))?;
         }
@@ -187,6 +188,19 @@ async fn told_later(
     None
 }
 
+/// Adds the rows that an agent's status does not have: what became of documents of the fleet is the hub's to tell.
+fn add_rows(newest: &mut v1::Operation, told: Option<&v1::Operation>) {
+    let lacks = |row: &&v1::ResultRow| !newest.results.iter().any(|of| of.key == row.key);
+    let rows: Vec<v1::ResultRow> =
+        told.into_iter().flat_map(|told| &told.results).filter(lacks).cloned().collect();
+    newest.results.extend(rows);
+}
+
+/// Tells whether a command ended with an operation's words, behind which the hub says what it did itself.
+fn ends_with(message: &str, operation: &str) -> bool {
+    message.strip_prefix(operation).is_some_and(|rest| rest.is_empty() || rest.starts_with("; "))
+}
+
 /// Gives the operation of a view that began within so many milliseconds and ended with these words.
 fn of_command(view: &v1::AppView, message: &str, since_ms: u64) -> Option<v1::Operation> {
     let operation = view.status.as_ref()?.operation.clone()?;
@@ -194,7 +208,7 @@ fn of_command(view: &v1::AppView, message: &str, since_ms: u64) -> Option<v1::Op
     let held = observed.at_unix_ms.saturating_sub(observed.stated_unix_ms);
     let stated_ago = observed.age_ms.saturating_add(u64::try_from(held).unwrap_or_default());
     let began_ago = operation.started_before_ms?.saturating_add(stated_ago);
-    let is_it = operation.finished && operation.message == message;
+    let is_it = operation.finished && ends_with(message, &operation.message);
     (is_it && began_ago <= since_ms.saturating_add(SLACK_MS)).then_some(operation)
 }
 
@@ -337,8 +351,29 @@ mod tests {
         };
         assert!(of_command(&view(100, 50, "done"), "done", 1_000).is_some());
         assert!(of_command(&view(100, 50, "done"), "else", 1_000).is_none());
+        assert!(
+            of_command(&view(100, 50, "done"), "done; 1 documents of the fleet are taken", 1_000).is_some()
+        );
+        assert!(of_command(&view(100, 50, "done"), "done with", 1_000).is_none());
         assert!(of_command(&view(100, 5_000, "done"), "done", 1_000).is_none());
         assert!(of_command(&v1::AppView::default(), "done", 1_000).is_none());
+    }
+
+    #[test]
+    fn what_an_agent_does_not_tell_of_is_kept() {
+        let left = |code: v1::ResultCode| {
+            let mut operation = operation(&["a"]);
+            operation.results[0].code = code.into();
+            operation
+        };
+        let mut newest = operation(&["b"]);
+        add_rows(&mut newest, Some(&left(v1::ResultCode::PruneSkipped)));
+        assert_eq!((newest.results.len(), require_pruning(&newest)), (2, 1));
+        let mut newest = operation(&["a"]);
+        add_rows(&mut newest, Some(&left(v1::ResultCode::PruneSkipped)));
+        assert_eq!((newest.results.len(), require_pruning(&newest)), (1, 0), "the newest word counts");
+        add_rows(&mut newest, None);
+        assert_eq!(newest.results.len(), 1);
     }
 
     #[test]
