@@ -96,11 +96,8 @@ fn a_sync_that_is_tried_again_without_end_keeps_no_fix_from_an_app_that_syncs_by
         bench.restart();
         bench.pass(600_000);
         let told = (bench.operation("web").phase, bench.operation("web").root);
-        let expected = if exact {
-            (OperationPhase::Running, first.root)
-        } else {
-            (OperationPhase::Succeeded, fix.root)
-        };
+        let expected =
+            if exact { (OperationPhase::Running, first.root) } else { (OperationPhase::Succeeded, fix.root) };
         assert_eq!(told, expected, "exact: {exact}");
     }
 }
