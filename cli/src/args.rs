@@ -11,10 +11,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod app;
 mod offline;
 mod sync;
+mod wait;
 
 pub(crate) use self::app::{AppArguments, AppCommand, HistoryFormat, PreviewArguments};
 pub(crate) use self::offline::{DirectoryArguments, ManifestFormat, PlanArguments, RenderArguments};
 pub(crate) use self::sync::SyncArguments;
+pub(crate) use self::wait::WaitArguments;
 
 /// Shows and steers the clusters and applications of a hub.
 #[derive(Debug, Parser)]
@@ -394,6 +396,9 @@ mod tests {
             vec!["argosy", "health"],
             vec!["argosy", "why", "web", "ConfigMap/a"],
             vec!["argosy", "app", "rollback", "web", "last"],
+            vec!["argosy", "app", "wait"],
+            vec!["argosy", "app", "wait", "web", "--delete", "--sync"],
+            vec!["argosy", "app", "wait", "web", "--resource", "ConfigMap:a"],
             vec!["argosy", "audit"],
             vec!["argosy", "audit", "edge", "--at", "yesterday"],
             vec!["argosy", "events", "--since", "2h"],

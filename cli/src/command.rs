@@ -83,9 +83,7 @@ async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
             show(watch, async || app::resources(hub, &app, output.format).await).await
         }
         AppCommand::Sync(arguments) => sync::run(hub, &arguments).await,
-        AppCommand::Wait { app, revision, sync, health, timeout, output } => {
-            wait::run(hub, &app, &wait::Goal::new(revision, sync, health), timeout, output.format).await
-        }
+        AppCommand::Wait(arguments) => wait::run(hub, &arguments).await,
         AppCommand::TerminateOp { app } => terminate::run(hub, &app).await,
         AppCommand::Diff { app, exit_code, diff_exit_code, timeout, output } => {
             let differs = if exit_code { diff_exit_code } else { OK };

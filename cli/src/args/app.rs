@@ -7,6 +7,7 @@ use argosy_core::ids::{AppId, Digest};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::sync::SyncArguments;
+use super::wait::WaitArguments;
 use super::{ListFormat, ManifestFormat, Output, PreviewFormat, seconds};
 
 /// What to do with applications.
@@ -78,27 +79,8 @@ pub(crate) enum AppCommand {
     },
     /// Syncs an application to the newest release that its cluster has, and waits for the end.
     Sync(SyncArguments),
-    /// Waits until an application is synced and healthy.
-    Wait {
-        /// Which.
-        #[command(flatten)]
-        app: AppArguments,
-        /// Waits until this commit is the one that it is compared with.
-        #[arg(long, value_name = "SHA")]
-        revision: Option<String>,
-        /// Waits until it is synced; with --health or alone.
-        #[arg(long)]
-        sync: bool,
-        /// Waits until it is healthy; with --sync or alone.
-        #[arg(long)]
-        health: bool,
-        /// How long to wait; 0 is without end.
-        #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
-        timeout: Duration,
-        /// Form of the output.
-        #[command(flatten)]
-        output: Output,
-    },
+    /// Waits until applications are synced and healthy, or are as the flags say.
+    Wait(WaitArguments),
     /// Asks the agent for every resource of an application.
     Resources {
         /// Which.

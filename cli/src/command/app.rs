@@ -83,13 +83,20 @@ struct Listed {
     complete: bool,
 }
 
-async fn rows(hub: &Hub, app: &AppArguments) -> Result<Listed, Failure> {
+/// Asks the agent for every object of an application.
+pub(super) async fn ask_for_rows(hub: &Hub, app: &AppArguments) -> Result<v1::CommandProgress, Failure> {
     let kind = v1::run_command_request::Kind::Resources(v1::ResourcesCommand {});
-    match super::run_command(hub, app, READ, kind, |_| Ok(false)).await {
-        Ok(progress) if progress.state() == v1::CommandState::Succeeded => {
-            Ok(Listed { rows: progress.rows, observed: progress.observed, complete: true })
-        }
-        Ok(progress) => Err(Failure::Failed(view::command::end(&progress))),
+    let progress = super::run_command(hub, app, READ, kind, |_| Ok(false)).await?;
+    if progress.state() == v1::CommandState::Succeeded {
+        Ok(progress)
+    } else {
+        Err(Failure::Failed(view::command::end(&progress)))
+    }
+}
+
+async fn rows(hub: &Hub, app: &AppArguments) -> Result<Listed, Failure> {
+    match ask_for_rows(hub, app).await {
+        Ok(progress) => Ok(Listed { rows: progress.rows, observed: progress.observed, complete: true }),
         // The agent is away: what it said last is better than nothing, and said to be that.
         Err(Failure::NotNow(_)) => {
             let view = super::get_app(hub, app).await?;
