@@ -10,6 +10,7 @@ mod diff;
 mod events;
 mod health;
 mod history;
+mod list;
 mod pause;
 mod plan;
 mod preview;
@@ -65,10 +66,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8, Failure> {
 
 async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
     match command {
-        AppCommand::List { cluster, project, watch, output } => {
-            let request = v1::ListAppsRequest { cluster, project };
-            show(watch, async || app::list(hub, &request, output).await).await
-        }
+        AppCommand::List(arguments) => show(arguments.watch, async || list::run(hub, &arguments).await).await,
         AppCommand::Get { app, watch, tree: false, output } => {
             show(watch, async || app::get(hub, &app, output.format).await).await
         }

@@ -6,28 +6,16 @@ use std::time::Duration;
 use argosy_core::ids::{AppId, Digest};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::list::ListArguments;
 use super::sync::SyncArguments;
 use super::wait::WaitArguments;
-use super::{ListFormat, ManifestFormat, Output, PreviewFormat, seconds};
+use super::{ManifestFormat, Output, PreviewFormat, seconds};
 
 /// What to do with applications.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppCommand {
     /// Shows every application.
-    List {
-        /// Only those of this cluster.
-        #[arg(long, value_name = "NAME", default_value = "")]
-        cluster: String,
-        /// Only those of this project.
-        #[arg(short, long, value_name = "NAME", default_value = "")]
-        project: String,
-        /// Goes on showing changes.
-        #[arg(short, long)]
-        watch: bool,
-        /// Form of the output.
-        #[arg(short, long, value_enum, default_value_t = ListFormat::Table)]
-        output: ListFormat,
-    },
+    List(ListArguments),
     /// Shows one application with its resources.
     Get {
         /// Which.

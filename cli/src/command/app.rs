@@ -1,10 +1,10 @@
-//! `argosy app list`, `get`, `resources` and `manifests`.
+//! `argosy app get`, `resources` and `manifests`.
 
 use std::time::Duration;
 
 use argosy_proto::v1;
 
-use crate::args::{AppArguments, Format, ListFormat, ManifestFormat};
+use crate::args::{AppArguments, Format, ManifestFormat};
 use crate::connection::Hub;
 use crate::failure::{Failure, OK};
 use crate::output;
@@ -14,24 +14,6 @@ use crate::view::command::ResourceList;
 
 /// How long an agent may take to list an app's resources.
 const READ: Duration = Duration::from_secs(30);
-
-pub(super) async fn list(
-    hub: &Hub,
-    request: &v1::ListAppsRequest,
-    format: ListFormat,
-) -> Result<String, Failure> {
-    let request = request.clone();
-    let apps = hub.call(|mut client| async move { client.list_apps(request).await }).await?.apps;
-    let documents =
-        |format| output::document(format, &apps.iter().map(Application::listed).collect::<Vec<_>>());
-    match format {
-        ListFormat::Table => Ok(view::list::table(&apps)),
-        ListFormat::Wide => Ok(view::list::wide(&apps)),
-        ListFormat::Name => Ok(view::list::names(&apps)),
-        ListFormat::Json => documents(Format::Json),
-        ListFormat::Yaml => documents(Format::Yaml),
-    }
-}
 
 pub(super) async fn get(hub: &Hub, app: &AppArguments, format: Format) -> Result<String, Failure> {
     let view = super::get_app(hub, app).await?;
