@@ -399,6 +399,7 @@ mod tests {
             vec!["argosy", "health"],
             vec!["argosy", "why", "web", "ConfigMap/a"],
             vec!["argosy", "app", "rollback", "web", "last"],
+            vec!["argosy", "app", "get", "web", "--hard-refresh"],
             vec!["argosy", "app", "list", "-l", "team in shop"],
             vec!["argosy", "app", "wait"],
             vec!["argosy", "app", "wait", "web", "--delete", "--sync"],

@@ -67,11 +67,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8, Failure> {
 async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
     match command {
         AppCommand::List(arguments) => show(arguments.watch, async || list::run(hub, &arguments).await).await,
-        AppCommand::Get { app, watch, tree: false, output } => {
-            show(watch, async || app::get(hub, &app, output.format).await).await
-        }
-        AppCommand::Get { app, watch, tree: true, output } => {
-            show(watch, async || app::tree(hub, &app, output.format).await).await
+        AppCommand::Get { app, watch, refresh, tree, output } => {
+            if refresh {
+                app::refresh(hub, &app).await?;
+            }
+            if tree {
+                show(watch, async || app::tree(hub, &app, output.format).await).await
+            } else {
+                show(watch, async || app::get(hub, &app, output.format).await).await
+            }
         }
         AppCommand::Manifests { app, format } => app::manifests(hub, &app, format).await,
         AppCommand::Delete { app, cascade, output } => delete::run(hub, &app, cascade, output.format).await,

@@ -24,6 +24,10 @@ pub(crate) enum AppCommand {
         /// Goes on showing changes.
         #[arg(short, long)]
         watch: bool,
+        /// Has the agent look at each of its objects at the API server again first, and shows what it tells of that within
+        /// two seconds. The hub reads Git by itself.
+        #[arg(long)]
+        refresh: bool,
         /// Shows all of its objects as a tree; the agent is asked for them.
         #[arg(long)]
         tree: bool,

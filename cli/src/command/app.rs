@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use argosy_proto::v1;
+use tokio::time::{Instant, sleep};
 
 use crate::args::{AppArguments, Format, ManifestFormat};
 use crate::connection::Hub;
@@ -14,10 +15,39 @@ use crate::view::command::ResourceList;
 
 /// How long an agent may take to list an app's resources.
 const READ: Duration = Duration::from_secs(30);
+/// How long what an agent sees when it looks again is waited for, and how often it is asked for: it tells only what changed.
+const SEEN_WITHIN: Duration = Duration::from_secs(2);
+const SEEN_EVERY: Duration = Duration::from_millis(200);
+/// How far the times that a hub tells of one statement may be apart, in milliseconds.
+const SLACK_MS: u64 = 100;
 
 pub(super) async fn get(hub: &Hub, app: &AppArguments, format: Format) -> Result<String, Failure> {
     let view = super::get_app(hub, app).await?;
     detail(&view, format)
+}
+
+/// Has the agent look at all objects of an application again, and waits a little for what it tells of them.
+pub(super) async fn refresh(hub: &Hub, app: &AppArguments) -> Result<(), Failure> {
+    let before = super::get_app(hub, app).await?;
+    let kind = v1::run_command_request::Kind::Refresh(v1::RefreshCommand {});
+    let progress = super::run_command(hub, app, READ, kind, |_| Ok(false)).await?;
+    if progress.state() != v1::CommandState::Succeeded {
+        return Err(Failure::Failed(view::command::end(&progress)));
+    }
+    let asked = Instant::now();
+    while asked.elapsed() < SEEN_WITHIN && !is_newer(&super::get_app(hub, app).await?, &before) {
+        sleep(SEEN_EVERY).await;
+    }
+    Ok(())
+}
+
+/// Tells whether an agent has made another statement since.
+fn is_newer(now: &v1::AppView, before: &v1::AppView) -> bool {
+    let stated = |view: &v1::AppView| view.observed.as_ref().map(|observed| observed.stated_unix_ms);
+    match (stated(now), stated(before)) {
+        (Some(now), Some(before)) => now.abs_diff(before) > SLACK_MS,
+        (now, before) => now != before,
+    }
 }
 
 /// Gives one application with all of its objects as a tree.
@@ -105,5 +135,22 @@ pub(super) fn detail(view: &v1::AppView, format: Format) -> Result<String, Failu
     match format {
         Format::Table => Ok(view::app::detail(view)),
         Format::Json | Format::Yaml => output::document(format, &Application::from(view)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_another_one_where_its_time_is() {
+        let view = |stated: Option<i64>| v1::AppView {
+            observed: stated.map(|stated_unix_ms| v1::Observation { stated_unix_ms, ..Default::default() }),
+            ..Default::default()
+        };
+        let is_newer = |now, before| is_newer(&view(now), &view(before));
+        assert!(is_newer(Some(5_000), Some(4_000)) && is_newer(Some(5_000), None));
+        assert!(!is_newer(Some(5_050), Some(5_000)), "the hub counts back from another moment");
+        assert!(!is_newer(None, None));
     }
 }

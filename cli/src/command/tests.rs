@@ -295,6 +295,8 @@ async fn what_cannot_be_deleted_or_is_not_there_fails() {
         assert_eq!(project::run(&hub, get("default")).await.unwrap(), OK);
         let unknown = project::run(&hub, get("team")).await.unwrap_err();
         assert_eq!(unknown.to_string(), "there is no project \"team\"");
+        let away = app::refresh(&hub, &app_on("web", "away")).await.unwrap_err();
+        assert!(matches!(away, Failure::NotNow(_)), "{away}");
         let tree = app::tree(&hub, &app_named("web"), Format::Json).await.unwrap_err();
         assert_eq!(tree.code(), crate::failure::USAGE);
     })

@@ -33,7 +33,9 @@ fn exit_codes_tell_success_failure_usage_and_a_hub_that_is_away() {
     }
     let healthy = format!("app wait web --revision {commit} --sync --health --operation --timeout 30");
     let limited = "app wait web web --resource :ConfigMap:a --timeout 30";
-    for line in [healthy.as_str(), limited, "app wait unheard-of --delete --timeout 30"] {
+    for line in
+        [healthy.as_str(), limited, "app wait unheard-of --delete --timeout 30", "app get web --refresh"]
+    {
         let output = run(line);
         assert_eq!(code(&output), 0, "{line}: {}", words(&output));
     }
