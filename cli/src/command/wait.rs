@@ -36,7 +36,7 @@ enum Progress {
 /// How a look at an app went.
 enum Look {
     /// What is waited for is there; absent: the app is gone, as was waited for.
-    Reached(Option<v1::AppView>),
+    Reached(Option<Box<v1::AppView>>),
     /// It is not; this is missing.
     Missing(String),
 }
@@ -97,7 +97,7 @@ async fn poll(
     let mut seen = false;
     loop {
         match look(hub, app, goal, &mut before).await {
-            Ok(Look::Reached(view)) => return Ok(view),
+            Ok(Look::Reached(view)) => return Ok(view.map(|view| *view)),
             Ok(Look::Missing(what)) => {
                 seen = true;
                 *missing = what;
@@ -133,7 +133,7 @@ async fn look(hub: &Hub, app: &AppArguments, goal: &Goal, before: &mut Healths) 
         (Goal::State(state), Ok(view)) => {
             let progress = progress(hub, app, state, &view, before).await?;
             Ok(match progress {
-                Progress::Reached => Look::Reached(Some(view)),
+                Progress::Reached => Look::Reached(Some(Box::new(view))),
                 Progress::Missing(what) => Look::Missing(what),
             })
         }

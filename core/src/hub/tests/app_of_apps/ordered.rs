@@ -58,11 +58,11 @@ impl World {
     fn sync_at_agent(&mut self, session: SessionId) -> (Ticket, CommandId) {
         let (ticket, effects) = self.request(sync("root", false));
         assert_eq!(effects.replies, [], "its agent answers");
-        let commands = effects.frames.iter().filter_map(|(of, frame)| match frame {
+        let mut commands = effects.frames.iter().filter_map(|(of, frame)| match frame {
             HubFrame::Command(command) if *of == session => Some(command.id),
             _ => None,
         });
-        (ticket, commands.last().expect("a command"))
+        (ticket, commands.next_back().expect("a command"))
     }
 
     /// Lets the agent say how a command stands; gives what those are told who wait for it.
@@ -97,7 +97,7 @@ impl World {
 
     fn row(&self, name: &str) -> (SyncStatus, String) {
         let row = self.rows("root").into_iter().find(|(of, _, _)| of == name);
-        row.map(|(_, status, message)| (status, message)).unwrap_or_else(|| panic!("no row {name}"))
+        row.map_or_else(|| panic!("no row {name}"), |(_, status, message)| (status, message))
     }
 }
 
