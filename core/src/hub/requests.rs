@@ -329,8 +329,8 @@ impl HubMachine {
             Request::Command { app, kind, deadline_ms } => {
                 let begun = match self.order_documents(ticket, &app, &kind, context, effects)? {
                     Ok(Rest::None) => Ok(()),
-                    Ok(Rest::Agent(order)) => {
-                        self.begin_command(ticket, &app, (kind, order), deadline_ms, context, effects)
+                    Ok(Rest::Agent(share)) => {
+                        self.begin_command(ticket, &app, (kind, share), deadline_ms, context, effects)
                     }
                     Err(refused) => Err(refused),
                 };

@@ -128,10 +128,11 @@ impl Reconciler {
                         InventoryEntry { hook: entry.hook.clone().map(HookRun::never), ..entry }
                     }
                     // It arrived: finalizers keep it, and what comes after it goes on waiting.
-                    Some(Intent::Delete { uid, .. }) => {
-                        InventoryEntry { going: live.deleting && *uid == live.uid, ..entry }
+                    Some(Intent::Delete { uid, .. }) if live.deleting && *uid == live.uid => {
+                        self.look_later(key.clone(), now);
+                        InventoryEntry { going: true, ..entry }
                     }
-                    None => entry,
+                    Some(Intent::Delete { .. }) | None => entry,
                 };
                 let uid = settled.uid.clone().or_else(|| ours.then(|| live.uid.clone()));
                 if uid.is_none() {

@@ -129,10 +129,10 @@ impl Reconciler {
 
     /// Gives what a sync that prunes leaves because its kind cannot be watched.
     pub(super) fn unseen_deletes(&self, app: &AppId) -> Vec<ResourceKey> {
-        let running = self.apps.get(app).and_then(|state| state.operation.as_ref());
-        let prunes = running.is_some_and(|running| running.prune);
+        let Some(state) = self.apps.get(app) else { return Vec::new() };
+        let (Some(running), Some(listed)) = (&state.operation, &state.listed) else { return Vec::new() };
         let left = |key: &&ResourceKey| {
-            if !running.is_some_and(|running| running.options.writes(key)) {
+            if !running.options.writes(key) || !self.prunes(state, listed, key) {
                 return false;
             }
             let entry = self.inventory.get(*key);
@@ -141,7 +141,7 @@ impl Reconciler {
                 && self.is_refused(&key.group_kind())
                 && !self.desirers.contains_key(*key)
         };
-        self.by_app.get(app).into_iter().flatten().filter(|_| prunes).filter(left).cloned().collect()
+        self.by_app.get(app).into_iter().flatten().filter(left).cloned().collect()
     }
 
     /// Tells whether the list holds an object, whichever of its apps names it: what is on its way to an app that fails is

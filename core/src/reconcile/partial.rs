@@ -138,7 +138,7 @@ impl Reconciler {
 
     /// Tells whether a sync that runs takes away what left the desired state, because it was asked to or because its app
     /// always does.
-    fn prunes(&self, state: &App, listed: &Assignment, key: &ResourceKey) -> bool {
+    pub(super) fn prunes(&self, state: &App, listed: &Assignment, key: &ResourceKey) -> bool {
         let asked = state.operation.as_ref().is_some_and(|operation| operation.prune);
         let recovered = self.inventory.get(key).is_some_and(|entry| entry.recovered);
         let always = listed.policy.automated.is_some_and(|automated| automated.prune) && !recovered;

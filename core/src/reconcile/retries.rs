@@ -37,6 +37,11 @@ impl Reconciler {
             operation.retries = operation.retries.saturating_add(1);
             operation.hooks.clear();
             if let Some(newest) = newest.filter(|newest| operation.is_refreshed(newest)) {
+                if !operation.retry().is_some_and(|retry| retry.refresh) {
+                    // What was asked for was asked for of another release.
+                    operation.prune = newest.policy.automated.is_some_and(|automated| automated.prune);
+                    (operation.options.force, operation.options.replace) = (false, false);
+                }
                 operation.attempt = attempt_of(&newest);
                 operation.assignment = newest;
             }

@@ -1,7 +1,6 @@
 //! Commands to agents, and to the hub itself.
 
 use super::{AppName, CommandProgress, Pending, Refused, Share};
-use crate::fleet::Order;
 use crate::hub::{CONFIRMED_LOSS, Context, Effects, HubMachine, Reply, Severity, Ticket, read_status};
 use crate::ids::{AppId, ClusterId, CommandId, Digest};
 use crate::registry::REGISTRY_META;
@@ -19,7 +18,7 @@ impl HubMachine {
         &mut self,
         ticket: Ticket,
         name: &AppName,
-        (kind, order): (CommandKind, Option<Order>),
+        (kind, share): (CommandKind, Option<Share>),
         deadline_ms: u64,
         context: &mut Context<'_>,
         effects: &mut Effects,
@@ -46,7 +45,6 @@ impl HubMachine {
         let link = self.agent_for(cluster, &kind)?;
         let operation =
             link.statuses().get(&name.app).and_then(|row| read_status(row.value())).and_then(|s| s.operation);
-        let share = order.map(Share::new);
         let pending = Pending { ticket: Some(ticket), at, state: CommandState::Accepted, operation, share };
         self.pending.insert(id, pending);
         let command = Command { id, kind, deadline_ms };

@@ -1,9 +1,11 @@
 //! `app sync` of an app that brings documents of the fleet: the hub takes these, and the app's agent the rest.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::{AppName, CommandProgress, Pending, Refused};
 use crate::application::ClusterRef;
+use crate::desired::Phase;
 use crate::fleet::Order;
 use crate::hub::{Context, Effects, HubMachine, Reply, Severity, Ticket, read_status};
 use crate::ids::{AppId, ClusterId, CommandId};
@@ -14,17 +16,21 @@ use crate::status::{OperationPhase, OperationStatus, ResultCode, ResultRow, Sync
 use crate::store::StoreError;
 use crate::time::MonoTime;
 
+/// How long after it was asked for a sync may begin whose documents are taken with it: later they may be others than those that
+/// were meant.
+const BEGINS_WITHIN: Duration = Duration::from_mins(15);
+
 /// What is left to do of a command once the hub has looked at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Rest {
     /// Nothing.
     None,
     /// What the app's agent does; documents are taken as soon as it has begun.
-    Agent(Option<Order>),
+    Agent(Option<Share>),
 }
 
 /// What became of an app's documents.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Outcome {
     message: String,
     failed: bool,
@@ -32,13 +38,14 @@ struct Outcome {
 }
 
 /// The documents of a sync whose rest an agent does: they wait until that has begun, because an agent may refuse.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Share {
     order: Order,
     step: Step,
+    asked: MonoTime,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
     /// The agent has not begun.
     Waits,
@@ -80,8 +87,21 @@ impl Asked {
 // === impl Share ===
 
 impl Share {
-    pub(super) fn new(order: Order) -> Self {
-        Self { order, step: Step::Waits }
+    fn new(order: Order, asked: MonoTime) -> Self {
+        Self { order, step: Step::Waits, asked }
+    }
+
+    /// Makes one of an app of which it is not known what it renders for the fleet: nothing is taken, and its end says so.
+    fn unknown(app: &AppId, why: &str, asked: MonoTime) -> Self {
+        let message =
+            format!("what it renders for the fleet is not known, and nothing of that is taken: {why}");
+        let outcome = Outcome { message, failed: false, results: Vec::new() };
+        Self { order: Order { app: app.clone(), prune: false }, step: Step::Taken(outcome), asked }
+    }
+
+    /// Tells whether its agent has not begun with it for so long that what it asked for is of the past.
+    fn is_late(&self, now: MonoTime) -> bool {
+        now.since(&self.asked).is_none_or(|since| since > BEGINS_WITHIN)
     }
 
     /// Looks at what the agent says; tells whether documents are to be taken before that is told.
@@ -159,7 +179,9 @@ impl HubMachine {
                     "the fleet was not read since the hub started: argosy status tells why, if that lasts";
                 return Ok(Err(refused(why)));
             }
-            return Ok(Ok(Rest::Agent(None)));
+            let doubt = self.unrendered(app).filter(|_| asked.whole && named);
+            let share = doubt.map(|why| Share::unknown(app, why, context.now.mono));
+            return Ok(Ok(Rest::Agent(share)));
         };
         let here = self.is_synced_here(app);
         if !here && (!asked.whole || family.rows.is_empty()) {
@@ -190,7 +212,7 @@ impl HubMachine {
         }
         let answer = self.try_order(&order, context, effects)?;
         Ok(match answer.unwrap_or_else(|| Err(self.not_looked_at(app))) {
-            Ok(()) => Ok(Rest::Agent(Some(order))),
+            Ok(()) => Ok(Rest::Agent(Some(Share::new(order, context.now.mono)))),
             Err(why) => Err(refused(&why)),
         })
     }
@@ -201,19 +223,31 @@ impl HubMachine {
         context: &mut Context<'_>,
         effects: &mut Effects,
     ) -> Result<(), StoreError> {
+        let now = context.now.mono;
         let due = |pending: &Pending| match &pending.share {
-            Some(Share { order, step: Step::Due(update) }) => Some((order.clone(), update.clone())),
+            Some(share @ Share { step: Step::Due(update), .. }) => Some((share.clone(), update.clone())),
             Some(Share { step: Step::Waits | Step::Taken(_), .. }) | None => None,
         };
-        while let Some((order, update)) = self.pending.values().find_map(due) {
-            let outcome = self.take_documents(&order, context, effects)?.unwrap_or_else(|why| Outcome {
+        // Of what nobody waits for any more nothing is left to do once it is too late.
+        self.pending.retain(|_, pending| {
+            let share = pending.share.as_ref().filter(|_| pending.ticket.is_none());
+            share.is_none_or(|share| share.step != Step::Waits || !share.is_late(now))
+        });
+        while let Some((share, update)) = self.pending.values().find_map(due) {
+            let Share { order, asked, .. } = &share;
+            let taken = if share.is_late(now) {
+                Err("its agent began too late; sync it again".to_owned())
+            } else {
+                self.take_documents(order, context, effects)?
+            };
+            let outcome = taken.unwrap_or_else(|why| Outcome {
                 message: format!("the documents of the fleet that it renders are not taken: {why}"),
                 failed: true,
                 results: Vec::new(),
             });
             let operation = self.operation_of(&order.app, OperationPhase::Running, &outcome, context);
             let Some(pending) = self.pending.get_mut(&update.id) else { break };
-            pending.share = Some(Share { order, step: Step::Taken(outcome) });
+            pending.share = Some(Share { order: order.clone(), step: Step::Taken(outcome), asked: *asked });
             self.tell_moved(update, operation, effects);
         }
         Ok(())
@@ -290,11 +324,33 @@ impl HubMachine {
             let version = row.version.clone();
             results.push(ResultRow { version, ..ResultRow::new(row.key.clone(), code, row.message.clone()) });
         }
-        results.extend(before.into_iter().map(|key| match self.held_loss_of(&key) {
-            Some(held) => ResultRow::new(key, ResultCode::PruneSkipped, held),
-            None => ResultRow::new(key, ResultCode::Pruned, "pruned"),
+        results.extend(before.into_iter().map(|key| {
+            match self.held_loss_of(&key).or_else(|| self.delayed(&key)) {
+                Some(held) => ResultRow::new(key, ResultCode::PruneSkipped, held),
+                None => ResultRow::new(key, ResultCode::Pruned, "pruned"),
+            }
         }));
         results
+    }
+
+    /// Says why an app that nobody gives any more is still there: its deletion waits for something.
+    fn delayed(&self, key: &ResourceKey) -> Option<String> {
+        let mut placements = self.fleet.placements().iter();
+        let (_, app) = placements.find_map(|(at @ (_, app), placement)| {
+            let present = matches!(placement.assignment.phase, Phase::Active | Phase::Frozen);
+            let given = self.read.as_ref().is_some_and(|read| read.apps.contains_key(app));
+            (key.kind == "Application" && app.name == key.name && present && !given).then_some(at)
+        })?;
+        let conditions = self.conditions.get(app).and_then(|conditions| conditions.keys().next());
+        Some(conditions.map_or("its deletion waits", |condition| &condition.message).to_owned())
+    }
+
+    /// Says why it is not known what an app for the hub's own cluster renders, where that is so.
+    fn unrendered(&self, app: &AppId) -> Option<&str> {
+        let document = self.read.as_ref()?.apps.get(app)?.application.as_ref().ok()?;
+        (document.destination.cluster.name() == Some(ClusterRef::IN_CLUSTER)).then_some(())?;
+        let mut conditions = self.conditions.get(app)?.keys();
+        conditions.find(|condition| condition.kind == "ComparisonError").map(|condition| &*condition.message)
     }
 
     /// Says why an app that its parent let go of stays all the same.

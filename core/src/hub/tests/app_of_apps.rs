@@ -1,5 +1,6 @@
 //! Apps that bring documents of the fleet (M9): what is taken, what is refused, and what stays.
 
+mod late;
 mod options;
 mod ordered;
 mod sets;

@@ -406,6 +406,30 @@ fn a_cascade_waits_for_a_delete_that_got_no_answer() {
 }
 
 #[test]
+fn a_cascade_waits_for_an_apply_that_got_no_answer() {
+    let mut bench = Bench::new();
+    let operator = ("operator", 1, wave(0));
+    assign(&mut bench, std::slice::from_ref(&operator));
+    bench.pass(10_000);
+    bench.finalizers = true;
+    bench.loses_answers = true;
+    assign(&mut bench, &[operator, ("resource", 1, wave(7))]);
+    bench.pass(5_000);
+    assert_eq!(written(&mut bench).last().unwrap(), "resource");
+    bench.loses_answers = false;
+    bench.change("web", |assignment| {
+        assignment.phase = Phase::Deleting;
+        assignment.cascade_confirmed = true;
+        assignment.deletion = Some(crate::ids::DeletionId::new([5; 16]));
+    });
+    bench.pass(600_000);
+    assert_eq!(written(&mut bench), ["-resource"], "the operator may have to finish it");
+    bench.vanish("resource");
+    bench.pass(10_000);
+    assert_eq!(written(&mut bench), ["-operator"]);
+}
+
+#[test]
 fn an_agent_that_is_killed_between_two_waves_goes_on_with_the_same_gate() {
     let mut bench = Bench::new();
     bench.healths = BTreeMap::from([("a", Health::Progressing)]);

@@ -22,7 +22,7 @@ fn sync_with(name: &str, options: SyncOptions) -> Request {
 
 impl World {
     /// A hub with a cluster `edge` and an app `root` that is synced by hand and renders these.
-    fn by_hand(children: &[Value]) -> Self {
+    pub(super) fn by_hand(children: &[Value]) -> Self {
         let mut world = Self::new();
         world.add("edge");
         world.write(&manual("root"));
@@ -32,7 +32,7 @@ impl World {
     }
 
     /// Syncs `root`; gives how that ended, what it said, and what became of each document.
-    fn sync(&mut self, prune: bool) -> (CommandState, String, Vec<(String, ResultCode)>) {
+    pub(super) fn sync(&mut self, prune: bool) -> (CommandState, String, Vec<(String, ResultCode)>) {
         let Ok(Reply::Command(progress)) = self.ask(sync("root", prune)) else { panic!("refused") };
         let (operation, _) = progress.operation.expect("an operation");
         let rows = operation.results.into_iter().map(|row| (row.key.name.to_string(), row.code)).collect();
@@ -55,7 +55,7 @@ impl World {
     }
 
     /// Connects the agent of `in-cluster`, sends it a sync of `root`, and gives the command.
-    fn sync_at_agent(&mut self, session: SessionId) -> (Ticket, CommandId) {
+    pub(super) fn sync_at_agent(&mut self, session: SessionId) -> (Ticket, CommandId) {
         let (ticket, effects) = self.request(sync("root", false));
         assert_eq!(effects.replies, [], "its agent answers");
         let mut commands = effects.frames.iter().filter_map(|(of, frame)| match frame {
@@ -66,7 +66,7 @@ impl World {
     }
 
     /// Lets the agent say how a command stands; gives what those are told who wait for it.
-    fn says(
+    pub(super) fn says(
         &mut self,
         session: SessionId,
         id: CommandId,
@@ -85,7 +85,7 @@ impl World {
     }
 
     /// A hub whose app `root` is synced by hand, and has an object on `in-cluster`, whose agent is connected.
-    fn with_agent(children: &[Value]) -> (Self, ClusterId, SessionId) {
+    pub(super) fn with_agent(children: &[Value]) -> (Self, ClusterId, SessionId) {
         let mut world = Self::by_hand(&[app("web"), config_map("map")]);
         let cluster = world.add("in-cluster");
         world.read();
