@@ -38,8 +38,8 @@ impl Reconciler {
             operation.hooks.clear();
             if let Some(newest) = newest.filter(|newest| operation.is_refreshed(newest)) {
                 if !operation.retry().is_some_and(|retry| retry.refresh) {
-                    // What was asked for was asked for of another release.
-                    operation.prune = newest.policy.automated.is_some_and(|automated| automated.prune);
+                    // What was asked for was asked for of another release; what its app prunes by itself it still does.
+                    operation.prune = false;
                     (operation.options.force, operation.options.replace) = (false, false);
                 }
                 operation.attempt = attempt_of(&newest);
