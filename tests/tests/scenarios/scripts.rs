@@ -98,7 +98,9 @@ impl Player {
             ["commit", repository] => {
                 let (repository, _) = self.repository(&format!("{repository}/"));
                 let commit = repository.commit("Change what the script says").unwrap();
-                self.names.insert("COMMIT".to_owned(), commit);
+                if words[1] == "apps" {
+                    self.names.insert("COMMIT".to_owned(), commit);
+                }
             }
             ["job", name, fate] => {
                 let fate = match *fate {
@@ -119,16 +121,17 @@ impl Player {
                 let held = self.stage.await_held(app);
                 self.names.insert("PLAN".to_owned(), held["plan"].as_str().unwrap().to_owned());
             }
-            ["live"] => self.expect_live(step),
+            ["live"] => self.expect_live(step, "/api/v1", "configmaps"),
+            ["live", "jobs"] => self.expect_live(step, "/apis/batch/v1", "jobs"),
             ["$" | "~", "argosy", ..] => self.run(step),
             _ => panic!("line {}: {:?} is no step", step.line, step.text),
         }
     }
 
-    /// Waits until the config maps of the namespace, with their values, are those that are named.
-    fn expect_live(&self, step: &Step) {
+    /// Waits until the objects of a kind in the namespace are those that are named, config maps with their values.
+    fn expect_live(&self, step: &Step, group: &str, kinds: &str) {
         eventually(PATIENCE, &format!("line {}: {:?} to be live", step.line, step.below), || {
-            let path = format!("/api/v1/namespaces/{}/configmaps", self.stage.namespace);
+            let path = format!("{group}/namespaces/{}/{kinds}", self.stage.namespace);
             let list = self.stage.plane().api().get(&path).unwrap().unwrap();
             let items = list["items"].as_array().unwrap().iter();
             let own = items.filter(|item| item["metadata"]["name"] != "kube-root-ca.crt");
@@ -139,7 +142,7 @@ impl Player {
                 format!("{} {}", text("/metadata/name"), text("/data/value")).trim_end().to_owned()
             };
             let live: Vec<String> = own.map(said).collect();
-            if live == step.below { Ok(()) } else { Err(live) }
+            if live == step.below { Ok(()) } else { Err(live.join("; ")) }
         });
     }
 
