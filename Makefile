@@ -13,7 +13,7 @@ SCRIPTS ?= 10000
 # With everything that makes it fast: see the profile in Cargo.toml.
 SIMULATE := $(CARGO) run --profile simulation --package argosy-tests --bin simulate --
 # What `make test` repeats in memory: the scenarios that are about the cluster more than about the hub.
-ON_SIM := app_of_apps asking cluster_client demo everyday harness history hooks impersonation killed local_policy neighbours partial parts policies preview projects real_input rest trouble waves windows
+ON_SIM := app_of_apps asking cluster_client demo everyday harness history hooks impersonation killed local_policy neighbours partial parts policies preview projects real_input rest scripts trouble waves windows
 
 # The areas of `differential` of which `make test` plays a share: those in which no long run found a difference.
 EQUAL := config_maps deployments secrets_and_accounts requests_that_make_no_sense

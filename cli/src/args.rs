@@ -9,12 +9,17 @@ use argosy_proto::v1;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod app;
+mod labels;
+mod list;
 mod offline;
 mod sync;
+mod wait;
 
 pub(crate) use self::app::{AppArguments, AppCommand, HistoryFormat, PreviewArguments};
+pub(crate) use self::list::ListArguments;
 pub(crate) use self::offline::{DirectoryArguments, ManifestFormat, PlanArguments, RenderArguments};
 pub(crate) use self::sync::SyncArguments;
+pub(crate) use self::wait::WaitArguments;
 
 /// Shows and steers the clusters and applications of a hub.
 #[derive(Debug, Parser)]
@@ -394,6 +399,11 @@ mod tests {
             vec!["argosy", "health"],
             vec!["argosy", "why", "web", "ConfigMap/a"],
             vec!["argosy", "app", "rollback", "web", "last"],
+            vec!["argosy", "app", "get", "web", "--hard-refresh"],
+            vec!["argosy", "app", "list", "-l", "team in shop"],
+            vec!["argosy", "app", "wait"],
+            vec!["argosy", "app", "wait", "web", "--delete", "--sync"],
+            vec!["argosy", "app", "wait", "web", "--resource", "ConfigMap:a"],
             vec!["argosy", "audit"],
             vec!["argosy", "audit", "edge", "--at", "yesterday"],
             vec!["argosy", "events", "--since", "2h"],

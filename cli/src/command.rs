@@ -10,6 +10,7 @@ mod diff;
 mod events;
 mod health;
 mod history;
+mod list;
 mod pause;
 mod plan;
 mod preview;
@@ -65,15 +66,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result<u8, Failure> {
 
 async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
     match command {
-        AppCommand::List { cluster, project, watch, output } => {
-            let request = v1::ListAppsRequest { cluster, project };
-            show(watch, async || app::list(hub, &request, output).await).await
-        }
-        AppCommand::Get { app, watch, tree: false, output } => {
-            show(watch, async || app::get(hub, &app, output.format).await).await
-        }
-        AppCommand::Get { app, watch, tree: true, output } => {
-            show(watch, async || app::tree(hub, &app, output.format).await).await
+        AppCommand::List(arguments) => show(arguments.watch, async || list::run(hub, &arguments).await).await,
+        AppCommand::Get { app, watch, refresh, tree, output } => {
+            if refresh {
+                app::refresh(hub, &app).await?;
+            }
+            if tree {
+                show(watch, async || app::tree(hub, &app, output.format).await).await
+            } else {
+                show(watch, async || app::get(hub, &app, output.format).await).await
+            }
         }
         AppCommand::Manifests { app, format } => app::manifests(hub, &app, format).await,
         AppCommand::Delete { app, cascade, output } => delete::run(hub, &app, cascade, output.format).await,
@@ -83,9 +85,7 @@ async fn app(hub: &Hub, command: AppCommand) -> Result<u8, Failure> {
             show(watch, async || app::resources(hub, &app, output.format).await).await
         }
         AppCommand::Sync(arguments) => sync::run(hub, &arguments).await,
-        AppCommand::Wait { app, revision, sync, health, timeout, output } => {
-            wait::run(hub, &app, &wait::Goal::new(revision, sync, health), timeout, output.format).await
-        }
+        AppCommand::Wait(arguments) => wait::run(hub, &arguments).await,
         AppCommand::TerminateOp { app } => terminate::run(hub, &app).await,
         AppCommand::Diff { app, exit_code, diff_exit_code, timeout, output } => {
             let differs = if exit_code { diff_exit_code } else { OK };

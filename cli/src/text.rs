@@ -109,6 +109,14 @@ pub(crate) fn date(unix_ms: i64) -> String {
     )
 }
 
+/// Gives a time as Argo CD stamps rows, in universal time; empty when it is out of the range of times.
+pub(crate) fn stamp(unix_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(unix_ms).map_or_else(
+        |_out_of_range| String::new(),
+        |time| time.strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string(),
+    )
+}
+
 /// Shortens a commit to what people compare.
 pub(crate) fn short(revision: &str) -> String {
     revision.chars().take(7).collect()
@@ -147,6 +155,7 @@ mod tests {
     fn times_are_in_universal_time() {
         assert_eq!(time(1_700_000_000_000), "2023-11-14T22:13:20Z");
         assert_eq!(date(1_700_000_000_000), "2023-11-14 22:13:20 +0000 UTC");
+        assert_eq!(stamp(1_700_000_000_000), "2023-11-14T22:13:20+00:00");
         assert_eq!(time(i64::MAX), "");
     }
 

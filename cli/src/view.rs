@@ -15,6 +15,7 @@ pub(crate) mod plan;
 pub(crate) mod preview;
 pub(crate) mod project;
 pub(crate) mod reconcile;
+pub(crate) mod rows;
 pub(crate) mod tree;
 pub(crate) mod why;
 

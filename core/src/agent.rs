@@ -47,6 +47,7 @@ pub const TABLES: &[Table] = &[
     link_tables::LINK_META,
     link_tables::COMMANDS,
     crate::reconcile::tables::INVENTORY,
+    crate::reconcile::tables::PARTS,
     crate::reconcile::tables::OPERATIONS,
     crate::reconcile::tables::ATTEMPTS,
     crate::reconcile::tables::GOVERNOR,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::judge::{Outcome, Verdict, judge};
 use self::parents::Parents;
-pub use self::parents::{Family, Grown, PARENTS, Renderings};
+pub use self::parents::{Family, Grown, Order, PARENTS, Renderings};
 pub use self::placement::{Pause, Placement, Revision};
 use self::projects::Projects;
 pub use self::projects::{PROJECTS, ProjectState};

@@ -258,6 +258,7 @@ impl HubMachine {
     pub fn handle(&mut self, input: Input, context: &mut Context<'_>) -> Result<Effects, StoreError> {
         let mut effects = Effects::default();
         self.take(input, context, &mut effects)?;
+        self.take_due(context, &mut effects)?;
         self.settle(context, &mut effects)?;
         Ok(effects)
     }
@@ -311,7 +312,7 @@ impl HubMachine {
                 self.dirty = true;
             }
             Input::Request(ticket, request) => self.request(ticket, *request, context, effects)?,
-            Input::Abandoned(ticket) => self.pending.retain(|_, pending| pending.ticket != ticket),
+            Input::Abandoned(ticket) => self.abandon(ticket),
             Input::Stop => {
                 for cluster in self.links.keys().copied().collect::<Vec<_>>() {
                     let Some(link) = self.links.get_mut(&cluster) else { continue };

@@ -309,6 +309,8 @@ impl<'a> Sides<'a> {
             }
             let stays = if key.is_crd() {
                 Some("it left the desired state; a definition is never deleted")
+            } else if !key.is_part() && self.desired.keys().any(|of| of.is_part() && of.is_of_object(key)) {
+                Some("only a part of it is stated now; the rest is left as it is")
             } else if options.delete == Some(Consent::Refused) || self.consent(&options) == Consent::Refused {
                 Some("it left the desired state; it is kept by Prune=false or Delete=false")
             } else if self.inputs.prune {

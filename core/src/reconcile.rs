@@ -445,13 +445,13 @@ impl Reconciler {
             if !key.is_part() {
                 *self.managed_kinds.entry(kind).or_default() += 1;
             }
-            self.out.ops.push(StoreOp::put(tables::INVENTORY, encode(key), &entry));
+            self.out.ops.push(StoreOp::put(tables::of(key), encode(key), &entry));
             self.by_app.entry(entry.app.clone()).or_default().insert(key.clone());
             self.dirty.insert(entry.app.clone());
             self.judge_for(&entry.app, key);
             self.inventory.insert(key.clone(), entry);
         } else {
-            self.out.ops.push(StoreOp::delete(tables::INVENTORY, encode(key)));
+            self.out.ops.push(StoreOp::delete(tables::of(key), encode(key)));
             self.inventory.remove(key);
             self.settle_queue.remove(key);
             self.forget_weighed(key);

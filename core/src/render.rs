@@ -298,9 +298,11 @@ impl Renderer<'_> {
                 *rank = rank.saturating_add(1);
             }
             let key = manifest.key.clone();
-            if let Some((kind, message)) = left_out(&manifest) {
+            if let Some((kind, message)) = remark(&manifest) {
                 let file = path.clone();
                 self.warnings.push(RenderWarning { kind, file, document: index, line, message });
+            }
+            if manifest.options.role == Role::Ignored {
                 continue;
             }
             if let Some((_, before)) = self.objects.insert(key.clone(), (manifest, path.clone())) {
@@ -332,8 +334,9 @@ impl Renderer<'_> {
     }
 }
 
-/// Says why an object is left out of the release.
-fn left_out(manifest: &Manifest) -> Option<(WarningKind, String)> {
+/// Says why an object is never applied. What is excluded stays in the release all the same, and agents pass over it: one of an
+/// earlier version, which does not, would take it for something that left Git.
+fn remark(manifest: &Manifest) -> Option<(WarningKind, String)> {
     let ResourceKey { group, kind, name, .. } = &manifest.key;
     if manifest.key.is_excluded() {
         let message = format!("Resource {group}/{kind} {name} is excluded in the settings");

@@ -39,6 +39,7 @@ mod scenarios {
     mod real_input;
     mod rest;
     mod restored_hub;
+    mod scripts;
     mod stage;
     mod thin_link;
     mod trouble;

@@ -6,27 +6,16 @@ use std::time::Duration;
 use argosy_core::ids::{AppId, Digest};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::list::ListArguments;
 use super::sync::SyncArguments;
-use super::{ListFormat, ManifestFormat, Output, PreviewFormat, seconds};
+use super::wait::WaitArguments;
+use super::{ManifestFormat, Output, PreviewFormat, seconds};
 
 /// What to do with applications.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AppCommand {
     /// Shows every application.
-    List {
-        /// Only those of this cluster.
-        #[arg(long, value_name = "NAME", default_value = "")]
-        cluster: String,
-        /// Only those of this project.
-        #[arg(short, long, value_name = "NAME", default_value = "")]
-        project: String,
-        /// Goes on showing changes.
-        #[arg(short, long)]
-        watch: bool,
-        /// Form of the output.
-        #[arg(short, long, value_enum, default_value_t = ListFormat::Table)]
-        output: ListFormat,
-    },
+    List(ListArguments),
     /// Shows one application with its resources.
     Get {
         /// Which.
@@ -35,6 +24,10 @@ pub(crate) enum AppCommand {
         /// Goes on showing changes.
         #[arg(short, long)]
         watch: bool,
+        /// Has the agent look at each of its objects at the API server again first, and shows what it tells of that within
+        /// two seconds. The hub reads Git by itself.
+        #[arg(long)]
+        refresh: bool,
         /// Shows all of its objects as a tree; the agent is asked for them.
         #[arg(long)]
         tree: bool,
@@ -78,27 +71,8 @@ pub(crate) enum AppCommand {
     },
     /// Syncs an application to the newest release that its cluster has, and waits for the end.
     Sync(SyncArguments),
-    /// Waits until an application is synced and healthy.
-    Wait {
-        /// Which.
-        #[command(flatten)]
-        app: AppArguments,
-        /// Waits until this commit is the one that it is compared with.
-        #[arg(long, value_name = "SHA")]
-        revision: Option<String>,
-        /// Waits until it is synced; with --health or alone.
-        #[arg(long)]
-        sync: bool,
-        /// Waits until it is healthy; with --sync or alone.
-        #[arg(long)]
-        health: bool,
-        /// How long to wait; 0 is without end.
-        #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
-        timeout: Duration,
-        /// Form of the output.
-        #[command(flatten)]
-        output: Output,
-    },
+    /// Waits until applications are synced and healthy, or are as the flags say.
+    Wait(WaitArguments),
     /// Asks the agent for every resource of an application.
     Resources {
         /// Which.

@@ -59,7 +59,7 @@ pub(crate) struct SyncArguments {
     /// How long it waits at most (3m unless given).
     #[arg(long, value_name = "DURATION", value_parser = delay)]
     retry_backoff_max_duration: Option<u64>,
-    /// Tries again with the newest release instead of the one that failed.
+    /// Tries again with the newest release instead of the one that failed, as an application that syncs by itself does anyway.
     #[arg(long, conflicts_with_all = ["expect", "revision", "preview_changes"])]
     retry_refresh: bool,
     /// Syncs this commit, or what the document's targetRevision names, as the hub has it; no other.

@@ -1,10 +1,11 @@
-//! `argosy app list`, `get`, `resources` and `manifests`.
+//! `argosy app get`, `resources` and `manifests`.
 
 use std::time::Duration;
 
 use argosy_proto::v1;
+use tokio::time::{Instant, sleep};
 
-use crate::args::{AppArguments, Format, ListFormat, ManifestFormat};
+use crate::args::{AppArguments, Format, ManifestFormat};
 use crate::connection::Hub;
 use crate::failure::{Failure, OK};
 use crate::output;
@@ -14,28 +15,39 @@ use crate::view::command::ResourceList;
 
 /// How long an agent may take to list an app's resources.
 const READ: Duration = Duration::from_secs(30);
-
-pub(super) async fn list(
-    hub: &Hub,
-    request: &v1::ListAppsRequest,
-    format: ListFormat,
-) -> Result<String, Failure> {
-    let request = request.clone();
-    let apps = hub.call(|mut client| async move { client.list_apps(request).await }).await?.apps;
-    let documents =
-        |format| output::document(format, &apps.iter().map(Application::listed).collect::<Vec<_>>());
-    match format {
-        ListFormat::Table => Ok(view::list::table(&apps)),
-        ListFormat::Wide => Ok(view::list::wide(&apps)),
-        ListFormat::Name => Ok(view::list::names(&apps)),
-        ListFormat::Json => documents(Format::Json),
-        ListFormat::Yaml => documents(Format::Yaml),
-    }
-}
+/// How long what an agent sees when it looks again is waited for, and how often it is asked for: it tells only what changed.
+const SEEN_WITHIN: Duration = Duration::from_secs(2);
+const SEEN_EVERY: Duration = Duration::from_millis(200);
+/// How far the times that a hub tells of one statement may be apart, in milliseconds.
+const SLACK_MS: u64 = 100;
 
 pub(super) async fn get(hub: &Hub, app: &AppArguments, format: Format) -> Result<String, Failure> {
     let view = super::get_app(hub, app).await?;
     detail(&view, format)
+}
+
+/// Has the agent look at all objects of an application again, and waits a little for what it tells of them.
+pub(super) async fn refresh(hub: &Hub, app: &AppArguments) -> Result<(), Failure> {
+    let before = super::get_app(hub, app).await?;
+    let kind = v1::run_command_request::Kind::Refresh(v1::RefreshCommand {});
+    let progress = super::run_command(hub, app, READ, kind, |_| Ok(false)).await?;
+    if progress.state() != v1::CommandState::Succeeded {
+        return Err(Failure::Failed(view::command::end(&progress)));
+    }
+    let asked = Instant::now();
+    while asked.elapsed() < SEEN_WITHIN && !is_newer(&super::get_app(hub, app).await?, &before) {
+        sleep(SEEN_EVERY).await;
+    }
+    Ok(())
+}
+
+/// Tells whether an agent has made another statement since.
+fn is_newer(now: &v1::AppView, before: &v1::AppView) -> bool {
+    let stated = |view: &v1::AppView| view.observed.as_ref().map(|observed| observed.stated_unix_ms);
+    match (stated(now), stated(before)) {
+        (Some(now), Some(before)) => now.abs_diff(before) > SLACK_MS,
+        (now, before) => now != before,
+    }
 }
 
 /// Gives one application with all of its objects as a tree.
@@ -83,13 +95,20 @@ struct Listed {
     complete: bool,
 }
 
-async fn rows(hub: &Hub, app: &AppArguments) -> Result<Listed, Failure> {
+/// Asks the agent for every object of an application.
+pub(super) async fn ask_for_rows(hub: &Hub, app: &AppArguments) -> Result<v1::CommandProgress, Failure> {
     let kind = v1::run_command_request::Kind::Resources(v1::ResourcesCommand {});
-    match super::run_command(hub, app, READ, kind, |_| Ok(false)).await {
-        Ok(progress) if progress.state() == v1::CommandState::Succeeded => {
-            Ok(Listed { rows: progress.rows, observed: progress.observed, complete: true })
-        }
-        Ok(progress) => Err(Failure::Failed(view::command::end(&progress))),
+    let progress = super::run_command(hub, app, READ, kind, |_| Ok(false)).await?;
+    if progress.state() == v1::CommandState::Succeeded {
+        Ok(progress)
+    } else {
+        Err(Failure::Failed(view::command::end(&progress)))
+    }
+}
+
+async fn rows(hub: &Hub, app: &AppArguments) -> Result<Listed, Failure> {
+    match ask_for_rows(hub, app).await {
+        Ok(progress) => Ok(Listed { rows: progress.rows, observed: progress.observed, complete: true }),
         // The agent is away: what it said last is better than nothing, and said to be that.
         Err(Failure::NotNow(_)) => {
             let view = super::get_app(hub, app).await?;
@@ -116,5 +135,22 @@ pub(super) fn detail(view: &v1::AppView, format: Format) -> Result<String, Failu
     match format {
         Format::Table => Ok(view::app::detail(view)),
         Format::Json | Format::Yaml => output::document(format, &Application::from(view)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_statement_is_another_one_where_its_time_is() {
+        let view = |stated: Option<i64>| v1::AppView {
+            observed: stated.map(|stated_unix_ms| v1::Observation { stated_unix_ms, ..Default::default() }),
+            ..Default::default()
+        };
+        let is_newer = |now, before| is_newer(&view(now), &view(before));
+        assert!(is_newer(Some(5_000), Some(4_000)) && is_newer(Some(5_000), None));
+        assert!(!is_newer(Some(5_050), Some(5_000)), "the hub counts back from another moment");
+        assert!(!is_newer(None, None));
     }
 }

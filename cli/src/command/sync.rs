@@ -11,7 +11,7 @@ use crate::args::{AppArguments, Format, SyncArguments};
 use crate::connection::Hub;
 use crate::failure::{FAILED, Failure, OK};
 use crate::output;
-use crate::view::command;
+use crate::view::{command, rows};
 
 mod revision;
 mod shown;
@@ -81,14 +81,12 @@ pub(super) async fn follow(
     }
     let whole = is_of_the_whole(&kind);
     let mut rows = Rows::default();
-    let mut operation: Option<v1::Operation> = None;
+    let mut told: Option<Told> = None;
     let began = Instant::now();
     let progress = super::run_command(hub, app, timeout, kind, |progress| {
-        if let Some(newest) = &progress.operation {
-            if format == Format::Table {
-                output::print(&rows.news(newest))?;
-            }
-            operation = Some(newest.clone());
+        if let Some(newest) = Told::of_progress(progress) {
+            rows.print(&newest, format)?;
+            told = Some(newest);
         }
         Ok(detach && is_durable(progress.state()))
     })
@@ -103,17 +101,20 @@ pub(super) async fn follow(
         | v1::CommandState::TooLate => false,
     };
     let end = command::end(&progress);
-    let ended = !detach && !operation.as_ref().is_some_and(|operation| operation.finished);
-    if ended && let Some(newest) = told_later(hub, app, &progress, began).await {
-        if format == Format::Table {
-            output::print(&rows.news(&newest))?;
+    if !detach {
+        let is_over = told.as_ref().is_some_and(|told| told.operation.finished);
+        // What is over was told by the link; the hub's view says its commit, and how the objects are.
+        let within = if is_over { Duration::ZERO } else { TOLD_WITHIN };
+        if let Some(mut newest) = told_later(hub, app, &progress, began, within).await {
+            add_rows(&mut newest.operation, told.as_ref().map(|told| &told.operation));
+            rows.print(&newest, format)?;
+            told = Some(newest);
         }
-        operation = Some(newest);
     }
     match format {
         Format::Table => {
-            if let Some(operation) = &operation {
-                output::print(&format!("\n{}", command::operation(operation)))?;
+            if let Some(told) = &told {
+                output::print(&told.summary())?;
             }
             if went_well {
                 output::print(&format!("{}\n", crate::text::clean(&end)))?;
@@ -124,16 +125,35 @@ pub(super) async fn follow(
             output::print(&super::app::detail(&view, format)?)?;
         }
     }
+    let operation = told.as_ref().map(|told| &told.operation);
     if !went_well {
-        output::note(&format!("argosy: {end}"))?;
+        output::note(&format!("argosy: {}", how_it_failed(operation, &progress.message, &end)))?;
         return Ok(FAILED);
     }
-    let left = operation.as_ref().filter(|_| whole && !detach).map_or(0, require_pruning);
-    if left > 0 && !is_synced(hub, app).await? {
-        output::note(&format!("argosy: {left} resources require pruning"))?;
+    let left = operation.filter(|operation| operation.finished).map(require_pruning);
+    if whole && !detach && left != Some(0) && !is_synced(hub, app).await? {
+        output::note(&format!("argosy: {}", what_is_left(left)))?;
         return Ok(FAILED);
     }
     Ok(OK)
+}
+
+/// Says what a sync left that went well otherwise; absent where that was not told in time.
+fn what_is_left(left: Option<usize>) -> String {
+    left.map_or_else(
+        || "the sync ended, and what it left is not known yet: the application is not Synced; argosy app get tells".to_owned(),
+        |left| format!("{left} resources require pruning"),
+    )
+}
+
+/// Says how a command failed, and before that with which phase its sync ended, where it ran: scripts look for Argo CD's words.
+fn how_it_failed(operation: Option<&v1::Operation>, message: &str, end: &str) -> String {
+    let is_its_own = |of: &&v1::Operation| of.finished && ends_with(message, &of.message);
+    let failed = |of: &&v1::Operation| of.phase() != v1::OperationPhase::Succeeded;
+    match operation.filter(is_its_own).filter(failed) {
+        Some(of) => format!("Operation has completed with phase: {}; {end}", of.phase().word()),
+        None => end.to_owned(),
+    }
 }
 
 /// Tells whether a command is a sync of all of an app: only such a one fails for what it leaves (Argo CD).
@@ -166,25 +186,43 @@ async fn is_synced(hub: &Hub, app: &AppArguments) -> Result<bool, Failure> {
     Ok(view.status.is_some_and(|status| status.sync() == v1::SyncStatus::Synced))
 }
 
-/// Gives what a sync did that was over before the hub had heard of it: its end is told as it comes, and what it did with the
-/// next status of its application. Absent if that does not come soon, or the sync never began.
+/// Gives what a sync did from the view of its application, which tells it with its next status: its end may be told before
+/// that. Absent if that does not come within so long, or the sync never began.
 async fn told_later(
     hub: &Hub,
     app: &AppArguments,
     progress: &v1::CommandProgress,
     began: Instant,
-) -> Option<v1::Operation> {
+    within: Duration,
+) -> Option<Told> {
     let asked = Instant::now();
-    while asked.elapsed() < TOLD_WITHIN {
+    loop {
         // How the sync ended is known, whether or not the hub still answers.
         let view = super::get_app(hub, app).await.ok()?;
         let since = argosy_core::time::millis(began.elapsed());
         if let Some(operation) = of_command(&view, &progress.message, since) {
-            return Some(operation);
+            let stated = view.observed.map(|observed| observed.stated_unix_ms);
+            let resources = view.status.map(|status| status.resources).unwrap_or_default();
+            return Some(Told { operation, stated, resources });
+        }
+        if asked.elapsed() >= within {
+            return None;
         }
         tokio::time::sleep(TOLD_EVERY).await;
     }
-    None
+}
+
+/// Adds the rows that an agent's status does not have: what became of documents of the fleet is the hub's to tell.
+fn add_rows(newest: &mut v1::Operation, told: Option<&v1::Operation>) {
+    let lacks = |row: &&v1::ResultRow| !newest.results.iter().any(|of| of.key == row.key);
+    let rows: Vec<v1::ResultRow> =
+        told.into_iter().flat_map(|told| &told.results).filter(lacks).cloned().collect();
+    newest.results.extend(rows);
+}
+
+/// Tells whether a command ended with an operation's words, behind which the hub says what it did itself.
+fn ends_with(message: &str, operation: &str) -> bool {
+    message.strip_prefix(operation).is_some_and(|rest| rest.is_empty() || rest.starts_with("; "))
 }
 
 /// Gives the operation of a view that began within so many milliseconds and ended with these words.
@@ -194,13 +232,40 @@ fn of_command(view: &v1::AppView, message: &str, since_ms: u64) -> Option<v1::Op
     let held = observed.at_unix_ms.saturating_sub(observed.stated_unix_ms);
     let stated_ago = observed.age_ms.saturating_add(u64::try_from(held).unwrap_or_default());
     let began_ago = operation.started_before_ms?.saturating_add(stated_ago);
-    let is_it = operation.finished && operation.message == message;
+    let is_it = operation.finished && ends_with(message, &operation.message);
     (is_it && began_ago <= since_ms.saturating_add(SLACK_MS)).then_some(operation)
 }
 
 /// Tells whether the agent has the command.
 fn is_durable(state: v1::CommandState) -> bool {
     state != v1::CommandState::Unspecified
+}
+
+/// What is told of a sync.
+struct Told {
+    operation: v1::Operation,
+    /// When its agent stated that, in milliseconds since 1970 by the hub's clock.
+    stated: Option<i64>,
+    /// How the objects of its app are, as far as that is told.
+    resources: Vec<v1::ResourceRow>,
+}
+
+// === impl Told ===
+
+impl Told {
+    fn of_progress(progress: &v1::CommandProgress) -> Option<Self> {
+        let operation = progress.operation.clone()?;
+        let stated = progress.observed.as_ref().map(|observed| observed.stated_unix_ms);
+        Some(Self { operation, stated, resources: Vec::new() })
+    }
+
+    /// Gives how the sync went, and every object that is told of.
+    fn summary(&self) -> String {
+        let operation = command::operation(&self.operation, self.stated);
+        let table = rows::table(rows::rows(&self.resources, &self.operation.results, None));
+        let gap = if table.is_empty() { "" } else { "\n" };
+        format!("\n{operation}{gap}{table}{gap}")
+    }
 }
 
 /// The rows of an operation that were printed.
@@ -212,15 +277,23 @@ struct Rows {
 // === impl Rows ===
 
 impl Rows {
+    /// Prints the rows that are new or changed, for people.
+    fn print(&mut self, told: &Told, format: Format) -> Result<(), Failure> {
+        match format {
+            Format::Table => output::print(&self.news(&told.operation, told.stated)),
+            Format::Json | Format::Yaml => Ok(()),
+        }
+    }
+
     /// Gives the text of the rows that are new or changed.
-    fn news(&mut self, operation: &v1::Operation) -> String {
+    fn news(&mut self, operation: &v1::Operation, stated: Option<i64>) -> String {
         let mut text = String::new();
         if self.printed.is_empty() && !operation.results.is_empty() {
             text.push_str(&command::sync_head());
         }
         for row in &operation.results {
             if !self.printed.contains(row) {
-                text.push_str(&command::sync_row(row));
+                text.push_str(&command::sync_row(row, stated));
             }
         }
         if !operation.results.is_empty() {
@@ -337,17 +410,63 @@ mod tests {
         };
         assert!(of_command(&view(100, 50, "done"), "done", 1_000).is_some());
         assert!(of_command(&view(100, 50, "done"), "else", 1_000).is_none());
+        assert!(
+            of_command(&view(100, 50, "done"), "done; 1 documents of the fleet are taken", 1_000).is_some()
+        );
+        assert!(of_command(&view(100, 50, "done"), "done with", 1_000).is_none());
         assert!(of_command(&view(100, 5_000, "done"), "done", 1_000).is_none());
         assert!(of_command(&v1::AppView::default(), "done", 1_000).is_none());
     }
 
     #[test]
+    fn what_an_agent_does_not_tell_of_is_kept() {
+        let left = |code: v1::ResultCode| {
+            let mut operation = operation(&["a"]);
+            operation.results[0].code = code.into();
+            operation
+        };
+        let mut newest = operation(&["b"]);
+        add_rows(&mut newest, Some(&left(v1::ResultCode::PruneSkipped)));
+        assert_eq!((newest.results.len(), require_pruning(&newest)), (2, 1));
+        let mut newest = operation(&["a"]);
+        add_rows(&mut newest, Some(&left(v1::ResultCode::PruneSkipped)));
+        assert_eq!((newest.results.len(), require_pruning(&newest)), (1, 0), "the newest word counts");
+        add_rows(&mut newest, None);
+        assert_eq!(newest.results.len(), 1);
+    }
+
+    #[test]
     fn each_row_is_printed_once() {
         let mut rows = Rows::default();
-        assert_eq!(rows.news(&operation(&[])), "");
-        assert_eq!(rows.news(&operation(&["a"])).lines().count(), 2);
-        let news = rows.news(&operation(&["a", "b"]));
+        let at = Some(1_700_000_000_000);
+        assert_eq!(rows.news(&operation(&[]), at), "");
+        assert_eq!(rows.news(&operation(&["a"]), at).lines().count(), 2);
+        let news = rows.news(&operation(&["a", "b"]), at);
         assert!(news.contains("ConfigMap") && news.lines().count() == 1, "{news}");
-        assert_eq!(rows.news(&operation(&["a", "b"])), "");
+        assert!(news.starts_with("2023-11-14T22:13:20+00:00 "), "{news}");
+        assert_eq!(rows.news(&operation(&["a", "b"]), at), "");
+    }
+
+    #[test]
+    fn a_failure_names_the_phase_of_the_sync_that_failed_and_of_no_other() {
+        use v1::OperationPhase::{Error, Failed, Succeeded};
+        let of = |phase: v1::OperationPhase, message: &str| v1::Operation {
+            phase: phase.into(),
+            message: message.to_owned(),
+            finished: true,
+            ..Default::default()
+        };
+        let said = |operation: Option<&v1::Operation>| {
+            how_it_failed(operation, "broken", "command 01: Failed: broken")
+        };
+        assert_eq!(
+            said(Some(&of(Failed, "broken"))),
+            "Operation has completed with phase: Failed; command 01: Failed: broken"
+        );
+        assert!(said(Some(&of(Error, "broken"))).contains("phase: Error; command 01"));
+        let running = v1::Operation { finished: false, ..of(Failed, "broken") };
+        for other in [None, Some(of(Failed, "else")), Some(of(Succeeded, "broken")), Some(running)] {
+            assert_eq!(said(other.as_ref()), "command 01: Failed: broken");
+        }
     }
 }

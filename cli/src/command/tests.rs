@@ -20,7 +20,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::*;
-use crate::args::{HubArguments, ManifestFormat, ProjectCommand};
+use crate::args::{HubArguments, ManifestFormat, ProjectCommand, WaitArguments};
 use crate::failure::UNREACHABLE;
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -88,7 +88,8 @@ impl Fleet for OneApp {
 
     async fn list_clusters(&self, _: Request<v1::ListClustersRequest>) -> Answer<v1::ListClustersResponse> {
         let edge = v1::ClusterView { name: "edge-1".to_owned(), connected: true, ..Default::default() };
-        Ok(Response::new(v1::ListClustersResponse { clusters: vec![edge], fleet: None }))
+        let fleet = v1::FleetView { last_read_unix_ms: Some(1), ..Default::default() };
+        Ok(Response::new(v1::ListClustersResponse { clusters: vec![edge], fleet: Some(fleet) }))
     }
 
     async fn get_cluster(&self, request: Request<v1::GetClusterRequest>) -> Answer<v1::ClusterView> {
@@ -294,10 +295,38 @@ async fn what_cannot_be_deleted_or_is_not_there_fails() {
         assert_eq!(project::run(&hub, get("default")).await.unwrap(), OK);
         let unknown = project::run(&hub, get("team")).await.unwrap_err();
         assert_eq!(unknown.to_string(), "there is no project \"team\"");
+        let away = app::refresh(&hub, &app_on("web", "away")).await.unwrap_err();
+        assert!(matches!(away, Failure::NotNow(_)), "{away}");
         let tree = app::tree(&hub, &app_named("web"), Format::Json).await.unwrap_err();
         assert_eq!(tree.code(), crate::failure::USAGE);
     })
     .await;
+}
+
+fn waiting(line: &[&str]) -> WaitArguments {
+    let line = ["argosy", "app", "wait"].iter().chain(line);
+    let arguments = <Arguments as clap::Parser>::try_parse_from(line).unwrap();
+    let Command::App(AppCommand::Wait(arguments)) = arguments.command else { unreachable!("it waits") };
+    arguments
+}
+
+#[tokio::test]
+async fn apps_are_gone_where_the_hub_says_so_and_never_where_it_is_away() {
+    with_hub("hub.test", async |hub| {
+        let hub = hub.unwrap();
+        let wait = async |line: &[&str]| wait::run(&hub, &waiting(line)).await;
+        assert_eq!(wait(&["one", "two", "--delete"]).await.unwrap(), OK);
+        let there = wait(&["gone", "web", "--delete", "--timeout", "1"]).await.unwrap_err().to_string();
+        assert!(there.contains("timed out (1s) waiting for app argocd/web: it is in the fleet"), "{there}");
+        let unseen = wait(&["web", "--health", "--timeout", "1"]).await.unwrap_err().to_string();
+        assert!(unseen.ends_with("no status yet"), "{unseen}");
+    })
+    .await;
+    let files = files("127.0.0.1:1", "hub.test");
+    let line =
+        ["argosy", "--config", files.directory.path().to_str().unwrap(), "app", "wait", "web", "--delete"];
+    let away = run(<Arguments as clap::Parser>::try_parse_from(line).unwrap()).await.unwrap_err();
+    assert_eq!(away.code(), UNREACHABLE);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! One application, in the shape of Argo CD's `Application`.
 
+use std::collections::BTreeMap;
+
 use argosy_core::ids::Digest;
 use argosy_core::key::ResourceKey;
 use argosy_core::order::SyncPhase;
@@ -209,6 +211,13 @@ impl Document {
     /// Gives a text of the spec; empty when it is not there.
     pub(crate) fn text(&self, pointer: &str) -> String {
         self.spec(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// Gives the labels of the document.
+    pub(crate) fn labels(&self) -> BTreeMap<&str, &str> {
+        let labels = self.0.pointer("/metadata/labels").and_then(Value::as_object);
+        let labels = labels.into_iter().flatten();
+        labels.filter_map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect()
     }
 
     /// Gives what an app is compared with: its source and its destination; absent without a document.

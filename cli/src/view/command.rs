@@ -1,15 +1,14 @@
 //! How a command goes.
 
 use argosy_core::ids::CommandId;
-use argosy_core::order::SyncPhase;
-use argosy_core::status::OperationPhase;
 use argosy_proto::v1;
 use serde::Serialize;
 
-use crate::output::{Table, field};
+use crate::output::field;
 use crate::text;
 use crate::view::app::Resource;
-use crate::view::{Observed, age_of, name_of, revision_of};
+use crate::view::rows::{self, Row};
+use crate::view::{Observed, age_of, revision_of};
 
 /// The answer of `app resources`.
 #[derive(Debug, Serialize)]
@@ -63,42 +62,43 @@ pub(crate) fn observed(observed: Option<&v1::Observation>, complete: bool) -> St
 
 /// Gives the head of the rows that a sync streams.
 pub(crate) fn sync_head() -> String {
-    stream_line(["GROUP", "KIND", "NAMESPACE", "NAME", "STATUS", "HOOK", "MESSAGE"].map(str::to_owned))
+    stream_line(
+        "TIMESTAMP",
+        ["GROUP", "KIND", "NAMESPACE", "NAME", "STATUS", "HEALTH", "HOOK", "MESSAGE"].map(str::to_owned),
+    )
 }
 
-/// Gives one row that a sync streams.
-pub(crate) fn sync_row(row: &v1::ResultRow) -> String {
-    let key = row.key.clone().unwrap_or_default();
-    // A hook's own phase says more than that it was made (Argo CD: `app sync`).
-    let status = row.hook_phase().known().map_or_else(|| row.code().word(), OperationPhase::as_str);
-    stream_line([
-        key.group.clone(),
-        key.kind.clone(),
-        key.namespace.clone(),
-        name_of(&key),
-        status.to_owned(),
-        row.hook().known().map(SyncPhase::as_str).unwrap_or_default().to_owned(),
-        row.message.clone(),
-    ])
+/// Gives one row that a sync streams; its time is when the agent stated it, by the hub's clock.
+pub(crate) fn sync_row(row: &v1::ResultRow, stated_unix_ms: Option<i64>) -> String {
+    let stamp = stated_unix_ms.map(text::stamp).unwrap_or_default();
+    stream_line(&stamp, Row::of_result(row, None).cells())
 }
 
 /// Pads cells to widths that most have: the rows to come are not known yet.
-fn stream_line(cells: [String; 7]) -> String {
-    let [group, kind, namespace, name, status, hook, message] = cells.map(|cell| text::clean(&cell));
-    let line =
-        format!("{group:<26}  {kind:<24}  {namespace:<20}  {name:<32}  {status:<12}  {hook:<8}  {message}");
+fn stream_line(stamp: &str, cells: [String; 8]) -> String {
+    let [group, kind, namespace, name, status, health, hook, message] = cells.map(|cell| text::clean(&cell));
+    let object = format!("{group:<26}  {kind:<24}  {namespace:<20}  {name:<32}");
+    let line = format!("{stamp:<25}  {object}  {status:<12}  {health:<11}  {hook:<8}  {message}");
     format!("{}\n", line.trim_end())
 }
 
-/// Gives an operation for people.
-pub(crate) fn operation(operation: &v1::Operation) -> String {
+/// Gives an operation for people; its times count back from when its agent stated it.
+pub(crate) fn operation(operation: &v1::Operation, stated_unix_ms: Option<i64>) -> String {
     let mut text = String::new();
     let by = if operation.automated { "Sync (automated)" } else { "Sync" };
     field(&mut text, "Operation", by);
     field(&mut text, "Sync Revision", &revision_of(operation.release.as_ref()));
     field(&mut text, "Phase", operation.phase().word());
-    if let (Some(started), Some(finished)) = (operation.started_before_ms, operation.finished_before_ms) {
-        field(&mut text, "Duration", &text::age(started.saturating_sub(finished)));
+    let ended = operation.finished_before_ms.filter(|_| operation.finished);
+    for (key, before) in [("Start", operation.started_before_ms), ("Finished", ended)] {
+        let before = before.and_then(|before| i64::try_from(before).ok());
+        if let (Some(stated), Some(before)) = (stated_unix_ms, before) {
+            field(&mut text, key, &text::date(stated.saturating_sub(before)));
+        }
+    }
+    let until = if operation.finished { ended } else { Some(0) };
+    if let (Some(started), Some(until)) = (operation.started_before_ms, until) {
+        field(&mut text, "Duration", &text::age(started.saturating_sub(until)));
     }
     if operation.retries > 0 {
         field(&mut text, "Retries", &operation.retries.to_string());
@@ -106,24 +106,13 @@ pub(crate) fn operation(operation: &v1::Operation) -> String {
     if !operation.message.is_empty() {
         field(&mut text, "Message", &operation.message);
     }
-    let failures = operation.results.iter().filter(|row| row.code() == v1::ResultCode::SyncFailed);
-    let mut table = Table::new(["GROUP", "KIND", "NAMESPACE", "NAME", "STATUS", "MESSAGE"]);
-    for row in failures {
-        let key = row.key.clone().unwrap_or_default();
-        table.row([
-            key.group.clone(),
-            key.kind.clone(),
-            key.namespace.clone(),
-            name_of(&key),
-            row.code().word().to_owned(),
-            row.message.clone(),
-        ]);
-    }
-    if table.has_rows() {
-        text.push('\n');
-        text.push_str(&table.render());
-    }
     text
+}
+
+/// Gives what a sync could not apply; empty where there is nothing.
+pub(crate) fn failures(operation: &v1::Operation) -> String {
+    let failures = operation.results.iter().filter(|row| row.code() == v1::ResultCode::SyncFailed);
+    rows::table(failures.map(|row| Row::of_result(row, None)).collect())
 }
 
 /// Says how a command ended.

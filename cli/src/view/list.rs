@@ -94,12 +94,15 @@ pub(crate) fn table(apps: &[v1::AppView]) -> String {
         "AGE",
     ]);
     for view in apps {
-        table.row(cells(view, &Document::of(view)));
+        let [name, cluster, namespace, project, status, health, policy, conditions] =
+            cells(view, &Document::of(view));
+        let age = age_of(view.observed.as_ref());
+        table.row([name, cluster, namespace, project, status, health, policy, conditions, age]);
     }
     table.render()
 }
 
-/// Gives the table of applications with their sources.
+/// Gives the table of applications with their sources: Argo CD's columns, and how old that is.
 pub(crate) fn wide(apps: &[v1::AppView]) -> String {
     let mut table = Table::new([
         "NAME",
@@ -110,15 +113,14 @@ pub(crate) fn wide(apps: &[v1::AppView]) -> String {
         "HEALTH",
         "SYNCPOLICY",
         "CONDITIONS",
-        "AGE",
         "REPO",
         "PATH",
         "TARGET",
+        "AGE",
     ]);
     for view in apps {
         let document = Document::of(view);
-        let [name, cluster, namespace, project, status, health, policy, conditions, age] =
-            cells(view, &document);
+        let [name, cluster, namespace, project, status, health, policy, conditions] = cells(view, &document);
         let source = |field: &str| document.text(&format!("/source/{field}"));
         table.row([
             name,
@@ -129,16 +131,16 @@ pub(crate) fn wide(apps: &[v1::AppView]) -> String {
             health,
             policy,
             conditions,
-            age,
             source("repoURL"),
             source("path"),
             source("targetRevision"),
+            age_of(view.observed.as_ref()),
         ]);
     }
     table.render()
 }
 
-fn cells(view: &v1::AppView, document: &Document) -> [String; 9] {
+fn cells(view: &v1::AppView, document: &Document) -> [String; 8] {
     let summary = AppSummary::from(view);
     [
         summary.qualified_name(),
@@ -149,7 +151,6 @@ fn cells(view: &v1::AppView, document: &Document) -> [String; 9] {
         summary.health.to_owned(),
         sync_policy(document).to_owned(),
         conditions(view),
-        age_of(view.observed.as_ref()),
     ]
 }
 

@@ -9,6 +9,7 @@ use crate::output::document;
 use crate::view;
 
 mod content;
+mod syncs;
 
 fn object(kind: &str, name: &str) -> v1::ResourceKey {
     let group = if kind == "Deployment" { "apps" } else { "" };

@@ -36,6 +36,12 @@ pub(crate) fn tree(
         table.row([name, row.status().word().to_owned(), health, message]);
     }
     text.push_str(&table.render());
+    let failures =
+        status.and_then(|status| status.operation.as_ref()).map(command::failures).unwrap_or_default();
+    if !failures.is_empty() {
+        text.push('\n');
+        text.push_str(&failures);
+    }
     text.push_str("\nShown is what the application states; what controllers make of it is not watched.\n");
     text.push_str(&command::observed(observed, complete));
     text

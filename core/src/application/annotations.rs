@@ -26,7 +26,7 @@ pub(super) fn check(annotations: &BTreeMap<String, String>) -> Result<(), SpecEr
         let harmless = match own {
             // A refresh is what every poll does; the paths are an optimisation that the cache by content ids has anyway.
             "refresh" | "manifest-generate-paths" | "tracking-id" | "installation-id" => true,
-            "skip-reconcile" => ["true", "false"].contains(&value.as_str()),
+            "skip-reconcile" => truth(value).is_some(),
             // A comparison always is the API server's.
             "compare-options" => {
                 value.split(',').map(str::trim).all(|option| ["", "ServerSideDiff=true"].contains(&option))
@@ -44,7 +44,16 @@ pub(super) fn check(annotations: &BTreeMap<String, String>) -> Result<(), SpecEr
 
 /// Tells whether nothing of an application goes by itself (Argo CD: `skip-reconcile`).
 pub(super) fn is_paused(annotations: &BTreeMap<String, String>) -> bool {
-    annotations.get(SKIP_RECONCILE).is_some_and(|value| value == "true")
+    annotations.get(SKIP_RECONCILE).is_some_and(|value| truth(value) == Some(true))
+}
+
+/// Reads a word for yes or no as Go's `strconv.ParseBool` does, and so Argo CD.
+fn truth(value: &str) -> Option<bool> {
+    match value {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+        _ => None,
+    }
 }
 
 /// Reads for how long an app may be Degraded before it goes back to the release that was healthy, in milliseconds.

@@ -67,6 +67,14 @@ impl Apply<'_> {
         if group != self.key.group {
             return Err(refused(&format!("the manifest is of the API group {group:?}")));
         }
+        let part = stated(&["metadata", "annotations", tracking::PART]).unwrap_or_default();
+        if part != self.key.part {
+            // A hub that knows no parts takes the manifest of one for the whole object.
+            return Err(refused(&format!(
+                "its annotation {} names the part {part:?}: bring the hub up to date",
+                tracking::PART
+            )));
+        }
         let mut body = tracking::body(&manifest, self.key, self.app, self.installation);
         if let (Some(uid), Some(Value::Object(metadata))) = (self.uid, body.get_mut("metadata")) {
             metadata.insert("uid".to_owned(), Value::String(uid.to_owned()));
@@ -178,15 +186,35 @@ mod tests {
     fn the_body_of_a_part_names_the_incarnation_and_no_app() {
         let key = ResourceKey::new("", "ConfigMap", "shop", "a").with_part("mesh");
         let (app, installation) = (AppId::new("", "web"), InstallationId::from_random([1; 16]));
-        let manifest = Digest::of(MANIFEST);
-        let apply =
-            Apply { key: &key, uid: Some("u-1"), manifest, app: &app, bytes: Some(MANIFEST), installation };
+        let (manifest, bytes) = (Digest::of(PART_OF_IT), Some(PART_OF_IT));
+        let apply = Apply { key: &key, uid: Some("u-1"), manifest, app: &app, bytes, installation };
         let metadata = json!({"name": "a", "namespace": "shop", "uid": "u-1"});
         assert_eq!(apply.body().unwrap()["metadata"], metadata);
         let never = Apply { uid: None, ..apply };
         assert!(never.body().unwrap_err().to_string().contains("never makes its object"));
         assert!(never.trial().is_ok());
     }
+
+    #[test]
+    fn the_manifest_of_a_part_is_no_whole_object_and_no_other_part() {
+        let (app, installation) = (AppId::new("", "web"), InstallationId::from_random([1; 16]));
+        let (whole, other) = (ResourceKey::new("", "ConfigMap", "shop", "a"), "other");
+        for (key, bytes) in [
+            (whole.clone(), PART_OF_IT),
+            (whole.clone().with_part(other), PART_OF_IT),
+            (whole.with_part(other), MANIFEST),
+        ] {
+            let manifest = Digest::of(bytes);
+            let apply =
+                Apply { key: &key, uid: Some("u-1"), manifest, app: &app, bytes: Some(bytes), installation };
+            let error = apply.trial().unwrap_err().to_string();
+            assert!(error.contains("its annotation argosy.dev/part names the part"), "{error}");
+            assert_eq!(apply.body().unwrap_err().to_string(), error);
+        }
+    }
+
+    const PART_OF_IT: &[u8] = br#"{"apiVersion":"v1","kind":"ConfigMap",
+        "metadata":{"name":"a","annotations":{"argosy.dev/part":"mesh"}}}"#;
 
     const MANIFEST: &[u8] = br#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}"#;
 

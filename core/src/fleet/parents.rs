@@ -11,6 +11,7 @@ use std::sync::Arc;
 use minicbor::{Decode, Encode};
 
 use self::growth::Growth;
+use self::orders::Ordered;
 use self::split::Split;
 use super::{Fleet, FleetRead, Rendering};
 use crate::application::Source;
@@ -20,8 +21,12 @@ use crate::status::{Condition, ResourceRow};
 use crate::store::{self, StoreError, StoreOp, StoreRead, Table};
 use crate::time::WallTime;
 
+pub use self::orders::Order;
+
 mod claim;
 mod growth;
+mod orders;
+mod rest;
 mod split;
 mod standing;
 
@@ -46,6 +51,9 @@ struct Known {
     /// Whether they leave with it: its document has a finalizer.
     #[n(1)]
     cascade: bool,
+    /// What somebody ordered it to bring; absent where it brings by itself what it renders.
+    #[n(2)]
+    ordered: Option<Ordered>,
 }
 
 /// All apps that brought documents.
@@ -82,6 +90,8 @@ pub struct Grown {
     pub ops: Vec<StoreOp>,
     /// Sync windows had a say: what they say changes with time.
     pub windows: bool,
+    /// What became of the order; absent where its app was not looked at.
+    pub answer: Option<Result<(), String>>,
 }
 
 // === impl Parents ===
@@ -104,18 +114,26 @@ impl Parents {
 
     /// Gives the releases that hold documents.
     pub(super) fn roots(&self) -> impl Iterator<Item = Root> {
-        self.known.values().map(|known| known.documents)
+        let ordered = self.known.values().filter_map(|known| known.ordered.as_ref());
+        self.known.values().map(|known| known.documents).chain(ordered.map(|ordered| ordered.documents))
     }
 }
 
 // === impl Fleet ===
 
 impl Fleet {
-    /// Adds to a read of the fleet's source what its apps bring. `at` is the hub's time, for sync windows.
+    /// Tells whether an app brought documents, or was ordered to.
+    pub fn brings(&self, app: &AppId) -> bool {
+        self.parents.known.contains_key(app)
+    }
+
+    /// Adds to a read of the fleet's source what its apps bring, and what somebody orders one of them to bring. `at` is the
+    /// hub's time, for sync windows.
     pub fn grow(
         &mut self,
         base: &FleetRead,
         renderings: Renderings<'_>,
+        order: Option<&Order>,
         at: WallTime,
         store: &dyn StoreRead,
     ) -> Result<Grown, StoreError> {
@@ -123,7 +141,7 @@ impl Fleet {
         projects.learn(base);
         let mut round = 0;
         loop {
-            let growth = Growth::new(self, &projects, base, renderings, at, store);
+            let growth = Growth::new(self, &projects, base, renderings, (order, at), store);
             let (grown, parents) = growth.run()?;
             let mut learnt = projects.clone();
             learnt.learn(&grown.read);
@@ -134,5 +152,33 @@ impl Fleet {
             }
             projects = learnt;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Digest;
+    use crate::store::{decode, encode};
+
+    /// What a hub kept before there were orders.
+    #[derive(Encode)]
+    struct Older {
+        #[n(0)]
+        documents: Root,
+        #[n(1)]
+        cascade: bool,
+    }
+
+    #[test]
+    fn a_row_without_an_order_is_read_and_written_as_before() {
+        let documents = Root(Digest::of(b"documents"));
+        let bytes = encode(&Older { documents, cascade: true });
+        let known = Known { documents, cascade: true, ordered: None };
+        assert_eq!(decode::<Known>(PARENTS, &bytes).unwrap(), known);
+        assert_eq!(encode(&known), bytes);
+        let ordered = Ordered { documents, prune: true, commit: "c0ffee".to_owned() };
+        let known = Known { ordered: Some(ordered), ..known };
+        assert_eq!(decode::<Known>(PARENTS, &encode(&known)).unwrap(), known);
     }
 }

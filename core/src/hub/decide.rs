@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::growing::Regrown;
 use super::{CONFIRMED_LOSS, Context, Effects, HubMachine, Severity, SourceProblem, Staged, link_context};
 use crate::desired::Phase;
 use crate::fleet::{Decision, Inputs, Placement};
@@ -35,7 +36,7 @@ impl HubMachine {
     }
 
     fn decide(&mut self, context: &mut Context<'_>, effects: &mut Effects) -> Result<(), StoreError> {
-        let renderings = self.grow(context, effects)?;
+        let Regrown { renderings, answer: _ } = self.grow(None, context, effects)?;
         let before: BTreeMap<(ClusterId, AppId), Phase> = self.phases();
         let decision = {
             let staged = Staged::new(context.store, &effects.ops);

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::sources::document_conditions;
-use super::{Context, Effects, HubMachine, Severity, Staged};
+use super::{Context, Effects, HubMachine, RenderedApp, Severity, Staged};
 use crate::application::Source;
 use crate::desired::Phase;
-use crate::fleet::{Family, FleetRead, Grown, Rendering};
+use crate::fleet::{Family, Fleet, FleetRead, Grown, Order, Rendering};
 use crate::health::Health;
 use crate::ids::AppId;
 use crate::project::normalise_repository;
@@ -16,36 +16,51 @@ use crate::store::StoreError;
 /// How often sync windows are looked at of apps that bring documents.
 const WINDOWS_MS: u64 = 20_000;
 
+/// What came of a read with all that apps bring.
+pub(super) struct Regrown {
+    /// What goes to the clusters.
+    pub(super) renderings: BTreeMap<AppId, Rendering>,
+    /// What became of the order; absent where its app was not looked at.
+    pub(super) answer: Option<Result<(), String>>,
+}
+
 impl HubMachine {
     /// Gives the sources of the fleet's apps, brought ones among them: what has to be rendered.
     pub fn sources(&self) -> BTreeMap<AppId, Source> {
         self.read.as_ref().map(FleetRead::sources).unwrap_or_default()
     }
 
-    /// Adds to the newest read what apps bring; gives the renderings without it.
+    /// Adds to the newest read what apps bring, by themselves or because somebody orders it.
     pub(super) fn grow(
         &mut self,
+        order: Option<&Order>,
         context: &Context<'_>,
         effects: &mut Effects,
-    ) -> Result<BTreeMap<AppId, Rendering>, StoreError> {
+    ) -> Result<Regrown, StoreError> {
         self.look_again = None;
         if let Some(base) = &self.base {
-            let rendered = &self.rendered;
-            let rendering = |app: &AppId, source: &Source| {
-                let of = rendered.get(app).filter(|rendered| rendered.source == *source);
-                of.map(|rendered| rendered.rendering.clone())
-            };
-            let staged = Staged::new(context.store, &effects.ops);
-            let grown = self.fleet.grow(base, &rendering, context.now.wall, &staged)?;
-            let Grown { read, rest, families, ops, windows } = grown;
+            let grown = grow(&mut self.fleet, base, &self.rendered, order, context, effects)?;
+            let Grown { read, rest, families, ops, windows, answer } = grown;
             self.may_collect |= !ops.is_empty();
             effects.ops.extend(ops);
             self.look_again = windows.then(|| context.now.ms().saturating_add(WINDOWS_MS));
             self.families = families;
             self.adopt(read, context, effects);
-            return Ok(without_documents(self.renderings(), &rest));
+            return Ok(Regrown { renderings: without_documents(self.renderings(), &rest), answer });
         }
-        Ok(self.renderings())
+        Ok(Regrown { renderings: self.renderings(), answer: None })
+    }
+
+    /// Says what would become of an order; nothing changes. Absent where its app is not looked at.
+    pub(super) fn try_order(
+        &self,
+        order: &Order,
+        context: &Context<'_>,
+        effects: &Effects,
+    ) -> Result<Option<Result<(), String>>, StoreError> {
+        let Some(base) = &self.base else { return Ok(None) };
+        let mut fleet = self.fleet.clone();
+        Ok(grow(&mut fleet, base, &self.rendered, Some(order), context, effects)?.answer)
     }
 
     fn renderings(&self) -> BTreeMap<AppId, Rendering> {
@@ -132,6 +147,22 @@ impl HubMachine {
         status.resources.extend(family.rows.iter().cloned());
         Some(status)
     }
+}
+
+fn grow(
+    fleet: &mut Fleet,
+    base: &FleetRead,
+    rendered: &BTreeMap<AppId, RenderedApp>,
+    order: Option<&Order>,
+    context: &Context<'_>,
+    effects: &Effects,
+) -> Result<Grown, StoreError> {
+    let rendering = |app: &AppId, source: &Source| {
+        let of = rendered.get(app).filter(|rendered| rendered.source == *source);
+        of.map(|rendered| rendered.rendering.clone())
+    };
+    let staged = Staged::new(context.store, &effects.ops);
+    fleet.grow(base, &rendering, order, context.now.wall, &staged)
 }
 
 /// Gives renderings with the releases that go to the clusters.

@@ -152,7 +152,7 @@ impl HubMachine {
             let of = self.rendered.get(app).filter(|rendered| rendered.source == *source);
             proposal.renderings.get(app).or(of.map(|rendered| &rendered.rendering)).cloned()
         };
-        fleet.grow(base, &rendering, at, &Staged::new(store, &proposal.content)).map(Some)
+        fleet.grow(base, &rendering, None, at, &Staged::new(store, &proposal.content)).map(Some)
     }
 
     /// Decides as if a proposal were the fleet. Nothing changes.
@@ -168,7 +168,7 @@ impl HubMachine {
         let Some(grown) = self.grow_proposal(&mut fleet, proposal, at, store)? else {
             return Ok(Err(NoPreview::Unread));
         };
-        let Grown { read, rest, families, ops: made, windows: _ } = grown;
+        let Grown { read, rest, families, ops: made, windows: _, answer: _ } = grown;
         let read = &read;
         let mut renderings: BTreeMap<AppId, Rendering> =
             self.rendered.iter().map(|(app, rendered)| (app.clone(), rendered.rendering.clone())).collect();

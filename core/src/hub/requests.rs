@@ -3,6 +3,7 @@
 mod bundles;
 mod commands;
 mod delete;
+mod documents;
 mod members;
 mod pause;
 mod receipts;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 pub use self::bundles::ExportId;
 pub(super) use self::bundles::Making;
 pub use self::delete::DeletionOrdered;
+use self::documents::{Rest, Share};
 pub use self::pause::PauseOrdered;
 pub use self::receipts::{ReceiptsRequest, ReceiptsTaken};
 use super::{Context, Effects, HubMachine, Ticket};
@@ -162,6 +164,14 @@ pub enum Refused {
     /// The app leaves its cluster.
     #[error("app {0} leaves its cluster, and is not synced or healed any more")]
     Leaves(AppId),
+    /// The documents that the app renders are not taken.
+    #[error("what app {app} renders for the fleet is not taken: {why}")]
+    Documents {
+        /// The app.
+        app: AppId,
+        /// Why.
+        why: String,
+    },
     /// The app's agent is away.
     #[error("the agent of cluster {0:?} is not connected")]
     Away(String),
@@ -218,8 +228,10 @@ pub struct CommandProgress {
     pub payload: Vec<u8>,
     /// The app's newest operation, when it changed, and when its agent stated it.
     pub operation: Option<(OperationStatus, MonoTime)>,
-    /// The app and its cluster.
-    pub at: (ClusterId, AppId),
+    /// The app.
+    pub app: AppId,
+    /// Its cluster; absent where the hub did it.
+    pub cluster: Option<ClusterId>,
 }
 
 /// What one side holds of an app.
@@ -270,10 +282,13 @@ pub struct Reconciliation {
 /// A command whose end somebody waits for.
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
-    pub(super) ticket: Ticket,
+    /// Absent: nobody waits for its end any more.
+    ticket: Option<Ticket>,
     at: (ClusterId, AppId),
     state: CommandState,
     operation: Option<OperationStatus>,
+    /// What the hub has to do of it.
+    share: Option<Share>,
 }
 
 impl HubMachine {
@@ -312,7 +327,13 @@ impl HubMachine {
             Request::DeleteApp { app, cascade } => self.delete_app(&app, cascade, context, effects)?,
             Request::PauseApp { app, by } => self.pause_app(&app, by, context, effects)?,
             Request::Command { app, kind, deadline_ms } => {
-                let begun = self.begin_command(ticket, &app, kind, deadline_ms, context, effects);
+                let begun = match self.order_documents(ticket, &app, &kind, context, effects)? {
+                    Ok(Rest::None) => Ok(()),
+                    Ok(Rest::Agent(share)) => {
+                        self.begin_command(ticket, &app, (kind, share), deadline_ms, context, effects)
+                    }
+                    Err(refused) => Err(refused),
+                };
                 match begun {
                     Ok(()) => return Ok(()),
                     Err(refused) => Err(refused),

@@ -253,19 +253,24 @@ impl HubMachine {
                 counts.unknown += 1;
                 continue;
             };
-            match status.sync {
+            let failing = self.failing.contains(app);
+            let conditions = self.conditions.get(app).into_iter().flatten();
+            let doubts: Vec<bool> =
+                conditions.filter_map(|(condition, _)| is_doubted(condition, failing)).collect();
+            let sync = if doubts.is_empty() { status.sync } else { SyncStatus::Unknown };
+            let health = if doubts.contains(&true) { Health::Unknown } else { status.health };
+            match sync {
                 SyncStatus::Synced => counts.synced += 1,
                 SyncStatus::OutOfSync => counts.out_of_sync += 1,
                 SyncStatus::Unknown => {}
             }
-            match status.health {
+            match health {
                 Health::Healthy => counts.healthy += 1,
                 Health::Progressing => counts.progressing += 1,
                 Health::Degraded => counts.degraded += 1,
                 Health::Suspended | Health::Missing | Health::Unknown => {}
             }
-            counts.unknown +=
-                u64::from(status.sync == SyncStatus::Unknown || status.health == Health::Unknown);
+            counts.unknown += u64::from(sync == SyncStatus::Unknown || health == Health::Unknown);
             counts.held += u64::from(status.held.is_some() && !lost);
         }
         counts
@@ -417,16 +422,19 @@ impl HubMachine {
     }
 }
 
+/// Tells whether a condition puts in doubt how an app compares, and with true how healthy it is as well.
+fn is_doubted(condition: &Condition, failing: bool) -> Option<bool> {
+    let refused = failing && condition.kind == "InvalidSpecError";
+    (refused || condition.kind == "ComparisonError").then_some(refused)
+}
+
 /// What Git says is not known of an app whose source does not render, and nothing at all of one whose document is refused
 /// (Argo CD). What its agent enforces meanwhile is told with the reason. An app that follows Git is not refused: what is said
 /// of it then is about something else, such as a project whose newest document is broken.
 fn doubt(status: &mut AppStatus, conditions: &mut [Shown], failing: bool) {
     let (sync, health) = (status.sync, status.health);
     for Shown { condition, .. } in conditions {
-        let refused = failing && condition.kind == "InvalidSpecError";
-        if !refused && condition.kind != "ComparisonError" {
-            continue;
-        }
+        let Some(refused) = is_doubted(condition, failing) else { continue };
         status.sync = SyncStatus::Unknown;
         if refused {
             status.health = Health::Unknown;

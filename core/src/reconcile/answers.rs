@@ -72,7 +72,7 @@ impl Reconciler {
         now: Now,
         entropy: &mut dyn Entropy,
     ) {
-        self.part_looked_at(key, answer.as_ref().err());
+        self.part_looked_at(key, &answer);
         match answer {
             Ok(Answer::Found(live)) => {
                 let going = self.inventory.get(key).is_some_and(|entry| entry.going);
@@ -109,6 +109,16 @@ impl Reconciler {
                 if live.deleting || entry.uid.as_ref() != Some(&live.uid) || Self::is_given_up(key, &live) {
                     self.count_unanswered(key, &entry, now);
                 }
+                if key.is_part()
+                    && matches!(&entry.intent, Some(Intent::Delete { .. }))
+                    && entry.uid.as_ref() == Some(&live.uid)
+                    && Self::is_given_up(key, &live)
+                {
+                    // Its object is nobody's to wait for.
+                    self.given_up(&entry.app, key);
+                    self.observe(live, now);
+                    return;
+                }
                 let tracked = matches!(&live.tracking, crate::cluster::Tracking::Ours { installation, names, .. }
                     if *installation == Some(self.installation) && names == key);
                 // A copy that a backup made of ours carries the tracking, and no field that we applied.
@@ -127,6 +137,11 @@ impl Reconciler {
                     },
                     Some(Intent::Apply { .. }) => {
                         InventoryEntry { hook: entry.hook.clone().map(HookRun::never), ..entry }
+                    }
+                    // It arrived: finalizers keep it, and what comes after it goes on waiting.
+                    Some(Intent::Delete { uid, .. }) if live.deleting && *uid == live.uid => {
+                        self.look_later(key.clone(), now);
+                        InventoryEntry { going: true, ..entry }
                     }
                     Some(Intent::Delete { .. }) | None => entry,
                 };

@@ -1,4 +1,4 @@
-//! What to do with an object that is there before its first apply (M17).
+//! What to do with an object that is there before its first apply, and with what turned out to be somebody else's (M17).
 
 use super::{InventoryEntry, Reconciler};
 use crate::cluster::{LiveMeta, Tracking};

@@ -39,6 +39,6 @@ impl Reconciler {
         let kept = |listed: &Assignment| {
             self.consent(listed, entry) == Consent::Refused || self.denied_by_project(listed, key).is_some()
         };
-        entry.kept || key.is_excluded() || listed.is_some_and(kept)
+        entry.kept || key.is_excluded() || self.is_stated_in_part(&entry.app, key) || listed.is_some_and(kept)
     }
 }

@@ -28,27 +28,40 @@ impl Reconciler {
             .collect()
     }
 
-    /// Gives the objects that a deletion of their whole app has deleted and finalizers keep, but for what stays anyway.
+    /// Gives the objects that a deletion of their whole app has deleted and finalizers keep, and those of which a write has no
+    /// answer yet (M18): they may be made or deleted by it. What stays anyway is none of them.
     fn cascading<'a>(&'a self, app: &'a AppId) -> impl Iterator<Item = &'a ResourceKey> {
         let deletes = self.phase_of(app) == Phase::Deleting;
         let keys = self.by_app.get(app).into_iter().flatten().filter(move |_| deletes);
-        keys.filter(move |key| {
-            let entry = self.inventory.get(*key).filter(|entry| entry.going && entry.belongs_to(app));
-            entry.is_some_and(|entry| !self.stays(key, entry))
+        // The object of a part is nobody's to wait for.
+        keys.filter(|key| !key.is_part()).filter(move |key| {
+            let entry = self.inventory.get(*key).filter(|entry| entry.belongs_to(app));
+            let open = entry.filter(|entry| entry.going || entry.intent.is_some());
+            open.is_some_and(|entry| !self.stays(key, entry)) && !self.is_set_aside(key)
         })
     }
 
     /// Gives the last wave of which something is still on its way out: a deletion of the whole app waits until it is gone
     /// (Argo CD). What the API server refused, what is held and what is kept was not deleted, and blocks nothing.
-    fn last_wave_going(&self, app: &AppId) -> Option<i32> {
-        self.cascading(app).map(|key| self.applied_wave(key)).max()
+    pub(super) fn last_wave_going(&self, app: &AppId) -> Option<i32> {
+        self.cascading(app).map(|key| self.latest_wave(key)).max()
+    }
+
+    /// Gives an object's own wave, as it was applied, or as the apply that has no answer yet states it.
+    fn latest_wave(&self, key: &ResourceKey) -> i32 {
+        let intent = self.inventory.get(key).and_then(|entry| entry.intent.as_ref());
+        let sent = intent.and_then(|intent| match intent {
+            Intent::Apply { body, .. } => self.facts.get(&body.manifest).map(|facts| facts.wave),
+            Intent::Delete { .. } => None,
+        });
+        sent.unwrap_or_default().max(self.applied_wave(key))
     }
 
     /// Says which objects of later waves are still to go before an object is deleted with its app.
     pub(super) fn waits_for_later_waves(&self, app: &AppId, key: &ResourceKey) -> Option<String> {
         let own = self.applied_wave(key);
         let later: Vec<&ResourceKey> =
-            self.cascading(app).filter(|going| self.applied_wave(going) > own).collect();
+            self.cascading(app).filter(|going| self.latest_wave(going) > own).collect();
         named("waiting for deletion of", "resource", &later)
     }
 

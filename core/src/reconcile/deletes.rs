@@ -76,7 +76,10 @@ impl Reconciler {
             return 0;
         }
         let queue = self.delete_queue.get(app);
-        let queued = queue.into_iter().flatten().filter(|(_, queued)| queued.counted).count();
+        // What waits for a later wave to be gone may do so for days: it is counted when it comes.
+        let going = self.last_wave_going(app);
+        let next = |key: &ResourceKey| going.is_none_or(|wave| self.applied_wave(key) >= wave);
+        let queued = queue.into_iter().flatten().filter(|(key, queued)| queued.counted && next(key)).count();
         let looked_at = self.flights.values().filter(|flight| match &flight.purpose {
             Purpose::DeleteCheck { app: of, counted, .. } => {
                 of == app && *counted && !queue.is_some_and(|queue| queue.contains_key(&flight.key))
@@ -95,6 +98,11 @@ impl Reconciler {
             | Purpose::Sweep { .. } => false,
         });
         queued.saturating_add(looked_at.count())
+    }
+
+    /// Counts the objects that the governor measures deletes against: a part is none.
+    fn managed_objects(&self) -> usize {
+        self.inventory.keys().filter(|key| !key.is_part()).count()
     }
 
     /// Counts the unconfirmed deletes of all apps that were sent and have no answer; each has its place in the settle
@@ -126,10 +134,10 @@ impl Reconciler {
 
     /// Gives what a sync that prunes leaves because its kind cannot be watched.
     pub(super) fn unseen_deletes(&self, app: &AppId) -> Vec<ResourceKey> {
-        let running = self.apps.get(app).and_then(|state| state.operation.as_ref());
-        let prunes = running.is_some_and(|running| running.prune);
+        let Some(state) = self.apps.get(app) else { return Vec::new() };
+        let (Some(running), Some(listed)) = (&state.operation, &state.listed) else { return Vec::new() };
         let left = |key: &&ResourceKey| {
-            if !running.is_some_and(|running| running.options.writes(key)) {
+            if !running.options.writes(key) || !self.prunes(state, listed, key) {
                 return false;
             }
             let entry = self.inventory.get(*key);
@@ -138,7 +146,7 @@ impl Reconciler {
                 && self.is_hidden(key)
                 && !self.desirers.contains_key(*key)
         };
-        self.by_app.get(app).into_iter().flatten().filter(|_| prunes).filter(left).cloned().collect()
+        self.by_app.get(app).into_iter().flatten().filter(left).cloned().collect()
     }
 
     /// Tells whether the list holds an object, whichever of its apps names it: what is on its way to an app that fails is
@@ -168,7 +176,7 @@ impl Reconciler {
             |key: &&ResourceKey| self.inventory.get(*key).is_some_and(|entry| entry.belongs_to(app));
         Some(Case {
             app_objects: self.by_app.get(app).into_iter().flatten().filter(attached).count(),
-            cluster_objects: self.inventory.len(),
+            cluster_objects: self.managed_objects(),
             under_way: waiting.saturating_add(self.open_deletes()),
             became_empty: listed.phase == Phase::Active && state.wanted.keys.is_empty() && !allow_empty,
             cascade_confirmed: listed.phase == Phase::Deleting && listed.cascade_confirmed,
@@ -238,6 +246,7 @@ impl Reconciler {
             && !delete.key.is_crd()
             // One that an earlier version made is let go.
             && !delete.key.is_excluded()
+            && !self.is_stated_in_part(app, &delete.key)
             && listed.limits.account().is_ok()
             && self.permits_delete(&delete.key).is_ok()
             && self.denied_by_project(listed, &delete.key).is_none()
@@ -328,13 +337,14 @@ impl Reconciler {
             self.put_inventory(&key, Some(InventoryEntry { going: true, pruned_by, ..entry }));
             return;
         }
-        if counted && !self.governor.has_room(self.inventory.len(), self.open_deletes(), now.ms()) {
+        if counted && !self.governor.has_room(self.managed_objects(), self.open_deletes(), now.ms()) {
             self.judge.insert(app.clone());
             return;
         }
         let intent = Some(Intent::Delete { uid: delete.uid.clone(), at: now.mono, counted });
         self.settle_queue.insert(key.clone(), now.ms().saturating_add(super::settle_ms()));
-        self.put_inventory(&key, Some(InventoryEntry { intent, ..entry }));
+        let pruned_by = self.pruned_by(app, &key);
+        self.put_inventory(&key, Some(InventoryEntry { intent, pruned_by, ..entry }));
         let request = self.removal(app, &delete);
         self.send(key, Purpose::Delete { app: app.clone(), delete, counted }, request);
     }
@@ -347,7 +357,7 @@ impl Reconciler {
         let is_part = delete.key.is_part();
         let version = self.apps.get(app).map(|state| self.version_of(state, &delete.key)).unwrap_or_default();
         if is_part {
-            self.given_up(app, delete);
+            self.given_up(app, &delete.key);
         } else if let Some(entry) = self.inventory.get(&delete.key).cloned() {
             let pruned_by = self.pruned_by(app, &delete.key);
             let entry = InventoryEntry { intent: None, going: true, pruned_by, ..entry };

@@ -35,11 +35,13 @@ impl Reconciler {
         let mut names: BTreeSet<AppId> = self.apps.keys().cloned().collect();
         names.extend(list.elements().keys().cloned());
         names.extend(self.by_app.keys().cloned());
+        let mut deleted = Vec::new();
         for name in &names {
             let before = self.phase_of(name);
             let state = self.apps.entry(name.clone()).or_default();
-            let was_listed = state.listed.is_some();
-            state.listed = list.get(name).cloned();
+            let was = std::mem::replace(&mut state.listed, list.get(name).cloned());
+            let was_listed = was.is_some();
+            deleted.extend(was.filter(|was| was.phase == Phase::Deleting && state.listed.is_none()));
             state.newest = state.listed.as_ref().and_then(|_| assigned.get(name).cloned());
             state.reassign = false;
             state.assigned = state.enforced();
@@ -50,6 +52,9 @@ impl Reconciler {
                 self.void_attempt(name);
             }
             self.forget_left(name);
+        }
+        for was in deleted {
+            self.tell_denied(&was);
         }
         for name in &names {
             if self.phase_of(name) != Phase::Deleting {
@@ -65,6 +70,18 @@ impl Reconciler {
         self.resolve_all(store, now)?;
         self.drop_left_apps();
         Ok(())
+    }
+
+    /// Tells of each object that a deletion left because the app's project does not permit it: it is nobody's from now on.
+    fn tell_denied(&mut self, was: &Assignment) {
+        let managed = self.by_app.get(&was.app).into_iter().flatten();
+        let attached =
+            managed.filter(|key| self.inventory.get(*key).is_some_and(|of| of.belongs_to(&was.app)));
+        let left: Vec<(ResourceKey, String)> =
+            attached.filter_map(|key| Some((key.clone(), self.denied_by_project(was, key)?))).collect();
+        for (key, denied) in left {
+            self.event(&was.app, Some(&key), "Left", format!("not deleted with its app: {denied}"));
+        }
     }
 
     /// An app that is neither listed nor in the inventory is forgotten.
@@ -247,6 +264,9 @@ impl Reconciler {
         let mut last: Option<(GroupKind, Option<bool>)> = None;
         for entry in release.entries() {
             let rendered = entry.id.key.clone();
+            if rendered.is_excluded() {
+                continue;
+            }
             let namespaced = match &last {
                 Some((kind, namespaced)) if kind.is_of(&rendered) => *namespaced,
                 Some(_) | None => {
@@ -363,7 +383,10 @@ impl Reconciler {
     fn is_stray(&self, key: &ResourceKey, entry: &InventoryEntry) -> bool {
         match self.desirers.get(key) {
             Some(apps) => entry.detached || !(apps.contains(&entry.app) || self.has(&entry.app, key)),
-            None => ((entry.kept || key.is_excluded()) && !entry.detached) || is_lost(entry),
+            None => {
+                let kept = entry.kept || key.is_excluded() || self.is_stated_in_part(&entry.app, key);
+                (kept && !entry.detached) || is_lost(entry)
+            }
         }
     }
 
@@ -417,7 +440,12 @@ impl Reconciler {
                 self.put_inventory(&key, None);
             } else {
                 self.put_inventory(&key, Some(InventoryEntry { detached: true, ..entry }));
-                self.event(&from, Some(&key), "Kept", "it left the desired state and is never deleted");
+                let why = if self.is_stated_in_part(&from, &key) {
+                    "only a part of it is stated now: the rest is left as it is"
+                } else {
+                    "it left the desired state and is never deleted"
+                };
+                self.event(&from, Some(&key), "Kept", why);
             }
         }
     }

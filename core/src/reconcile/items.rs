@@ -193,7 +193,7 @@ impl Reconciler {
             migrates: uid.is_some() && !key.is_part() && self.is_to_migrate(app, key),
             replaces: self.replaces(app, key, body.manifest, heal),
             respect: self.respected(app, key, heal),
-            force: self.takes_fields(key, body.manifest),
+            force: self.takes_fields(app, key, body.manifest),
             account: self.account(app),
         };
         let purpose = Purpose::Apply { app: app.clone(), body, heal, uid, again };

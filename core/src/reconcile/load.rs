@@ -20,10 +20,12 @@ impl Reconciler {
     /// Reads what was durable.
     pub fn load(store: &dyn StoreRead, installation: InstallationId, now: Now) -> Result<Self, StoreError> {
         let mut inventory = BTreeMap::new();
-        for (key, value) in store.scan(tables::INVENTORY, &[])? {
-            let key: ResourceKey = store::decode(tables::INVENTORY, &key)?;
-            let entry: InventoryEntry = store::decode(tables::INVENTORY, &value)?;
-            inventory.insert(key, entry);
+        for table in [tables::INVENTORY, tables::PARTS] {
+            for (key, value) in store.scan(table, &[])? {
+                let key: ResourceKey = store::decode(table, &key)?;
+                let entry: InventoryEntry = store::decode(table, &value)?;
+                inventory.insert(key, entry);
+            }
         }
         let apps = load_apps(store)?;
         let mut confirmed = BTreeMap::new();

@@ -103,8 +103,9 @@ impl Reconciler {
     pub(super) fn refused_deletes(&self, app: &AppId) -> Vec<(ResourceKey, String)> {
         let Some(state) = self.apps.get(app) else { return Vec::new() };
         let Some(listed) = state.listed.as_ref() else { return Vec::new() };
-        let prunes = state.operation.as_ref().is_some_and(|of| of.prune);
-        let left = self.by_app.get(app).into_iter().flatten().filter(|_| prunes);
+        let writes = |key: &ResourceKey| state.operation.as_ref().is_some_and(|of| of.options.writes(key));
+        let left = self.by_app.get(app).into_iter().flatten();
+        let left = left.filter(|key| writes(key) && self.prunes(state, listed, key));
         left.filter(|key| !self.desirers.contains_key(*key) && !key.is_crd())
             .filter(|key| {
                 let entry = self.inventory.get(*key).filter(|entry| entry.belongs_to(app));

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::Reconciler;
 use super::state::{App, Attempt, Live, Operation, WantedSet, prune_request};
+use crate::desired::Assignment;
 use crate::ids::{AppId, Digest};
 use crate::key::ResourceKey;
 use crate::selection::{Selector, SyncOptions};
@@ -94,11 +95,10 @@ impl Reconciler {
             rows.push(row);
         }
         rows.extend(self.left_behind(app));
-        let pruned =
-            self.left_over(app, state).filter(|key| operation.prune && operation.options.selects(key));
-        let told: BTreeSet<ResourceKey> = rows.iter().map(|row| row.key.clone()).collect();
         let listed = state.listed.as_ref().unwrap_or(&operation.assignment);
-        let pruned = pruned.filter(|key| !told.contains(*key));
+        let pruned = self.left_over(app, state).filter(|key| operation.options.selects(key));
+        let told: BTreeSet<ResourceKey> = rows.iter().map(|row| row.key.clone()).collect();
+        let pruned = pruned.filter(|key| !told.contains(*key) && self.prunes(state, listed, key));
         rows.extend(pruned.map(|key| match self.refuses_delete(listed, key) {
             Some(why) => ResultRow::new(key.clone(), ResultCode::PruneSkipped, format!("not deleted: {why}")),
             None => ResultRow::new(key.clone(), ResultCode::Pruned, "pruned (dry run)"),
@@ -125,8 +125,8 @@ impl Reconciler {
         let left = self.left_over(app, state);
         let left = left.filter(|key| operation.options.selects(key) && !desired(key) && !key.is_crd());
         let told = |key: &ResourceKey| {
-            let consents = self.inventory.get(key).is_some_and(|entry| self.consents(listed, entry));
-            match (consents, operation.prune) {
+            let entry = self.inventory.get(key).filter(|entry| !entry.is_deleted())?;
+            match (self.consents(listed, entry), self.prunes(state, listed, key)) {
                 (false, _) => Some("ignored (no prune)"),
                 (true, false) => Some("ignored (requires pruning)"),
                 (true, true) => None,
@@ -134,6 +134,15 @@ impl Reconciler {
         };
         left.filter_map(|key| Some(ResultRow::new(key.clone(), ResultCode::PruneSkipped, told(key)?)))
             .collect()
+    }
+
+    /// Tells whether a sync that runs takes away what left the desired state, because it was asked to or because its app
+    /// always does.
+    pub(super) fn prunes(&self, state: &App, listed: &Assignment, key: &ResourceKey) -> bool {
+        let asked = state.operation.as_ref().is_some_and(|operation| operation.prune);
+        let recovered = self.inventory.get(key).is_some_and(|entry| entry.recovered);
+        let always = listed.policy.automated.is_some_and(|automated| automated.prune) && !recovered;
+        asked || always || state.is_asked_to_prune(key)
     }
 
     fn rehearsed(&self, key: &ResourceKey) -> &'static str {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::Reconciler;
 use super::state::{InventoryEntry, Live};
 use super::watching::KindWatch;
-use crate::cluster::{ApiError, LiveMeta, Request, WatchEvent};
+use crate::cluster::{Answer, ApiError, LiveMeta, Request, WatchEvent};
 use crate::health::{Health, Verdict};
 use crate::ids::{AppId, Digest};
 use crate::key::ResourceKey;
@@ -21,7 +21,7 @@ const WAITS: &str = "waits for its object: a part never makes it";
 const WAITS_FOR_THE_NEXT: &str = "waits for its object: the one that is there is being deleted";
 
 /// So many objects are watched by name; those of further parts are looked at now and then. Each watch is a request that
-/// stays open, and of those an API server may allow a connection no more than 100.
+/// stays open, on a connection of its own.
 const ROOM: usize = 64;
 /// How often those are looked at.
 const LOOK_MS: u64 = 300_000;
@@ -115,6 +115,11 @@ impl Reconciler {
             return;
         }
         let watch = self.parts.states.entry(key.clone()).or_default();
+        // Each event of a busy object is none about deletes: what changes of the part itself has those judged.
+        let judges = match event {
+            WatchEvent::Listed { .. } | WatchEvent::Broken(_) => true,
+            WatchEvent::Seen(_) | WatchEvent::Gone(_) => false,
+        };
         match event {
             WatchEvent::Listed { resource_version, objects } => {
                 self.part_listed(key, resource_version, objects, now);
@@ -128,16 +133,18 @@ impl Reconciler {
             WatchEvent::Gone(_) => self.suspect(key.clone(), now),
             WatchEvent::Broken(error) => watch.broken = Some(error),
         }
-        self.part_told(key);
+        self.part_told(key, judges);
     }
 
     /// What is known of a part changed.
-    fn part_told(&mut self, key: &ResourceKey) {
+    fn part_told(&mut self, key: &ResourceKey, judges: bool) {
         let manager = self.inventory.get(key).map(|entry| &entry.app);
         let concerned: Vec<AppId> =
             self.desirers.get(key).into_iter().flatten().chain(manager).cloned().collect();
         self.dirty.extend(concerned.iter().cloned());
-        self.judge.extend(concerned);
+        if judges {
+            self.judge.extend(concerned);
+        }
     }
 
     /// Looks at objects that are not watched.
@@ -152,14 +159,25 @@ impl Reconciler {
     }
 
     /// The object of a part was looked at, or could not be.
-    pub(super) fn part_looked_at(&mut self, key: &ResourceKey, error: Option<&ApiError>) {
+    pub(super) fn part_looked_at(&mut self, key: &ResourceKey, answer: &Result<Answer, ApiError>) {
         if !self.parts.looks.contains_key(key) {
             return;
+        }
+        let error = answer.as_ref().err();
+        if let Ok(Answer::Found(found)) = answer {
+            let known = match self.live.get(key) {
+                Some(Live::Present(live)) => live.resource_version,
+                Some(Live::Absent) | None => 0,
+            };
+            let remembered = self.inventory.get(key).map_or(0, |entry| entry.resource_version);
+            if found.resource_version < known.max(remembered) {
+                self.forget_versions(key);
+            }
         }
         let state = self.parts.states.entry(key.clone()).or_default();
         state.listed |= error.is_none();
         state.broken = error.cloned();
-        self.part_told(key);
+        self.part_told(key, true);
     }
 
     fn part_listed(&mut self, key: &ResourceKey, version: u64, objects: Vec<LiveMeta>, now: Now) {
@@ -168,11 +186,7 @@ impl Reconciler {
         let older = version < watch.newest.max(remembered);
         *watch = KindWatch { listed: true, newest: version, broken: None };
         if older {
-            // etcd was restored: versions remembered from before say nothing any more (M19).
-            self.live.remove(key);
-            if let Some(entry) = self.inventory.get(key).cloned() {
-                self.put_inventory(key, Some(InventoryEntry { resource_version: 0, ..entry }));
-            }
+            self.forget_versions(key);
         }
         let known = match self.live.get(key) {
             Some(Live::Present(live)) => live.resource_version > version,
@@ -186,6 +200,14 @@ impl Reconciler {
             }
             None if known => {}
             None => self.suspect(key.clone(), now),
+        }
+    }
+
+    /// etcd was restored: versions remembered from before say nothing any more (M19).
+    fn forget_versions(&mut self, key: &ResourceKey) {
+        self.live.remove(key);
+        if let Some(entry) = self.inventory.get(key).cloned() {
+            self.put_inventory(key, Some(InventoryEntry { resource_version: 0, ..entry }));
         }
     }
 
@@ -204,7 +226,8 @@ impl Reconciler {
         if !key.is_part() {
             return;
         }
-        let matters = self.desirers.contains_key(key) || self.inventory.contains_key(key);
+        let managed = self.inventory.get(key).is_some_and(|entry| !entry.detached);
+        let matters = managed || self.desirers.contains_key(key);
         if matters && self.kinds.contains_key(&key.group_kind()) {
             self.parts.add(key);
             return;
@@ -260,17 +283,38 @@ impl Reconciler {
 
     /// Tells whether an apply takes fields that other managers own: one of a whole object always does (M16). One of a part
     /// does only to put back the very manifest that it had of this incarnation and lost: another may state what it never had,
-    /// and so may one of which no apply was answered. Who owns that is told instead.
-    pub(super) fn takes_fields(&self, key: &ResourceKey, manifest: Digest) -> bool {
+    /// and so may one of which no apply was answered. Who owns that is told instead. What its app had as a whole before is its
+    /// own.
+    pub(super) fn takes_fields(&self, app: &AppId, key: &ResourceKey, manifest: Digest) -> bool {
         if !key.is_part() {
             return true;
         }
-        let (Some(Live::Present(live)), Some(entry)) = (self.live.get(key), self.inventory.get(key)) else {
-            return false;
-        };
+        let Some(Live::Present(live)) = self.live.get(key) else { return false };
+        if self.was_whole(app, key, live) {
+            return true;
+        }
+        let Some(entry) = self.inventory.get(key) else { return false };
         let applied = entry.applied.as_ref().is_some_and(|body| body.manifest == manifest);
         let same = applied && entry.uid.as_deref() == Some(live.uid.as_str());
         same && entry.fingerprint.is_some() && entry.fingerprint != live.fingerprint
+    }
+
+    /// Tells whether an app had the whole object of a part, this incarnation of it, and has it no more.
+    fn was_whole(&self, app: &AppId, key: &ResourceKey, live: &LiveMeta) -> bool {
+        let whole = key.whole();
+        let had = |entry: &InventoryEntry| entry.app == *app && entry.uid.as_deref() == Some(&live.uid);
+        self.inventory.get(&whole).is_some_and(had) && !self.has(app, &whole)
+    }
+
+    /// Tells whether an app states an object in part, and so is never to delete the whole of it.
+    pub(super) fn is_stated_in_part(&self, app: &AppId, key: &ResourceKey) -> bool {
+        if key.is_part() {
+            return false;
+        }
+        let Some(state) = self.apps.get(app) else { return false };
+        // The parts of an object come right behind the whole of it.
+        let mut from = state.wanted.keys.range(key..).map(|(of, _)| of);
+        from.find(|of| of.is_part() || !of.is_of_object(key)).is_some_and(|of| of.is_of_object(key))
     }
 
     /// Tells whether a sync has still to apply the whole object of a part.
@@ -328,8 +372,7 @@ impl Reconciler {
     }
 
     /// A part was given up: its object stays, and is nothing of ours any more.
-    pub(super) fn given_up(&mut self, app: &AppId, delete: &HeldDelete) {
-        let key = &delete.key;
+    pub(super) fn given_up(&mut self, app: &AppId, key: &ResourceKey) {
         self.put_inventory(key, None);
         self.forget_confirmation(app, key);
         self.heal_queue.remove(key);

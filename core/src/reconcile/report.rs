@@ -50,6 +50,9 @@ impl Reconciler {
         if self.is_hidden(key) {
             return SyncStatus::Unknown;
         }
+        if self.has_no_object(key) {
+            return SyncStatus::OutOfSync;
+        }
         match self.drift_of(key, entry, live) {
             Drift::None => SyncStatus::Synced,
             Drift::Missing | Drift::Changed => SyncStatus::OutOfSync,

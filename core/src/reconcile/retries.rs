@@ -3,6 +3,7 @@
 use super::Reconciler;
 use super::operations::attempt_of;
 use super::state::{Operation, tables};
+use crate::desired::Assignment;
 use crate::ids::AppId;
 use crate::policy::Retry;
 use crate::store::{StoreOp, encode};
@@ -19,10 +20,12 @@ impl Operation {
     }
 
     /// Tells whether its next try is one of the newest release (Argo CD: `retry.refresh`). One that nobody asked for gives way
-    /// to an operation of its own instead.
-    fn is_refreshed(&self) -> bool {
+    /// to an operation of its own instead. Where the app syncs by itself, one that somebody asked for keeps no newer release
+    /// back: a fix would have to wait for its end, which may never come.
+    fn is_refreshed(&self, newest: &Assignment) -> bool {
         let fixed = self.exact || self.rollback.is_some() || self.farewell.is_some();
-        self.command.is_some() && !fixed && self.retry().is_some_and(|retry| retry.refresh)
+        let asks = self.retry().is_some_and(|retry| retry.refresh) || newest.policy.automated.is_some();
+        self.command.is_some() && !fixed && asks
     }
 }
 
@@ -33,7 +36,12 @@ impl Reconciler {
         if let Some(operation) = &mut state.operation {
             operation.retries = operation.retries.saturating_add(1);
             operation.hooks.clear();
-            if let Some(newest) = newest.filter(|_| operation.is_refreshed()) {
+            if let Some(newest) = newest.filter(|newest| operation.is_refreshed(newest)) {
+                if !operation.retry().is_some_and(|retry| retry.refresh) {
+                    // What was asked for was asked for of another release; what its app prunes by itself it still does.
+                    operation.prune = false;
+                    (operation.options.force, operation.options.replace) = (false, false);
+                }
                 operation.attempt = attempt_of(&newest);
                 operation.assignment = newest;
             }

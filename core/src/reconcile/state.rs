@@ -25,6 +25,9 @@ pub mod tables {
 
     /// Resource key → [`super::InventoryEntry`].
     pub const INVENTORY: Table = "inventory";
+    /// Key of a part → [`super::InventoryEntry`]. Apart from the others: a version that knows no parts opens the store, and
+    /// takes none of them for a whole object.
+    pub const PARTS: Table = "parts";
     /// App → [`super::Operation`].
     pub const OPERATIONS: Table = "operations";
     /// App → [`super::Attempt`].
@@ -42,9 +45,14 @@ pub mod tables {
     /// App → [`super::Farewell`].
     pub const FAREWELLS: Table = "farewells";
 
+    /// Gives the table that has what is managed of an object, or of a part of one.
+    pub fn of(key: &super::ResourceKey) -> Table {
+        if key.is_part() { PARTS } else { INVENTORY }
+    }
+
     /// All of them.
-    pub const ALL: [Table; 9] =
-        [INVENTORY, OPERATIONS, ATTEMPTS, GOVERNOR, CONFIRMED, FACTS, INGESTED, HISTORY, FAREWELLS];
+    pub const ALL: [Table; 10] =
+        [INVENTORY, PARTS, OPERATIONS, ATTEMPTS, GOVERNOR, CONFIRMED, FACTS, INGESTED, HISTORY, FAREWELLS];
 }
 
 /// What an ingested release is marked with: facts of an earlier version are read anew.
@@ -208,6 +216,11 @@ impl InventoryEntry {
             ignore_extraneous: false,
             pruned_by: None,
         }
+    }
+
+    /// Tells whether it was deleted, or may have been: the delete has no answer yet.
+    pub(super) fn is_deleted(&self) -> bool {
+        self.going || matches!(self.intent, Some(Intent::Delete { .. }))
     }
 
     pub(super) fn belongs_to(&self, app: &AppId) -> bool {

@@ -164,6 +164,19 @@ impl Reconciler {
         }
     }
 
+    /// Tells whether an object changed after we saw it last.
+    fn is_behind(&self, key: &ResourceKey, version: u64) -> bool {
+        matches!(self.live.get(key), Some(Live::Present(live)) if live.resource_version < version)
+    }
+
+    /// Looks at an object that is newer than what was seen of it before it is asked about again: of one that lost our label
+    /// no watch tells.
+    fn look_before_weighing(&mut self, key: &ResourceKey, now: Now) {
+        let look = now.ms().saturating_add(AGAIN_MS);
+        self.verify_queue.entry(key.clone()).or_insert(look);
+        self.weigh_queue.insert(key.clone(), look.saturating_add(AGAIN_MS));
+    }
+
     /// It was compared. What was seen may be newer than what made us ask: the answer is about what was seen.
     pub(super) fn weighed(
         &mut self,
@@ -178,6 +191,9 @@ impl Reconciler {
             Ok(Answer::Compared(comparison)) => {
                 let about = About { fingerprint: comparison.fingerprint, rules, body };
                 let about = about.named(comparison.partial.then_some(comparison.resource_version));
+                if self.is_behind(key, comparison.resource_version) {
+                    self.look_before_weighing(key, now);
+                }
                 let Some(difference) = comparison.difference else {
                     self.weighed.remove(key);
                     if let Some(entry) = self.inventory.get(key).cloned() {

@@ -149,7 +149,7 @@ impl Reconciler {
         }
         let unvalidated = self.is_unvalidated(app, manifest, false);
         let account = self.account(app);
-        let force = self.takes_fields(key, manifest);
+        let force = self.takes_fields(app, key, manifest);
         let request =
             Request::Try { key: key.clone(), manifest, app: app.clone(), unvalidated, force, account };
         self.send(key.clone(), Purpose::Try { app: app.clone() }, request);

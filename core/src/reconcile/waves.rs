@@ -51,7 +51,7 @@ impl Work {
     pub(super) fn prune_step(&self, key: &ResourceKey) -> Option<Step> {
         let prunes = self.prunes.as_ref()?;
         let last = || self.ranks.values().map(|rank| rank.step).chain(prunes.values().copied()).max();
-        prunes.get(key).copied().or_else(last).or(Some(self.at))
+        prunes.get(key).or_else(|| self.going.get(key)).copied().or_else(last).or(Some(self.at))
     }
 
     /// Gives the places of what is still to be applied of the same object.
@@ -120,7 +120,7 @@ impl Reconciler {
         }
         work.going = prunes.extract_if(.., |key, _| going.contains(key)).collect();
         let applies = work.ranks.values().chain(work.running.values()).map(|rank| rank.step);
-        let first = applies.chain(prunes.values().copied()).min();
+        let first = applies.chain(prunes.values().copied()).chain(work.going.values().copied()).min();
         // One that failed before it was interrupted deletes nothing any more.
         let nowhere = Step { phase: SyncPhase::PreSync, wave: i32::MIN };
         work.at = if work.unhealthy.is_some() { nowhere } else { first.unwrap_or_default() };
@@ -130,15 +130,17 @@ impl Reconciler {
     /// Says which sync deletes an object.
     pub(super) fn pruned_by(&self, app: &AppId, key: &ResourceKey) -> Option<MonoTime> {
         let state = self.apps.get(app)?;
-        state.work.as_ref()?.prunes.as_ref()?.get(key)?;
+        let work = state.work.as_ref()?;
+        let placed = work.prunes.as_ref()?.contains_key(key) || work.going.contains_key(key);
+        placed.then_some(())?;
         state.operation.as_ref().map(|operation| operation.started)
     }
 
-    /// Tells whether an object was deleted by the sync that runs, and is not gone yet. What an earlier one left behind is not
+    /// Tells whether an object was deleted by the sync that runs, or may have been, and is not gone yet. What an earlier one left behind is not
     /// waited for.
     fn is_pruned(&self, app: &AppId, key: &ResourceKey) -> bool {
         let operation = self.apps.get(app).and_then(|state| state.operation.as_ref());
-        let entry = self.inventory.get(key).filter(|entry| entry.going && entry.belongs_to(app));
+        let entry = self.inventory.get(key).filter(|entry| entry.is_deleted() && entry.belongs_to(app));
         let by = entry.and_then(|entry| entry.pruned_by);
         by.is_some() && by == operation.map(|operation| operation.started)
     }
@@ -225,7 +227,9 @@ impl Reconciler {
         let pruned = work.prunes.iter().flatten().chain(&work.going).filter(|(_, of)| **of < next);
         let going: Vec<&ResourceKey> = pruned
             .map(|(key, _)| key)
-            .filter(|key| self.inventory.get(*key).is_some_and(|entry| entry.going && entry.belongs_to(app)))
+            .filter(|key| {
+                self.inventory.get(*key).is_some_and(|entry| entry.is_deleted() && entry.belongs_to(app))
+            })
             .collect();
         if let Some(message) = named("waiting for deletion of", "resource", &going) {
             return Gate::Waits(message);

@@ -381,14 +381,15 @@ impl Service for Fleet {
 /// Makes a message of a command's progress; times are told as of when it is sent.
 async fn progress(reply: Reply, asked: &CommandKind, handle: &Handle) -> Result<v1::CommandProgress, Status> {
     let Reply::Command(progress) = reply else { return Err(unexpected()) };
-    let (cluster, app) = progress.at.clone();
+    let (cluster, app) = (progress.cluster, progress.app.clone());
     let mut told = view::progress(progress, asked)
         .map_err(|error| Status::internal(format!("the agent's answer cannot be read: {error}")))?;
     let compared = told.diff.as_ref().and_then(|diff| diff.release.as_ref()?.root());
     let mut history = std::mem::take(&mut told.history);
     let known = handle.query(move |machine, _, now| {
-        let observed = machine.observed(cluster, &app, now).map(|seen| view::observation(seen, now));
-        let commit_of = |root| machine.commit_of(cluster, &app, root).map(str::to_owned);
+        let observed = cluster.and_then(|cluster| machine.observed(cluster, &app, now));
+        let observed = observed.map(|seen| view::observation(seen, now));
+        let commit_of = |root| machine.commit_of(cluster?, &app, root).map(str::to_owned);
         for row in &mut history {
             row.by_hub_clock(now.wall.0);
             if let Some(release) = &mut row.release {
@@ -443,6 +444,7 @@ fn status_of(refused: &Refused) -> Status {
         | Refused::NotDeleting { .. }
         | Refused::Leaves(_)
         | Refused::Away(_)
+        | Refused::Documents { .. }
         | Refused::TooOld { .. }
         | Refused::NotJoined(_)
         | Refused::Export(_)

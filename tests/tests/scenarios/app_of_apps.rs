@@ -176,13 +176,62 @@ fn what_a_change_of_a_root_app_would_bring_is_told_before_it_is_merged() {
     assert!(text.contains("argocd/new on edge-b") && text.contains("1 apps would change"), "{text}");
     assert!(grove.world.app("new").is_err());
 
-    // Without automated sync nothing is taken, and the field is named.
+    // Without automated sync nothing is taken unasked.
     let manual = parent("root").set("/spec", "syncPolicy", json!({}));
     grove.world.put_app(&manual).unwrap();
     grove.world.await_app("root", "to be manual", |app| app["spec"]["syncPolicy"]["automated"].is_null());
     apps.git(["merge", "--quiet", "change"]).unwrap();
-    grove.await_said("root", "spec.syncPolicy.automated");
+    let waits = |app: &Value| row_message(app, "new").contains("argosy app sync argocd/root");
+    grove.world.await_app("root", "to wait for somebody who syncs it", waits);
     assert!(grove.world.app("new").is_err());
     grove.world.put_app(&parent("root")).unwrap();
     grove.await_value("new", 1, Some("1"));
+}
+
+#[test]
+fn a_root_app_that_is_synced_by_hand_brings_what_it_rendered_then() {
+    let grove = Grove::start();
+    grove.write_map("web", "1");
+    grove.write_map("new", "1");
+    grove.write("root", &grove.app("web", 0));
+    let commit = grove.commit();
+    grove.world.put_app(&parent("root").set("/spec", "syncPolicy", json!({}))).unwrap();
+    let is_read = |app: &Value| row(app, "web")["status"] == "OutOfSync";
+    grove.world.await_app("root", "to be read", is_read);
+    assert!(grove.world.app("web").is_err());
+
+    let hub = grove.world.hub();
+    let told = hub.argosy_text(&["app", "sync", "root"]).unwrap();
+    for part in ["Application", "web", "Succeeded", "1 documents of the fleet are taken"] {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+    grove.world.await_synced("web", &commit);
+
+    // What Git has since waits for the next sync, over a start of the hub as well.
+    grove.world.apps().remove("root/web.yaml").unwrap();
+    grove.write("root", &grove.app("new", 1));
+    let newest = grove.commit();
+    let behind =
+        |app: &Value| row(app, "new")["status"] == "OutOfSync" && row_message(app, "web").contains(&commit);
+    grove.world.await_app("root", "to tell what Git has", behind);
+    hub.kill().unwrap();
+    hub.start().unwrap();
+    grove.world.await_app("root", "to tell what Git has", behind);
+    throughout(QUIET, "nothing to change", || {
+        let seen = (grove.value("web", 0), grove.world.app("new").is_err());
+        if seen == (Some("1".to_owned()), true) { Ok(()) } else { Err(format!("{seen:?}")) }
+    });
+
+    for flags in [&["--dry-run"][..], &["--preview-changes", "--assumeYes"], &["--revision", newest.as_str()]]
+    {
+        let told = hub.argosy(&[&["app", "sync", "root"][..], flags].concat()).unwrap();
+        assert_eq!(told.status.code(), Some(1), "{told:?}");
+        let said = String::from_utf8_lossy(&told.stderr);
+        assert!(said.contains(flags[0]) && said.contains("argosy app preview"), "{told:?}");
+    }
+    let told = hub.argosy_text(&["app", "sync", "root", "--prune"]).unwrap();
+    assert!(told.contains("pruned") && told.contains("1 leave"), "{told}");
+    grove.await_value("new", 1, Some("1"));
+    grove.await_gone("web");
+    assert_eq!(grove.value("web", 0).as_deref(), Some("1"), "it left without the finalizer");
 }

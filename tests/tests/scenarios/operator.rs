@@ -31,7 +31,14 @@ fn exit_codes_tell_success_failure_usage_and_a_hub_that_is_away() {
             assert!(!output.stdout.is_empty(), "{line} -o {form}");
         }
     }
-    assert_eq!(code(&run(&format!("app wait web --revision {commit} --sync --health --timeout 30"))), 0);
+    let healthy = format!("app wait web --revision {commit} --sync --health --operation --timeout 30");
+    let limited = "app wait web web --resource :ConfigMap:a --timeout 30";
+    for line in
+        [healthy.as_str(), limited, "app wait unheard-of --delete --timeout 30", "app get web --refresh"]
+    {
+        let output = run(line);
+        assert_eq!(code(&output), 0, "{line}: {}", words(&output));
+    }
     assert_eq!(code(&run("app sync web")), 0);
     assert_eq!(code(&run("app confirm web")), 0, "nothing is held");
 
@@ -40,6 +47,9 @@ fn exit_codes_tell_success_failure_usage_and_a_hub_that_is_away() {
         ("app sync unheard-of", "unheard-of"),
         ("cluster get unheard-of", "unheard-of"),
         ("app wait web --revision 0000000 --timeout 1", "timed out"),
+        ("app wait web --degraded --suspended --timeout 1", "Healthy"),
+        ("app wait web --resource :ConfigMap:nothing --timeout 5", "no object of it is named"),
+        ("app wait web --delete --timeout 1", "it is in the fleet"),
         ("app sync web --expect 0000000000000000000000000000000000000000000000000000000000000000", ""),
     ] {
         let output = run(line);

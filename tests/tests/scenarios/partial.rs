@@ -212,7 +212,8 @@ fn what_would_change_is_shown_before_somebody_says_yes_and_the_commit_can_be_nam
     expect(&other, 1, &[&second, "spec.source.targetRevision", "app wait web --revision v1.2"]);
     assert_eq!(stage.value("a"), "1");
     expect(&asked("y\n"), 0, &["successfully synced"]);
-    assert_eq!((stage.value("a").as_str(), stage.live("gone")), ("2", None));
+    assert_eq!(stage.value("a"), "2");
+    stage.await_absent("gone");
     expect(&asked("y\n"), 0, &["No Differences found"]);
     assert_eq!(rows_of_history(&stage), 2, "nothing was synced where nothing differs");
     expect(&sync(&stage, &["--revision", &second[..12]]), 0, &["successfully synced"]);

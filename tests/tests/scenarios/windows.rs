@@ -74,7 +74,7 @@ fn a_closed_window_keeps_back_what_is_new_and_never_a_heal() {
     set_windows(&stage, &json!([lenient]), "Manual Allowed");
     stage.await_condition("web", "SyncWindow", &["one that is asked for is let through"]);
     stage.expect_untouched(&["a", "b"]);
-    stage.world.hub().argosy_text(&["app", "sync", "web", "--prune"]).unwrap();
+    stage.world.hub().argosy_text(&["app", "sync", "web"]).unwrap();
     stage.world.await_synced("web", &commit);
     assert_eq!(stage.value("a"), "2");
 

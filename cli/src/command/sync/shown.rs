@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::os::fd::AsFd as _;
 
+use argosy_core::application::{API_VERSION, ClusterRef};
 use argosy_core::ids::Digest;
+use argosy_core::key::split_api_version;
 use argosy_proto::v1;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader};
 
@@ -22,6 +24,13 @@ pub(super) async fn show(
     expect: Option<Digest>,
 ) -> Result<Option<Digest>, Failure> {
     let SyncArguments { app, timeout, .. } = arguments;
+    if brings_documents(&super::super::get_app(hub, app).await?) {
+        return Err(Failure::Failed(format!(
+            "--preview-changes is about objects of a cluster, and app {} brings documents of the fleet: argosy app preview \
+             tells what a change of these would bring; sync it without --preview-changes",
+            text::clean(&app.app.to_string())
+        )));
+    }
     let kind = v1::run_command_request::Kind::Diff(v1::DiffCommand {});
     let progress = super::super::run_command(hub, app, *timeout, kind, |_| Ok(false)).await?;
     let Some(diff) = progress.diff.as_ref().filter(|_| progress.state() == v1::CommandState::Succeeded)
@@ -56,6 +65,17 @@ pub(super) async fn show(
     Ok((arguments.assume_yes || ask(&question, people()?).await?).then_some(release))
 }
 
+/// Tells whether an application brings documents of the fleet, of which an agent knows nothing: it would compare the rest, and
+/// a sync would take what was not shown.
+fn brings_documents(view: &v1::AppView) -> bool {
+    let (group, _version) = split_api_version(API_VERSION);
+    let rows = view.status.iter().flat_map(|status| &status.resources);
+    view.cluster == ClusterRef::IN_CLUSTER
+        && rows
+            .filter_map(|row| row.key.as_ref())
+            .any(|key| key.group == group && ["Application", "AppProject"].contains(&key.kind.as_str()))
+}
+
 /// Gives the standard input; the link to the hub is kept up while it is waited for.
 fn people() -> Result<impl AsyncBufRead + Unpin, Failure> {
     let input = std::io::stdin().as_fd().try_clone_to_owned().map_err(|error| unreadable(&error))?;
@@ -88,6 +108,28 @@ async fn ask(question: &str, mut answers: impl AsyncBufRead + Unpin) -> Result<b
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_app_that_brings_documents_of_the_fleet_is_told_from_one_that_has_such_objects() {
+        let view = |cluster: &str, kind: &str| {
+            let key = v1::ResourceKey {
+                group: "argoproj.io".to_owned(),
+                kind: kind.to_owned(),
+                ..v1::ResourceKey::default()
+            };
+            let row = v1::ResourceRow { key: Some(key), ..v1::ResourceRow::default() };
+            let status = v1::AppStatus { resources: vec![row], ..v1::AppStatus::default() };
+            v1::AppView { cluster: cluster.to_owned(), status: Some(status), ..v1::AppView::default() }
+        };
+        assert!(brings_documents(&view("in-cluster", "Application")));
+        assert!(brings_documents(&view("in-cluster", "AppProject")));
+        for (cluster, kind) in
+            [("edge", "Application"), ("in-cluster", "Rollout"), ("in-cluster", "ApplicationSet")]
+        {
+            assert!(!brings_documents(&view(cluster, kind)), "{kind} on {cluster}");
+        }
+        assert!(!brings_documents(&v1::AppView::default()));
+    }
 
     #[tokio::test]
     async fn a_question_is_asked_until_it_is_answered() {

@@ -5,15 +5,25 @@ use argosy_proto::v1;
 use crate::output::{Table, field};
 use crate::text;
 use crate::view::app::{Document, plan_of};
-use crate::view::{age_of, command, list, name_of, revision_of};
+use crate::view::{age_of, command, list, revision_of, rows};
 
 /// Gives one application for people.
 pub(crate) fn detail(view: &v1::AppView) -> String {
     let mut text = head(view);
-    let rows = view.status.as_ref().map(|status| status.resources.as_slice()).unwrap_or_default();
-    if !rows.is_empty() {
+    let Some(status) = &view.status else { return text };
+    let results = status.operation.as_ref().map(|operation| operation.results.as_slice()).unwrap_or_default();
+    let rows = rows::rows(&status.resources, results, status.counts);
+    let (told, total) = (rows::told(&rows), status.counts.map_or(0, |counts| counts.total));
+    let table = rows::table(rows);
+    if !table.is_empty() {
         text.push('\n');
-        text.push_str(&resources(rows));
+        text.push_str(&table);
+    }
+    if told < total {
+        let name = text::clean(&format!("{}/{}", view.namespace, view.name));
+        text.extend([format!(
+            "\n{told} of {total} objects are told of here; argosy app resources {name} asks the agent for all.\n"
+        )]);
     }
     text
 }
@@ -26,6 +36,10 @@ pub(crate) fn head(view: &v1::AppView) -> String {
     field(&mut text, "Name", &format!("{}/{}", view.namespace, view.name));
     field(&mut text, "Project", &view.project);
     field(&mut text, "Cluster", &view.cluster);
+    let server = document.text("/destination/server");
+    if !server.is_empty() {
+        field(&mut text, "Server", &server);
+    }
     field(&mut text, "Namespace", &document.text("/destination/namespace"));
     text.push_str("Source:\n");
     for (key, pointer) in
@@ -55,7 +69,7 @@ pub(crate) fn head(view: &v1::AppView) -> String {
     if !view.waiting.is_empty() {
         field(&mut text, "Waiting", &view.waiting);
     }
-    field(&mut text, "Sync Status", &sync_sentence(status));
+    field(&mut text, "Sync Status", &sync_sentence(&document, status));
     if let (Some(desired), Some(status)) = (&view.desired, status)
         && status.assigned.as_ref().is_none_or(|assigned| assigned.root != desired.root)
         // The cluster has it and keeps an older one in its place.
@@ -71,7 +85,8 @@ pub(crate) fn head(view: &v1::AppView) -> String {
     field(&mut text, "Observed", &age_of(view.observed.as_ref()));
     if let Some(operation) = status.and_then(|status| status.operation.as_ref()) {
         text.push('\n');
-        text.push_str(&command::operation(operation));
+        let stated = view.observed.as_ref().map(|observed| observed.stated_unix_ms);
+        text.push_str(&command::operation(operation, stated));
     }
     text.push_str(&conditions(view));
     if let Some(held) = status.and_then(|status| status.held.as_ref()) {
@@ -81,15 +96,25 @@ pub(crate) fn head(view: &v1::AppView) -> String {
     text
 }
 
-fn sync_sentence(status: Option<&v1::AppStatus>) -> String {
+/// Says how an app compares: with which target of its document, and which commit that is, unless the target says so itself.
+fn sync_sentence(document: &Document, status: Option<&v1::AppStatus>) -> String {
     let sync = status.map_or(v1::SyncStatus::Unspecified, v1::AppStatus::sync);
-    let revision = text::short(&revision_of(status.and_then(|status| status.assigned.as_ref())));
-    match sync {
-        _ if revision.is_empty() => sync.word().to_owned(),
-        v1::SyncStatus::Synced => format!("Synced to {revision}"),
-        v1::SyncStatus::OutOfSync => format!("OutOfSync from {revision}"),
-        v1::SyncStatus::Unknown | v1::SyncStatus::Unspecified => format!("Unknown for {revision}"),
-    }
+    let revision = revision_of(status.and_then(|status| status.assigned.as_ref()));
+    let commit = text::short(&revision);
+    // Of an app that has no document any more only the commit is known.
+    let target = match (document.spec("/source"), document.text("/source/targetRevision")) {
+        (None, _) => commit.clone(),
+        (Some(_), target) if target.is_empty() => "HEAD".to_owned(),
+        (Some(_), target) => target,
+    };
+    let sentence = match sync {
+        _ if revision.is_empty() => return sync.word().to_owned(),
+        v1::SyncStatus::Synced => format!("Synced to {target}"),
+        v1::SyncStatus::OutOfSync => format!("OutOfSync from {target}"),
+        v1::SyncStatus::Unknown | v1::SyncStatus::Unspecified => return format!("Unknown ({commit})"),
+    };
+    let is_named = target.len() >= commit.len() && revision.starts_with(&target.to_ascii_lowercase());
+    if is_named { sentence } else { format!("{sentence} ({commit})") }
 }
 
 fn conditions(view: &v1::AppView) -> String {

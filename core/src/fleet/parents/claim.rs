@@ -13,8 +13,8 @@ pub(super) enum Claimed {
     Same(String),
     /// Somebody else gives another one of this name.
     Given(String),
-    /// It does not say what it is about.
-    Nameless,
+    /// It is no document that there can be.
+    Refused,
 }
 
 // === impl Growth ===
@@ -40,7 +40,7 @@ impl Growth<'_> {
                 self.read.projects.insert(name.clone(), document.as_ref().clone());
                 Claimed::Taken
             }
-            Content::Nameless => Claimed::Nameless,
+            Content::Nameless | Content::Unsupported => Claimed::Refused,
         }
     }
 
@@ -49,7 +49,7 @@ impl Growth<'_> {
         match &document.content {
             Content::App(id, _) => self.read.apps.contains_key(id),
             Content::Project(name, _) => self.read.projects.contains_key(name),
-            Content::Nameless => true,
+            Content::Nameless | Content::Unsupported => true,
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::claim::Claimed;
+use super::orders::{Order, Ordered};
 use super::split::{Document, Split, split};
 use super::standing::{Good, Standing, Still};
 use super::{Family, Grown, Known, PARENTS, Parents, Renderings};
@@ -15,7 +16,7 @@ use crate::ids::{AppId, ClusterId};
 use crate::key::{ResourceKey, split_api_version};
 use crate::project::normalise_repository;
 use crate::release::{Release, Root};
-use crate::session::tables::{RELEASES, has_release, put_release};
+use crate::session::tables::{RELEASES, put_release};
 use crate::status::{Condition, ResourceRow, SyncStatus};
 use crate::store::{StoreError, StoreOp, StoreRead, encode};
 use crate::time::WallTime;
@@ -28,30 +29,51 @@ const WAVE: &str = "its sync wave orders nothing: the documents that an app brin
 
 /// A growth under way.
 pub(super) struct Growth<'a> {
-    before: &'a Parents,
+    pub(super) before: &'a Parents,
     pub(super) placements: &'a BTreeMap<(ClusterId, AppId), Placement>,
     pub(super) projects: &'a Projects,
     base: &'a FleetRead,
     pub(super) renderings: Renderings<'a>,
+    pub(super) order: Option<&'a Order>,
     pub(super) at: WallTime,
-    store: &'a dyn StoreRead,
+    pub(super) store: &'a dyn StoreRead,
     pub(super) read: FleetRead,
     /// Apps that were brought and not looked at yet.
     pub(super) frontier: BTreeSet<AppId>,
     /// Sync windows had a say.
     pub(super) grown_windows: bool,
     /// Apps whose row of the table of parents is dealt with.
-    visited: BTreeSet<AppId>,
-    /// What each app brings from now on, and whether that leaves with it.
-    next: BTreeMap<AppId, (BTreeMap<ResourceKey, Document>, bool)>,
+    pub(super) visited: BTreeSet<AppId>,
+    /// What each app brings from now on.
+    next: BTreeMap<AppId, Next>,
     /// What apps brought and do not render any more.
     left: Vec<Left>,
     /// Repositories of apps that may bring documents, and of which it is not known what they render.
     unknown: BTreeMap<String, AppId>,
-    families: BTreeMap<AppId, Family>,
-    rest: BTreeMap<AppId, Root>,
+    pub(super) families: BTreeMap<AppId, Family>,
+    pub(super) rest: BTreeMap<AppId, Root>,
     splits: BTreeMap<(AppId, Root), Arc<Split>>,
-    ops: Vec<StoreOp>,
+    pub(super) ops: Vec<StoreOp>,
+    /// What became of the order.
+    pub(super) answer: Option<Result<(), String>>,
+}
+
+/// What an app brings from now on.
+#[derive(Default)]
+struct Next {
+    documents: BTreeMap<ResourceKey, Document>,
+    /// It leaves with the app.
+    cascade: bool,
+    ordered: Option<Ordered>,
+}
+
+/// What is taken from an app.
+pub(super) struct Taken<'a> {
+    pub(super) documents: &'a [Document],
+    /// Somebody asks that it lets go of what it brought and does not render any more.
+    pub(super) prune: bool,
+    /// The order that it is taken by: then what its document says of pruning counts for nothing.
+    pub(super) ordered: Option<Ordered>,
 }
 
 /// A document that its app does not render any more.
@@ -62,6 +84,8 @@ struct Left {
     repository: String,
     /// Why it stays; absent: it may go.
     stays: Option<String>,
+    /// Its app renders it again, and has a row for it.
+    again: bool,
 }
 
 // === impl Growth ===
@@ -72,7 +96,7 @@ impl<'a> Growth<'a> {
         projects: &'a Projects,
         base: &'a FleetRead,
         renderings: Renderings<'a>,
-        at: WallTime,
+        (order, at): (Option<&'a Order>, WallTime),
         store: &'a dyn StoreRead,
     ) -> Self {
         Self {
@@ -81,6 +105,7 @@ impl<'a> Growth<'a> {
             projects,
             base,
             renderings,
+            order,
             at,
             store,
             read: base.clone(),
@@ -94,6 +119,7 @@ impl<'a> Growth<'a> {
             rest: BTreeMap::new(),
             splits: BTreeMap::new(),
             ops: Vec::new(),
+            answer: None,
         }
     }
 
@@ -119,6 +145,7 @@ impl<'a> Growth<'a> {
             Ok(application) => application.clone(),
             Err(why) => {
                 let why = format!("it is refused: {why}");
+                self.refuse_order(app, &why);
                 if self.before.known.contains_key(app) {
                     self.keep(app, &ChildState::Failing(why), self.cascaded(app))?;
                 }
@@ -132,8 +159,14 @@ impl<'a> Growth<'a> {
         let cascade = application.cascade.is_some();
         let state = match self.standing(app, &application)? {
             Standing::Good(good) => return self.take(app, &application, &good),
-            Standing::Unread(why) => ChildState::Unread(why),
-            Standing::Failing(why) => ChildState::Failing(why),
+            Standing::Unread(why) => {
+                self.refuse_order(app, &why);
+                ChildState::Unread(why)
+            }
+            Standing::Failing(why) => {
+                self.refuse_order(app, &why);
+                ChildState::Failing(why)
+            }
         };
         self.unknown.insert(normalise_repository(&application.source.repo_url), app.clone());
         if self.before.known.contains_key(app) {
@@ -162,23 +195,20 @@ impl<'a> Growth<'a> {
             self.row(app, document, SyncStatus::Unknown, false, message.clone());
             next.insert(document.id(), document.clone());
         }
-        self.next.insert(app.clone(), (next, cascade));
+        let ordered = self.before.known.get(app).and_then(|known| known.ordered.clone());
+        self.next.insert(app.clone(), Next { documents: next, cascade, ordered });
         Ok(())
     }
 
-    /// Takes what an app renders.
-    fn take(&mut self, app: &AppId, application: &Application, good: &Good) -> Result<(), StoreError> {
-        let known = self.known(app)?;
-        let documents = &good.split.documents;
-        if documents.is_empty() && known.is_empty() {
-            return Ok(());
-        }
-        self.visited.insert(app.clone());
-        self.families.entry(app.clone()).or_default();
-        if let Some(still) = &good.still {
-            self.stay(app, application, (documents, &known), still);
-            return Ok(());
-        }
+    /// Takes documents from an app.
+    pub(super) fn bring(
+        &mut self,
+        app: &AppId,
+        application: &Application,
+        good: &Good,
+        known: &[Document],
+        Taken { documents, prune, ordered }: Taken<'_>,
+    ) {
         let mut next = BTreeMap::new();
         let mut rendered = BTreeSet::new();
         for document in documents {
@@ -210,86 +240,91 @@ impl<'a> Growth<'a> {
                     let why = self.keeper(&file, app, document);
                     self.refuse(app, document, "SharedResourceWarning", &why);
                 }
-                Claimed::Nameless => {
+                Claimed::Refused => {
                     self.refuse(app, document, "SyncError", document.refusal().unwrap_or_default());
                 }
             }
         }
-        self.next.insert(app.clone(), (next, application.cascade.is_some()));
         let automated = application.policy.automated.unwrap_or_default();
         let stays = if good.split.empty && !automated.allow_empty {
             Some("it renders nothing at all any more, and spec.syncPolicy.automated.allowEmpty is not set")
-        } else if automated.prune {
+        } else if prune || (ordered.is_none() && automated.prune) {
             None
-        } else {
+        } else if ordered.is_none() {
             Some("it does not render it any more, and spec.syncPolicy.automated.prune is not set")
+        } else {
+            Some("it does not render it any more, and was synced without --prune")
         };
+        let is_ordered = ordered.is_some();
+        let cascade = application.cascade.is_some();
+        self.next.insert(app.clone(), Next { documents: next, cascade, ordered });
         let repository = normalise_repository(&application.source.repo_url);
         for document in known.iter().filter(|document| !rendered.contains(&document.id())) {
-            let stays = stays.or(document.prune_refused(application.policy.prune));
+            let newest = &good.split.documents;
+            let again = is_ordered && newest.iter().any(|newest| newest.id() == document.id());
+            let stays = if again {
+                Some("it renders it again since it was synced")
+            } else {
+                stays.or(document.prune_refused(application.policy.prune))
+            };
             self.left.push(Left {
                 parent: app.clone(),
                 document: document.clone(),
                 repository: repository.clone(),
                 stays: stays.map(|why| format!("app {app}: {why}")),
+                again,
             });
         }
-        Ok(())
     }
 
     /// Leaves what an app brought as it is, because nothing of it goes by itself now; tells what differs.
-    fn stay(
+    pub(super) fn stay(
         &mut self,
         app: &AppId,
         application: &Application,
         (rendered, known): (&[Document], &[Document]),
         still: &Still,
+        ordered: Option<Ordered>,
     ) {
         let words = still.words(app);
         let mut next = BTreeMap::new();
-        let mut differs = false;
         for document in known {
             self.claim(app, document, ChildState::Current);
             next.insert(document.id(), document.clone());
             if !rendered.iter().any(|new| new.id() == document.id()) {
-                differs = true;
                 self.row(app, document, SyncStatus::OutOfSync, true, words.clone());
             }
         }
         for document in rendered {
             let same = known.iter().any(|old| old.id() == document.id() && old.digest == document.digest);
-            differs |= !same;
-            let (status, message) = if same {
-                (SyncStatus::Synced, String::new())
-            } else {
-                (SyncStatus::OutOfSync, words.clone())
+            // What no sync takes is told as such.
+            let (status, message) = match document.refusal() {
+                Some(why) => (SyncStatus::OutOfSync, format!("refused: {why}")),
+                None if same => (SyncStatus::Synced, String::new()),
+                None => (SyncStatus::OutOfSync, words.clone()),
             };
             self.row(app, document, status, false, message);
         }
-        match still {
-            Still::Manual if differs => self.say(app, "InvalidSpecError", words),
-            Still::Manual | Still::Paused | Still::Skipped | Still::Windows(_) => {}
-        }
-        self.next.insert(app.clone(), (next, application.cascade.is_some()));
+        let cascade = application.cascade.is_some();
+        self.next.insert(app.clone(), Next { documents: next, cascade, ordered });
     }
 
     /// Decides on what apps do not render any more: what nobody else gives goes, or stays with its reason.
     fn leave(&mut self) {
-        for Left { parent, document, repository, stays } in std::mem::take(&mut self.left) {
+        for Left { parent, document, repository, stays, again } in std::mem::take(&mut self.left) {
             if self.is_given(&document) {
                 continue;
             }
             // It may be on its way to an app that does not render now (M5).
-            let waits = self.unknown.get(&repository).map(|other| {
+            let waits = self.unknown.get(&repository).filter(|_| !again).map(|other| {
                 format!("app {parent} does not render it any more; it stays until app {other} of its repository renders")
             });
             let Some(why) = waits.or(stays) else { continue };
             self.claim(&parent, &document, ChildState::LeftOver(why.clone()));
-            if self.families.contains_key(&parent) {
+            if self.families.contains_key(&parent) && !again {
                 self.row(&parent, &document, SyncStatus::OutOfSync, true, why);
             }
-            let next = self.next.entry(parent.clone()).or_insert_with(|| (BTreeMap::new(), false));
-            next.0.insert(document.id(), document);
+            self.next.entry(parent.clone()).or_default().documents.insert(document.id(), document);
         }
     }
 
@@ -328,7 +363,7 @@ impl<'a> Growth<'a> {
         let stays = format!("{why}: what it brought stays until another app or the fleet's folder gives it");
         for document in self.known(&app)?.into_iter().filter(|document| !goes || document.delete_refused()) {
             let (parent, stays) = (app.clone(), Some(stays.clone()));
-            self.left.push(Left { parent, document, repository: String::new(), stays });
+            self.left.push(Left { parent, document, repository: String::new(), stays, again: false });
         }
         self.visited.insert(app);
         self.leave();
@@ -340,7 +375,7 @@ impl<'a> Growth<'a> {
     }
 
     /// Gives what an app brought last.
-    fn known(&mut self, app: &AppId) -> Result<Vec<Document>, StoreError> {
+    pub(super) fn known(&mut self, app: &AppId) -> Result<Vec<Document>, StoreError> {
         let Some(known) = self.before.known.get(app) else { return Ok(Vec::new()) };
         let split = self.split(app, known.documents)?.ok_or_else(|| {
             // Nothing leaves for want of a row.
@@ -362,37 +397,16 @@ impl<'a> Growth<'a> {
         Ok(Some(split))
     }
 
-    /// Notes what of an app's release goes to the cluster.
-    pub(super) fn note_rest(&mut self, app: &AppId, split: &Split, commit: String) -> Result<(), StoreError> {
-        let root = split.rest.root();
-        if split.documents.is_empty() && !self.before.known.contains_key(app) {
-            return Ok(());
-        }
-        let family = self.families.entry(app.clone()).or_default();
-        (family.root, family.commit) = (Some(root), Some(commit));
-        if split.documents.is_empty() {
-            return Ok(());
-        }
-        if !has_release(self.store, root)? {
-            self.ops.push(put_release(&split.rest));
-        }
-        if split.rest.is_empty() {
-            self.read.only_documents.insert(app.clone());
-        }
-        self.rest.insert(app.clone(), root);
-        Ok(())
-    }
-
     fn refuse(&mut self, app: &AppId, document: &Document, kind: &str, why: &str) {
         self.row(app, document, SyncStatus::OutOfSync, false, format!("refused: {why}"));
         self.say(app, kind, format!("{document} is refused: {why}"));
     }
 
-    fn say(&mut self, app: &AppId, kind: &str, message: String) {
+    pub(super) fn say(&mut self, app: &AppId, kind: &str, message: String) {
         self.families.entry(app.clone()).or_default().conditions.push(condition(kind, message));
     }
 
-    fn row(
+    pub(super) fn row(
         &mut self,
         app: &AppId,
         document: &Document,
@@ -416,15 +430,16 @@ impl<'a> Growth<'a> {
     }
 
     fn finish(self) -> (Grown, Parents) {
-        let Self { before, read, mut ops, rest, mut families, next, splits, grown_windows, .. } = self;
+        let Self { before, read, mut ops, rest, mut families, next, splits, grown_windows, answer, .. } =
+            self;
         let mut known = BTreeMap::new();
-        for (app, (documents, cascade)) in next {
-            if documents.is_empty() {
+        for (app, Next { documents, cascade, ordered }) in next {
+            if documents.is_empty() && ordered.is_none() {
                 continue;
             }
             let (release, _) =
                 Release::build(documents.into_iter().map(|(key, document)| (key, document.digest)));
-            let row = Known { documents: release.root(), cascade };
+            let row = Known { documents: release.root(), cascade, ordered };
             if before.known.get(&app) != Some(&row) {
                 ops.push(put_release(&release));
                 ops.push(StoreOp::put(PARENTS, encode(&app), &row));
@@ -437,7 +452,7 @@ impl<'a> Growth<'a> {
             family.rows.sort_by(|one, other| one.key.cmp(&other.key));
             shorten(&mut family.conditions);
         }
-        let grown = Grown { read, rest, families, ops, windows: grown_windows };
+        let grown = Grown { read, rest, families, ops, windows: grown_windows, answer };
         (grown, Parents { known, splits })
     }
 }

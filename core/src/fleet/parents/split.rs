@@ -27,6 +27,9 @@ const TO_PARENT: [(&str, Words); 4] = [
     ("argocd.argoproj.io/compare-options", |options| options.trim() == "IgnoreExtraneous"),
 ];
 
+/// Makes documents at Argo CD, and none here: it is refused by name, not sent to a cluster where nobody reads it.
+const SET: &str = "ApplicationSet";
+
 /// A release, apart.
 #[derive(Debug)]
 pub(super) struct Split {
@@ -34,6 +37,8 @@ pub(super) struct Split {
     pub(super) documents: Vec<Document>,
     /// What goes to the cluster.
     pub(super) rest: Release,
+    /// What of the rest would be refused if the cluster did not have it.
+    pub(super) kept: Vec<ResourceKey>,
     /// Whether the whole release has nothing in it.
     pub(super) empty: bool,
 }
@@ -58,6 +63,8 @@ pub(super) enum Content {
     Project(String, Box<ProjectDocument>),
     /// It does not say what it is about.
     Nameless,
+    /// It is of a kind that makes documents, and that the hub does not know.
+    Unsupported,
 }
 
 // === impl Document ===
@@ -88,12 +95,21 @@ impl Document {
         }
     }
 
+    /// Tells whether it is of a kind that makes documents, and that the hub does not know.
+    pub(super) fn is_unsupported(&self) -> bool {
+        match &self.content {
+            Content::Unsupported => true,
+            Content::App(..) | Content::Project(..) | Content::Nameless => false,
+        }
+    }
+
     /// Gives why it is refused, whoever brings it.
     pub(super) fn refusal(&self) -> Option<&str> {
         match &self.content {
             Content::App(_, document) => document.application.as_ref().err().map(String::as_str),
             Content::Project(_, document) => document.project.as_ref().err().map(String::as_str),
             Content::Nameless => Some("metadata.name: is no name"),
+            Content::Unsupported => Some("kind: is not supported: state each Application as a document"),
         }
     }
 }
@@ -107,7 +123,7 @@ impl fmt::Display for Document {
 /// Tells whether objects of this name are documents of the fleet, of whatever version.
 fn is_document(key: &ResourceKey) -> bool {
     let (group, _version) = split_api_version(API_VERSION);
-    key.group == group && ["Application", "AppProject"].contains(&key.kind.as_str())
+    key.group == group && ["Application", "AppProject", SET].contains(&key.kind.as_str())
 }
 
 /// Gives what an app's documents are said to come from.
@@ -137,11 +153,13 @@ pub(super) fn split(parent: &AppId, root: Root, store: &dyn StoreRead) -> Result
     } else {
         Release::build(rest.into_iter().map(|entry| (entry.id.key.clone(), entry.digest))).0
     };
-    Ok(Some(Split { documents, rest, empty }))
+    Ok(Some(Split { documents, rest, kept: Vec::new(), empty }))
 }
 
 fn content(file: &str, key: &ResourceKey, value: &Value) -> Content {
-    if key.kind == "Application" {
+    if key.kind == SET {
+        Content::Unsupported
+    } else if key.kind == "Application" {
         match Application::identity(value) {
             Some(app) => {
                 let mut document = AppDocument::read(file, value);

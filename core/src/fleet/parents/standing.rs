@@ -50,10 +50,7 @@ pub(super) enum Still {
 impl Still {
     pub(super) fn words(&self, app: &AppId) -> String {
         match self {
-            Self::Manual => format!(
-                "spec.syncPolicy.automated: is missing: documents of the fleet are taken from an app that syncs by itself \
-                 and from no other; add automated to app {app}"
-            ),
+            Self::Manual => format!("app {app} does not sync by itself: argosy app sync {app} takes it"),
             Self::Paused => format!("app {app} is paused: argosy app resume {app}"),
             Self::Skipped => format!("app {app} is paused by its annotation {SKIP_RECONCILE}"),
             Self::Windows(closed) => format!("sync windows of its project are closed: {}", closed.join(", ")),
@@ -75,10 +72,7 @@ impl Growth<'_> {
             Some(Rendering::Pending(why)) => Err(Standing::Unread(why)),
             Some(Rendering::Failed(why)) => Err(Standing::Failing(why)),
             Some(Rendering::Rendered { root, commit, .. }) => match self.split(app, root)? {
-                Some(split) => {
-                    self.note_rest(app, &split, commit)?;
-                    Ok(split)
-                }
+                Some(split) => Ok(self.note_rest(app, split, commit)?),
                 None => Err(Standing::Unread("the hub lost its release and renders it anew".to_owned())),
             },
         };

@@ -1,6 +1,9 @@
 //! Apps that bring documents of the fleet (M9): what is taken, what is refused, and what stays.
 
+mod late;
 mod options;
+mod ordered;
+mod sets;
 
 use serde_json::Value;
 
@@ -56,6 +59,18 @@ fn project(name: &str) -> Value {
     })
 }
 
+/// Gives an object as it is rendered.
+fn object(document: &Value) -> (ResourceKey, Vec<u8>) {
+    let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (group, _) = crate::key::split_api_version(text("/apiVersion"));
+    let key = ResourceKey::new(group, text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
+    (key, document.to_string().into_bytes())
+}
+
+fn config_map(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
+}
+
 impl World {
     /// Puts a document into the fleet's folder.
     fn write(&mut self, document: &Value) {
@@ -80,14 +95,7 @@ impl World {
 
     /// Renders an app to these objects.
     fn bring(&mut self, name: &str, documents: &[Value]) -> Effects {
-        let objects = documents.iter().map(|document| {
-            let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-            let (group, _) = crate::key::split_api_version(text("/apiVersion"));
-            let key =
-                ResourceKey::new(group, text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
-            (key, document.to_string().into_bytes())
-        });
-        let (release, manifests) = of_manifests(objects);
+        let (release, manifests) = of_manifests(documents.iter().map(object));
         let commit = format!("commit of {name}");
         let rendering = Rendering::Rendered { root: release.root(), commit, warnings: Vec::new() };
         self.rendered(name, rendering, store_ops(&release, &manifests))
@@ -99,7 +107,7 @@ impl World {
 
     /// Renders an app to one object of its name.
     fn run(&mut self, name: &str) {
-        self.bring(name, &[json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})]);
+        self.bring(name, &[config_map(name)]);
     }
 
     fn phase(&self, name: &str) -> Option<Phase> {
@@ -452,29 +460,6 @@ fn a_parent_that_renders_nothing_at_all_any_more_takes_nothing_along() {
     world.write(&with(parent("root"), "/spec/syncPolicy", policy));
     world.read();
     assert_eq!(world.phase("web"), Some(Phase::Released));
-}
-
-#[test]
-fn a_parent_that_does_not_sync_by_itself_changes_nothing_and_says_so() {
-    let mut world = World::new();
-    world.add("edge");
-    let manual = with(parent("root"), "/spec/syncPolicy", json!({}));
-    world.write(&manual);
-    world.read();
-    world.bring("root", &[app("web")]);
-    assert!(!world.is_known("web"));
-    assert!(world.said("root").contains("spec.syncPolicy.automated: is missing"), "{}", world.said("root"));
-    assert_eq!(world.shown("root").status.unwrap().sync, SyncStatus::OutOfSync);
-    world.write(&parent("root"));
-    world.read();
-    world.run("web");
-    world.write(&manual);
-    world.read();
-    world.bring("root", &[app("other")]);
-    world.bring("web", &[]);
-    assert!(world.is_known("web") && !world.is_known("other"));
-    assert_eq!(world.phase("web"), Some(Phase::Active), "it goes on by its own source");
-    assert_eq!(world.said("web"), "");
 }
 
 #[test]

@@ -73,11 +73,17 @@ fn what_git_says_of_an_app_is_unknown_while_its_document_or_its_source_is_broken
     world.handle(Input::Rendered { apps: [(id("web"), failed)].into(), content: Vec::new() });
     let said = "a.yaml: line 3; what is enforced is Synced and Healthy".to_owned();
     assert_eq!(told(&world), ("Unknown", "Healthy", said));
+    let counted = |world: &World| {
+        let apps = world.hub.cluster("edge", at(world.ms)).unwrap().apps;
+        (apps.synced, apps.healthy, apps.unknown)
+    };
+    assert_eq!(counted(&world), (0, 1, 1), "a cluster is told of as its apps are");
 
     world.read.apps.get_mut(&id("web")).unwrap().application = Err("spec: no".to_owned());
     world.read();
     let (sync, health, said) = told(&world);
     assert_eq!((sync, health), ("Unknown", "Unknown"));
+    assert_eq!(counted(&world), (0, 0, 1));
     assert!(said.ends_with("spec: no; what is enforced is Synced and Healthy"), "{said}");
     world.put("web", "edge", false);
     world.read();

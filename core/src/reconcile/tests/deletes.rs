@@ -292,26 +292,71 @@ fn what_is_no_part_of_an_application_any_more_is_let_go_and_never_deleted() {
     let mut bench = Bench::new();
     let mut served = kinds();
     served.insert(lease.group_kind(), KindInfo { namespaced: true });
-    let now = now(bench.now);
-    bench.reconciler.set_kinds(served, BTreeSet::new(), &bench.store, now).unwrap();
     let piece = |key: &ResourceKey, api: &str| {
         let metadata = json!({"name": &*key.name, "namespace": "shop"});
         (key.clone(), json!({"apiVersion": api, "kind": &*key.kind, "metadata": metadata}))
     };
     let all = ["a", "b", "c"].map(|name| piece(&config(name), "v1"));
     let with_lease = all.iter().cloned().chain([piece(&lease, "coordination.k8s.io/v1")]).collect();
-    for objects in [with_lease, all.to_vec()] {
+    let assignment = bench.put_manifests("web", with_lease);
+    bench.list.set(assignment);
+    bench.desire();
+    assert!(!bench.objects.contains_key(&lease), "it is passed over, whatever the hub sends");
+
+    // An earlier version made it.
+    let live = bench.objects[&config("a")].clone();
+    let tracking = match live.tracking {
+        Tracking::Ours { installation, app, .. } => {
+            Tracking::Ours { installation, app, names: lease.clone() }
+        }
+        other @ (Tracking::None | Tracking::Other(_)) => other,
+    };
+    bench.objects.insert(lease.clone(), LiveMeta { key: lease.clone(), tracking, ..live });
+    let entry = bench.store.get(tables::INVENTORY, &encode(&config("a"))).unwrap().unwrap();
+    bench.store.commit(&[StoreOp::Put { table: tables::INVENTORY, key: encode(&lease), value: entry }]);
+    bench.restart();
+    let now = now(bench.now);
+    bench.reconciler.set_kinds(served, BTreeSet::new(), &bench.store, now).unwrap();
+    for objects in [all[..2].to_vec(), all.to_vec()] {
         let assignment = bench.put_manifests("web", objects);
         bench.list.set(assignment);
         bench.desire();
         bench.pass(10_000);
-        assert!(bench.objects.contains_key(&lease), "an earlier version made it");
     }
-    assert_eq!((bench.deletes(), bench.status("web").sync), (0, SyncStatus::Synced));
+    assert_eq!(bench.status("web").sync, SyncStatus::Synced);
     bench.change("web", |assignment| {
         assignment.phase = Phase::Deleting;
         assignment.cascade_confirmed = true;
     });
     bench.pass(600_000);
     assert!(bench.objects.keys().eq([&lease]), "{:?}", bench.objects.keys());
+}
+
+#[test]
+fn a_deletion_that_waits_for_a_later_wave_uses_up_no_hour_of_the_others() {
+    let mut bench = Bench::new();
+    let wave = |wave: i32| json!({"argocd.argoproj.io/sync-wave": wave.to_string()});
+    let piece = |name: &str, annotations: &serde_json::Value| {
+        let metadata = json!({"name": name, "namespace": "shop", "annotations": annotations});
+        (config(name), json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}))
+    };
+    let kept = json!({"argocd.argoproj.io/sync-options": "Delete=false"});
+    let names: Vec<String> = (0..9).map(|number| format!("first{number}")).collect();
+    let stay: Vec<String> = (0..12).map(|number| format!("stay{number}")).collect();
+    let mut objects = vec![piece("last", &wave(3))];
+    objects.extend(names.iter().map(|name| piece(name, &wave(0))));
+    objects.extend(stay.iter().map(|name| piece(name, &kept)));
+    let operator = bench.put_manifests("operator", objects);
+    bench.list.set(operator);
+    bench.assign("web", &[("a", 1), ("b", 1), ("c", 1), ("d", 1), ("e", 1)]);
+    bench.pass(10_000);
+    bench.finalizers = true;
+    bench.change("operator", |assignment| assignment.phase = Phase::Deleting);
+    bench.pass(60_000);
+    let deleted: Vec<_> =
+        bench.objects.values().filter(|live| live.deleting).map(|live| &*live.key.name).collect();
+    assert_eq!(deleted, ["last"], "the rest waits for its finalizer");
+    bench.assign("web", &[("a", 1), ("b", 1), ("c", 1)]);
+    bench.pass(60_000);
+    assert_eq!((bench.deletes(), bench.status("web").held.clone()), (3, None));
 }

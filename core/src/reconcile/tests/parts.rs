@@ -1,6 +1,7 @@
 //! Parts of objects that others have: waited for, applied, healed, told, given up.
 
 mod storm;
+mod whole;
 
 use super::*;
 use crate::cluster::{Answer, Applied};

@@ -61,6 +61,18 @@ fn what_a_project_does_not_permit_any_more_is_not_pruned_and_told_until_it_permi
 }
 
 #[test]
+fn a_sync_that_is_asked_for_tells_what_its_app_may_not_prune_by_itself() {
+    let mut bench = Bench::new();
+    assign(&mut bench, &[config("a"), secret("s")], true);
+    assign(&mut bench, &[config("a")], false);
+    bench.sync("web", false);
+    let operation = bench.operation("web");
+    assert!(!operation.automated);
+    let told: Vec<_> = operation.results.iter().map(|row| (row.code, row.message.clone())).collect();
+    assert!(told.contains(&(ResultCode::PruneSkipped, format!("not deleted: {WHY}"))), "{told:?}");
+}
+
+#[test]
 fn an_app_is_deleted_without_what_its_project_does_not_permit() {
     let mut bench = Bench::new();
     assign(&mut bench, &[config("a"), secret("s")], true);
@@ -83,6 +95,13 @@ fn an_app_is_deleted_without_what_its_project_does_not_permit() {
     bench.desire();
     bench.pass(600_000);
     assert_eq!((bench.deletes(), bench.objects.len()), (1, 1));
+    let told: Vec<String> = bench
+        .events
+        .iter()
+        .filter(|event| event.key == Some(secret("s")))
+        .map(|event| event.message.clone())
+        .collect();
+    assert!(told.contains(&format!("not deleted with its app: {WHY}")), "{told:?}");
 
     // Whoever may have it takes it over.
     let mut heir = bench.put_manifests(

@@ -79,6 +79,50 @@ fn a_sync_that_was_asked_for_is_tried_again_with_the_newest_release_only_if_it_s
 }
 
 #[test]
+fn a_sync_that_is_tried_again_without_end_keeps_no_fix_from_an_app_that_syncs_by_itself() {
+    let retry = Retry { limit: -1, delay_ms: 60_000, ..Retry::default() };
+    for exact in [false, true] {
+        let mut bench = Bench::new();
+        bench.fails = Some(|request| refuses(request, "b"));
+        let first = by_hand(&mut bench, &["a", "b"], 1);
+        let expect = exact.then_some(first.root);
+        bench.reconciler.sync_with(CommandId::new([9; 16]), &app("web"), expect, false, retried(retry));
+        bench.settle();
+        let mut fix = by_hand(&mut bench, &["a", "c"], 2);
+        fix.policy.automated = Some(Automated::default());
+        bench.list.set(fix.clone());
+        bench.desire();
+        assert_eq!(bench.operation("web").root, first.root, "it waits for its next try");
+        bench.restart();
+        bench.pass(600_000);
+        let told = (bench.operation("web").phase, bench.operation("web").root);
+        let expected =
+            if exact { (OperationPhase::Running, first.root) } else { (OperationPhase::Succeeded, fix.root) };
+        assert_eq!(told, expected, "exact: {exact}");
+    }
+}
+
+#[test]
+fn what_was_asked_for_of_one_release_is_not_done_to_a_newer_one() {
+    for refresh in [false, true] {
+        let mut bench = Bench::new();
+        bench.assign("web", &[("a", 1), ("x", 1)]);
+        bench.fails = Some(|request| refuses(request, "b"));
+        by_hand(&mut bench, &["a", "b", "x"], 2);
+        let retry = Retry { limit: -1, delay_ms: 60_000, refresh, ..Retry::default() };
+        bench.reconciler.sync_with(CommandId::new([9; 16]), &app("web"), None, true, retried(retry));
+        bench.settle();
+        let mut fix = by_hand(&mut bench, &["a", "c"], 3);
+        fix.policy.automated = Some(Automated::default());
+        bench.list.set(fix);
+        bench.desire();
+        bench.pass(600_000);
+        assert!(bench.objects.contains_key(&config("c")), "the fix is there");
+        assert_eq!(bench.objects.contains_key(&config("x")), !refresh, "nobody asked to prune by it");
+    }
+}
+
+#[test]
 fn a_document_may_ask_for_the_newest_release_as_well_and_a_rollback_stays_with_its_own() {
     let mut bench = Bench::new();
     by_hand(&mut bench, &["a"], 1);

@@ -105,6 +105,24 @@ fn an_api_server_that_is_away_is_asked_again() {
 }
 
 #[test]
+fn what_changes_unseen_by_a_watch_is_looked_at_and_not_asked_about_for_ever() {
+    let mut bench = started();
+    bench.change("web", |assignment| assignment.policy.automated.as_mut().unwrap().self_heal = false);
+    bench.meddle("a");
+    let reads = bench.reads;
+    bench.version += 1;
+    let live = bench.objects.get_mut(&config("a")).unwrap();
+    (live.resource_version, live.fingerprint) = (bench.version, Some(Digest::of(b"claimed")));
+    bench.change("web", |assignment| assignment.ignore = vec![rule("/data/w")]);
+    bench.pass(60_000);
+    assert_eq!(
+        (bench.status("web").sync, bench.reads),
+        (SyncStatus::Synced, reads + 2),
+        "one of them a look"
+    );
+}
+
+#[test]
 fn an_apply_respects_what_is_ignored_where_that_is_asked_for() {
     let mut bench = started();
     let respected = |bench: &Bench| match bench.writes.last().unwrap() {

@@ -265,6 +265,29 @@ fn the_next_wave_waits_until_what_was_deleted_is_gone_over_a_restart_as_well() {
 }
 
 #[test]
+fn after_a_restart_applies_wait_for_what_an_earlier_wave_deleted_answered_or_not() {
+    for answered in [true, false] {
+        let mut bench = Bench::new();
+        assign(&mut bench, &[("a", 1, wave(-5)), ("x", 1, wave(0)), ("y", 1, wave(0))]);
+        bench.pass(10_000);
+        written(&mut bench);
+        bench.finalizers = true;
+        bench.loses_answers = !answered;
+        assign(&mut bench, &[("x", 2, wave(0)), ("y", 1, wave(0))]);
+        bench.pass(20_000);
+        bench.loses_answers = false;
+        assert_eq!(written(&mut bench), ["-a"]);
+        bench.restart();
+        bench.pass(600_000);
+        assert_eq!(written(&mut bench), [""; 0], "answered: {answered}");
+        assert_eq!(bench.operation("web").message, "waiting for deletion of /ConfigMap/a");
+        bench.vanish("a");
+        bench.pass(10_000);
+        assert_eq!(written(&mut bench), ["x"]);
+    }
+}
+
+#[test]
 fn what_an_earlier_sync_deleted_and_is_not_gone_keeps_no_later_sync() {
     let mut bench = Bench::new();
     let kept = [("x", 1, wave(0)), ("y", 1, wave(1))];
@@ -353,6 +376,58 @@ fn a_cascade_waits_until_what_a_later_wave_had_is_gone() {
     bench.vanish("b2");
     bench.pass(10_000);
     assert!(bench.status("web").emptied.is_some());
+}
+
+#[test]
+fn a_cascade_waits_for_a_delete_that_got_no_answer() {
+    for restarts in [false, true] {
+        let mut bench = Bench::new();
+        assign(&mut bench, &[("operator", 1, wave(0)), ("resource", 1, wave(7))]);
+        bench.pass(10_000);
+        written(&mut bench);
+        bench.finalizers = true;
+        bench.loses_answers = true;
+        bench.change("web", |assignment| {
+            assignment.phase = Phase::Deleting;
+            assignment.cascade_confirmed = true;
+            assignment.deletion = Some(crate::ids::DeletionId::new([5; 16]));
+        });
+        bench.pass(10_000);
+        assert_eq!(written(&mut bench), ["-resource"]);
+        bench.loses_answers = false;
+        if restarts {
+            bench.restart();
+        }
+        bench.pass(600_000);
+        assert_eq!(written(&mut bench), [""; 0], "the operator may have to finish it");
+        bench.vanish("resource");
+        bench.pass(10_000);
+        assert_eq!(written(&mut bench), ["-operator"]);
+    }
+}
+
+#[test]
+fn a_cascade_waits_for_an_apply_that_got_no_answer() {
+    let mut bench = Bench::new();
+    let operator = ("operator", 1, wave(0));
+    assign(&mut bench, std::slice::from_ref(&operator));
+    bench.pass(10_000);
+    bench.finalizers = true;
+    bench.loses_answers = true;
+    assign(&mut bench, &[operator, ("resource", 1, wave(7))]);
+    bench.pass(5_000);
+    assert_eq!(written(&mut bench).last().unwrap(), "resource");
+    bench.loses_answers = false;
+    bench.change("web", |assignment| {
+        assignment.phase = Phase::Deleting;
+        assignment.cascade_confirmed = true;
+        assignment.deletion = Some(crate::ids::DeletionId::new([5; 16]));
+    });
+    bench.pass(600_000);
+    assert_eq!(written(&mut bench), ["-resource"], "the operator may have to finish it");
+    bench.vanish("resource");
+    bench.pass(10_000);
+    assert_eq!(written(&mut bench), ["-operator"]);
 }
 
 #[test]

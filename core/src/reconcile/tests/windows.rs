@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::health::Health;
+use crate::status::ResultCode;
 use crate::time::WallTime;
 use crate::windows::{SyncWindow, WindowKind};
 use waves::{assign as assign_waves, becomes, wave, written};
@@ -133,6 +134,24 @@ fn a_sync_that_is_asked_for_is_refused_with_the_windows_named_or_let_through_by_
     assert!(bench.window_condition().unwrap().ends_with("; one that is asked for is let through"));
     bench.sync("web", false);
     assert_eq!((bench.writes.len(), bench.status("web").sync), (1, SyncStatus::Synced));
+}
+
+#[test]
+fn a_sync_that_is_asked_for_tells_nothing_as_left_that_its_app_prunes_by_itself() {
+    let mut bench = Bench::new();
+    bench.clock(12);
+    bench.assign("web", &[("a", 1), ("b", 1)]);
+    bench.finalizers = true;
+    bench.assign_within(&[("a", 2)], &[SyncWindow { manual: true, ..window(DENY) }]);
+    bench.pass(1_000);
+    assert!(!bench.objects[&config("b")].deleting, "an automated one waits");
+    bench.sync("web", false);
+    bench.pass(10_000);
+    assert!(bench.objects[&config("b")].deleting);
+    let operation = bench.operation("web");
+    assert!(operation.finished.is_some() && !operation.automated, "{operation:?}");
+    let rows = operation.results.iter().filter(|row| row.key == config("b")).map(|row| row.code);
+    assert_eq!(rows.collect::<Vec<_>>(), [ResultCode::Pruned]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(super) const AGENT: Kind = Kind {
         &["releases", "manifests", "ingested", "facts"],
         &["assigned", "operations", "inventory"],
         &["inventory", "operations", "attempts", "history", "outbox", "journal", "journal_meta"],
-        &["inventory", "operations", "farewells"],
+        &["inventory", "parts", "operations", "farewells"],
         &["releases", "manifests", "facts"],
         &["inventory", "journal", "journal_meta", "outbox"],
         &["governor", "confirmed", "commands", "outbox", "journal", "journal_meta"],

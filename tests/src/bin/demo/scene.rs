@@ -160,7 +160,7 @@ impl<'a> Scene<'a> {
 
     /// Waits for an application with `argosy app wait`, quietly.
     pub(crate) fn await_app(&self, app: &str, commit: &str, flags: &[&str]) -> anyhow::Result<()> {
-        let mut arguments = vec!["app", "wait", app, "--revision", commit, "--timeout", "120"];
+        let mut arguments = vec!["app", "wait", app, "--revision", commit, "--operation", "--timeout", "120"];
         arguments.extend(flags);
         self.world.hub().argosy_text(&arguments).map(drop)
     }

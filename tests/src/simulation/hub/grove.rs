@@ -38,7 +38,7 @@ impl World {
             let (root, commit) = (release.root(), String::new());
             ready.then_some(Rendering::Rendered { root, commit, warnings: Vec::new() })
         };
-        process.fleet.grow(&base, &rendering, WallTime(0), &self.hub.store).map(Some)
+        process.fleet.grow(&base, &rendering, None, WallTime(0), &self.hub.store).map(Some)
     }
 }
 

@@ -78,7 +78,7 @@ fn an_application_may_pause_itself() {
     };
     let mut world = World::grown(&[paused("false"), app("api")]);
     assert!(automated(&world));
-    world.bring("root", &[paused("true"), app("api")]);
+    world.bring("root", &[paused("True"), app("api")]);
     assert!(!automated(&world), "it neither syncs nor heals by itself");
     assert!(world.said("web").starts_with("Paused: metadata.annotations[argocd.argoproj.io/skip-reconcile]"));
     assert!(world.shown("web").document.contains("selfHeal"), "it is shown as it was written");
