@@ -306,7 +306,7 @@ impl Reconciler {
         self.inventory.get(&whole).is_some_and(had) && !self.has(app, &whole)
     }
 
-    /// Tells whether an app states an object in part, and so is never to delete the whole of it.
+    /// Tells whether an app states an object in part and not as a whole, and so is never to delete it.
     pub(super) fn is_stated_in_part(&self, app: &AppId, key: &ResourceKey) -> bool {
         if key.is_part() {
             return false;
@@ -314,7 +314,7 @@ impl Reconciler {
         let Some(state) = self.apps.get(app) else { return false };
         // The parts of an object come right behind the whole of it.
         let mut from = state.wanted.keys.range(key..).map(|(of, _)| of);
-        from.find(|of| of.is_part() || !of.is_of_object(key)).is_some_and(|of| of.is_of_object(key))
+        from.next().is_some_and(|of| of.is_part() && of.is_of_object(key))
     }
 
     /// Tells whether a sync has still to apply the whole object of a part.

@@ -4,6 +4,7 @@
 //! be reached, always as of the newest commit.
 
 mod commits;
+mod slices;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,7 @@ use argosy_core::project::Project;
 use argosy_core::release::Release;
 
 use super::objects::{self, Piece};
+use super::random::Random;
 
 /// How many repositories there are.
 pub(super) const REPOSITORIES: usize = 2;
@@ -77,6 +79,8 @@ pub(super) struct Git {
     pub(super) history: Vec<Snapshot>,
     /// Until when each repository cannot be reached.
     pub(super) away_until: [u64; REPOSITORIES],
+    /// What is drawn of parts, where apps state some.
+    pub(super) slices: Option<Random>,
 }
 
 impl Source {

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use argosy_core::cluster::{KindInfo, Kinds};
 use argosy_core::ids::Digest;
 use argosy_core::key::{GroupKind, ResourceKey};
+use argosy_core::tracking;
 use serde_json::{Map, Value, json};
 
 /// Name of the one definition.
@@ -120,6 +121,9 @@ pub(super) fn resolve(rendered: &ResourceKey, destination: &str) -> ResourceKey 
     }
 }
 
+/// What the names of fields begin with that parts state.
+pub(super) const PART: &str = "part-";
+
 /// Annotation with the version of what has no better place for it.
 const VERSION: &str = "example.com/version";
 /// Annotation with the filler of what has no better place for it.
@@ -133,8 +137,13 @@ pub(super) fn manifest(key: &ResourceKey, piece: Piece) -> Vec<u8> {
         Stay::Kept => note(&mut annotations, "argocd.argoproj.io/sync-options", "Delete=false"),
         Stay::NotPruned => note(&mut annotations, "argocd.argoproj.io/sync-options", "Prune=false"),
     }
+    if key.is_part() {
+        note(&mut annotations, tracking::PART, &key.part);
+    }
     let mut filled = false;
     let rest = match key.kind.as_str() {
+        "ConfigMap" if key.is_part() => json!({"data": slice(key, piece)}),
+        "Namespace" if key.is_part() => json!({}),
         "ConfigMap" => {
             filled = true;
             json!({"data": config(piece)})
@@ -168,6 +177,9 @@ pub(super) fn manifest(key: &ResourceKey, piece: Piece) -> Vec<u8> {
         }
         if !annotations.is_empty() {
             map.insert("annotations".to_owned(), annotations.into());
+        }
+        if key.is_part() && key.is_namespace() {
+            map.insert("labels".to_owned(), slice(key, piece));
         }
     }
     let version = served(&key.group_kind()).map_or("v1", |(version, _)| version);
@@ -206,6 +218,13 @@ fn config(piece: Piece) -> Value {
         }
     }
     data
+}
+
+/// Gives what a part states: fields that nothing else states.
+fn slice(key: &ResourceKey, piece: Piece) -> Value {
+    let name = format!("{PART}{}", key.part);
+    let passing = format!("{name}-{}", passing(piece));
+    json!({name: piece.version.to_string(), passing: "here"})
 }
 
 fn widget(piece: Piece) -> Value {

@@ -58,7 +58,7 @@ pub fn outage(what: &Outage, echo: bool) -> Alone {
     let mut chance = Chances::new(what.seed);
     let agents = chance.plan.index(3) + 3;
     let first = (0..agents).flat_map(|cluster| apps_of(&mut chance.commits, cluster)).collect();
-    let git = Git { history: vec![Snapshot::new(), first], away_until: [0; REPOSITORIES] };
+    let git = Git { history: vec![Snapshot::new(), first], away_until: [0; REPOSITORIES], slices: None };
     let tracing = if echo { Tracing::Echoed } else { Tracing::Kept };
     let mut world = World::scripted(chance, Plan::quiet(agents), git, Network::new(agents, None), tracing);
     note!(world, "{what:?}, {agents} agents");

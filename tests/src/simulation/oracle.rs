@@ -255,7 +255,7 @@ impl Oracle {
 
     /// A request will never arrive.
     pub(super) fn lost(&mut self, agent: usize, request: &Request) {
-        if let Request::Delete { key, uid, .. } = request
+        if let Request::Delete { key, uid, .. } | Request::GiveUp { key, uid, .. } = request
             && let Some(seen) = self.agents.get_mut(agent)
             && let Some(count) = seen.deletes.get_mut(&(key.clone(), uid.clone()))
         {
@@ -291,6 +291,12 @@ impl Oracle {
             (Request::Delete { key, .. }, Ok(_)) => {
                 // The incarnation that went may be another one than was named.
                 if let Some(before) = before {
+                    self.delete_executed(git, agent, key, before);
+                }
+            }
+            (Request::GiveUp { key, .. }, Ok(_)) => {
+                if let Some(before) = before {
+                    self.given_up(agent, key, before, after);
                     self.delete_executed(git, agent, key, before);
                 }
             }

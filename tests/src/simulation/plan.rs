@@ -11,6 +11,9 @@ use super::random::Random;
 /// Begins the stream of what is drawn of local policies.
 const POLICIES: u64 = 0x706f_6c69_6369_6573;
 
+/// Begins the stream of what is drawn of parts.
+const PARTS: u64 = 0x7061_7274_7321;
+
 /// Begins the stream of what is drawn of apps that bring others.
 const GROVES: u64 = 0x6772_6f76_6573;
 
@@ -79,11 +82,13 @@ pub enum Trouble {
     Policies,
     /// Most apps are brought by an app of apps, which is not read at once when the hub starts.
     Groves,
+    /// Apps state parts of objects that others have, or nobody does.
+    Parts,
 }
 
 impl Trouble {
     /// All of them with the name and how many runs of a hundred have it.
-    const ALL: [(Self, &'static str, u64); 31] = [
+    const ALL: [(Self, &'static str, u64); 32] = [
         (Self::Links, "links", 50),
         (Self::OneWay, "one-way", 25),
         (Self::SlowLinks, "slow-links", 25),
@@ -115,6 +120,7 @@ impl Trouble {
         (Self::Couriers, "couriers", 20),
         (Self::Policies, "policies", 20),
         (Self::Groves, "groves", 30),
+        (Self::Parts, "parts", 25),
     ];
 
     fn name(self) -> &'static str {
@@ -202,6 +208,8 @@ pub(super) struct Plan {
     pub(super) repairs: bool,
     /// The local policies of agents, by cluster; empty where none has one.
     pub(super) guards: Vec<Option<Guard>>,
+    /// What is drawn of parts.
+    parts: Option<Random>,
 }
 
 impl Plan {
@@ -211,9 +219,12 @@ impl Plan {
         let mut troubles = BTreeSet::new();
         // Drawn apart: what else a seed means does not depend on it.
         let mut apart = Random::new(settings.seed ^ POLICIES);
+        let mut parts = Random::new(settings.seed ^ PARTS);
         for (trouble, _, of_hundred) in Trouble::ALL {
             let drawn = if trouble == Trouble::Policies {
                 apart.percent(of_hundred)
+            } else if trouble == Trouble::Parts {
+                parts.percent(of_hundred)
             } else if trouble == Trouble::Groves {
                 // A document that cannot be read is no part of what an app brings, so commits break none here.
                 let breaks = troubles.contains(&Trouble::Commits);
@@ -241,6 +252,7 @@ impl Plan {
             confirms: random.percent(50),
             repairs: random.percent(60),
             guards: if guarded { guards } else { Vec::new() },
+            parts: Some(parts),
         }
     }
 
@@ -252,6 +264,11 @@ impl Plan {
     /// Tells whether the run has a trouble.
     pub(super) fn has(&self, trouble: Trouble) -> bool {
         self.troubles.contains(&trouble)
+    }
+
+    /// Gives what is drawn of parts, where apps state some.
+    pub(super) fn parts(&self) -> Option<Random> {
+        self.parts.clone().filter(|_| self.has(Trouble::Parts))
     }
 
     /// Gives the troubles of the run.

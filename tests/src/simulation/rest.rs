@@ -206,12 +206,24 @@ impl World {
         let homed = !objects::is_namespaced(key) || cluster.has_namespace(&key.namespace);
         let there = cluster.peek(key);
         let mark = there.as_ref().map(|object| live::look(object, key).1);
+        if key.is_part() {
+            return self.is_excused_part(agent, source, key);
+        }
         let other = matches!(mark, Some(Mark::Other(_)));
         let meddled = !source.self_heal && cluster.meddled.contains(key);
         let ends = key.kind == "Job";
         // What lived in a namespace that was deleted is for selfHeal to bring back.
         let lost = !source.self_heal && there.is_none();
         !served || !homed || other || meddled || ends || lost
+    }
+
+    /// A part needs not be there where its object is not, or is on its way out; nor where nobody heals what others took, or
+    /// somebody made the object again.
+    fn is_excused_part(&self, agent: usize, source: &Source, key: &ResourceKey) -> bool {
+        let Some(cluster) = self.clusters.get(agent) else { return true };
+        let there = cluster.peek(key).filter(|object| !object.is_deleting());
+        let meddled = !source.self_heal && cluster.meddled.contains(&key.whole());
+        there.is_none() || meddled || (key.is_namespace() && !source.self_heal)
     }
 
     /// What left Git is gone, unless something holds it.

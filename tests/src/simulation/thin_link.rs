@@ -100,7 +100,8 @@ impl Run {
         for (app, cluster) in [("small", THIN), ("elsewhere", ELSEWHERE)] {
             snapshot.insert(AppId::new("", app), source(cluster, 0, [(key(app, 0), piece(0))]));
         }
-        let git = Git { history: vec![Snapshot::new(), snapshot], away_until: [0; REPOSITORIES] };
+        let git =
+            Git { history: vec![Snapshot::new(), snapshot], away_until: [0; REPOSITORIES], slices: None };
         let network = Network::new(CLUSTERS, Some(what.rate));
         let plan = Plan::quiet(CLUSTERS);
         let mut world = World::scripted(Chances::new(what.seed), plan, git, network, tracing);

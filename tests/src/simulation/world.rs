@@ -70,7 +70,10 @@ impl World {
     pub(super) fn new(settings: &Settings, tracing: Tracing) -> Self {
         let mut chance = Chances::new(settings.seed);
         let plan = Plan::draw(&mut chance.plan, settings);
-        let git = Git::new(&mut chance.commits, plan.apps, plan.agents);
+        let mut git = Git::new(&mut chance.commits, plan.apps, plan.agents);
+        if let Some(parts) = plan.parts() {
+            git.state_parts(parts);
+        }
         let rate = plan.has(Trouble::SlowLinks).then(|| chance.plan.between(2_000, 20_000));
         let network = Network::new(plan.agents, rate);
         let mut world = Self::scripted(chance, plan, git, network, tracing);

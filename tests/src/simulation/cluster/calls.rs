@@ -86,7 +86,7 @@ impl Cluster {
         let writes = matches!(verb, Verb::Create(_) | Verb::Update(_) | Verb::Patch(_));
         let (resource, reply) = self.send(key, verb, manager, false, now)?;
         if writes && self.weather.1 {
-            self.mutated.insert(key.clone());
+            self.mutated.insert(key.whole());
         } else if writes && manager == FIELD_MANAGER {
             self.mutated.remove(key);
         }

@@ -240,6 +240,10 @@ fn copied(key: &ResourceKey, object: &Value, metadata: bool) -> Value {
         kept.insert("annotations".to_owned(), field("/metadata/annotations"));
     }
     map.insert("metadata".to_owned(), kept);
+    // Whoever makes it again leaves out what is not its own.
+    if let Some(data) = map.get_mut("data").and_then(Value::as_object_mut) {
+        data.retain(|name, _| !name.starts_with(objects::PART));
+    }
     match key.kind.as_str() {
         // What the API server gave it names the Job that it was.
         "Job" => {

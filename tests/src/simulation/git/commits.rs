@@ -7,8 +7,8 @@ use super::super::objects::{self, Piece, Stay};
 use super::super::random::Random;
 use super::{Document, Git, REPOSITORIES, Snapshot, Source};
 
-const NAMESPACES: [&str; 2] = ["shop", "mesh"];
-const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+pub(super) const NAMESPACES: [&str; 2] = ["shop", "mesh"];
+pub(super) const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 
 impl Git {
     /// Makes a repository with a first commit.
@@ -23,7 +23,7 @@ impl Git {
             }
             snapshot.insert(AppId::new("", format!("app-{number}")), source);
         }
-        Self { history: vec![Snapshot::new(), snapshot], away_until: [0; REPOSITORIES] }
+        Self { history: vec![Snapshot::new(), snapshot], away_until: [0; REPOSITORIES], slices: None }
     }
 
     /// Makes one more commit; says what it does.
@@ -34,6 +34,10 @@ impl Git {
         troubles: bool,
     ) -> String {
         let mut next = self.newest();
+        if let Some(what) = self.slice(&mut next) {
+            self.history.push(next);
+            return format!("commit {}: {what}", self.head());
+        }
         let apps: Vec<AppId> = next.keys().cloned().collect();
         let what = match random.pick(&apps) {
             None => add(&mut next, random, clusters),

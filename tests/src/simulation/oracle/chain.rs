@@ -7,7 +7,7 @@ use argosy_core::desired::{Anchor, DesiredList, Phase, SignedHead, VerifyHead as
 use argosy_core::ids::{AppId, Digest};
 use argosy_core::key::ResourceKey;
 use argosy_core::reconcile::InventoryEntry;
-use argosy_core::reconcile::tables::INVENTORY;
+use argosy_core::reconcile::tables::{INVENTORY, PARTS};
 use argosy_core::release::Root;
 use argosy_core::session::frame::{AgentFrame, HubFrame};
 use argosy_core::session::hub::HubLink;
@@ -50,7 +50,7 @@ impl Oracle {
     ) {
         for op in ops {
             let (StoreOp::Put { table, key, .. } | StoreOp::Delete { table, key }) = op;
-            if *table != INVENTORY {
+            if ![INVENTORY, PARTS].contains(table) {
                 continue;
             }
             let Ok(name) = decode::<ResourceKey>(table, key) else { continue };
@@ -71,8 +71,10 @@ impl Oracle {
         ops: &[StoreOp],
     ) {
         for op in ops {
-            if let StoreOp::Put { table: INVENTORY, key, .. } = op {
-                self.intends(agent, disk, key);
+            if let StoreOp::Put { table: table @ (INVENTORY | PARTS), key, .. } = op
+                && let Ok(key) = decode::<ResourceKey>(table, key)
+            {
+                self.intends(agent, disk, &key);
             }
         }
         let is_head = |op: &StoreOp| match op {

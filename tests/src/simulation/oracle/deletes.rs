@@ -11,6 +11,7 @@ use argosy_sim::cluster::Object;
 
 use super::super::agent::{Agent, Disk};
 use super::super::git::{Document, Git, ReadAt, Source};
+use super::super::objects;
 use super::Oracle;
 use super::live::{self, Mark};
 
@@ -21,8 +22,7 @@ impl Oracle {
         if let Some(seen) = self.agents.get_mut(agent) {
             *seen.deletes.entry(place.clone()).or_default() += 1;
         }
-        let entry =
-            get_as::<InventoryEntry>(&state.disk.store, tables::INVENTORY, &encode(key)).ok().flatten();
+        let entry = get_as::<InventoryEntry>(&state.disk.store, tables::of(key), &encode(key)).ok().flatten();
         if let Some(entry) = entry {
             self.owners.insert((self.seat(agent), key.clone(), uid.to_owned()), entry.app);
         }
@@ -39,7 +39,7 @@ impl Oracle {
 
     fn is_lawful(&self, agent: usize, state: &Agent, key: &ResourceKey, uid: &str) -> Result<(), String> {
         let disk = &state.disk;
-        let entry = get_as::<InventoryEntry>(&disk.store, tables::INVENTORY, &encode(key)).ok().flatten();
+        let entry = get_as::<InventoryEntry>(&disk.store, tables::of(key), &encode(key)).ok().flatten();
         let entry = entry.ok_or("it is in no inventory")?;
         let app = entry.app.clone();
         if entry.uid.as_deref() != Some(uid) || entry.detached || entry.kept || key.is_crd() {
@@ -52,6 +52,8 @@ impl Oracle {
         let looked = self.looked.get(&(self.seat(agent), key.clone())).cloned().flatten();
         match looked {
             Some((of, Mark::Ours { itself: true })) if of == uid => {}
+            // Nothing on its object names whose a part is.
+            Some((of, _)) if of == uid && key.is_part() => {}
             other => return Err(format!("the look before it found {other:?}")),
         }
         let list = super::chain::list_on(&disk.store).ok_or("there is no list")?;
@@ -66,7 +68,7 @@ impl Oracle {
         let held = listed.held.iter().any(|held| {
             let there =
                 held.namespace == key.namespace || held.namespace.is_empty() || key.namespace.is_empty();
-            there && held.kind == key.kind && held.name == key.name
+            there && (&held.kind, &held.name, &held.part) == (&key.kind, &key.name, &key.part)
         });
         if held && !confirmed {
             return Err("it is held: an app of its repository fails".to_owned());
@@ -83,6 +85,12 @@ impl Oracle {
             if counts && self.holds(&element.assignment, key).is_some() {
                 return Err(format!("{other} desires it in the newest list"));
             }
+        }
+        let stated = self.release(listed.root).into_iter().flatten();
+        let stated = stated.map(|(rendered, _)| objects::resolve(rendered, &listed.destination.namespace));
+        let stated: Vec<ResourceKey> = stated.filter(|stated| stated.is_of_object(key)).collect();
+        if !key.is_part() && !stated.is_empty() && !stated.contains(key) {
+            return Err(format!("{app} states nothing but parts of it"));
         }
         if listed.phase == Phase::Active {
             let assigned =
@@ -119,10 +127,11 @@ impl Oracle {
             return Err("a Namespace or a claim without a confirmation".to_owned());
         }
         let mut inventory: Vec<(ResourceKey, InventoryEntry)> = Vec::new();
-        for (row, value) in disk.store.scan(tables::INVENTORY, &[]).unwrap_or_default() {
-            if let (Ok(row), Ok(value)) = (decode(tables::INVENTORY, &row), decode(tables::INVENTORY, &value))
-            {
-                inventory.push((row, value));
+        for table in [tables::INVENTORY, tables::PARTS] {
+            for (row, value) in disk.store.scan(table, &[]).unwrap_or_default() {
+                if let (Ok(row), Ok(value)) = (decode(table, &row), decode(table, &value)) {
+                    inventory.push((row, value));
+                }
             }
         }
         let app = inventory.iter().find(|(of, _)| of == key).map(|(_, entry)| entry.app.clone());
@@ -138,7 +147,8 @@ impl Oracle {
         seen.deleted_at.retain(|_, at| now.saturating_sub(*at) < 3_600_000);
         // An incarnation is deleted once, however often that is asked for, and whether or not it is answered.
         seen.deleted_at.insert(place, now);
-        let limit = ((inventory.len() + seen.deleted_at.len()) / 10).max(10);
+        let objects = inventory.iter().filter(|(of, _)| !of.is_part()).count();
+        let limit = ((objects + seen.deleted_at.len()) / 10).max(10);
         if seen.deleted_at.len() > limit {
             return Err(format!("{} within an hour are more than {limit}", seen.deleted_at.len()));
         }
@@ -155,7 +165,8 @@ impl Oracle {
         // it goes when the app does, whether or not an apply came through in between.
         let taken = mark == (Mark::Ours { itself: true }) && self.taken.contains(&place);
         let asked = self.asked.iter().any(|(of, _)| *of == agent);
-        if !self.applied.contains(&place) && !taken && !confirmed && !asked {
+        // Of a part, any app may have had it of an object that was looked at since.
+        if !key.is_part() && !self.applied.contains(&place) && !taken && !confirmed && !asked {
             self.violate(
                 "I2",
                 format!("agent {agent} deletes {key} {uid}, which it neither applied nor took: {mark:?}"),

@@ -48,8 +48,25 @@ impl Oracle {
         let Request::Apply { key, manifest, .. } = request else { return };
         let (Some(after), Some((rendered, piece))) = (after, self.pieces.get(manifest)) else { return };
         let body = body(key, rendered, *piece);
-        if let Err(why) = judge(&before.bare(), &after.bare(), &body) {
+        if let Err(why) = judge(&before.bare(), &after.bare(), &body, &manager(key)) {
             self.violate("I11", format!("agent {agent} applies {key}: {why}"));
+        }
+    }
+
+    /// A part was given up: nothing of it stays but what others own, and all that is theirs does.
+    pub(super) fn given_up(
+        &mut self,
+        agent: usize,
+        key: &ResourceKey,
+        before: &Object,
+        after: Option<&Object>,
+    ) {
+        let Some(after) = after.filter(|after| after.uid() == before.uid()) else {
+            self.violate("parts", format!("agent {agent} gives {key} up, and its object is gone"));
+            return;
+        };
+        if let Err(why) = judge(&before.bare(), &after.bare(), &tuned(key), &manager(key)) {
+            self.violate("I11", format!("agent {agent} gives {key} up: {why}"));
         }
     }
 
@@ -59,9 +76,27 @@ impl Oracle {
     }
 }
 
-/// Gives what an apply names: what Git says, and our marks.
+/// Gives the manager by which we write an object, or a part of one.
+fn manager(key: &ResourceKey) -> String {
+    if key.is_part() { format!("argosy.{}", key.part) } else { "argosy".to_owned() }
+}
+
+/// Gives what a webhook may change of any object that is written.
+fn tuned(key: &ResourceKey) -> Value {
+    if key.kind == "ConfigMap" { json!({"data": {"tuned": ""}}) } else { json!({}) }
+}
+
+/// Gives what an apply names: what Git says, and our marks, of which a part has none.
 fn body(key: &ResourceKey, rendered: &ResourceKey, piece: Piece) -> Value {
     let mut body = meant(rendered, piece);
+    if key.is_part() {
+        if let (Some(data), Some(tuned)) =
+            (body.get_mut("data").and_then(Value::as_object_mut), tuned(key)["data"].as_object())
+        {
+            data.extend(tuned.clone());
+        }
+        return body;
+    }
     let mut set = |part: &str, name: &str, value: &str| {
         let metadata = body.get_mut("metadata").and_then(Value::as_object_mut);
         let part = metadata.map(|metadata| metadata.entry(part).or_insert_with(|| json!({})));
@@ -78,8 +113,8 @@ fn body(key: &ResourceKey, rendered: &ResourceKey, piece: Piece) -> Value {
 }
 
 /// Holds an apply to what it may do.
-fn judge(before: &Value, after: &Value, body: &Value) -> Result<(), String> {
-    let owners = owners(before);
+fn judge(before: &Value, after: &Value, body: &Value, manager: &str) -> Result<(), String> {
+    let owners = owners(before, manager);
     for owner in owners.iter().filter(|owner| !owner.is_ours) {
         let unnamed = owner.paths.iter().filter(|path| !path.is_named(body));
         for path in unnamed {
@@ -99,7 +134,7 @@ fn judge(before: &Value, after: &Value, body: &Value) -> Result<(), String> {
     Ok(())
 }
 
-fn owners(object: &Value) -> Vec<Owner<'_>> {
+fn owners<'a>(object: &'a Value, ours: &str) -> Vec<Owner<'a>> {
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
     let read = |entry: &'_ Value| {
         let mut paths = Vec::new();
@@ -112,7 +147,7 @@ fn owners(object: &Value) -> Vec<Owner<'_>> {
         .map(|entry| {
             let text = |field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
             let is_ours =
-                text("manager") == "argosy" && text("operation") == "Apply" && text("subresource").is_empty();
+                text("manager") == ours && text("operation") == "Apply" && text("subresource").is_empty();
             Owner { manager: text("manager"), is_ours, paths: read(entry) }
         })
         .collect()
@@ -220,7 +255,7 @@ mod tests {
         let owners = [("argosy", json!({"f:a": {}})), ("kubectl", json!({"f:list": {"v:\"x\"": {}}}))];
         let before = object(&json!({"a": 1, "list": ["x"]}), &owners);
         let body = json!({"spec": {"a": 2}});
-        let judged = |spec: Value| judge(&before, &object(&spec, &[]), &body);
+        let judged = |spec: Value| judge(&before, &object(&spec, &[]), &body, "argosy");
         assert_eq!(judged(json!({"a": 2, "list": ["y", "x"]})), Ok(()));
         assert_eq!(
             judged(json!({"a": 2, "list": ["y"]})).unwrap_err(),
@@ -235,10 +270,14 @@ mod tests {
         let spec = json!({"a": 1, "ports": [{"name": "b", "number": 2}]});
         let body = json!({"spec": {"a": 1}});
         let alone = object(&spec, std::slice::from_ref(&ours));
-        assert!(judge(&alone, &alone, &body).unwrap_err().contains("and it stays"));
+        assert!(judge(&alone, &alone, &body, "argosy").unwrap_err().contains("and it stays"));
         let shared =
             object(&spec, &[ours, ("tuner", json!({"f:ports": {"k:{\"name\":\"b\"}": {"f:number": {}}}}))]);
-        assert_eq!(judge(&shared, &shared, &body), Ok(()));
-        assert!(judge(&shared, &object(&json!({"a": 1}), &[]), &body).unwrap_err().contains("tuner owns"));
+        assert_eq!(judge(&shared, &shared, &body, "argosy"), Ok(()));
+        assert!(
+            judge(&shared, &object(&json!({"a": 1}), &[]), &body, "argosy")
+                .unwrap_err()
+                .contains("tuner owns")
+        );
     }
 }

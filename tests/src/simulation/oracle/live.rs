@@ -61,6 +61,10 @@ pub(super) fn meant(rendered: &ResourceKey, piece: Piece) -> Value {
     }
     if let Some(metadata) = meant.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("namespace");
+        // What speaks to us is not sent with a part.
+        if rendered.is_part() {
+            metadata.remove("annotations");
+        }
     }
     meant
 }

@@ -7,7 +7,7 @@ use argosy_core::key::ResourceKey;
 use argosy_core::policy::ServiceAccount;
 use argosy_core::reconcile::{Attempt, Intent, InventoryEntry, Operation, tables};
 use argosy_core::session::tables as link_tables;
-use argosy_core::store::{StoreRead as _, decode, encode, get_as};
+use argosy_core::store::{StoreRead as _, encode, get_as};
 
 use super::super::agent::Disk;
 use super::super::git::{ACCOUNT, ACTING, Git};
@@ -67,14 +67,20 @@ impl Oracle {
                 }
                 self.applies(git, agent, disk, &key, *manifest, app);
                 match uid {
+                    // A part is stated of whatever is there.
+                    Some(_) if key.is_part() => {}
                     Some(uid) => self.takes(agent, &key, uid),
+                    None if key.is_part() => {
+                        self.violate("parts", format!("agent {agent} may make the object of {key}"));
+                    }
                     None => self.makes(asked, &key),
                 }
             }
-            Request::Delete { uid, .. } => self.deletes(agent, state, &key, uid, now),
+            Request::Delete { uid, .. } | Request::GiveUp { uid, .. } => {
+                self.deletes(agent, state, &key, uid, now);
+            }
             Request::Get { .. }
             | Request::Try { .. }
-            | Request::GiveUp { .. }
             | Request::Compare { .. }
             | Request::EnsureNamespace { .. } => {}
         }
@@ -83,7 +89,7 @@ impl Oracle {
     /// What an app writes or tries it does as the account of its project, and as nobody else.
     fn is_sent_for(&mut self, agent: usize, disk: &Disk, request: &Request) {
         let owner = |key: &ResourceKey| {
-            let entry = get_as::<InventoryEntry>(&disk.store, tables::INVENTORY, &encode(key)).ok().flatten();
+            let entry = get_as::<InventoryEntry>(&disk.store, tables::of(key), &encode(key)).ok().flatten();
             entry.map(|entry| entry.app)
         };
         let app = match request {
@@ -106,7 +112,7 @@ impl Oracle {
 
     /// Nothing is written that the agent's own policy refuses.
     fn is_guarded(&mut self, agent: usize, request: &Request, key: &ResourceKey) {
-        let deletes = matches!(request, Request::Delete { .. });
+        let deletes = matches!(request, Request::Delete { .. } | Request::GiveUp { .. });
         let permits = |guard: Guard| if deletes { guard.permits_delete(key) } else { guard.permits(key) };
         if let Some(guard) = self.guard(agent).filter(|guard| !permits(*guard)) {
             self.violate("policy", format!("agent {agent}, which refuses {guard:?}, sends {request:?}"));
@@ -114,17 +120,15 @@ impl Oracle {
     }
 
     /// Notes the intents of syncs that a transaction makes durable: they may be carried out later, after a crash too.
-    pub(super) fn intends(&mut self, agent: usize, disk: &Disk, key: &[u8]) {
-        let entry = get_as::<InventoryEntry>(&disk.store, tables::INVENTORY, key).ok().flatten();
+    pub(super) fn intends(&mut self, agent: usize, disk: &Disk, key: &ResourceKey) {
+        let entry = get_as::<InventoryEntry>(&disk.store, tables::of(key), &encode(key)).ok().flatten();
         let Some(Intent::Apply { body, .. }) = entry.as_ref().and_then(|entry| entry.intent.clone()) else {
             return;
         };
-        let Ok(key) = decode::<ResourceKey>(tables::INVENTORY, key) else { return };
         let operation =
             get_as::<Operation>(&disk.store, tables::OPERATIONS, &encode(&body.app)).ok().flatten();
-        let synced = operation.is_some_and(|of| {
-            may_write(&of, &key) && self.holds(&of.assignment, &key) == Some(body.manifest)
-        });
+        let synced = operation
+            .is_some_and(|of| may_write(&of, key) && self.holds(&of.assignment, key) == Some(body.manifest));
         let applied = entry.and_then(|entry| entry.applied).is_some_and(|applied| applied == body);
         let listed = super::chain::list_on(&disk.store);
         let listed = listed.as_ref().and_then(|list| list.get(&body.app));
@@ -198,7 +202,7 @@ impl Oracle {
         manifest: Digest,
         app: &AppId,
     ) {
-        let entry = get_as::<InventoryEntry>(&disk.store, tables::INVENTORY, &encode(key)).ok().flatten();
+        let entry = get_as::<InventoryEntry>(&disk.store, tables::of(key), &encode(key)).ok().flatten();
         let intended = entry.as_ref().is_some_and(|entry| {
             matches!(&entry.intent, Some(Intent::Apply { body, .. }) if body.manifest == manifest && body.app == *app)
         });
@@ -289,22 +293,17 @@ impl Oracle {
             self.agents.get(agent).and_then(|seen| seen.object_floors.get(&place)).copied().unwrap_or(0);
         let has = |commit: &usize| {
             git.app(*commit, app).is_some_and(|source| {
-                source.objects.iter().any(|(rendered, piece)| {
-                    rendered.name == key.name
-                        && rendered.kind == key.kind
-                        && digest(rendered, *piece) == manifest
-                })
+                source
+                    .objects
+                    .iter()
+                    .any(|(rendered, piece)| is_named(rendered, key) && digest(rendered, *piece) == manifest)
             })
         };
         // The last commit before the floor that says anything of the object holds until the next one does.
         let at_floor = || {
             (0..=floor).rev().find(|commit| {
-                git.app(*commit, app).is_some_and(|source| {
-                    source
-                        .objects
-                        .keys()
-                        .any(|rendered| rendered.kind == key.kind && rendered.name == key.name)
-                })
+                git.app(*commit, app)
+                    .is_some_and(|source| source.objects.keys().any(|rendered| is_named(rendered, key)))
             })
         };
         (floor..=git.head()).find(has).or_else(|| at_floor().filter(has).map(|_| floor))
@@ -326,4 +325,9 @@ impl Oracle {
 fn may_write(operation: &Operation, key: &ResourceKey) -> bool {
     let kinds = &operation.options.resources;
     !operation.options.dry_run && (kinds.is_empty() || kinds.iter().any(|of| of.kind == key.kind))
+}
+
+/// Tells whether a key as rendered may be of an object, or of the same part of one.
+fn is_named(rendered: &ResourceKey, key: &ResourceKey) -> bool {
+    (&rendered.name, &rendered.kind, &rendered.part) == (&key.name, &key.kind, &key.part)
 }

@@ -55,6 +55,27 @@ fn an_app_that_goes_leaves_the_object_that_it_states_in_part() {
 }
 
 #[test]
+fn an_app_that_states_an_object_whole_and_in_part_takes_both_with_it() {
+    let mut bench = Bench::new();
+    let metadata = json!({"name": "a", "namespace": "shop"});
+    let whole = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
+    let slice = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"v": "1"}, "metadata": {"name": "a",
+        "namespace": "shop", "annotations": {PART: "mesh"}}});
+    let assignment = bench.put_manifests("web", vec![(config("a"), whole), (part(), slice)]);
+    bench.list.set(assignment);
+    bench.desire();
+    assert_eq!(bench.written(), [("applied", config("a")), ("applied", part())]);
+    bench.change("web", |assignment| {
+        assignment.phase = Phase::Deleting;
+        assignment.deletion = Some(crate::ids::DeletionId::new([1; 16]));
+        assignment.cascade_confirmed = true;
+    });
+    bench.pass(600_000);
+    assert_eq!((bench.deletes(), bench.uid("a")), (1, None));
+    assert!(bench.status("web").emptied.is_some());
+}
+
+#[test]
 fn a_lost_store_deletes_no_object_that_is_stated_in_part() {
     let mut bench = Bench::new();
     bench.assign("web", &[("a", 1)]);
