@@ -66,6 +66,8 @@ pub(super) struct Bench {
     pub(super) deeds: Vec<Deed>,
     /// How many labels each namespace was to get that was asked for.
     pub(super) marks: Vec<usize>,
+    /// How often the kinds were asked for.
+    pub(super) discoveries: usize,
 }
 
 pub(super) fn installation() -> InstallationId {
@@ -127,6 +129,7 @@ impl Bench {
             finalizers: false,
             deeds: Vec::new(),
             marks: Vec::new(),
+            discoveries: 0,
         };
         bench.reconciler.set_kinds(kinds(), BTreeSet::new(), &bench.store, now(bench.now)).unwrap();
         bench
@@ -231,6 +234,7 @@ impl Bench {
             let output = self.reconciler.turn(&self.store, now(self.now)).unwrap();
             self.store.commit(&output.ops);
             self.events.extend(output.events);
+            self.discoveries += usize::from(output.discover);
             self.outcomes.extend(output.outcomes);
             for (name, status) in output.statuses {
                 match status {
