@@ -122,9 +122,8 @@ impl Reconciler {
         }
         let Some(info) = self.kinds.get(&kind).copied() else {
             let comes = skips || self.defined.contains_key(&kind);
-            if !comes {
-                self.rediscover(now.ms());
-            }
+            // It may be served by now: what others are refused for would keep its own turn from ever coming.
+            self.rediscover(now.ms());
             let why = || format!("the API server does not serve the kind {kind}");
             self.trial_told(app, key, (!comes).then(why));
             return;

@@ -69,6 +69,8 @@ pub(super) struct Bench {
     pub(super) marks: Vec<usize>,
     /// Of how many parts the objects are watched.
     pub(super) part_room: usize,
+    /// How often the kinds were asked for.
+    pub(super) discoveries: usize,
 }
 
 pub(super) fn installation() -> InstallationId {
@@ -131,6 +133,7 @@ impl Bench {
             deeds: Vec::new(),
             marks: Vec::new(),
             part_room: Parts::default().room,
+            discoveries: 0,
         };
         bench.reconciler.set_kinds(kinds(), BTreeSet::new(), &bench.store, now(bench.now)).unwrap();
         bench
@@ -236,6 +239,7 @@ impl Bench {
             let output = self.reconciler.turn(&self.store, now(self.now)).unwrap();
             self.store.commit(&output.ops);
             self.events.extend(output.events);
+            self.discoveries += usize::from(output.discover);
             self.outcomes.extend(output.outcomes);
             for (name, status) in output.statuses {
                 match status {

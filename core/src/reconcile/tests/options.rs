@@ -65,6 +65,37 @@ fn a_sync_of_which_one_object_is_refused_writes_and_deletes_nothing() {
 }
 
 #[test]
+fn a_trial_asks_whether_a_kind_that_a_definition_states_is_served_by_now() {
+    let mut bench = Bench::new();
+    let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"}, "spec": {"group": "example.com", "scope": "Namespaced",
+        "names": {"kind": "Widget", "plural": "widgets"}, "versions": [{"name": "v1", "served": true}]}});
+    let name =
+        ResourceKey::new("apiextensions.k8s.io", "CustomResourceDefinition", "", "widgets.example.com");
+    let assignment = bench.put_manifests("kinds", vec![(name, definition)]);
+    set(&mut bench, assignment);
+    let widget = ResourceKey::new("example.com", "Widget", "shop", "w");
+    let stated = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"}});
+    let plain = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b"}});
+    bench.fails = Some(|request| {
+        matches!(request, Request::Try { .. }).then(|| ApiError::Refused("does not fit".to_owned()))
+    });
+    let assignment = bench.put_manifests("web", vec![(config("b"), plain), (widget.clone(), stated)]);
+    let before = bench.discoveries;
+    set(&mut bench, assignment);
+    assert!(bench.discoveries > before, "its own turn never comes");
+    let refused = |bench: &Bench| {
+        bench.status("web").resources.iter().any(|row| row.key == widget && !row.message.is_empty())
+    };
+    assert!(!refused(&bench), "nobody could ask");
+    let mut served = kinds();
+    served.insert(widget.group_kind(), KindInfo { namespaced: true });
+    bench.reconciler.set_kinds(served, BTreeSet::new(), &bench.store, now(bench.now)).unwrap();
+    bench.pass(600_000);
+    assert!(refused(&bench), "{:#?}", bench.status("web").resources);
+}
+
+#[test]
 fn every_refusal_of_a_trial_is_told_and_stays_told_while_it_is_tried_again() {
     let mut bench = Bench::new();
     bench.fails = Some(|request| {
