@@ -64,6 +64,7 @@ fn an_app_that_states_an_object_whole_and_in_part_takes_both_with_it() {
     let assignment = bench.put_manifests("web", vec![(config("a"), whole), (part(), slice)]);
     bench.list.set(assignment);
     bench.desire();
+    bench.pass(10_000);
     assert_eq!(bench.written(), [("applied", config("a")), ("applied", part())]);
     bench.change("web", |assignment| {
         assignment.phase = Phase::Deleting;
