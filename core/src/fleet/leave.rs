@@ -102,10 +102,12 @@ impl Fleet {
         store: &dyn StoreRead,
     ) -> Result<Vec<AppId>, StoreError> {
         let mut kept = Vec::new();
-        // A document that nobody can name may be of any repository.
+        // A document that nobody can name may be of any repository, and so may those that an app brings which was never
+        // rendered.
         let placed: BTreeSet<&str> =
             self.placements.values().map(|placement| placement.file.as_str()).collect();
-        let anonymous = read.broken.iter().any(|broken| !placed.contains(broken.file.as_str()))
+        let anonymous = !read.unread_parents.is_empty()
+            || read.broken.iter().any(|broken| !placed.contains(broken.file.as_str()))
             || verdicts.values().any(|verdict| verdict.is_failing() && verdict.repository.is_empty());
         let failing: BTreeSet<&str> = verdicts
             .values()

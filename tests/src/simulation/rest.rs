@@ -265,7 +265,14 @@ impl World {
                 .is_some_and(|listed| listed.phase == Phase::Active && !listed.limits.windows.is_empty());
             let guarded = self.oracle.is_closed(agent)
                 || self.oracle.guard(agent).is_some_and(|guard| !guard.permits_delete(key));
-            let stays = stays || waits || refused || windowed || guarded;
+            // An app that somebody put back to an older release may want it still.
+            let disk = self.agents.get(agent).map(|state| &state.disk);
+            let mut apps = reconciler.statuses().keys();
+            let kept = apps.any(|app| {
+                let enforced = disk.and_then(|disk| self.oracle.enforced(agent, disk, app));
+                *app != entry.app && enforced.is_some_and(|of| self.oracle.holds(&of, key).is_some())
+            });
+            let stays = stays || waits || refused || windowed || guarded || kept;
             if !stays && !meant.contains(key) && prunes && served {
                 unmet.push(format!("{key} of {} is left over on {agent}: {entry:?}", entry.app));
             }

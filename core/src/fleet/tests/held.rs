@@ -23,3 +23,15 @@ fn an_app_that_more_leaves_than_can_be_listed_stays_as_it_was_until_its_neighbou
     assert_ne!(root(&world), before);
     assert_eq!(said(&decision, "web"), "");
 }
+
+#[test]
+fn what_leaves_is_held_until_every_app_that_brings_others_was_rendered_once() {
+    let mut world = World::with(&[("web", &["a", "b"])]);
+    world.read.unread_parents.insert(id("apps"));
+    world.render("web", &["a"]);
+    world.decide();
+    assert_eq!(world.held("web"), ["b"], "it may be on its way to an app that nobody knows yet");
+    world.read.unread_parents.clear();
+    world.decide();
+    assert!(world.held("web").is_empty());
+}

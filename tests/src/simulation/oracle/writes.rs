@@ -227,19 +227,9 @@ impl Oracle {
         let synced = operation.filter(|_| listed.phase == Phase::Active).is_some_and(|operation| {
             may_write(&operation, key) && self.holds(&operation.assignment, key) == Some(manifest)
         });
-        let assigned =
-            get_as::<Assignment>(&disk.store, link_tables::ASSIGNED, &encode(&owner)).ok().flatten();
-        // An older release may take the place of the one that is assigned, where somebody went back to it. A copy of the disk
-        // remembers that as well.
         let seat = self.seat(agent);
-        let last = get_as::<Attempt>(&disk.store, tables::ATTEMPTS, &encode(&owner)).ok().flatten();
-        let left =
-            last.and_then(|last| last.left).filter(|_| self.rolled_back.contains(&(seat, owner.clone())));
-        let desired = assigned.is_some_and(|assigned| {
-            let kept = left.filter(|left| left.root == assigned.root).map(|left| left.kept);
-            let enforced = Assignment { root: kept.unwrap_or(assigned.root), ..assigned };
-            self.holds(&enforced, key).is_some()
-        });
+        let enforced = self.enforced(agent, disk, &owner);
+        let desired = enforced.is_some_and(|enforced| self.holds(&enforced, key).is_some());
         let applied = entry
             .as_ref()
             .and_then(|entry| entry.applied.as_ref())
@@ -261,6 +251,16 @@ impl Oracle {
                 format!("agent {agent} puts {key} of {app} back to an older commit than was applied"),
             );
         }
+    }
+
+    /// Gives what an agent keeps up of an app. An older release may take the place of the one that is assigned, where somebody
+    /// went back to it. A copy of the disk remembers that as well.
+    pub(in super::super) fn enforced(&self, agent: usize, disk: &Disk, app: &AppId) -> Option<Assignment> {
+        let assigned = get_as::<Assignment>(&disk.store, link_tables::ASSIGNED, &encode(app)).ok()??;
+        let last = get_as::<Attempt>(&disk.store, tables::ATTEMPTS, &encode(app)).ok().flatten();
+        let went_back = self.rolled_back.contains(&(self.seat(agent), app.clone()));
+        let left = last.and_then(|last| last.left).filter(|left| went_back && left.root == assigned.root);
+        Some(Assignment { root: left.map_or(assigned.root, |left| left.kept), ..assigned })
     }
 
     /// What was applied of an object is the least of what may be applied next.
