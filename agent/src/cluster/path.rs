@@ -39,7 +39,9 @@ pub(super) fn selection(endpoint: &Endpoint, watched: &Watched) -> Result<String
             // Its own path, without its name, is that of the collection it is in.
             let object = object(endpoint, key)?;
             let collection = object.rsplit_once('/').map_or(object.as_str(), |(collection, _)| collection);
-            Ok(format!("{collection}?fieldSelector={}", segment(&format!("metadata.name={}", key.name))))
+            // Names of RBAC objects may have what the grammar of selectors gives a meaning.
+            let escaped = key.name.replace('\\', r"\\").replace(',', r"\,").replace('=', r"\=");
+            Ok(format!("{collection}?fieldSelector={}", segment(&format!("metadata.name={escaped}"))))
         }
     }
 }
@@ -98,6 +100,12 @@ mod tests {
         let part = Watched::Part(ResourceKey::new("", "ConfigMap", "shop", "a").with_part("mesh"));
         let name = "/api/v1/namespaces/shop/configmaps?fieldSelector=metadata.name%3Da";
         assert_eq!(selection(&endpoint("", "configmaps", true), &part).unwrap(), name);
+        let roles = endpoint("rbac.authorization.k8s.io", "clusterroles", false);
+        let part =
+            ResourceKey::new("rbac.authorization.k8s.io", "ClusterRole", "", "a,b=c").with_part("mesh");
+        let name =
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles?fieldSelector=metadata.name%3Da%5C%2Cb%5C%3Dc";
+        assert_eq!(selection(&roles, &Watched::Part(part)).unwrap(), name);
     }
 
     #[test]
