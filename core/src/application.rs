@@ -157,6 +157,7 @@ impl TryFrom<&Value> for Application {
         policy.automated = policy.automated.filter(|_| !paused);
         policy.history =
             HistoryPolicy { limit, fall_back_ms: annotations::rollback_on_degraded(&metadata.annotations)? };
+        policy.take_over = annotations::take_over(&metadata.annotations)?;
         Ok(Self {
             id: AppId::new(metadata.namespace, metadata.name),
             labels: metadata.labels,

@@ -19,7 +19,7 @@ use crate::json;
 use crate::key::{GroupKind, ResourceKey};
 use crate::manifest::{ObjectOptions, Role};
 use crate::order::{self, Leaving, Place, Rank, Step, SyncPhase};
-use crate::policy::Consent;
+use crate::policy::{Consent, Tool};
 use crate::reconcile::facts_of;
 use crate::status::HeldDelete;
 use crate::tracking;
@@ -74,6 +74,8 @@ pub struct Inputs<'a> {
     pub allow_empty: bool,
     /// The application is deleted with its objects: `consent` is about that.
     pub cascade: bool,
+    /// Tools whose objects are taken over.
+    pub take_over: &'a [Tool],
     /// How many objects the agent manages for other applications.
     pub others: usize,
     /// The rendered objects, by the keys of their release.
@@ -268,6 +270,9 @@ impl<'a> Sides<'a> {
         };
         let metadata = live.get("metadata").unwrap_or(&Value::Null);
         let note = match tracking::read(metadata) {
+            Tracking::Other(other) if self.inputs.take_over.iter().any(|tool| tool.tracks(&other)) => {
+                "taken over from another tool; "
+            }
             Tracking::Other(tool) => return (Action::Skip, format!("refused: tracked by {tool}")),
             Tracking::Ours { app, names, .. } if names == *key && app != *self.inputs.app => {
                 return (

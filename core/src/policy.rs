@@ -87,6 +87,64 @@ pub struct SyncPolicy {
     #[cbor(with = "crate::later", has_nil)]
     #[serde(default)]
     pub namespace: NamespaceMetadata,
+    /// Tools whose objects are taken over (M17): their tracking is written over with ours.
+    #[n(16)]
+    #[cbor(with = "crate::later", has_nil)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub take_over: Vec<Tool>,
+}
+
+/// A tool that tracks objects as its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "lowercase")]
+pub enum Tool {
+    /// Argo CD.
+    #[n(0)]
+    ArgoCd,
+    /// Helm.
+    #[n(1)]
+    Helm,
+    /// Flux.
+    #[n(2)]
+    Flux,
+}
+
+impl Tool {
+    const ALL: [Self; 3] = [Self::ArgoCd, Self::Helm, Self::Flux];
+
+    /// Gives its name, with which every text begins that says what it tracks.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ArgoCd => "Argo CD",
+            Self::Helm => "Helm",
+            Self::Flux => "Flux",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::ArgoCd => "argocd",
+            Self::Helm => "helm",
+            Self::Flux => "flux",
+        }
+    }
+
+    /// Reads a list of words with commas between them; an unknown one is an error that names them all.
+    pub(crate) fn list(text: &str) -> Result<Vec<Self>, String> {
+        let words = text.split(',').map(str::trim);
+        let tools: Option<Vec<Self>> =
+            words.map(|word| Self::ALL.into_iter().find(|tool| tool.word() == word)).collect();
+        tools.ok_or_else(|| {
+            let all = Self::ALL.map(Self::word).join(", ");
+            format!("must be some of {all}, with commas between them, not {text:?}")
+        })
+    }
+
+    /// Tells whether this is the tool that a text says an object is tracked by.
+    pub(crate) fn tracks(self, text: &str) -> bool {
+        text.starts_with(self.name())
+    }
 }
 
 /// What the namespace of an application is given, where `CreateNamespace=true` makes it or finds it (Argo CD:

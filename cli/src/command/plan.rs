@@ -40,6 +40,7 @@ pub(super) fn run(arguments: &PlanArguments) -> Result<u8, Failure> {
         consent: policy.prune,
         allow_empty: automated.allow_empty,
         cascade: false,
+        take_over: &policy.take_over,
         others: 0,
         desired: &desired,
         live: &live,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::SpecError;
-use crate::policy::Propagation;
+use crate::policy::{Propagation, Tool};
 
 /// Argo CD's finalizer for an application whose objects are deleted with it.
 const FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
@@ -17,6 +17,9 @@ pub(crate) const SKIP_RECONCILE: &str = "argocd.argoproj.io/skip-reconcile";
 
 /// Annotation: for how long an app may be Degraded before it goes back by itself to the release that was healthy.
 const ROLLBACK_ON_DEGRADED: &str = "argosy.dev/rollback-on-degraded";
+
+/// Annotation: the tools whose objects the application takes over.
+const TAKE_OVER: &str = "argosy.dev/take-over";
 
 /// Refuses annotations of Argo CD that ask for what this version does not do. Those of other controllers are not ours
 /// to judge.
@@ -68,6 +71,13 @@ pub(super) fn rollback_on_degraded(annotations: &BTreeMap<String, String>) -> Re
         let why = format!("must be how long the app may be Degraded, e.g. 90s, 10m or 1h, not {text:?}");
         SpecError::new(format!("metadata.annotations[{ROLLBACK_ON_DEGRADED}]"), why)
     })
+}
+
+/// Reads whose objects the application takes over.
+pub(super) fn take_over(annotations: &BTreeMap<String, String>) -> Result<Vec<Tool>, SpecError> {
+    let tools = annotations.get(TAKE_OVER).map(|text| Tool::list(text)).transpose();
+    let tools = tools.map_err(|why| SpecError::new(format!("metadata.annotations[{TAKE_OVER}]"), why));
+    tools.map(Option::unwrap_or_default)
 }
 
 /// Reads from the finalizers how the objects go when the application goes.

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::policy::{Automated, Consent, Retry};
+use crate::policy::{Automated, Consent, Retry, Tool};
 
 fn document() -> Value {
     json!({
@@ -64,6 +64,19 @@ fn how_much_is_kept_and_when_an_app_goes_back_is_read() {
     assert!(error.contains("spec.revisionHistoryLimit") && error.contains("negative"), "{error}");
     assert_eq!(HistoryPolicy::default().limit(), 10);
     assert_eq!(HistoryPolicy { limit: Some(1_000), fall_back_ms: None }.limit(), 100, "a disk has an end");
+}
+
+#[test]
+fn whose_objects_are_taken_over_is_read() {
+    let tools = |value: Value| with(&["metadata", "annotations"], value).map(|app| app.policy.take_over);
+    assert_eq!(tools(json!({})).unwrap(), []);
+    let name = "argosy.dev/take-over";
+    assert_eq!(tools(json!({name: "argocd, helm"})).unwrap(), [Tool::ArgoCd, Tool::Helm]);
+    assert_eq!(tools(json!({name: "flux"})).unwrap(), [Tool::Flux]);
+    for text in ["", "true", "argocd,kustomize", "Argo CD"] {
+        let error = tools(json!({name: text})).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("some of argocd, helm, flux"), "{error}");
+    }
 }
 
 #[test]

@@ -297,6 +297,7 @@ impl AppPreview {
             consent: if cascade { policy.delete } else { policy.prune },
             allow_empty: automated.allow_empty,
             cascade,
+            take_over: &policy.take_over,
             others: self.others,
             desired: &after,
             live: &live,

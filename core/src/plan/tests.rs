@@ -35,6 +35,7 @@ fn plan(
         consent: Consent::Given,
         allow_empty: false,
         cascade: false,
+        take_over: &[],
         others: 0,
         desired,
         live,

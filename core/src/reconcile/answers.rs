@@ -220,7 +220,9 @@ impl Reconciler {
         let decision = if key.is_part() {
             claim_part(found.as_ref())
         } else {
-            claim(found.as_ref(), app, key, self.installation, |other| self.has(other, key))
+            let listed = self.apps.get(app).and_then(|state| state.listed.as_ref());
+            let tools = listed.map_or(&[][..], |listed| &listed.policy.take_over);
+            claim(found.as_ref(), (app, tools), key, self.installation, |other| self.has(other, key))
         };
         if let Some(live) = &found {
             self.look_for_end(live, now);

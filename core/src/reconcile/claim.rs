@@ -4,6 +4,7 @@ use super::{InventoryEntry, Reconciler};
 use crate::cluster::{LiveMeta, Tracking};
 use crate::ids::{AppId, InstallationId};
 use crate::key::ResourceKey;
+use crate::policy::Tool;
 
 /// The decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +31,11 @@ pub(super) fn claim_part(found: Option<&LiveMeta>) -> Claim {
     }
 }
 
-/// Decides. `has` tells whether an app is listed and its release has the object.
+/// Decides for an app, which may take over what these tools track. `has` tells whether an app is listed and its release has
+/// the object.
 pub(super) fn claim(
     found: Option<&LiveMeta>,
-    app: &AppId,
+    (app, tools): (&AppId, &[Tool]),
     key: &ResourceKey,
     installation: InstallationId,
     has: impl Fn(&AppId) -> bool,
@@ -58,7 +60,10 @@ pub(super) fn claim(
         // A definition carries our label alone.
         Tracking::None if key.is_crd() && live.labelled => take(None),
         Tracking::None => take(Some("adopted: it was there and nobody tracked it".to_owned())),
-        Tracking::Other(tool) => Claim::Refused(format!("tracked by {tool}")),
+        Tracking::Other(other) if tools.iter().any(|tool| tool.tracks(other)) => {
+            take(Some(format!("taken over, as the app says: it was tracked by {other}")))
+        }
+        Tracking::Other(other) => Claim::Refused(format!("tracked by {other}")),
     }
 }
 
@@ -89,7 +94,10 @@ impl Reconciler {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::tracking;
 
     fn installation() -> InstallationId {
         InstallationId::from_random([1; 16])
@@ -120,12 +128,18 @@ mod tests {
     }
 
     fn decide(live: &LiveMeta) -> Claim {
-        claim(Some(live), &AppId::new("", "web"), &key(), installation(), |app| app.name == "listed")
+        decide_with(live, &[])
+    }
+
+    fn decide_with(live: &LiveMeta, tools: &[Tool]) -> Claim {
+        let app = AppId::new("", "web");
+        claim(Some(live), (&app, tools), &key(), installation(), |app| app.name == "listed")
     }
 
     #[test]
     fn what_is_ours_is_taken_and_what_is_anothers_is_not() {
-        assert_eq!(claim(None, &AppId::new("", "web"), &key(), installation(), |_| false), Claim::Create);
+        let app = AppId::new("", "web");
+        assert_eq!(claim(None, (&app, &[]), &key(), installation(), |_| false), Claim::Create);
         assert_eq!(decide(&live(ours("web", key()))), Claim::Take { uid: "u".to_owned(), note: None });
         assert_eq!(decide(&live(ours("listed", key()))), Claim::Shared(AppId::new("", "listed")));
         assert!(matches!(decide(&live(ours("gone", key()))), Claim::Take { note: Some(_), .. }));
@@ -137,6 +151,30 @@ mod tests {
             names: key(),
         };
         assert!(matches!(decide(&live(other)), Claim::Refused(_)));
+    }
+
+    #[test]
+    fn what_a_tool_tracks_is_taken_over_where_the_app_names_the_tool() {
+        for (tool, metadata) in [
+            (Tool::ArgoCd, json!({"annotations": {"argocd.argoproj.io/tracking-id": "web:/ConfigMap:n/a"}})),
+            (Tool::Helm, json!({"annotations": {"meta.helm.sh/release-name": "web"}})),
+            (Tool::Flux, json!({"labels": {"kustomize.toolkit.fluxcd.io/name": "web"}})),
+            (Tool::Flux, json!({"labels": {"helm.toolkit.fluxcd.io/name": "web"}})),
+        ] {
+            let live = live(tracking::read(&metadata));
+            assert!(matches!(decide_with(&live, &[]), Claim::Refused(_)), "{live:?}");
+            let taken = decide_with(&live, &[tool]);
+            assert!(
+                matches!(&taken, Claim::Take { note: Some(note), .. } if note.contains("tracked by")),
+                "{taken:?}"
+            );
+            let another = if tool == Tool::Helm { Tool::Flux } else { Tool::Helm };
+            assert!(matches!(decide_with(&live, &[another]), Claim::Refused(_)), "{live:?}");
+        }
+        let another_hub = json!({"annotations": {"argocd.argoproj.io/tracking-id": "bad", "argosy.dev/installation-id": "bad"}});
+        let all = [Tool::ArgoCd, Tool::Helm, Tool::Flux];
+        let refused = decide_with(&live(tracking::read(&another_hub)), &all);
+        assert!(matches!(refused, Claim::Refused(_)), "{refused:?}");
     }
 
     #[test]

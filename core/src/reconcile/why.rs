@@ -181,7 +181,18 @@ impl Reconciler {
             && let Tracking::Other(tool) = &live.tracking
             && !key.is_part()
         {
-            lines.add(WhyLink::Owner, WhyState::Stops, format!("tracked by {tool}: it is not taken over"));
+            let listed = self.apps.get(app).and_then(|state| state.listed.as_ref());
+            let taken = listed.is_some_and(|of| of.policy.take_over.iter().any(|of| of.tracks(tool)));
+            if taken {
+                let message = format!("tracked by {tool}: the next apply takes it over");
+                lines.add(WhyLink::Owner, WhyState::Waits, message);
+            } else {
+                lines.add(
+                    WhyLink::Owner,
+                    WhyState::Stops,
+                    format!("tracked by {tool}: it is not taken over"),
+                );
+            }
         }
     }
 

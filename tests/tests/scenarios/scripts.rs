@@ -112,6 +112,11 @@ impl Player {
                 eventually(PATIENCE, &format!("job {name}"), || self.stage.plane().api().get(&path).unwrap());
                 pods::decide(self.stage.plane(), Workload::Job, namespace, name, fate).unwrap();
             }
+            ["make"] => {
+                let object = serde_json::from_str(&self.fill(&step.below.join("\n"))).unwrap();
+                let path = format!("/api/v1/namespaces/{namespace}/configmaps");
+                self.stage.plane().api().create(&path, &object).unwrap();
+            }
             ["spoil", name] => self.stage.spoil(name),
             ["hub", "stops"] => world.hub().stop().unwrap(),
             ["hub", "starts"] => world.hub().start().unwrap(),
@@ -248,5 +253,6 @@ scripts! {
     drift_is_healed_with_no_hub "self-heal"
     some_objects_are_synced "selective"
     two_apps_with_one_object "shared"
+    what_argo_cd_tracks_is_taken_over_where_the_app_says_so "take-over"
     a_closed_window_keeps_a_sync_back "window"
 }

@@ -175,6 +175,7 @@ fn a_plan_says_what_is_done_in_which_order_and_why() {
         consent: argosy_core::policy::Consent::Given,
         allow_empty: false,
         cascade: false,
+        take_over: &[],
         others: 0,
         desired: &desired,
         live: &live,
