@@ -8,6 +8,7 @@ use argosy_core::status::OperationPhase;
 use argosy_proto::v1;
 
 use crate::output::Table;
+use crate::view::name_of;
 
 /// What a table says of an object that is to be deleted, unless its message says so.
 const REQUIRES_PRUNING: &str = "requires pruning";

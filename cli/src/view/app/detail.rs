@@ -5,7 +5,7 @@ use argosy_proto::v1;
 use crate::output::{Table, field};
 use crate::text;
 use crate::view::app::{Document, plan_of};
-use crate::view::{age_of, command, list, revision_of, rows};
+use crate::view::{age_of, command, list, name_of, revision_of, rows};
 
 /// Gives one application for people.
 pub(crate) fn detail(view: &v1::AppView) -> String {
