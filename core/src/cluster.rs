@@ -16,6 +16,7 @@ use crate::key::{GroupKind, ResourceKey};
 use crate::manifest::Role;
 use crate::policy::{Consent, NamespaceMetadata, Propagation, ServiceAccount};
 
+pub(crate) use self::refusal::is_owned_by_whole;
 pub use exchange::{Apply, namespace_body};
 pub use refusal::{Refusal, Subject};
 

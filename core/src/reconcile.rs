@@ -423,6 +423,8 @@ impl Reconciler {
     /// Changes or drops an inventory entry, in memory and in the transaction.
     fn put_inventory(&mut self, key: &ResourceKey, entry: Option<InventoryEntry>) {
         self.moved = true;
+        // Nothing watches a part that was let go of, and whoever states it next applies it by the same manager.
+        let entry = entry.filter(|entry| !(key.is_part() && entry.detached));
         let kind = key.group_kind();
         if let Some(old) = self.inventory.get(key) {
             let app = old.app.clone();

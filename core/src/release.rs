@@ -92,7 +92,7 @@ pub enum ReleaseError {
         /// Which, from 0.
         index: usize,
         /// Its object.
-        key: ResourceKey,
+        key: Box<ResourceKey>,
     },
     /// A part has a name that none may have.
     #[error("entry {index} of the release: {part:?} is no name of a part")]
@@ -136,7 +136,7 @@ impl Release {
         for (index, element) in elements.iter().enumerate() {
             let entry = Self::decode_entry(index, element)?;
             if entries.last().is_some_and(|last| last.id >= entry.id) {
-                return Err(ReleaseError::Unsorted { index, key: entry.id.key });
+                return Err(ReleaseError::Unsorted { index, key: Box::new(entry.id.key) });
             }
             entries.push(entry);
         }

@@ -65,6 +65,19 @@ struct Cause {
     field: String,
 }
 
+/// What is said to whoever states a field in a part that others own.
+const KEEP_OFF: &str =
+    "nothing is taken from others by a part: take the field out of it, or out of what they state";
+
+/// Tells whether a part was refused for nothing but fields that we own as fields of a whole object.
+pub(crate) fn is_owned_by_whole(refusal: &str) -> bool {
+    let mut owners = refusal.split("conflict with ").skip(1);
+    let ours = format!("{:?}", crate::tracking::FIELD_MANAGER);
+    // What was cut does not name all of them.
+    let named = refusal.ends_with(KEEP_OFF) && refusal.contains("conflict with ");
+    named && owners.all(|owner| owner.starts_with(&ours))
+}
+
 /// How the API server names what another field manager owns, where it may not be taken from it.
 const OWNED: &str = "FieldManagerConflict";
 
@@ -220,10 +233,7 @@ impl Refusal {
     fn words_of_owners(&self) -> String {
         let fields: Vec<String> =
             self.owners().map(|cause| format!("{} of {}", cause.message, cause.field)).collect();
-        let mut words = format!(
-            "{}; nothing is taken from others by a part: take the field out of it, or out of what they state",
-            fields.join(", ")
-        );
+        let mut words = format!("{}; {KEEP_OFF}", fields.join(", "));
         cut(&mut words);
         words
     }

@@ -315,7 +315,11 @@ impl Reconciler {
                 if replaced || !(again || matches!(error, ApiError::Unreachable(_))) {
                     self.close_intent(key, replaced);
                 }
-                self.again(app, key, heal, &error, now, entropy);
+                if self.reclaims(app, key, &error) {
+                    self.later(app, key, heal, now.ms(), "what its app had as a whole", false);
+                } else {
+                    self.again(app, key, heal, &error, now, entropy);
+                }
             }
         }
     }
@@ -348,6 +352,7 @@ impl Reconciler {
         now: Now,
     ) {
         self.refused_heals.remove(key);
+        self.reclaimed(key);
         let Applied { live, created, changed } = applied;
         let facts: ManifestFacts = self.facts.get(&body.manifest).cloned().unwrap_or_default();
         let entry = self.inventory.get(key).cloned().unwrap_or_else(|| InventoryEntry::new(app.clone()));

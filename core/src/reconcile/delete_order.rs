@@ -68,7 +68,9 @@ impl Reconciler {
     /// Tells whether the sync that runs has come to the step of a delete. One that failed before it leaves it to the next
     /// sync, unless somebody confirmed it.
     fn is_delete_due(&self, app: &AppId, key: &ResourceKey, queued: &QueuedDelete) -> bool {
-        let blocked = self.is_delete_blocked(app, key, queued.counted) || self.awaits_farewell(app, key);
+        let blocked = self.is_delete_blocked(app, key, queued.counted)
+            || self.awaits_farewell(app, key)
+            || self.lacks_heir(app, key);
         let Some(state) = self.apps.get(app).filter(|_| !blocked) else { return false };
         if state.operation.is_some() {
             if !state.operation.as_ref().is_some_and(|operation| operation.options.writes(key)) {
@@ -76,10 +78,7 @@ impl Reconciler {
             }
             let goes_on = |work: &&Work| work.is_under_way() && !work.failing && work.unhealthy.is_none();
             let work = state.work.as_ref().filter(goes_on);
-            return work.is_some_and(|work| {
-                let due = work.prune_step(key).is_some_and(|step| step <= work.at);
-                due && !(key.is_part() && work.heirs(key).next().is_some())
-            });
+            return work.is_some_and(|work| work.prune_step(key).is_some_and(|step| step <= work.at));
         }
         let tried = state.assigned.as_ref().map(attempt_of);
         let last = state.last.as_ref().filter(|last| Some(last.attempt) == tried);

@@ -101,7 +101,7 @@ impl Reconciler {
     }
 
     /// Counts the objects that the governor measures deletes against: a part is none.
-    fn managed_objects(&self) -> usize {
+    pub(super) fn managed_objects(&self) -> usize {
         self.inventory.keys().filter(|key| !key.is_part()).count()
     }
 
@@ -327,7 +327,8 @@ impl Reconciler {
         let held = held.is_some_and(|held| held.deletes.binary_search(&delete).is_ok());
         let blocked = self.is_delete_blocked(app, &key, counted)
             || (entry.hook.is_none() && self.is_before_farewell(app))
-            || self.awaits_farewell(app, &key);
+            || self.awaits_farewell(app, &key)
+            || self.lacks_heir(app, &key);
         if !permitted || held || blocked || self.hold_deletes || !self.may_write() {
             self.judge.insert(app.clone());
             return;

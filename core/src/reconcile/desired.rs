@@ -381,13 +381,11 @@ impl Reconciler {
     }
 
     fn is_stray(&self, key: &ResourceKey, entry: &InventoryEntry) -> bool {
-        match self.desirers.get(key) {
-            Some(apps) => entry.detached || !(apps.contains(&entry.app) || self.has(&entry.app, key)),
-            None => {
-                let kept = entry.kept || key.is_excluded() || self.is_stated_in_part(&entry.app, key);
-                (kept && !entry.detached) || is_lost(entry)
-            }
+        if let Some(apps) = self.desirers.get(key) {
+            return entry.detached || !(apps.contains(&entry.app) || self.has(&entry.app, key));
         }
+        let kept = entry.kept || key.is_excluded() || self.is_stated_in_part(&entry.app, key);
+        (kept && !entry.detached) || is_lost(entry)
     }
 
     /// Notes whether an object is where it belongs.

@@ -124,7 +124,7 @@ impl Reconciler {
             self.item_failed(app, key, reason);
             return;
         }
-        if !self.governor.has_room(self.inventory.len(), self.open_deletes(), now.ms()) {
+        if !self.governor.has_room(self.managed_objects(), self.open_deletes(), now.ms()) {
             let due = now.ms().saturating_add(GOVERNED_MS);
             self.hook_again(app, key, due, "the governor: too many deletes within an hour");
             return;

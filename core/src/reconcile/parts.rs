@@ -4,12 +4,13 @@
 //! told here. Its object is watched by name, since nothing marks it. It is applied only to an incarnation that was just
 //! looked at, and waits for one as long as there is none; it is given up where a whole object would be deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Reconciler;
 use super::state::{InventoryEntry, Live};
 use super::watching::KindWatch;
-use crate::cluster::{Answer, ApiError, LiveMeta, Request, WatchEvent};
+use crate::cluster::{Answer, ApiError, LiveMeta, Request, WatchEvent, is_owned_by_whole};
+use crate::desired::Phase;
 use crate::health::{Health, Verdict};
 use crate::ids::{AppId, Digest};
 use crate::key::ResourceKey;
@@ -37,6 +38,8 @@ pub(super) struct Parts {
     generation: u64,
     /// Those whose objects are looked at instead, each with when that is due.
     looks: BTreeMap<ResourceKey, u64>,
+    /// Those that nothing but what their app had as a whole is in the way of.
+    reclaims: BTreeSet<ResourceKey>,
     /// How the watches and the looks stand.
     states: BTreeMap<ResourceKey, KindWatch>,
     /// How many are watched at most.
@@ -48,7 +51,7 @@ pub(super) struct Parts {
 impl Default for Parts {
     fn default() -> Self {
         let (watched, looks, states) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { watched, generation: 0, looks, states, room: ROOM }
+        Self { watched, generation: 0, looks, reclaims: BTreeSet::new(), states, room: ROOM }
     }
 }
 
@@ -99,6 +102,7 @@ impl Parts {
     fn remove(&mut self, key: &ResourceKey) {
         self.states.remove(key);
         self.looks.remove(key);
+        self.reclaims.remove(key);
         if self.watched.remove(key).is_some()
             && let Some((next, _)) = self.looks.pop_first()
         {
@@ -226,8 +230,7 @@ impl Reconciler {
         if !key.is_part() {
             return;
         }
-        let managed = self.inventory.get(key).is_some_and(|entry| !entry.detached);
-        let matters = managed || self.desirers.contains_key(key);
+        let matters = self.desirers.contains_key(key) || self.inventory.contains_key(key);
         if matters && self.kinds.contains_key(&key.group_kind()) {
             self.parts.add(key);
             return;
@@ -283,14 +286,14 @@ impl Reconciler {
 
     /// Tells whether an apply takes fields that other managers own: one of a whole object always does (M16). One of a part
     /// does only to put back the very manifest that it had of this incarnation and lost: another may state what it never had,
-    /// and so may one of which no apply was answered. Who owns that is told instead. What its app had as a whole before is its
-    /// own.
+    /// and so may one of which no apply was answered. Who owns that is told instead. What its app had as a whole
+    /// before is its own, where that alone is in the way.
     pub(super) fn takes_fields(&self, app: &AppId, key: &ResourceKey, manifest: Digest) -> bool {
         if !key.is_part() {
             return true;
         }
         let Some(Live::Present(live)) = self.live.get(key) else { return false };
-        if self.was_whole(app, key, live) {
+        if self.parts.reclaims.contains(key) && self.was_whole(app, key, live) {
             return true;
         }
         let Some(entry) = self.inventory.get(key) else { return false };
@@ -302,8 +305,41 @@ impl Reconciler {
     /// Tells whether an app had the whole object of a part, this incarnation of it, and has it no more.
     fn was_whole(&self, app: &AppId, key: &ResourceKey, live: &LiveMeta) -> bool {
         let whole = key.whole();
-        let had = |entry: &InventoryEntry| entry.app == *app && entry.uid.as_deref() == Some(&live.uid);
+        let had = |entry: &InventoryEntry| {
+            let answered = entry.applied.is_some() && entry.fingerprint.is_some();
+            answered && entry.app == *app && entry.uid.as_deref() == Some(&live.uid)
+        };
         self.inventory.get(&whole).is_some_and(had) && !self.has(app, &whole)
+    }
+
+    /// Takes the refusal of a part. Tells whether nothing is in its way but what its app had as a whole, so that it is sent
+    /// once more and takes that.
+    pub(super) fn reclaims(&mut self, app: &AppId, key: &ResourceKey, error: &ApiError) -> bool {
+        let own = matches!(error, ApiError::Refused(why) if is_owned_by_whole(why));
+        let had = matches!(self.live.get(key), Some(Live::Present(live)) if self.was_whole(app, key, live));
+        key.is_part() && own && had && self.parts.reclaims.insert(key.clone())
+    }
+
+    /// A part was applied: it has what it states.
+    pub(super) fn reclaimed(&mut self, key: &ResourceKey) {
+        self.parts.reclaims.remove(key);
+    }
+
+    /// Tells whether what is to take the place of a part is not applied: other parts of its object that its app states, or the
+    /// whole of it.
+    pub(super) fn lacks_heir(&self, app: &AppId, key: &ResourceKey) -> bool {
+        let Some(state) = self.apps.get(app).filter(|_| key.is_part()) else { return false };
+        let heirs = state.wanted.keys.range(key.whole()..).take_while(|(of, _)| of.is_of_object(key));
+        let mut lacking = heirs.filter(|(of, wanted)| {
+            let is = |entry: &InventoryEntry| {
+                let applied = entry.applied.as_ref().is_some_and(|body| body.manifest == wanted.manifest);
+                applied && entry.belongs_to(app) && entry.intent.is_none() && entry.fingerprint.is_some()
+            };
+            // A part that another app has is nothing that this one waits for.
+            let anothers = of.is_part() && self.owner(of).is_some_and(|owner| owner != *app);
+            !anothers && !self.inventory.get(*of).is_some_and(is)
+        });
+        self.phase_of(app) == Phase::Active && lacking.next().is_some()
     }
 
     /// Tells whether an app states an object in part and not as a whole, and so is never to delete it.

@@ -197,6 +197,11 @@ impl Reconciler {
                 | ApiError::Unreachable(_)
                 | ApiError::Unavailable { .. }),
             ) => {
+                if self.reclaims(app, key, &error) {
+                    // It is tried once more.
+                    self.moved = true;
+                    return;
+                }
                 // A hook that runs before may make way for it.
                 let there = matches!(self.live.get(key), Some(Live::Present(_)));
                 let fixed = matches!(error, ApiError::Immutable(_));

@@ -34,6 +34,7 @@ fn row(kind: &str, name: &str, sync: v1::SyncStatus, health: v1::Health) -> v1::
         kind: kind.to_owned(),
         namespace: "shop".to_owned(),
         name: name.to_owned(),
+        part: String::new(),
     };
     v1::ResourceRow { key: Some(key), status: sync.into(), health: health.into(), ..Default::default() }
 }

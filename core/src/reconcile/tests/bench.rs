@@ -299,8 +299,8 @@ impl Bench {
 
     pub(super) fn carry_out(&mut self, request: Request) -> Result<Answer, ApiError> {
         match request.clone() {
-            Request::GiveUp { .. } => self.of_part(request),
-            Request::Get { key } | Request::Apply { key, .. } if key.is_part() => self.of_part(request),
+            Request::GiveUp { .. } => self.of_part(&request),
+            Request::Get { key } | Request::Apply { key, .. } if key.is_part() => self.of_part(&request),
             Request::Get { key } => {
                 self.reads += 1;
                 Ok(self.objects.get(&key).map_or(Answer::Absent, |live| Answer::Found(live.clone())))

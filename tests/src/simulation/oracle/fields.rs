@@ -90,9 +90,10 @@ fn tuned(key: &ResourceKey) -> Value {
 fn body(key: &ResourceKey, rendered: &ResourceKey, piece: Piece) -> Value {
     let mut body = meant(rendered, piece);
     if key.is_part() {
-        if let (Some(data), Some(tuned)) =
-            (body.get_mut("data").and_then(Value::as_object_mut), tuned(key)["data"].as_object())
-        {
+        if let (Some(data), Some(tuned)) = (
+            body.get_mut("data").and_then(Value::as_object_mut),
+            tuned(key).get("data").and_then(Value::as_object),
+        ) {
             data.extend(tuned.clone());
         }
         return body;

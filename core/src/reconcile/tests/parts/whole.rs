@@ -6,6 +6,15 @@ fn part() -> ResourceKey {
     config("a").with_part("mesh")
 }
 
+/// What the API server says of a part that states otherwise what its app had as a whole.
+fn owned_by_whole(request: &Request) -> Option<ApiError> {
+    let why = "conflict with \"argosy\" of .data.v; nothing is taken from others by a part: take the field out of it, or \
+               out of what they state";
+    let asks = matches!(request, Request::Apply { force: false, key, .. } | Request::Try { force: false, key, .. }
+        if key.is_part());
+    asks.then(|| ApiError::Refused(why.to_owned()))
+}
+
 fn is_kept(bench: &Bench) -> bool {
     let kept =
         |event: &Event| event.reason == "Kept" && event.message.contains("only a part of it is stated");
@@ -20,6 +29,7 @@ fn an_object_that_its_app_states_in_part_from_now_on_is_not_deleted() {
         let uid = bench.uid("a");
         let mut assignment = bench.put_part("web", &part(), 2, "");
         assignment.policy.automated = Some(Automated { prune, self_heal: true, allow_empty: true });
+        bench.fails = Some(owned_by_whole);
         bench.list.set(assignment);
         bench.desire();
         bench.pass(600_000);
@@ -35,6 +45,74 @@ fn an_object_that_its_app_states_in_part_from_now_on_is_not_deleted() {
         bench.desire();
         assert_eq!((bench.given_up(), bench.deletes(), bench.uid("a")), (1, 0, uid), "nor later");
     }
+}
+
+#[test]
+fn what_the_whole_never_had_is_not_taken_by_its_part() {
+    let mut bench = Bench::new();
+    bench.fails = Some(|request| {
+        let whole = matches!(request, Request::Apply { key, .. } if !key.is_part());
+        whole.then(|| ApiError::Refused("a webhook says no".to_owned())).or_else(|| owned_by_whole(request))
+    });
+    bench.objects.insert(config("a"), LiveMeta { labelled: false, ..foreign(&config("a"), "c-1", 50) });
+    bench.assign("web", &[("a", 1)]);
+    bench.assign_part("web", &part(), 2);
+    bench.pass(3_600_000);
+    assert_eq!(bench.applies(), [false; 0], "its whole was never applied");
+
+    let mut bench = Bench::new();
+    bench.assign("web", &[("a", 1)]);
+    bench.fails = Some(|request| {
+        owned_by_whole(request).map(|_| {
+            let why = "conflict with \"argosy\" of .data.v, conflict with \"kubectl\" of .data.w; nothing is taken from \
+                       others by a part: take the field out of it, or out of what they state";
+            ApiError::Refused(why.to_owned())
+        })
+    });
+    bench.assign_part("web", &part(), 2);
+    bench.pass(3_600_000);
+    assert_eq!(bench.applies(), [false; 0], "one field is kubectl's");
+    assert!(bench.part_row("web", &part()).message.contains("kubectl"));
+}
+
+#[test]
+fn a_part_is_given_up_only_once_what_takes_its_place_is_applied() {
+    let whole = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"v": 1}, "metadata": {"name": "a",
+        "namespace": "shop"}});
+    let renamed = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"v": 1}, "metadata": {"name": "a",
+        "namespace": "shop", "annotations": {PART: "net"}}});
+    for (heir, body) in [(config("a"), whole), (config("a").with_part("net"), renamed)] {
+        let mut bench = Bench::new();
+        bench.made(&part(), "c-1", None);
+        bench.assign_part("web", &part(), 1);
+        let mut assignment = bench.put_manifests("web", vec![(heir.clone(), body)]);
+        assignment.policy.automated = Some(Automated { prune: true, self_heal: true, allow_empty: true });
+        bench.fails = Some(|request| {
+            let denied = matches!(request, Request::Apply { key, .. } if key.part != "mesh");
+            denied.then(|| ApiError::Refused("a webhook says no".to_owned()))
+        });
+        bench.list.set(assignment);
+        bench.desire();
+        bench.pass(7_200_000);
+        assert_eq!(bench.operation("web").phase, OperationPhase::Failed, "{heir}");
+        assert_eq!(bench.given_up(), 0, "{heir}: nothing has its place");
+        bench.fails = None;
+        bench.sync("web", true);
+        bench.pass(60_000);
+        assert_eq!((bench.given_up(), bench.deletes()), (1, 0), "{heir}");
+        assert_eq!(bench.status("web").sync, SyncStatus::Synced, "{heir}");
+    }
+}
+
+#[test]
+fn a_part_that_is_let_go_of_leaves_no_row() {
+    let mut bench = Bench::new();
+    bench.made(&part(), "c-1", None);
+    bench.assign_part("web", &part(), 1);
+    bench.change("web", |assignment| assignment.phase = Phase::Released);
+    assert!(bench.reconciler.inventory().is_empty() && bench.store.keys(tables::PARTS).unwrap().is_empty());
+    assert_eq!(bench.given_up(), 0);
+    assert!(bench.reconciler.watch_generations().parts.is_empty());
 }
 
 #[test]
