@@ -272,7 +272,15 @@ impl World {
                 let enforced = disk.and_then(|disk| self.oracle.enforced(agent, disk, app));
                 *app != entry.app && enforced.is_some_and(|of| self.oracle.holds(&of, key).is_some())
             });
-            let stays = stays || waits || refused || windowed || guarded || kept;
+            // A part stays until what its app states of the object instead is applied, which may be another's.
+            let stated = source.map(Source::resolved).unwrap_or_default();
+            let mut heirs = stated.iter().filter(|(of, _)| key.is_part() && of.is_of_object(key));
+            let lacks = heirs.any(|(of, (rendered, piece))| {
+                let applied = reconciler.inventory().get(of).filter(|of| of.app == entry.app);
+                let applied = applied.and_then(|of| of.applied.as_ref());
+                applied.is_none_or(|body| body.manifest != objects::digest(rendered, *piece))
+            });
+            let stays = stays || waits || refused || windowed || guarded || kept || lacks;
             if !stays && !meant.contains(key) && prunes && served {
                 unmet.push(format!("{key} of {} is left over on {agent}: {entry:?}", entry.app));
             }
