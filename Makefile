@@ -7,6 +7,8 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 LOG := target/test.log
+# Tests mostly wait for processes: so more of them run than there are cores.
+export RUST_TEST_THREADS ?= $(shell echo $$((2 * $$(nproc))))
 SEEDS ?= 20000
 SETS ?= 1000000
 SCRIPTS ?= 10000
