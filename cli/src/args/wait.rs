@@ -6,6 +6,7 @@ use argosy_core::ids::AppId;
 use argosy_core::selection::Selector;
 use clap::Args;
 
+use super::labels::LabelSelector;
 use super::{Output, seconds};
 
 /// What to wait for.
@@ -18,8 +19,11 @@ use super::{Output, seconds};
 )]
 pub(crate) struct WaitArguments {
     /// NAME, or NAMESPACE/NAME outside of argocd; several are waited for one after the other.
-    #[arg(value_name = "APP", required = true)]
+    #[arg(value_name = "APP", required_unless_present = "selector")]
     pub(crate) apps: Vec<AppId>,
+    /// Instead of names: all whose documents have these labels when it begins: =, ==, !=, in, notin, there and not there.
+    #[arg(short = 'l', long, value_name = "LABELS", conflicts_with = "apps")]
+    pub(crate) selector: Option<LabelSelector>,
     /// Their cluster, while they are on two of them.
     #[arg(long, value_name = "NAME", default_value = "")]
     pub(crate) cluster: String,

@@ -320,6 +320,10 @@ async fn apps_are_gone_where_the_hub_says_so_and_never_where_it_is_away() {
         assert!(there.contains("timed out (1s) waiting for app argocd/web: it is in the fleet"), "{there}");
         let unseen = wait(&["web", "--health", "--timeout", "1"]).await.unwrap_err().to_string();
         assert!(unseen.ends_with("no status yet"), "{unseen}");
+        let labelled = wait(&["-l", "!team", "--health", "--timeout", "1"]).await.unwrap_err().to_string();
+        assert!(labelled.contains("waiting for app argocd/web"), "{labelled}");
+        let nobody = wait(&["--selector", "team=nobody"]).await.unwrap_err().to_string();
+        assert!(nobody.contains("no application has such labels"), "{nobody}");
     })
     .await;
     let files = files("127.0.0.1:1", "hub.test");

@@ -12,6 +12,7 @@ use crate::connection::Hub;
 use crate::failure::{Failure, OK};
 use crate::output;
 use crate::view;
+use crate::view::app::Document;
 
 mod goal;
 
@@ -43,12 +44,33 @@ enum Look {
 
 pub(super) async fn run(hub: &Hub, arguments: &WaitArguments) -> Result<u8, Failure> {
     let goal = Goal::new(arguments);
-    for app in &arguments.apps {
-        let app = AppArguments { app: app.clone(), cluster: arguments.cluster.clone() };
+    for app in named(hub, arguments).await? {
         let view = reach(hub, &app, &goal, arguments.timeout).await?;
         output::print(&told(&app.app, view.as_ref(), arguments.output.format)?)?;
     }
     Ok(OK)
+}
+
+/// Gives the apps that are waited for. That no app has the labels is no success: it may be a label that nobody has.
+async fn named(hub: &Hub, arguments: &WaitArguments) -> Result<Vec<AppArguments>, Failure> {
+    let WaitArguments { apps, selector, cluster, .. } = arguments;
+    let Some(selector) = selector else {
+        let of = |app: &AppId| AppArguments { app: app.clone(), cluster: cluster.clone() };
+        return Ok(apps.iter().map(of).collect());
+    };
+    let request = v1::ListAppsRequest { cluster: cluster.clone(), project: String::new() };
+    let mut views = hub.call(|mut client| async move { client.list_apps(request).await }).await?.apps;
+    views.retain(|view| selector.selects(&Document::of(view).labels()));
+    if views.is_empty() {
+        return Err(Failure::Failed(
+            "no application has such labels: argosy app list -l ... shows them".to_owned(),
+        ));
+    }
+    let of = |view: v1::AppView| AppArguments {
+        app: AppId::new(view.namespace, view.name),
+        cluster: view.cluster,
+    };
+    Ok(views.into_iter().map(of).collect())
 }
 
 /// Says what was reached.
