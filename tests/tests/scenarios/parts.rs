@@ -104,7 +104,10 @@ fn a_part_waits_for_its_object_and_takes_nothing_from_others() {
     write_part(&stage, "web/taken.yaml", "mesh", &key_of_map("taken", "ours"));
     let second = stage.commit(&[("web/a", "2")]);
     let parts = ["conflict with", ".data.value", "take the field out of it"];
-    stage.await_condition("web", "SyncError", &parts);
+    stage.world.await_app("web", "to name who has the field", |app| {
+        let said = app["status"]["operationState"]["message"].as_str().unwrap_or_default();
+        parts.iter().all(|part| said.contains(part))
+    });
     assert_eq!(stage.value("taken"), "theirs");
     let path = stage.path("taken");
     stage.plane().api().merge(&path, &json!({"data": {"value": null}})).unwrap();
