@@ -194,7 +194,7 @@ fn is_age(word: &str) -> bool {
         && word.chars().all(|of| of.is_ascii_digit() || "smhd".contains(of))
 }
 
-/// Tells whether lines are as they are expected; `...` stands for any lines, and at the end of one for any words. and at the end of one for any words.
+/// Tells whether lines are as they are expected; `...` stands for any lines, and at the end of one for any words.
 fn matches(expected: &[String], lines: &[String]) -> bool {
     match (expected.split_first(), lines.split_first()) {
         (None, None) => true,

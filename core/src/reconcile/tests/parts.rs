@@ -98,6 +98,22 @@ impl Bench {
         self.desire();
     }
 
+    /// Assigns what an app desires, with prune of all of it.
+    fn assign_pruning(&mut self, mut assignment: Assignment) {
+        assignment.policy.automated = Some(Automated { prune: true, self_heal: true, allow_empty: true });
+        self.list.set(assignment);
+        self.desire();
+    }
+
+    /// The store is lost, and what it knew with it.
+    fn lose_store(&mut self) {
+        for table in tables::ALL {
+            let rows = self.store.scan(table, &[]).unwrap();
+            let lost: Vec<StoreOp> = rows.into_iter().map(|(key, _)| StoreOp::delete(table, key)).collect();
+            self.store.commit(&lost);
+        }
+    }
+
     fn part_row(&self, name: &str, key: &ResourceKey) -> ResourceRow {
         let rows = self.reconciler.rows(&app(name), now(self.now));
         rows.into_iter().find(|row| row.key == *key).unwrap()
@@ -294,14 +310,10 @@ fn an_object_that_may_not_be_looked_at_leaves_its_part_unknown() {
 fn a_part_that_left_the_desired_state_is_given_up_and_its_object_stays() {
     let mut bench = Bench::new();
     bench.made(&mesh(), "n-1", None);
-    let mut assignment = bench.put_part("web", &mesh(), 1, "");
-    assignment.policy.automated = Some(Automated { prune: true, self_heal: true, allow_empty: true });
-    bench.list.set(assignment);
-    bench.desire();
-    let mut empty = bench.put_manifests("web", Vec::new());
-    empty.policy.automated = Some(Automated { prune: true, self_heal: true, allow_empty: true });
-    bench.list.set(empty);
-    bench.desire();
+    let assignment = bench.put_part("web", &mesh(), 1, "");
+    bench.assign_pruning(assignment);
+    let empty = bench.put_manifests("web", Vec::new());
+    bench.assign_pruning(empty);
     assert_eq!((bench.given_up(), bench.deletes()), (1, 0));
     assert!(bench.objects.contains_key(&mesh().whole()));
     assert!(bench.reconciler.inventory().is_empty() && bench.reconciler.watch_generations().parts.is_empty());
@@ -317,11 +329,9 @@ fn what_another_part_takes_on_is_applied_before_the_old_one_is_given_up() {
     let wave = json!({PART: "net", "argocd.argoproj.io/sync-wave": "3"});
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "data": {"v": 1},
         "metadata": {"name": "theirs", "annotations": wave}});
-    let mut assignment = bench.put_manifests("web", vec![(renamed.clone(), body)]);
-    assignment.policy.automated = Some(Automated { prune: true, self_heal: true, allow_empty: true });
+    let assignment = bench.put_manifests("web", vec![(renamed.clone(), body)]);
     bench.writes.clear();
-    bench.list.set(assignment);
-    bench.desire();
+    bench.assign_pruning(assignment);
     bench.pass(60_000);
     assert_eq!(bench.written(), [("applied", renamed), ("given up", mesh())]);
     assert_eq!(bench.status("web").sync, SyncStatus::Synced);
@@ -399,11 +409,7 @@ fn a_lost_store_applies_parts_again_and_gives_none_up() {
     let mut bench = Bench::new();
     bench.made(&mesh(), "n-1", None);
     bench.assign_part("web", &mesh(), 1);
-    for table in tables::ALL {
-        let rows = bench.store.scan(table, &[]).unwrap();
-        let lost: Vec<StoreOp> = rows.into_iter().map(|(key, _)| StoreOp::delete(table, key)).collect();
-        bench.store.commit(&lost);
-    }
+    bench.lose_store();
     bench.restart();
     bench.pass(60_000);
     assert_eq!(

@@ -39,10 +39,8 @@ fn an_object_that_its_app_states_in_part_from_now_on_is_not_deleted() {
         assert!(is_kept(&bench));
 
         bench.restart();
-        let mut empty = bench.put_manifests("web", Vec::new());
-        empty.policy.automated = Some(Automated { prune: true, self_heal: true, allow_empty: true });
-        bench.list.set(empty);
-        bench.desire();
+        let empty = bench.put_manifests("web", Vec::new());
+        bench.assign_pruning(empty);
         assert_eq!((bench.given_up(), bench.deletes(), bench.uid("a")), (1, 0, uid), "nor later");
     }
 }
@@ -85,14 +83,12 @@ fn a_part_is_given_up_only_once_what_takes_its_place_is_applied() {
         let mut bench = Bench::new();
         bench.made(&part(), "c-1", None);
         bench.assign_part("web", &part(), 1);
-        let mut assignment = bench.put_manifests("web", vec![(heir.clone(), body)]);
-        assignment.policy.automated = Some(Automated { prune: true, self_heal: true, allow_empty: true });
+        let assignment = bench.put_manifests("web", vec![(heir.clone(), body)]);
         bench.fails = Some(|request| {
             let denied = matches!(request, Request::Apply { key, .. } if key.part != "mesh");
             denied.then(|| ApiError::Refused("a webhook says no".to_owned()))
         });
-        bench.list.set(assignment);
-        bench.desire();
+        bench.assign_pruning(assignment);
         bench.pass(7_200_000);
         assert_eq!(bench.operation("web").phase, OperationPhase::Failed, "{heir}");
         assert_eq!(bench.given_up(), 0, "{heir}: nothing has its place");
@@ -158,11 +154,7 @@ fn an_app_that_states_an_object_whole_and_in_part_takes_both_with_it() {
 fn a_lost_store_deletes_no_object_that_is_stated_in_part() {
     let mut bench = Bench::new();
     bench.assign("web", &[("a", 1)]);
-    for table in tables::ALL {
-        let rows = bench.store.scan(table, &[]).unwrap();
-        let lost: Vec<StoreOp> = rows.into_iter().map(|(key, _)| StoreOp::delete(table, key)).collect();
-        bench.store.commit(&lost);
-    }
+    bench.lose_store();
     let assignment = bench.put_part("web", &part(), 1, "");
     bench.list.set(assignment);
     bench.restart();
@@ -202,11 +194,8 @@ fn what_is_managed_of_parts_has_a_table_of_its_own() {
 fn a_part_whose_object_is_on_its_way_out_is_out_of_sync_and_given_up_without_its_end() {
     let mut bench = Bench::new();
     bench.made(&mesh(), "n-1", None);
-    let mut assignment = bench.put_part("web", &mesh(), 1, "");
-    assignment.policy.automated = Some(Automated { prune: true, self_heal: true, allow_empty: true });
-    let policy = assignment.policy.clone();
-    bench.list.set(assignment);
-    bench.desire();
+    let assignment = bench.put_part("web", &mesh(), 1, "");
+    bench.assign_pruning(assignment);
     bench.objects.get_mut(&mesh().whole()).unwrap().deleting = true;
     bench.version += 1;
     bench.objects.get_mut(&mesh().whole()).unwrap().resource_version = bench.version;
@@ -217,8 +206,7 @@ fn a_part_whose_object_is_on_its_way_out_is_out_of_sync_and_given_up_without_its
     assert!(row.message.contains("is being deleted"), "{}", row.message);
 
     let empty = bench.put_manifests("web", Vec::new());
-    bench.list.set(Assignment { policy, ..empty });
-    bench.desire();
+    bench.assign_pruning(empty);
     assert!(bench.reconciler.inventory().is_empty(), "its finalizers are somebody else's");
     assert_eq!(bench.status("web").sync, SyncStatus::Synced);
 }
@@ -227,15 +215,11 @@ fn a_part_whose_object_is_on_its_way_out_is_out_of_sync_and_given_up_without_its
 fn a_giving_up_without_an_answer_waits_for_nobodys_finalizers() {
     let mut bench = Bench::new();
     bench.made(&mesh(), "n-1", None);
-    let mut assignment = bench.put_part("web", &mesh(), 1, "");
-    assignment.policy.automated = Some(Automated { prune: true, self_heal: true, allow_empty: true });
-    let policy = assignment.policy.clone();
-    bench.list.set(assignment);
-    bench.desire();
+    let assignment = bench.put_part("web", &mesh(), 1, "");
+    bench.assign_pruning(assignment);
     bench.loses_answers = true;
     let empty = bench.put_manifests("web", Vec::new());
-    bench.list.set(Assignment { policy, ..empty });
-    bench.desire();
+    bench.assign_pruning(empty);
     assert_eq!(bench.given_up(), 1);
     bench.loses_answers = false;
     bench.objects.get_mut(&mesh().whole()).unwrap().deleting = true;
